@@ -1,0 +1,78 @@
+//! The one cell between the writer and the workers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Cache};
+
+use crate::snapshot::Snapshot;
+
+type Listener = Box<dyn Fn(&Arc<Snapshot>) + Send + Sync>;
+
+/// Holds the current snapshot. One writer stores, every worker reads through a [`SnapshotReader`].
+pub struct SnapshotStore {
+    current: ArcSwap<Snapshot>,
+    on_publish: Mutex<Vec<Listener>>,
+}
+
+impl std::fmt::Debug for SnapshotStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotStore").field("generation", &self.current.load().generation).finish_non_exhaustive()
+    }
+}
+
+impl SnapshotStore {
+    /// A store that begins with this snapshot.
+    pub fn new(first: Snapshot) -> Arc<Self> {
+        Arc::new(Self { current: ArcSwap::from_pointee(first), on_publish: Mutex::default() })
+    }
+
+    /// The current snapshot, for readers that look rarely.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Makes a snapshot current, then tells those that asked with [`Self::on_publish`].
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.current.store(Arc::clone(&snapshot));
+        for tell in self.on_publish.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tell(&snapshot);
+        }
+    }
+
+    /// Calls `tell` on the writer's thread after every later publication; it must not block.
+    pub fn on_publish(&self, tell: impl Fn(&Arc<Snapshot>) + Send + Sync + 'static) {
+        self.on_publish.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+    }
+
+    /// A reader for one thread.
+    pub fn reader(self: &Arc<Self>) -> SnapshotReader {
+        SnapshotReader { cache: Cache::new(StoreAccess(Arc::clone(self))) }
+    }
+}
+
+struct StoreAccess(Arc<SnapshotStore>);
+
+impl std::ops::Deref for StoreAccess {
+    type Target = ArcSwap<Snapshot>;
+    fn deref(&self) -> &Self::Target {
+        &self.0.current
+    }
+}
+
+/// Reads the current snapshot without touching a shared cache line while nothing changed.
+pub struct SnapshotReader {
+    cache: Cache<StoreAccess, Arc<Snapshot>>,
+}
+
+impl std::fmt::Debug for SnapshotReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotReader").finish_non_exhaustive()
+    }
+}
+
+impl SnapshotReader {
+    /// The current snapshot.
+    pub fn current(&mut self) -> &Arc<Snapshot> {
+        self.cache.load()
+    }
+}
