@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use squall_config::model::{ListenerProtocol, Name};
 use tokio::net::TcpStream;
 
@@ -15,7 +15,8 @@ use crate::http::wire::Wire;
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::protocol::{Protocol, detect};
-use crate::tcp;
+use crate::tcp::{self, record::ConnectionRecord, relay::RelayContext};
+use crate::upstream;
 use crate::view::ListenerView;
 use crate::worker::{OpenConnection, Worker};
 
@@ -119,4 +120,29 @@ async fn serve_http(
         Protocol::Http2 => serve_http2(downstream, io).await,
         _ => serve_http1(downstream, io, head_bytes_max).await,
     }
+}
+
+async fn relay(worker: Rc<Worker>, listener: Rc<ListenerView>, io: Io, source: SocketAddr, _open: OpenConnection) {
+    let record = Rc::new(ConnectionRecord::begin(&worker, &listener, source));
+    let (index, endpoint) = listener.cluster.pick_index();
+    let endpoint = Rc::clone(endpoint);
+    let cluster = Rc::clone(&listener.cluster);
+    let dial = async move {
+        let dialled = upstream::connect::dial(&cluster.cluster, &endpoint.endpoint).await;
+        cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
+        dialled
+    };
+    let context = RelayContext {
+        listener: Arc::clone(&listener.compiled),
+        source,
+        cluster: Arc::clone(&listener.cluster.cluster),
+        endpoint: index,
+        changes: worker.changes(),
+        cut: worker.cut(),
+        budget: worker.budget().clone(),
+        dial,
+        record: Rc::<ConnectionRecord>::clone(&record),
+    };
+    let outcome = tcp::relay::relay(context, io).await;
+    record.finish(&outcome);
 }

@@ -2,13 +2,6 @@
 
 use http::StatusCode;
 
-/// Whose fault it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blame {
-    Upstream,
-    Squall,
-}
-
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
@@ -35,14 +28,6 @@ pub(crate) enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Whose fault it is.
-    pub(crate) fn blame(self) -> Blame {
-        match self {
-            Self::Panic => Blame::Squall,
-            _ => Blame::Upstream,
-        }
-    }
-
     /// The value of `x-squall-error`: `<blame>_<kind>`.
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -128,7 +113,8 @@ impl ProxyError {
 
 fn is_reset(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |e| e.source()).any(|e| {
-        let is_io_reset = e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset);
+        let is_io_reset =
+            e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset);
         is_io_reset || e.downcast_ref::<h2::Error>().is_some_and(|e| e.is_remote() && e.reason().is_some())
     })
 }

@@ -50,7 +50,11 @@ pub(crate) async fn accept(
 }
 
 /// Serves an accepted connection; gives back an error that concerns the process and not one connection.
-fn serve(worker: &Rc<Worker>, name: &Name, accepted: io::Result<(TcpStream, std::net::SocketAddr)>) -> Option<io::Error> {
+fn serve(
+    worker: &Rc<Worker>,
+    name: &Name,
+    accepted: io::Result<(TcpStream, std::net::SocketAddr)>,
+) -> Option<io::Error> {
     match accepted {
         Ok((stream, source)) => {
             let view = worker.view();

@@ -60,6 +60,7 @@ pub(crate) struct Worker {
     access_log: RefCell<Option<AccessLog>>,
     open: Arc<AtomicUsize>,
     drain: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
     /// HTTP connections that the sweeper looks at, with the listener whose limits they have.
     wires: RefCell<HashMap<u64, (Arc<Wire>, Rc<ListenerView>)>>,
     next_wire: Cell<u64>,
@@ -79,6 +80,7 @@ impl Worker {
             access_log: RefCell::new(parts.access_log),
             open: parts.open,
             drain: watch::Sender::new(false),
+            cut: watch::Sender::new(false),
             wires: RefCell::default(),
             next_wire: Cell::new(0),
         };
@@ -123,6 +125,11 @@ impl Worker {
         let mut drain = self.drain.subscribe();
         // The sender lives as long as the worker.
         let _ = drain.wait_for(|is_draining| *is_draining).await;
+    }
+
+    /// Turns true when what is left of the traffic is cut.
+    pub(crate) fn cut(&self) -> watch::Receiver<bool> {
+        self.cut.subscribe()
     }
 
     pub(crate) fn has_access_log(&self) -> bool {
@@ -210,7 +217,12 @@ pub(crate) async fn run(parts: WorkerParts) {
                 accepting.clear();
                 worker.drain.send_replace(true);
             }
-            Command::Cut => return,
+            Command::Cut => {
+                worker.cut.send_replace(true);
+                // Lets the relays end in their own way before the runtime drops them.
+                tokio::task::yield_now().await;
+                return;
+            }
         }
     }
 }

@@ -81,7 +81,9 @@ fn hint(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => "another program uses this port; choose another port, or 0 for a free one",
         std::io::ErrorKind::PermissionDenied => "not allowed; choose a port above 1023 or give the right to bind it",
-        std::io::ErrorKind::AddrNotAvailable => "this machine does not have that address; 127.0.0.1 and 0.0.0.0 always work",
+        std::io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; 127.0.0.1 and 0.0.0.0 always work"
+        }
         _ => "the system refuses it",
     }
 }
@@ -144,7 +146,8 @@ impl Proxy {
             if listening.get(&listener.name).is_some_and(|l| l.configured == listener.address) {
                 continue;
             }
-            let sockets = self.bind_one(listener.address).map_err(|source| BindError {
+            let is_ours = listening.values().any(|l| l.bound == listener.address);
+            let sockets = self.bind_one(listener.address, is_ours).map_err(|source| BindError {
                 listener: listener.name.clone(),
                 address: listener.address,
                 source,
@@ -156,10 +159,12 @@ impl Proxy {
     }
 
     /// One socket for each worker, on one address; the first one chooses the port when it is 0.
-    fn bind_one(&self, address: SocketAddr) -> std::io::Result<Vec<TcpListener>> {
-        // Sharing a port is how the workers' sockets work together; without this look another program that shares
-        // its port in the same way would get a part of the traffic.
-        let mut sockets = vec![socket::bind_listener(address, self.workers.len() > 1)?];
+    fn bind_one(&self, address: SocketAddr, is_ours: bool) -> std::io::Result<Vec<TcpListener>> {
+        if !is_ours && address.port() != 0 {
+            // The workers share the port; a socket that does not tells whether somebody else has it already.
+            drop(socket::bind_listener(address, false)?);
+        }
+        let mut sockets = vec![socket::bind_listener(address, true)?];
         let bound = sockets[0].local_addr()?;
         for _ in 1..self.workers.len() {
             sockets.push(socket::bind_listener(bound, true)?);

@@ -45,7 +45,8 @@ pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
         }
         AbortAnswer::Grpc { status, message } if is_grpc => grpc(*status, message),
         AbortAnswer::Grpc { status, message } => {
-            let text = if message.is_empty() { format!("fault injected by rule {rule}\n") } else { format!("{message}\n") };
+            let text =
+                if message.is_empty() { format!("fault injected by rule {rule}\n") } else { format!("{message}\n") };
             let (parts, body) = plain(http_status_of_grpc(*status), text);
             with_length(parts, body)
         }
@@ -65,7 +66,8 @@ fn grpc(status: u8, message: &str) -> Answer {
 
 /// The percent-encoding of `grpc-message`: everything but printable ASCII, and the percent sign.
 fn percent_encoded(message: &str) -> String {
-    let encode = |b: u8| if (b' '..=b'~').contains(&b) && b != b'%' { char::from(b).to_string() } else { format!("%{b:02X}") };
+    let encode =
+        |b: u8| if (b' '..=b'~').contains(&b) && b != b'%' { char::from(b).to_string() } else { format!("%{b:02X}") };
     message.bytes().map(encode).collect()
 }
 
@@ -103,7 +105,8 @@ fn problem(status: StatusCode, detail: &str) -> Answer {
 }
 
 fn with_length(mut parts: response::Parts, body: Bytes) -> Answer {
-    let may_have_body = !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
+    let may_have_body =
+        !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
     if !may_have_body {
         parts.headers.remove(CONTENT_TYPE);
         return (parts, Bytes::new());
@@ -126,10 +129,16 @@ mod tests {
     #[test]
     fn failures_and_refusals_are_marked() {
         let (parts, body) = refused(Refusal::AmbiguousLength);
-        assert_eq!((parts.status.as_u16(), &parts.headers["x-squall-error"]), (400, &HeaderValue::from_static("downstream_ambiguous_length")));
+        assert_eq!(
+            (parts.status.as_u16(), &parts.headers["x-squall-error"]),
+            (400, &HeaderValue::from_static("downstream_ambiguous_length"))
+        );
         assert!(String::from_utf8_lossy(&body).contains("\"status\":400"));
         let (parts, _) = failed(&ProxyError::new(ErrorKind::ConnectTimeout));
-        assert_eq!((parts.status.as_u16(), &parts.headers["x-squall-error"]), (504, &HeaderValue::from_static("upstream_connect_timeout")));
+        assert_eq!(
+            (parts.status.as_u16(), &parts.headers["x-squall-error"]),
+            (504, &HeaderValue::from_static("upstream_connect_timeout"))
+        );
     }
 
     #[test]
@@ -137,7 +146,10 @@ mod tests {
         let abort = Abort { answer: AbortAnswer::Grpc { status: 14, message: "50% dürr".into() } };
         let (parts, body) = aborted(&abort, "r", true);
         assert_eq!((parts.status.as_u16(), body.len()), (200, 0));
-        assert_eq!((&parts.headers["grpc-status"], &parts.headers["grpc-message"]), (&HeaderValue::from_static("14"), &HeaderValue::from_static("50%25 d%C3%BCrr")));
+        assert_eq!(
+            (&parts.headers["grpc-status"], &parts.headers["grpc-message"]),
+            (&HeaderValue::from_static("14"), &HeaderValue::from_static("50%25 d%C3%BCrr"))
+        );
         assert_eq!(aborted(&abort, "r", false).0.status, 503);
     }
 
@@ -146,9 +158,15 @@ mod tests {
         let answer = AbortAnswer::Http {
             status: StatusCode::TOO_MANY_REQUESTS,
             body: Some(b"{}".as_slice().into()),
-            headers: vec![(CONTENT_TYPE, HeaderValue::from_static("application/json")), (http::header::RETRY_AFTER, HeaderValue::from_static("7"))],
+            headers: vec![
+                (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (http::header::RETRY_AFTER, HeaderValue::from_static("7")),
+            ],
         };
         let (parts, body) = aborted(&Abort { answer }, "r", false);
-        assert_eq!((&*body, parts.headers.len(), &parts.headers[CONTENT_TYPE]), (&b"{}"[..], 3, &HeaderValue::from_static("application/json")));
+        assert_eq!(
+            (&*body, parts.headers.len(), &parts.headers[CONTENT_TYPE]),
+            (&b"{}"[..], 3, &HeaderValue::from_static("application/json"))
+        );
     }
 }

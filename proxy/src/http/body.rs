@@ -37,10 +37,7 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Self::Streaming { inner, upload } = &mut *self else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(inner).poll_frame(cx));
         match &frame {
@@ -158,10 +155,7 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Interrupt;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
         let this = &mut *self;
         if this.cut.as_ref().is_some_and(|cut| cut.left == 0) {
             return this.poll_cut(cx).map(|interrupt| Some(Err(interrupt)));
@@ -201,7 +195,9 @@ impl Body for ResponseBody {
 impl Drop for ResponseBody {
     fn drop(&mut self) {
         let Source::Upstream { inner, lease } = &mut self.source else { return };
-        if inner.is_end_stream() && let Some(lease) = lease.take() {
+        if inner.is_end_stream()
+            && let Some(lease) = lease.take()
+        {
             lease.give_back(Instant::now());
         }
     }
@@ -229,4 +225,3 @@ pub(crate) fn discard(mut body: Incoming) {
         let _ = tokio::time::timeout(TIME_MAX, read).await;
     });
 }
-

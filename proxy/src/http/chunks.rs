@@ -12,15 +12,21 @@ const SIZE_DIGITS_MAX: usize = 15;
 /// Where in the grammar the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    Size { digits: usize },
+    Size {
+        digits: usize,
+    },
     Extension,
     SizeLf,
     Data,
     DataCr,
     DataLf,
     /// In a trailer line; `0` bytes into it means that an empty line would end the body.
-    Trailer { line: usize },
-    TrailerLf { is_last: bool },
+    Trailer {
+        line: usize,
+    },
+    TrailerLf {
+        is_last: bool,
+    },
 }
 
 /// The state of one chunked body.

@@ -127,7 +127,8 @@ async fn run(downstream: &Rc<Downstream>, request: Request<Incoming>, record: &m
     // The upstream.
     let has_body = request::has_body(&body);
     let offer = upgrade.as_ref().map(Upgrade::protocol);
-    let host = if parts.version == http::Version::HTTP_10 { endpoint.endpoint.address.to_string() } else { String::new() };
+    let host =
+        if parts.version == http::Version::HTTP_10 { endpoint.endpoint.address.to_string() } else { String::new() };
     request::rewrite(&mut parts, has_body, offer, listener.cluster.cluster.protocol, &host);
     let body = if has_body {
         let upload = Rc::<Upload>::default();

@@ -44,7 +44,11 @@ pub(crate) enum Instead {
 }
 
 /// Decides, and takes what the decision needs from the budget; `None` when nothing is to be injected.
-pub(crate) fn decide(listener: &ListenerView, request: &RequestMeta<'_>, budget: &squall_fault::budget::Budget) -> Option<Box<Faults>> {
+pub(crate) fn decide(
+    listener: &ListenerView,
+    request: &RequestMeta<'_>,
+    budget: &squall_fault::budget::Budget,
+) -> Option<Box<Faults>> {
     if listener.http_rules_are_empty() {
         return None;
     }
@@ -75,7 +79,8 @@ pub(crate) fn decide(listener: &ListenerView, request: &RequestMeta<'_>, budget:
         }
     }
     let (snapshot, applied) = (Arc::clone(snapshot), Vec::with_capacity(steps.len()));
-    (!steps.is_empty()).then(|| Box::new(Faults { snapshot, steps, _permits: permits, applied, latency: Duration::ZERO }))
+    (!steps.is_empty())
+        .then(|| Box::new(Faults { snapshot, steps, _permits: permits, applied, latency: Duration::ZERO }))
 }
 
 fn rule(snapshot: &Snapshot, step: Step) -> &CompiledRule {

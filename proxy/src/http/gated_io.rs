@@ -48,7 +48,7 @@ impl GatedIo {
     /// Ends a connection that the server side closes: sends FIN, then reads and drops what still comes, for a while.
     pub(crate) async fn linger(mut self) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        if self.has_ended || self.io.is_reset_armed() || self.io.shutdown().await.is_err() {
+        if self.has_ended || self.io.reset_flag().is_armed() || self.io.shutdown().await.is_err() {
             return;
         }
         let mut left = LINGER_BYTES_MAX;
@@ -103,7 +103,9 @@ impl GatedIo {
     /// the connection is to end.
     fn apply_decisions(&mut self, cx: &mut Context<'_>) -> bool {
         self.wire.register(cx.waker());
-        if self.gate.is_undecided() && let Some(decision) = self.wire.take_decision() {
+        if self.gate.is_undecided()
+            && let Some(decision) = self.wire.take_decision()
+        {
             self.ready = self.gate.decide(decision == Decision::Tunnel);
         }
         if !self.wire.is_expired() {

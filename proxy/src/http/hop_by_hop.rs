@@ -89,9 +89,8 @@ mod tests {
     use super::*;
 
     fn headers(fields: &[(&str, &str)]) -> HeaderMap {
-        let pair = |(n, v): &(&str, &str)| {
-            (n.parse::<HeaderName>().expect("valid"), HeaderValue::from_str(v).expect("valid"))
-        };
+        let pair =
+            |(n, v): &(&str, &str)| (n.parse::<HeaderName>().expect("valid"), HeaderValue::from_str(v).expect("valid"));
         fields.iter().map(pair).collect()
     }
 

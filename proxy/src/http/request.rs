@@ -1,6 +1,6 @@
 //! The head of a request: what rules may look at, and its form for the upstream.
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version, request};
 use http_body::Body as _;
@@ -134,6 +134,8 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::header::TE;
+
     use super::*;
 
     fn parts(uri: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
@@ -161,7 +163,8 @@ mod tests {
 
     #[test]
     fn http2_wants_an_absolute_target_and_no_connection_fields() {
-        let mut head = parts("/x", &[("host", "a"), ("te", "trailers"), ("connection", "te"), ("expect", "100-continue")]);
+        let mut head =
+            parts("/x", &[("host", "a"), ("te", "trailers"), ("connection", "te"), ("expect", "100-continue")]);
         rewrite(&mut head, false, None, ClusterProtocol::Http2, "e:1");
         assert_eq!(head.uri.to_string(), "http://a/x");
         assert_eq!(head.headers.len(), 1);
@@ -180,7 +183,9 @@ mod tests {
 
     #[test]
     fn only_protocols_that_are_not_http_are_tunnelled() {
-        for (offer, expected) in [("websocket", true), ("h2c", false), ("HTTP/2.0", false), ("TLS/1.0", false), ("a, h2c", false)] {
+        for (offer, expected) in
+            [("websocket", true), ("h2c", false), ("HTTP/2.0", false), ("TLS/1.0", false), ("a, h2c", false)]
+        {
             let head = parts("/", &[("connection", "upgrade"), ("upgrade", offer)]);
             assert_eq!(offered_upgrade(&head).is_some(), expected, "{offer}");
         }

@@ -1,7 +1,6 @@
 //! Serves HTTP on one downstream connection until it ends.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -67,7 +66,7 @@ pub(crate) async fn serve_http1(downstream: Rc<Downstream>, io: Io, head_bytes_m
             match is_served {
                 Some(ended) => ended,
                 None => {
-                    Pin::new(&mut connection).graceful_shutdown();
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
                     (&mut connection).await
                 }
             }
@@ -106,7 +105,7 @@ pub(crate) async fn serve_http2(downstream: Rc<Downstream>, io: Io) {
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = async { tokio::select! { () = worker.draining() => {}, () = expired => {} } } => {
-            Pin::new(&mut connection).graceful_shutdown();
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
             (&mut connection).await
         }
     };

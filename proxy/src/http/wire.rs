@@ -105,7 +105,8 @@ impl Wire {
         let head_since = self.head_since_ms.load(Relaxed);
         let is_head_late = head_since != NONE && now.saturating_sub(head_since) > whole_millis(header_timeout);
         let idle_for = now.saturating_sub(self.idle_since_ms.load(Relaxed));
-        let is_idle_long = head_since == NONE && self.is_idle() && idle_timeout.is_some_and(|t| idle_for > whole_millis(t));
+        let is_idle_long =
+            head_since == NONE && self.is_idle() && idle_timeout.is_some_and(|t| idle_for > whole_millis(t));
         if is_head_late || is_idle_long {
             self.expire();
         }

@@ -19,7 +19,8 @@ pub(crate) struct AccessLog {
 impl AccessLog {
     /// Opens the destination. The guard writes what is left when it is dropped.
     pub(crate) fn open(destination: &Destination) -> std::io::Result<(Self, WorkerGuard)> {
-        let builder = NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).thread_name("access-log");
+        let builder =
+            NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).thread_name("access-log");
         let (writer, guard) = match destination {
             Destination::Stdout => builder.finish(std::io::stdout()),
             Destination::File(path) => {

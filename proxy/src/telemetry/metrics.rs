@@ -213,11 +213,7 @@ fn cluster_families(clusters: &[(squall_config::model::Name, Vec<Arc<ClusterShar
 }
 
 fn listener_labels(key: &ListenerKey) -> [(&str, &str); 3] {
-    [
-        ("listener", key.listener.as_str()),
-        ("cluster", key.cluster.as_str()),
-        ("direction", key.direction.as_str()),
-    ]
+    [("listener", key.listener.as_str()), ("cluster", key.cluster.as_str()), ("direction", key.direction.as_str())]
 }
 
 fn sum<V>(shards: &[Arc<V>], count: impl Fn(&V) -> &Count) -> u64 {

@@ -45,11 +45,16 @@ impl ClusterState {
         }
     }
 
-    /// The endpoint whose turn it is: round robin, evenly interleaved by weight (the algorithm of nginx's upstream
-    /// module: the endpoint with the largest current weight is taken and pays the total).
+    /// The endpoint whose turn it is.
     pub(crate) fn pick(&self) -> &Rc<EndpointState> {
+        self.pick_index().1
+    }
+
+    /// The endpoint whose turn it is, with its place in the cluster: round robin, evenly interleaved by weight (the algorithm of nginx's upstream
+    /// module: the endpoint with the largest current weight is taken and pays the total).
+    pub(crate) fn pick_index(&self) -> (usize, &Rc<EndpointState>) {
         if let [only] = self.endpoints.as_slice() {
-            return only;
+            return (0, only);
         }
         let mut best = 0;
         for (i, state) in self.endpoints.iter().enumerate() {
@@ -59,7 +64,7 @@ impl ClusterState {
             }
         }
         self.current[best].set(self.current[best].get() - self.total_weight);
-        &self.endpoints[best]
+        (best, &self.endpoints[best])
     }
 }
 

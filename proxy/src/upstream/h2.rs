@@ -46,10 +46,7 @@ pub(crate) async fn send(
     sender.send_request(unsent).await.map_err(ProxyError::http)
 }
 
-async fn connection(
-    cluster: &ClusterState,
-    endpoint: &EndpointState,
-) -> Result<SendRequest<RequestBody>, ProxyError> {
+async fn connection(cluster: &ClusterState, endpoint: &EndpointState) -> Result<SendRequest<RequestBody>, ProxyError> {
     if let Some(sender) = endpoint.http2.usable() {
         return Ok(sender);
     }
