@@ -25,12 +25,12 @@ pub(crate) fn families(shards: &[Arc<Shard>], snapshot: &Snapshot) -> Vec<Metric
 }
 
 /// The shards of all workers by key, in a stable order.
-fn gather<K: Clone + Eq + Hash, V>(
+fn gather<K, V>(
     shards: &[Arc<Shard>],
     map: impl Fn(&Shard) -> &Mutex<std::collections::HashMap<K, Arc<V>>>,
 ) -> Vec<(K, Vec<Arc<V>>)>
 where
-    K: LabelKey,
+    K: LabelKey + Clone + Eq + Hash,
 {
     let mut merged: BTreeMap<String, (K, Vec<Arc<V>>)> = BTreeMap::new();
     for shard in shards {
