@@ -21,5 +21,5 @@ mod vocabulary;
 pub use load::{load_text, parse_text};
 pub use parse::parse_value;
 pub use problem::{Problem, Problems};
-pub use schema::schema;
+pub use schema::{example, schema};
 pub use validate::validate;

@@ -40,7 +40,8 @@ pub fn load_text(text: &str) -> Result<(ConfigSpec, Config), Problems> {
             // What was taken out because of its type is not missing as well.
             let known = removed.rendered();
             let is_new = |path: &str| !known.iter().any(|gone| is_within(path, gone));
-            let more = more.into_iter().map(|problem| Problem { path: removed.original_text(&problem.path), ..problem });
+            let more =
+                more.into_iter().map(|problem| Problem { path: removed.original_text(&problem.path), ..problem });
             problems.extend(more.filter(|problem| is_new(&problem.path)));
         }
     }

@@ -53,7 +53,8 @@ struct Open {
 impl Locator {
     /// Reads as far as the text is well-formed.
     pub(crate) fn new(text: &str) -> Self {
-        let mut builder = Builder { locator: Self { nodes: vec![Node::default()] }, open: Vec::new(), anchors: HashMap::new() };
+        let mut builder =
+            Builder { locator: Self { nodes: vec![Node::default()] }, open: Vec::new(), anchors: HashMap::new() };
         for event in Parser::new_from_str(text) {
             let Ok((event, span)) = event else { break };
             if matches!(event, Event::DocumentEnd) {

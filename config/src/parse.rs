@@ -88,7 +88,9 @@ fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
         Ignored::Root => return Path::new(),
         Ignored::Seq { parent, index } => (parent, Some(Step::Index(*index))),
         Ignored::Map { parent, key } => (parent, Some(Step::Key(key.clone()))),
-        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => (parent, None),
+        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
+            (parent, None)
+        }
     };
     let mut steps = ignored_path(parent);
     steps.extend(step);
@@ -153,7 +155,8 @@ impl Removed {
         }
         let mut original = String::new();
         for part in path.split_inclusive(']') {
-            let index = part.rsplit_once('[').and_then(|(list, index)| Some((list, index.strip_suffix(']')?.parse().ok()?)));
+            let index =
+                part.rsplit_once('[').and_then(|(list, index)| Some((list, index.strip_suffix(']')?.parse().ok()?)));
             match index {
                 Some((list, index)) => {
                     original.push_str(list);
@@ -174,8 +177,10 @@ impl Removed {
 
 /// serde's words for people who do not write Rust.
 fn humanize(message: &str) -> String {
-    let Some((found, expected)) =
-        message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: ")).and_then(|m| m.split_once(", expected "))
+    let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .and_then(|m| m.split_once(", expected "))
     else {
         return message.to_owned();
     };

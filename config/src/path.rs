@@ -25,12 +25,8 @@ pub(crate) fn render(path: &[Step]) -> String {
     })
 }
 
-/// A field of the place `path`.
-pub(crate) fn field(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
 /// Whether `path` is `ancestor` or lies below it.
 pub(crate) fn is_within(path: &str, ancestor: &str) -> bool {
-    path.strip_prefix(ancestor).is_some_and(|rest| ancestor.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
+    path.strip_prefix(ancestor)
+        .is_some_and(|rest| ancestor.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
 }

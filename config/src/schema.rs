@@ -12,6 +12,11 @@ pub fn schema() -> Value {
     of::<ConfigSpec>()
 }
 
+/// A commented configuration file to begin with; it is valid.
+pub fn example() -> &'static str {
+    include_str!("example.yaml")
+}
+
 /// The schema of any of the documents.
 pub(crate) fn of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(refuse_unknown));

@@ -15,7 +15,10 @@ pub use fault::{
     ThrottleSpec, UniformSpec,
 };
 pub use file::{
-    AccessLogSpec, ClusterSpec, ConfigSpec, ControlSpec, DrainSpec, EndpointSpec, LimitsSpec, ListenerSpec, TelemetrySpec,
+    AccessLogSpec, ClusterSpec, ConfigSpec, ControlSpec, DrainSpec, EndpointSpec, LimitsSpec, ListenerSpec,
+    TelemetrySpec,
 };
-pub use rule::{EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec};
+pub use rule::{
+    EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec,
+};
 pub use written::{Full, OneOrMany, Scalar, Written};

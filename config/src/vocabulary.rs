@@ -78,7 +78,9 @@ impl Vocabulary {
 
     fn child<'a>(&'a self, node: &'a Value, step: &Step) -> Vec<&'a Value> {
         let child = match step {
-            Step::Key(key) => node.get("properties").and_then(|p| p.get(key)).or_else(|| node.get("additionalProperties")),
+            Step::Key(key) => {
+                node.get("properties").and_then(|p| p.get(key)).or_else(|| node.get("additionalProperties"))
+            }
             Step::Index(_) => node.get("items"),
         };
         child.map(|child| self.resolve(child)).unwrap_or_default()

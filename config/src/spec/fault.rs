@@ -229,7 +229,8 @@ pub struct ThrottleSpec {
 }
 
 impl Full for ThrottleSpec {
-    const EXPECTED: &'static str = "a rate such as \"64KiB/s\", or an object such as {rate: 64KiB/s, direction: response}";
+    const EXPECTED: &'static str =
+        "a rate such as \"64KiB/s\", or an object such as {rate: 64KiB/s, direction: response}";
 
     fn short_schema() -> Schema {
         shape::rate_text()

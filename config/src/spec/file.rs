@@ -160,7 +160,8 @@ pub struct EndpointSpec {
 }
 
 impl Full for EndpointSpec {
-    const EXPECTED: &'static str = "an address such as \"127.0.0.1:9000\", or an object with address, labels and weight";
+    const EXPECTED: &'static str =
+        "an address such as \"127.0.0.1:9000\", or an object with address, labels and weight";
 
     fn short_schema() -> Schema {
         json_schema!({ "type": "string", "examples": ["127.0.0.1:9000"] })
