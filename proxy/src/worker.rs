@@ -48,6 +48,9 @@ pub(crate) struct WorkerParts {
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
 }
 
+/// A connection with the listener whose time limits it has.
+type Watched = (Arc<Wire>, Rc<ListenerView>);
+
 /// The state of one worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -61,8 +64,8 @@ pub(crate) struct Worker {
     open: Arc<AtomicUsize>,
     drain: watch::Sender<bool>,
     cut: watch::Sender<bool>,
-    /// HTTP connections that the sweeper looks at, with the listener whose limits they have.
-    wires: RefCell<HashMap<u64, (Arc<Wire>, Rc<ListenerView>)>>,
+    /// HTTP connections that the sweeper looks at.
+    wires: RefCell<HashMap<u64, Watched>>,
     next_wire: Cell<u64>,
 }
 

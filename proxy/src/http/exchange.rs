@@ -27,7 +27,7 @@ use crate::upstream;
 enum Ended {
     Refused(Refusal),
     Failed(ProxyError),
-    Aborted(Answer),
+    Aborted(Box<Answer>),
     Interrupted(Interrupt),
 }
 
@@ -53,7 +53,8 @@ pub(crate) async fn exchange(
             record.answer(head.status, Origin::Upstream);
             (head, source, cut)
         }
-        Err(Ended::Aborted((head, body))) => {
+        Err(Ended::Aborted(answer)) => {
+            let (head, body) = *answer;
             record.answer(head.status, Origin::Injected);
             (head, Source::Full(body), None)
         }
@@ -119,7 +120,7 @@ async fn run(downstream: &Rc<Downstream>, request: Request<Incoming>, record: &m
                     discard(body);
                 }
                 let answer = answer::aborted(&abort, &rule, request::is_grpc(&parts.headers));
-                return Err(Ended::Aborted(answer));
+                return Err(Ended::Aborted(Box::new(answer)));
             }
         }
     }
