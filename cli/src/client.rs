@@ -236,7 +236,8 @@ mod tests {
     fn curl_lines_survive_the_shell() {
         let base = Base::parse("127.0.0.1:9470").unwrap();
         assert_eq!(Call::new(Method::GET, "/v1/rules").curl(&base), "curl http://127.0.0.1:9470/v1/rules");
-        let call = Call::new(Method::PUT, "/v1/rules/a?dry_run=true").with_body(json!({"it's": 1})).with_if_match(Some(7));
+        let call =
+            Call::new(Method::PUT, "/v1/rules/a?dry_run=true").with_body(json!({"it's": 1})).with_if_match(Some(7));
         assert_eq!(
             call.curl(&base),
             r#"curl -X PUT 'http://127.0.0.1:9470/v1/rules/a?dry_run=true' -H 'If-Match: "7"' -d '{"it'\''s":1}'"#
@@ -252,7 +253,11 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             let failure = Reply { status, body: problem.to_string().into() }.into_value().unwrap_err();
             assert_eq!(failure.exit as u8, exit, "{status}");
-            assert!(failure.text().ends_with("Invalid rule\n  fault.delay: too long; shorten it"), "{}", failure.text());
+            assert!(
+                failure.text().ends_with("Invalid rule\n  fault.delay: too long; shorten it"),
+                "{}",
+                failure.text()
+            );
         }
         let plain = Reply { status: StatusCode::BAD_GATEWAY, body: "not squall".into() }.into_value().unwrap_err();
         assert!(plain.text().ends_with("502: not squall"), "{}", plain.text());

@@ -44,6 +44,11 @@ impl Failure {
         Self { exit, error: anyhow::anyhow!("{message}") }
     }
 
+    /// The same failure with another code.
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// The whole chain of causes on one line; texts that have several lines already (lists of problems) stay whole.
     pub(crate) fn text(&self) -> String {
         format!("error: {:#}", self.error)

@@ -38,7 +38,7 @@ pub(crate) struct HealthcheckArgs {
 pub(crate) fn execute(args: &HealthcheckArgs) -> Outcome {
     let base = base(args)?;
     let reply = client::send_blocking(&base, &Call::new(Method::GET, "/readyz"))
-        .map_err(|failure| Failure { exit: Exit::Failure, ..failure })?;
+        .map_err(|failure| failure.with_exit(Exit::Failure))?;
     if reply.status.is_success() {
         return Ok(Exit::Ok);
     }

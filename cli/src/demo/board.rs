@@ -149,8 +149,13 @@ mod tests {
     use super::*;
 
     fn row(phase: Phase) -> Row {
-        let summary =
-            Summary { requests: 1234, success_ratio: 1.0, p50_seconds: 0.004, p99_seconds: 0.1512, ..Summary::default() };
+        let summary = Summary {
+            requests: 1234,
+            success_ratio: 1.0,
+            p50_seconds: 0.004,
+            p99_seconds: 0.1512,
+            ..Summary::default()
+        };
         Row { phase, summary, injected: Some(61.0) }
     }
 

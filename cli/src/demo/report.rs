@@ -47,7 +47,8 @@ fn markdown(report: &Report) -> String {
     let mut text = String::new();
     let steady = &report.steady_state;
     let (ratio, p99) = (steady.success_ratio_min * 100.0, steady.p99_seconds_below * 1000.0);
-    let kind = if report.fragile { "fragile (no timeout, no fallback)" } else { "robust (timeout and cached fallback)" };
+    let kind =
+        if report.fragile { "fragile (no timeout, no fallback)" } else { "robust (timeout and cached fallback)" };
     let _ = write!(
         text,
         "# Squall demo: hypothesis {}\n\n> {}\n\n- Why: {}\n- Steady state: success ratio at least {ratio:.0} %, p99 below {p99:.0} ms\n\

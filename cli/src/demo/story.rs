@@ -121,7 +121,11 @@ impl Stage {
         let (baseline, fault, recovery) = (Phase::Baseline, Phase::Fault, Phase::Recovery);
         let (baseline, fault, recovery) = (summary(baseline), summary(fault), summary(recovery));
         // What was still open when its phase was last drawn is in these.
-        let rows = [(Phase::Baseline, &baseline, None), (Phase::Fault, &fault, Some(injected)), (Phase::Recovery, &recovery, None)];
+        let rows = [
+            (Phase::Baseline, &baseline, None),
+            (Phase::Fault, &fault, Some(injected)),
+            (Phase::Recovery, &recovery, None),
+        ];
         let rows = rows.map(|(phase, summary, injected)| Row { phase, summary: summary.clone(), injected });
         self.board.draw(rows.to_vec(), true)?;
         Ok(Measured { baseline, fault, recovery, injected, injected_after_rollback })

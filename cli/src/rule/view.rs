@@ -58,7 +58,9 @@ fn flatten(path: &str, value: &Value, items: &mut Vec<String>) {
     let Some(object) = value.as_object() else {
         match (path, value) {
             ("", _) => {}
-            (_, Value::Array(list)) => items.push(format!("{path}={}", list.iter().map(text).collect::<Vec<_>>().join(","))),
+            (_, Value::Array(list)) => {
+                items.push(format!("{path}={}", list.iter().map(text).collect::<Vec<_>>().join(",")))
+            }
             _ => items.push(format!("{path}={}", text(value))),
         }
         return;
@@ -84,8 +86,18 @@ mod tests {
         let text = list(&json!({"generation": 3, "rules": [rule]}));
         let row: Vec<_> = text.lines().nth(1).unwrap_or_default().split_whitespace().collect();
         let expected = [
-            "slow-b", "true", "5%", "of", "requests", "delay.fixed=2s", "method=GET,PUT", "path.prefix=/v1/", "1000", "52",
-            "5.20%", "-",
+            "slow-b",
+            "true",
+            "5%",
+            "of",
+            "requests",
+            "delay.fixed=2s",
+            "method=GET,PUT",
+            "path.prefix=/v1/",
+            "1000",
+            "52",
+            "5.20%",
+            "-",
         ];
         assert_eq!(row, expected, "{text}");
     }

@@ -43,7 +43,8 @@ fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>
     for (result, n) in [("ok", stats.reloads_ok), ("error", stats.reloads_error)] {
         reloads.get_metric_with_label_values(&[result])?.inc_by(n);
     }
-    let build = IntGaugeVec::new(Opts::new("squall_build_info", "Always 1; the version is in the label."), &["version"])?;
+    let build =
+        IntGaugeVec::new(Opts::new("squall_build_info", "Always 1; the version is in the label."), &["version"])?;
     build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
     Ok([generation.collect(), reloads.collect(), build.collect()].concat())
 }

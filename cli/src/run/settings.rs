@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use squall_config::model::Config;
-use squall_config::spec::{
-    AccessLogSpec, ClusterSpec, ConfigSpec, ControlSpec, ListenerSpec, Scalar, TelemetrySpec, Written,
-};
+use squall_config::spec::{AccessLogSpec, ClusterSpec, ConfigSpec, ListenerSpec, Scalar, Written};
 
 use super::{RunArgs, SidecarOptions};
 use crate::exit::{Exit, Failure};
@@ -18,8 +16,7 @@ use crate::source;
 pub(crate) const LISTENER: &str = "to-upstream";
 /// The cluster of `--upstream`.
 pub(crate) const CLUSTER: &str = "upstream";
-const LISTEN_DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 
 /// `--upstream`: where it is and what is spoken there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +39,8 @@ impl FromStr for Upstream {
         if address.contains(['/', '?', '#', '@']) {
             return Err("an upstream is a host and a port; paths stay as the client asks for them".to_owned());
         }
-        let has_port = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        let has_port =
+            address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
         match (has_port, protocol) {
             (true, _) => Ok(Self { address: address.to_owned(), protocol }),
             (false, "http") if !address.is_empty() && !address.contains(':') => {
@@ -56,7 +54,8 @@ impl FromStr for Upstream {
 /// An address of a flag of `run`. Takes `http://…` too: the client verbs read a URL from the same variable.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    let address = address.strip_prefix("localhost:").map_or_else(|| address.to_owned(), |port| format!("127.0.0.1:{port}"));
+    let address =
+        address.strip_prefix("localhost:").map_or_else(|| address.to_owned(), |port| format!("127.0.0.1:{port}"));
     address.parse().map_err(|_| "write an IP address and a port, as in 127.0.0.1:9470".to_owned())
 }
 

@@ -18,10 +18,16 @@ pub(super) struct Signals {
 
 #[derive(Debug)]
 struct Streams {
-    term: Signal,
-    int: Signal,
+    ends: Ends,
     hup: Signal,
     usr1: Signal,
+}
+
+/// The signals that end the process.
+#[derive(Debug)]
+struct Ends {
+    term: Signal,
+    int: Signal,
 }
 
 impl Signals {
@@ -32,8 +38,7 @@ impl Signals {
         let streams = {
             let _inside = runtime.enter();
             Streams {
-                term: signal(SignalKind::terminate())?,
-                int: signal(SignalKind::interrupt())?,
+                ends: Ends { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? },
                 hup: signal(SignalKind::hangup())?,
                 usr1: signal(SignalKind::user_defined1())?,
             }
@@ -46,7 +51,7 @@ impl Signals {
         let Self { runtime, mut streams } = self;
         let outcome = runtime.block_on(async {
             streams.until_end(&sidecar).await;
-            drain(&mut streams, &sidecar).await
+            drain(&mut streams.ends, &sidecar).await
         });
         sidecar.finish();
         // A reload that hangs on a slow file system must not hold up the end.
@@ -61,7 +66,7 @@ impl Streams {
         loop {
             let publisher = Arc::clone(sidecar.publisher());
             tokio::select! {
-                _ = self.end() => return,
+                _ = self.ends.next() => return,
                 _ = self.hup.recv() => {
                     // Reads a file and binds sockets; the publisher logs what came of it.
                     drop(tokio::task::spawn_blocking(move || publisher.reload_file()));
@@ -72,9 +77,11 @@ impl Streams {
             }
         }
     }
+}
 
-    /// SIGTERM or SIGINT; gives its name. Safe to drop.
-    async fn end(&mut self) -> &'static str {
+impl Ends {
+    /// Waits for one and gives its name. Safe to drop.
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.term.recv() => "SIGTERM",
             _ = self.int.recv() => "SIGINT",
@@ -84,13 +91,13 @@ impl Streams {
 
 /// Not ready → `drain.delay` → no new connections, finish what is in flight, at most `drain.timeout`. A second signal
 /// cuts everything at once, and so ends it with 0, too: it is what was asked for.
-async fn drain(streams: &mut Streams, sidecar: &Sidecar) -> Outcome {
+async fn drain(ends: &mut Ends, sidecar: &Sidecar) -> Outcome {
     let settings = sidecar.leave();
     tracing::info!(delay = ?settings.delay, timeout = ?settings.timeout, "draining; a second signal ends it now");
     let proxy = Arc::clone(sidecar.proxy());
     tokio::select! {
         () = tokio::time::sleep(settings.delay) => {}
-        name = streams.end() => {
+        name = ends.next() => {
             tracing::warn!(signal = name, "cutting what is in flight");
             proxy.drain_now();
             return Ok(Exit::Ok);
@@ -102,7 +109,7 @@ async fn drain(streams: &mut Streams, sidecar: &Sidecar) -> Outcome {
     });
     let drained = tokio::select! {
         drained = &mut drained => drained,
-        name = streams.end() => {
+        name = ends.next() => {
             tracing::warn!(signal = name, "cutting what is in flight");
             proxy.drain_now();
             // The drain returns as soon as nothing is left; a bound, in case that it does not.

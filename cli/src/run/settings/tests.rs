@@ -63,7 +63,8 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     assert_eq!((settings.config.control.port(), settings.config.seed), (1111, Some(7)));
     assert!(settings.config.telemetry.is_none() && settings.config.access_log.is_none());
 
-    let flags = ["--control", "127.0.0.1:2222", "--telemetry", "127.0.0.1:3333", "--seed", "8", "--access-log", "a.log"];
+    let flags =
+        ["--control", "127.0.0.1:2222", "--telemetry", "127.0.0.1:3333", "--seed", "8", "--access-log", "a.log"];
     let settings = load(&[&["-c", path], &flags[..]].concat()).unwrap();
     assert_eq!((settings.config.control.port(), settings.config.seed), (2222, Some(8)));
     assert_eq!(settings.config.telemetry.unwrap().port(), 3333);
