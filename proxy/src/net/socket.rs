@@ -57,10 +57,8 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 fn set_stream_options(stream: &TcpStream) -> io::Result<()> {
     // Nagle's algorithm would add up to 40 ms that no rule asked for.
     stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_TIME)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_RETRIES);
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES);
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 

@@ -120,10 +120,8 @@ impl Lease {
             Some(timer) => timer,
             None => create()?,
         };
-        let once = Itimerspec {
-            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
-            it_value: Timespec::try_from(left).ok()?,
-        };
+        let once =
+            Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: Timespec::try_from(left).ok()? };
         timerfd_settime(timer.get_ref(), TimerfdTimerFlags::empty(), &once).ok()?;
         LEASED.set(LEASED.get() + 1);
         Some(Self { timer: Some(timer) })
@@ -157,7 +155,9 @@ impl Drop for Lease {
 fn create() -> Option<AsyncFd<OwnedFd>> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
     let timer = timerfd_create(TimerfdClockId::Monotonic, flags).ok()?;
-    AsyncFd::register_with_interest(timer, Interest::READABLE).ok()
+    #[expect(deprecated, reason = "unsound only for descriptors that are not owned; the replacement needs unsafe code")]
+    let timer = AsyncFd::with_interest(timer, Interest::READABLE);
+    timer.ok()
 }
 
 #[cfg(test)]

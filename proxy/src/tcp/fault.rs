@@ -259,12 +259,12 @@ impl On {
         }
     }
 
-    /// Delay first, then the terminal fault: the latency of the same rule puts its reset off.
+    /// Delay first, then the terminal fault: the latency that comes before the reset in its rule puts it off.
     fn own_delay(&self) -> Duration {
         let draw = |fault: &Fault| match fault {
             Fault::Delay(delay) => LatencyStream::new(delay.clone(), self.seed).next_latency(),
             _ => Duration::ZERO,
         };
-        self.faults.iter().map(draw).sum()
+        self.faults.iter().take_while(|fault| !matches!(fault, Fault::Reset(_))).map(draw).sum()
     }
 }

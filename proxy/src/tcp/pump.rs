@@ -108,7 +108,7 @@ impl Pump {
     }
 
     /// Puts other stream faults on it, from now on.
-    pub(super) fn configure(&mut self, spec: StreamSpec, queued_max: usize) {
+    pub(super) fn configure(&mut self, spec: &StreamSpec, queued_max: usize) {
         if spec.is_empty() && self.faults.is_none() {
             return;
         }

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use squall_config::model::{Cluster, Endpoint, Name, Phase};
+use squall_config::model::{Cluster, Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::meta::ConnectionMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
@@ -118,7 +118,6 @@ where
         record,
         faults: ConnectionFaults::default(),
         active: ActiveFaults::default(),
-        stream_buffer_max: 0,
         request: Pump::new(Phase::Request, early, now),
         response: Pump::new(Phase::Response, Bytes::new(), now),
         broken: None,
@@ -185,7 +184,6 @@ struct Relay {
     record: Rc<dyn RelayRecord>,
     faults: ConnectionFaults,
     active: ActiveFaults,
-    stream_buffer_max: usize,
     /// Downstream → upstream.
     request: Pump,
     /// Upstream → downstream.
@@ -241,10 +239,11 @@ impl Relay {
     /// Takes the current snapshot and puts into effect what it says now.
     fn decide(&mut self, stage: Stage) {
         let snapshot = Arc::clone(&self.control.changes.borrow_and_update());
-        if let Some(listener) = snapshot.listener(self.listener.listener.name.as_str()) {
-            self.listener = Arc::clone(listener);
-        }
-        let Some(endpoint) = self.endpoint() else { return };
+        let listener = snapshot.listener(self.listener.listener.name.as_str()).cloned();
+        let Some(endpoint) = self.cluster.endpoints.get(self.endpoint) else {
+            debug_assert!(false, "the endpoint was chosen from this cluster");
+            return;
+        };
         let circumstances = Circumstances {
             connection: ConnectionMeta { source: self.source.ip(), endpoint },
             budget: &self.budget,
@@ -253,21 +252,16 @@ impl Relay {
             response_passed: self.response.passed(),
             now: Instant::now(),
         };
-        let listener = snapshot.listener(self.listener.listener.name.as_str());
-        self.active = self.faults.update(&snapshot, listener.map(|listener| &**listener), &circumstances);
-        self.stream_buffer_max = snapshot.config.limits.stream_buffer_bytes_max;
-        self.request.configure(self.active.request.clone(), self.stream_buffer_max);
-        self.response.configure(self.active.response.clone(), self.stream_buffer_max);
+        self.active = self.faults.update(&snapshot, listener.as_deref(), &circumstances);
+        let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
+        self.request.configure(&self.active.request, queued_max);
+        self.response.configure(&self.active.response, queued_max);
         self.response.set_pass_until(match &self.active.terminal {
             Some(Terminal::ResetAfter { pass_until, .. }) => Some(*pass_until),
             _ => None,
         });
-    }
-
-    fn endpoint(&self) -> Option<&Endpoint> {
-        let endpoint = self.cluster.endpoints.get(self.endpoint);
-        debug_assert!(endpoint.is_some(), "the endpoint was chosen from this cluster");
-        endpoint
+        // A listener that was removed lets its connections live, without rules.
+        self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
     }
 
     fn is_held(&self) -> bool {
@@ -411,12 +405,7 @@ fn poll_pumps(
 }
 
 /// What the end of the direction that comes from `source` means for the whole; `None` when the other one goes on.
-fn after_pump(
-    end: PumpEnd,
-    source: Side,
-    other: &mut Pump,
-    broken: &mut Option<(Side, io::Error)>,
-) -> Option<FlowEnd> {
+fn after_pump(end: PumpEnd, source: Side, other: &mut Pump, broken: &mut Option<(Side, io::Error)>) -> Option<FlowEnd> {
     match end {
         PumpEnd::Eof => None,
         PumpEnd::LimitReached => Some(FlowEnd::LimitReached),

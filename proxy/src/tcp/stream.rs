@@ -96,10 +96,9 @@ impl StreamFaults {
     }
 
     /// Other faults from now on. What is queued leaves no later than it would have, and at once when no delay is left.
-    pub(super) fn configure(&mut self, spec: StreamSpec, now: Instant) {
+    pub(super) fn configure(&mut self, spec: &StreamSpec, now: Instant) {
         if self.spec.delays != spec.delays {
-            self.latencies =
-                spec.delays.iter().map(|d| LatencyStream::new(d.delay.clone(), d.seed)).collect();
+            self.latencies = spec.delays.iter().map(|d| LatencyStream::new(d.delay.clone(), d.seed)).collect();
             self.retime();
             self.latency_rule = spec.delays.first().map(|first| first.rule.clone()).or(self.latency_rule.take());
         }
@@ -107,7 +106,7 @@ impl StreamFaults {
         if self.throttle.as_ref().map(TokenBucket::rate) != rate {
             self.throttle = rate.map(|rate| TokenBucket::new(rate, now));
         }
-        self.spec = spec;
+        self.spec.clone_from(spec);
     }
 
     /// Whether it has nothing left to do, so that the direction can be relayed without it.
