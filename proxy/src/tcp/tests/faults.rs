@@ -61,6 +61,8 @@ fn reset_of_an_open_connection_hits_both_sides_at_once() {
         let world = World::new(vec![]);
         let mut link = world.connect().await;
         let mut server = link.accept().await;
+        server.write_all(b"x").await.unwrap();
+        assert_eq!(link.client.read_u8().await.unwrap(), b'x');
         let start = Instant::now();
         world.publish(vec![rule("r", reset_after(0))], false);
         assert_eq!(read_all(&mut link.client).await, (vec![], RESET));

@@ -35,8 +35,10 @@ type Outcome = RelayOutcome<io::Error>;
 /// Runs a test as a worker would, within a deadline.
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let within = tokio::time::timeout(Duration::from_secs(60), test);
-    LocalSet::new().block_on(&runtime, async { within.await.expect("the test ends within its deadline") });
+    LocalSet::new().block_on(&runtime, async {
+        let within = tokio::time::timeout(Duration::from_secs(60), test);
+        within.await.expect("the test ends within its deadline");
+    });
 }
 
 #[derive(Default)]
@@ -64,6 +66,8 @@ struct World {
     budget: Budget,
     record: Rc<Recorder>,
     idle_timeout: Option<Duration>,
+    /// Of the relay's socket to downstream.
+    send_buffer: Option<usize>,
 }
 
 /// A connection through a relay.
@@ -92,6 +96,7 @@ impl World {
             budget: Budget::new(100),
             record: Rc::default(),
             idle_timeout,
+            send_buffer: None,
         }
     }
 
@@ -99,7 +104,7 @@ impl World {
         let previous = self.snapshot();
         let config = Arc::new(config(rules, self.idle_timeout));
         let next = compile(config, Some(&previous), previous.generation + 1, halted, 7);
-        self.changes.send(Arc::new(next)).unwrap();
+        self.changes.send_replace(Arc::new(next));
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -131,6 +136,9 @@ impl World {
         let client = TcpStream::connect(front.local_addr().unwrap()).await.unwrap();
         let (downstream, source) = front.accept().await.unwrap();
         socket::prepare_accepted(&downstream).unwrap();
+        if let Some(bytes) = self.send_buffer {
+            socket2::SockRef::from(&downstream).set_send_buffer_size(bytes).unwrap();
+        }
         let context = self.context(source, socket::connect(address));
         let relay = tokio::task::spawn_local(relay(context, Io::new(downstream)));
         Link { client, upstream, relay }

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 
 use super::super::relay::{RelayEnd, Side};
@@ -99,9 +98,10 @@ fn an_answer_before_a_broken_upload_still_arrives() {
 #[test]
 fn a_small_send_buffer_loses_nothing() {
     run(async {
-        let Link { client, upstream, relay } = World::new(vec![]).connect().await;
+        let mut world = World::new(vec![]);
+        world.send_buffer = Some(4_096);
+        let Link { client, upstream, relay } = world.connect().await;
         let (mut server, _) = upstream.accept().await.unwrap();
-        SockRef::from(&client).set_recv_buffer_size(2048).unwrap();
         let data = pattern(2 << 20);
         let sent = data.clone();
         let writer = tokio::task::spawn_local(async move {
