@@ -74,7 +74,7 @@ impl Vocabulary {
             }
             Value::Array(_) if nodes.iter().any(|node| node.get("properties").is_some()) => found.push(path.clone()),
             Value::Object(fields) => {
-                fields.iter().for_each(|(name, field)| visit(Step::Key(name.clone()), field, found))
+                fields.iter().for_each(|(name, field)| visit(Step::Key(name.clone()), field, found));
             }
             _ => {}
         }
