@@ -48,6 +48,7 @@ pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane
     (Publisher::new(PublisherOptions { store, document, config, file, seed: 7, data_plane }), plane)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with json! literals")]
 fn rule(json: Value) -> squall_config::spec::RuleSpec {
     squall_config::parse_value(&json).unwrap()
 }
