@@ -80,7 +80,11 @@ impl ApiError {
 
     /// 422: understood, but not valid.
     pub(crate) fn invalid(problems: Problems) -> Self {
-        Self::many(StatusCode::UNPROCESSABLE_ENTITY, "nothing was changed, because the result would not be valid", problems)
+        Self::many(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "nothing was changed, because the result would not be valid",
+            problems,
+        )
     }
 
     /// 404 for a rule, with the nearest thing to a fix.

@@ -70,12 +70,18 @@ mod tests {
             assert!(is_allowed(&[("host", host)]), "{host}");
         }
         assert!(is_allowed(&[]), "HTTP/1.0 has no Host");
-        assert!(is_allowed(&[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:1"), ("sec-fetch-site", "same-origin")]));
+        assert!(is_allowed(&[
+            ("host", "127.0.0.1:1"),
+            ("origin", "http://127.0.0.1:1"),
+            ("sec-fetch-site", "same-origin")
+        ]));
     }
 
     #[test]
     fn test_web_pages_are_refused() {
-        for host in ["evil.example:9470", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", ""] {
+        for host in
+            ["evil.example:9470", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", ""]
+        {
             assert!(!is_allowed(&[("host", host)]), "{host}");
         }
         for origin in ["http://evil.example", "null", "http://127.0.0.1:2", "http://127.0.0.1:1.evil.example"] {

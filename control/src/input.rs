@@ -47,7 +47,12 @@ impl Change {
     /// The body, which must be there.
     pub(crate) fn take_body(&mut self) -> Result<Value, ApiError> {
         self.body.take().ok_or_else(|| {
-            ApiError::new(StatusCode::BAD_REQUEST, "", "the body is empty", "send JSON, as in: curl -X PUT -d '{…}' URL")
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "",
+                "the body is empty",
+                "send JSON, as in: curl -X PUT -d '{…}' URL",
+            )
         })
     }
 }
@@ -61,7 +66,12 @@ impl FromRequestParts<App> for RuleName {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let name = Path::<String>::from_request_parts(parts, app).await;
         name.map(|Path(name)| Self(name)).map_err(|rejection| {
-            ApiError::new(StatusCode::BAD_REQUEST, "name", rejection.body_text(), "names are made of a-z, 0-9, '-', '_', '.'")
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "name",
+                rejection.body_text(),
+                "names are made of a-z, 0-9, '-', '_', '.'",
+            )
         })
     }
 }
@@ -78,7 +88,12 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
             let number = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse();
             generations.push(number.map_err(|_| {
                 let detail = format!("{tag} is not a generation");
-                ApiError::new(StatusCode::BAD_REQUEST, "If-Match", detail, "send the ETag of an answer, as in: If-Match: \"7\"")
+                ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "If-Match",
+                    detail,
+                    "send the ETag of an answer, as in: If-Match: \"7\"",
+                )
             })?);
         }
     }
@@ -160,7 +175,8 @@ pub(crate) fn rules_document(body: Value) -> Value {
 pub(crate) fn reason(body: Option<Value>) -> Result<String, ApiError> {
     const LENGTH_MAX: usize = 500;
     let hint = "send {\"reason\": \"why\"} or nothing";
-    let refuse = |path: &str, detail: String| Err(ApiError::invalid(Problems(vec![Problem::new(path, detail).with_hint(hint)])));
+    let refuse =
+        |path: &str, detail: String| Err(ApiError::invalid(Problems(vec![Problem::new(path, detail).with_hint(hint)])));
     let members = match body {
         None => return Ok(String::new()),
         Some(Value::Object(members)) => members,

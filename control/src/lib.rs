@@ -26,9 +26,6 @@ mod server;
 mod view;
 mod watch;
 
-#[cfg(test)]
-mod testing;
-
 pub use data_plane::DataPlane;
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;

@@ -419,4 +419,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
+#[path = "publish_tests.rs"]
 mod tests;

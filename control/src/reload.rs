@@ -121,9 +121,7 @@ impl Publisher {
         let at = SystemTime::now();
         let reload = match result {
             Ok((changed, warnings)) => Reload { at, generation, changed, problems: Vec::new(), warnings },
-            Err(problems) => {
-                Reload { at, generation, changed: false, problems: problems.0, warnings: Vec::new() }
-            }
+            Err(problems) => Reload { at, generation, changed: false, problems: problems.0, warnings: Vec::new() },
         };
         let counter = if reload.is_ok() { &mut state.stats.reloads_ok } else { &mut state.stats.reloads_error };
         *counter += 1;
@@ -145,7 +143,11 @@ impl Publisher {
         if reload.is_ok() {
             tracing::info!(file, generation, changed = reload.changed, "configuration file loaded");
         }
-        self.tell(EventKind::Reload, generation, json!({ "source": "file", "reload": crate::view::ReloadOut::from(reload) }));
+        self.tell(
+            EventKind::Reload,
+            generation,
+            json!({ "source": "file", "reload": crate::view::ReloadOut::from(reload) }),
+        );
     }
 
     /// The validated configuration in force.

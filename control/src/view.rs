@@ -63,9 +63,13 @@ impl Unit {
                 && m.cluster.as_ref().is_none_or(|name| *name == listener.cluster)
         };
         let protocols: Vec<_> = config.listeners.iter().filter(is_met).map(|listener| listener.protocol).collect();
-        let speaks = |protocol| protocols.is_empty() || protocols.contains(&protocol) || protocols.contains(&ListenerProtocol::Auto);
+        let speaks = |protocol| {
+            protocols.is_empty() || protocols.contains(&protocol) || protocols.contains(&ListenerProtocol::Auto)
+        };
         let http = speaks(ListenerProtocol::Http) && rule.faults.iter().any(Fault::applies_to_http);
-        let tcp = speaks(ListenerProtocol::Tcp) && !rule.matches.needs_http() && rule.faults.iter().any(Fault::applies_to_tcp);
+        let tcp = speaks(ListenerProtocol::Tcp)
+            && !rule.matches.needs_http()
+            && rule.faults.iter().any(Fault::applies_to_tcp);
         match (http, tcp) {
             (true, true) => Self::Both,
             (false, true) => Self::Connection,
@@ -132,8 +136,10 @@ impl<'a> RuleOut<'a> {
         let compiled = snapshot.rules.get(place).filter(|compiled| compiled.rule.name == rule.name);
         let compiled = compiled.or_else(|| snapshot.rules.iter().find(|compiled| compiled.rule.name == rule.name));
         let count = |read: fn(&squall_fault::snapshot::RuleState) -> u64| compiled.map_or(0, |rule| read(&rule.state));
-        let (matched, injected) =
-            (count(|state| state.matched.load(Ordering::Relaxed)), count(|state| state.injected.load(Ordering::Relaxed)));
+        let (matched, injected) = (
+            count(|state| state.matched.load(Ordering::Relaxed)),
+            count(|state| state.injected.load(Ordering::Relaxed)),
+        );
         let status = RuleStatus {
             unit,
             matched,

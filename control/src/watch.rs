@@ -26,6 +26,8 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
     if let Err(error) = &watcher {
         tracing::warn!(%error, file = %file.display(), every = ?POLL_EVERY, "cannot watch the configuration file; polling");
     }
+    // The file may have changed between the start and the watch.
+    touched.notify_one();
     loop {
         tokio::select! {
             () = touched.notified() => tokio::time::sleep(SETTLE).await,
