@@ -79,6 +79,16 @@ impl Board {
         output::data(&format!("   {}", plain(row)))
     }
 
+    /// The whole table one last time; it stays.
+    pub(super) fn finish(&mut self, rows: Vec<Row>) -> std::io::Result<()> {
+        if !self.is_live {
+            return output::data(&format!("\n{}", picture(&rows)));
+        }
+        self.draw(rows, true)?;
+        (self.n_lines_drawn, self.drawn) = (0, Vec::new());
+        Ok(())
+    }
+
     fn redraw(&mut self, rows: Vec<Row>) {
         if rows.is_empty() {
             return;

@@ -18,6 +18,8 @@ use crate::exit::{Exit, Failure, Outcome};
 
 const HYPOTHESIS: &str = "A stays within its steady state when 5 % of its calls to B take 2 s";
 const RULE: &str = "slow-b";
+/// Counts the faults that were really injected.
+const INJECTED: &str = "chaos_injected_faults_total";
 const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// Plays the whole within `--seconds` and gives the verdict's exit code.
@@ -101,7 +103,7 @@ impl Stage {
         let made = self.call(&Call::new(Method::PUT, rule_path()).with_body(rule)).await?;
         made.into_value()?;
         self.watch(Phase::Fault, length(Phase::Fault, bound)).await?;
-        self.shown(&Call::new(Method::GET, "/metrics"), " -s | grep chaos_injected_faults_total")?;
+        self.show(format!("curl -s {}/metrics | grep {INJECTED}", self.control))?;
         let injected = self.injected().await?;
 
         self.board.tell("\n3. Rollback: the rule goes, and requests that it holds go on.")?;
@@ -127,7 +129,7 @@ impl Stage {
             (Phase::Recovery, &recovery, None),
         ];
         let rows = rows.map(|(phase, summary, injected)| Row { phase, summary: summary.clone(), injected });
-        self.board.draw(rows.to_vec(), true)?;
+        self.board.finish(rows.to_vec())?;
         Ok(Measured { baseline, fault, recovery, injected, injected_after_rollback })
     }
 
@@ -163,12 +165,11 @@ impl Stage {
 
     /// Calls the control API, and shows the call.
     async fn call(&mut self, call: &Call) -> Result<client::Reply, Failure> {
-        self.shown(call, "")?;
+        self.show(call.curl(&self.control))?;
         client::send(&self.control, call).await
     }
 
-    fn shown(&mut self, call: &Call, more: &str) -> std::io::Result<()> {
-        let line = format!("{}{more}", call.curl(&self.control));
+    fn show(&mut self, line: String) -> std::io::Result<()> {
         self.board.tell_command(&line)?;
         self.commands.push(line);
         Ok(())
@@ -178,7 +179,7 @@ impl Stage {
     async fn injected(&self) -> Result<f64, Failure> {
         let reply = client::send(&self.control, &Call::new(Method::GET, "/metrics")).await?;
         let text = String::from_utf8_lossy(&reply.body);
-        Ok(scrape::sum(&text, "chaos_injected_faults_total", "rule", RULE).unwrap_or(0.0))
+        Ok(scrape::sum(&text, INJECTED, "rule", RULE).unwrap_or(0.0))
     }
 }
 

@@ -59,7 +59,7 @@ fn flatten(path: &str, value: &Value, items: &mut Vec<String>) {
         match (path, value) {
             ("", _) => {}
             (_, Value::Array(list)) => {
-                items.push(format!("{path}={}", list.iter().map(text).collect::<Vec<_>>().join(",")))
+                items.push(format!("{path}={}", list.iter().map(text).collect::<Vec<_>>().join(",")));
             }
             _ => items.push(format!("{path}={}", text(value))),
         }
