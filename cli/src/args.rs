@@ -1,0 +1,151 @@
+//! The command line as a whole; each verb describes its own arguments in its own file.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{Base, CONTROL_DEFAULT, Call};
+use crate::exit::{Exit, Outcome};
+use crate::output::{self, Format};
+use crate::{completions, config, demo, explain, halt, healthcheck, rule, run, status};
+
+/// Ends the long help of every verb.
+pub(crate) const EPILOGUE: &str = "\
+Exit codes:
+  0  done
+  1  runtime failure (port in use, no such rule, unreadable file)
+  2  wrong usage
+  3  invalid configuration or rule
+  4  the control API does not answer
+  5  conflict: somebody else changed the rules first (--if-match)
+  6  a check failed, or a hypothesis did not hold
+
+Environment:
+  SQUALL_*     every option above that names a variable; the command line wins over it
+  SQUALL_LOG   log filter, as in info or squall_proxy=debug (else RUST_LOG)
+  NO_COLOR     no colour when set";
+
+/// The version, and the machine that the binary was built for.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SQUALL_TARGET"), ")");
+
+/// A fault-injecting sidecar proxy: it stands beside a service and adds latency, errors and resets to a chosen share
+/// of its traffic, while the traffic flows.
+#[derive(Debug, Parser)]
+#[command(
+    name = "squall",
+    version = VERSION,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    before_long_help = "\
+Examples:
+  squall demo                                            the whole story on this machine, nothing else needed
+  squall run --upstream http://127.0.0.1:9000            a proxy before one server, on 127.0.0.1:8080
+  squall run -c squall.yaml                              a sidecar from a file
+  squall rule set slow --percentage 5 --fault delay=2s   5 % of the requests take 2 s longer, from now on
+  squall halt                                            no fault at all any more, at once
+  squall status                                          what is going on",
+    after_long_help = EPILOGUE
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the proxy and its control API
+    Run(Box<run::RunArgs>),
+    /// Shows the whole story on one machine: baseline, fault, measurement, rollback, verdict
+    Demo(demo::DemoArgs),
+    /// Lists, shows, makes and removes rules of a running squall
+    Rule(rule::RuleArgs),
+    /// Stops all faults at once and keeps new ones from starting, until `resume`
+    Halt(halt::HaltArgs),
+    /// Lets rules inject again after `halt`
+    Resume(halt::HaltArgs),
+    /// Shows version, generation, listeners and clusters of a running squall
+    Status(status::StatusArgs),
+    /// Checks, shows and begins configuration files
+    Config(config::ConfigArgs),
+    /// Says which rules would match a request, and why the others would not
+    Explain(explain::ExplainArgs),
+    /// Asks a running squall whether it is ready; for container health checks
+    Healthcheck(healthcheck::HealthcheckArgs),
+    /// Prints the completion script of a shell
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn execute(self) -> Outcome {
+        match self {
+            Self::Run(args) => run::execute(&args),
+            Self::Demo(args) => demo::execute(&args),
+            Self::Rule(args) => rule::execute(&args),
+            Self::Halt(args) => halt::execute(&args, "halt"),
+            Self::Resume(args) => halt::execute(&args, "resume"),
+            Self::Status(args) => status::execute(&args),
+            Self::Config(args) => config::execute(&args),
+            Self::Explain(args) => explain::execute(&args),
+            Self::Healthcheck(args) => healthcheck::execute(&args),
+            Self::Completions(args) => completions::execute(&args),
+        }
+    }
+}
+
+/// Options of all verbs that call the control API.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// The control API of the running squall
+    #[arg(long, value_name = "URL", env = "SQUALL_CONTROL", default_value = CONTROL_DEFAULT, value_parser = Base::parse, global = true)]
+    pub(crate) control: Base,
+    /// Prints the equivalent curl line and calls nothing
+    #[arg(long, global = true)]
+    pub(crate) curl: bool,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value = "table", global = true)]
+    pub(crate) output: Format,
+}
+
+impl ClientArgs {
+    /// Calls, and writes the answer as asked; with `--curl` writes the line instead.
+    pub(crate) fn call(&self, call: &Call, table: impl FnOnce(&serde_json::Value) -> String) -> Outcome {
+        if self.curl {
+            output::data(&call.curl(&self.control))?;
+            return Ok(Exit::Ok);
+        }
+        let value = crate::client::send_blocking(&self.control, call)?.into_value()?;
+        output::value(self.output, &value, || table(&value))?;
+        Ok(Exit::Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_long_help_of_every_verb_has_examples_and_exit_codes() {
+        for verb in Cli::command().get_subcommands_mut() {
+            let help = verb.render_long_help().to_string();
+            assert!(help.contains("Examples:\n"), "{}", verb.get_name());
+            assert!(help.contains("Exit codes:\n"), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn client_options_may_stand_anywhere() {
+        for line in ["squall rule --control h:1 ls", "squall rule ls --control http://h:1"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let Command::Rule(rule) = cli.command else { panic!("a rule verb") };
+            assert_eq!(rule.client.control.to_string(), "http://h:1");
+        }
+    }
+}

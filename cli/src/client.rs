@@ -1,0 +1,265 @@
+//! A small client of the control API: one call, one connection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use crate::exit::{Exit, Failure};
+
+/// Where `squall run` puts its control API unless told otherwise.
+pub(crate) const CONTROL_DEFAULT: &str = "http://127.0.0.1:9470";
+
+/// A control API on this machine answers within milliseconds; one that is silent for so long is not there.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// No answer is larger: 10,000 rules with their status are below 16 MiB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// `http://host:port` of a control or telemetry API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Base(String);
+
+impl Base {
+    /// Accepts `http://host:port`, `http://host:port/` and `host:port`; the error says what is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with("https://") {
+            return Err("the control API speaks plain HTTP; write http://host:port".to_owned());
+        }
+        let authority = text.strip_prefix("http://").unwrap_or(text);
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let parsed: http::uri::Authority =
+            authority.parse().map_err(|e| format!("{e}; write http://host:port, as in {CONTROL_DEFAULT}"))?;
+        if parsed.port_u16().is_none_or(|port| port == 0) || parsed.host().is_empty() || authority.contains('@') {
+            return Err(format!("write http://host:port, as in {CONTROL_DEFAULT}"));
+        }
+        Ok(Self(authority.to_owned()))
+    }
+
+    /// Of a listening address; one that listens everywhere is called on loopback.
+    pub(crate) fn of(address: std::net::SocketAddr) -> Self {
+        let mut address = address;
+        match address.ip() {
+            std::net::IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
+            std::net::IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        Self(address.to_string())
+    }
+}
+
+impl std::fmt::Display for Base {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}", self.0)
+    }
+}
+
+/// One call of the API.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    if_match: Option<u64>,
+    body: Option<Value>,
+}
+
+impl Call {
+    /// A call without a body; `path` begins with `/` and is encoded already.
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), if_match: None, body: None }
+    }
+
+    /// With a JSON body.
+    pub(crate) fn with_body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    /// Only if this is still the generation.
+    pub(crate) fn with_if_match(mut self, generation: Option<u64>) -> Self {
+        self.if_match = generation;
+        self
+    }
+
+    /// The same call as a line for a shell.
+    pub(crate) fn curl(&self, base: &Base) -> String {
+        let mut line = "curl".to_owned();
+        if self.method != Method::GET && !(self.method == Method::POST && self.body.is_some()) {
+            line.push_str(&format!(" -X {}", self.method));
+        }
+        line.push_str(&format!(" {}", shell_quoted(&format!("{base}{}", self.path))));
+        if let Some(generation) = self.if_match {
+            line.push_str(&format!(" -H 'If-Match: \"{generation}\"'"));
+        }
+        if let Some(body) = &self.body {
+            line.push_str(&format!(" -d {}", shell_quoted(&body.to_string())));
+        }
+        line
+    }
+
+    fn request(&self, base: &Base) -> Result<Request<Full<Bytes>>, http::Error> {
+        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(&self.path)
+            .header(header::HOST, &base.0)
+            .header(header::USER_AGENT, concat!("squall/", env!("CARGO_PKG_VERSION")));
+        if self.body.is_some() {
+            let kind = if self.method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        if let Some(generation) = self.if_match {
+            request = request.header(header::IF_MATCH, format!("\"{generation}\""));
+        }
+        request.body(Full::new(Bytes::from(body)))
+    }
+}
+
+/// Single quotes, only when the shell would take the text for something else.
+fn shell_quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:.,-_=@%+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// What the API answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    /// HTTP status.
+    pub(crate) status: StatusCode,
+    /// The body, whole.
+    pub(crate) body: Bytes,
+}
+
+impl Reply {
+    /// The body as JSON; `Null` when there is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The JSON body of a success, or the failure that the API reported.
+    pub(crate) fn into_value(self) -> Result<Value, Failure> {
+        if self.status.is_success() { Ok(self.json()) } else { Err(self.failure()) }
+    }
+
+    fn failure(&self) -> Failure {
+        let exit = match self.status.as_u16() {
+            409 | 412 => Exit::Conflict,
+            400 | 422 => Exit::InvalidConfig,
+            _ => Exit::Failure,
+        };
+        let problem = self.json();
+        let text = |value: &Value, key: &str| value[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+        let head = text(&problem, "title").unwrap_or_else(|| String::from_utf8_lossy(&self.body).trim().to_owned());
+        let mut message = format!("the control API says {}: {head}", self.status.as_u16());
+        if let Some(detail) = text(&problem, "detail") {
+            message.push_str(&format!(": {detail}"));
+        }
+        for error in problem["errors"].as_array().into_iter().flatten() {
+            let place = text(error, "path").map_or_else(String::new, |path| format!("{path}: "));
+            message.push_str(&format!("\n  {place}{}", text(error, "detail").unwrap_or_default()));
+            if let Some(hint) = text(error, "hint") {
+                message.push_str(&format!("; {hint}"));
+            }
+        }
+        Failure::new(exit, message)
+    }
+}
+
+/// Calls the API and waits for the whole answer, at most 10 s. A failure means that there was none.
+pub(crate) async fn send(base: &Base, call: &Call) -> Result<Reply, Failure> {
+    let unreachable = |why: String| {
+        let fix = "is squall running there? name another place with --control or SQUALL_CONTROL";
+        Failure::new(Exit::Unreachable, format_args!("cannot reach the control API at {base}: {why}; {fix}"))
+    };
+    match tokio::time::timeout(CALL_TIMEOUT, exchange(base, call)).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) => Err(unreachable(format!("{error:#}"))),
+        Err(_) => Err(unreachable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
+    }
+}
+
+async fn exchange(base: &Base, call: &Call) -> anyhow::Result<Reply> {
+    let socket = tokio::net::TcpStream::connect(&base.0).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
+    let request = call.request(base)?;
+    let answer = async move {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|e| anyhow::anyhow!("the answer broke off: {e}"))?.to_bytes();
+        Ok(Reply { status, body })
+    };
+    // The connection makes progress while the answer is awaited, and ends with it.
+    tokio::pin!(connection);
+    tokio::pin!(answer);
+    tokio::select! {
+        reply = &mut answer => reply,
+        ended = &mut connection => {
+            ended?;
+            answer.await
+        }
+    }
+}
+
+/// [`send`] for verbs that have nothing else to do meanwhile.
+pub(crate) fn send_blocking(base: &Base, call: &Call) -> Result<Reply, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(send(base, call))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_base_is_http_host_and_port() {
+        for text in ["http://127.0.0.1:9470", "http://127.0.0.1:9470/", "127.0.0.1:9470"] {
+            assert_eq!(Base::parse(text).unwrap().to_string(), "http://127.0.0.1:9470");
+        }
+        assert_eq!(Base::parse("[::1]:80").unwrap().to_string(), "http://[::1]:80");
+        for text in ["", "localhost", "http://", "https://a:1", "http://a:1/v1", "http://a:0", "u@h:1", "a b:1"] {
+            assert!(Base::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(Base::of("0.0.0.0:9470".parse().unwrap()).to_string(), "http://127.0.0.1:9470");
+        assert_eq!(Base::of("[::]:9470".parse().unwrap()).to_string(), "http://[::1]:9470");
+    }
+
+    #[test]
+    fn curl_lines_survive_the_shell() {
+        let base = Base::parse("127.0.0.1:9470").unwrap();
+        assert_eq!(Call::new(Method::GET, "/v1/rules").curl(&base), "curl http://127.0.0.1:9470/v1/rules");
+        let call =
+            Call::new(Method::PUT, "/v1/rules/a?dry_run=true").with_body(json!({"it's": 1})).with_if_match(Some(7));
+        assert_eq!(
+            call.curl(&base),
+            r#"curl -X PUT 'http://127.0.0.1:9470/v1/rules/a?dry_run=true' -H 'If-Match: "7"' -d '{"it'\''s":1}'"#
+        );
+        assert_eq!(Call::new(Method::POST, "/v1/halt").curl(&base), "curl -X POST http://127.0.0.1:9470/v1/halt");
+    }
+
+    #[test]
+    fn statuses_become_exit_codes_and_problems_become_lines() {
+        let problem = json!({"title": "Invalid rule", "errors": [{"path": "fault.delay", "detail": "too long", "hint": "shorten it"}]});
+        let cases = [(400, 3), (422, 3), (409, 5), (412, 5), (404, 1), (500, 1)];
+        for (status, exit) in cases {
+            let status = StatusCode::from_u16(status).unwrap();
+            let failure = Reply { status, body: problem.to_string().into() }.into_value().unwrap_err();
+            assert_eq!(failure.exit as u8, exit, "{status}");
+            assert!(
+                failure.text().ends_with("Invalid rule\n  fault.delay: too long; shorten it"),
+                "{}",
+                failure.text()
+            );
+        }
+        let plain = Reply { status: StatusCode::BAD_GATEWAY, body: "not squall".into() }.into_value().unwrap_err();
+        assert!(plain.text().ends_with("502: not squall"), "{}", plain.text());
+    }
+}

@@ -1,0 +1,67 @@
+//! `squall demo`: the whole story on one machine, with nothing but this binary.
+//!
+//! Load → Squall (inbound) → Service A → Squall (outbound) → Service B, all on loopback ports that the system chooses.
+//! The hypothesis "A stays within its steady state when 5 % of its calls to B take 2 s" becomes true or false: baseline,
+//! fault through the control API, measurement, rollback, verdict. Squall is the very one of `squall run`, and the demo
+//! knows of it only what any client can: its ports, its control API, its metrics.
+
+mod board;
+mod caller;
+mod load;
+mod report;
+mod sample;
+mod scene;
+mod scrape;
+mod services;
+mod story;
+mod verdict;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::args::EPILOGUE;
+use crate::exit::Outcome;
+use crate::logging::{self, LogFormat};
+
+/// Arguments of `squall demo`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    before_long_help = "\
+Examples:
+  squall demo                  20 seconds; the hypothesis holds, exit 0
+  squall demo --fragile        Service A without timeout and fallback; it does not hold, exit 6
+  squall demo --seconds 60 --report out
+
+Nothing leaves this machine, and nothing stays behind but the report.",
+    after_long_help = EPILOGUE
+)]
+pub(crate) struct DemoArgs {
+    /// How long the whole takes
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(6..=600), env = "SQUALL_DEMO_SECONDS")]
+    seconds: u16,
+    /// Runs a Service A without timeout and fallback
+    #[arg(long)]
+    fragile: bool,
+    /// Seed of every random choice
+    #[arg(long, value_name = "N", default_value_t = 1, env = "SQUALL_SEED")]
+    seed: u64,
+    /// Where the report goes [default: a new directory for temporary files]
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+impl DemoArgs {
+    fn bound(&self) -> Duration {
+        Duration::from_secs(self.seconds.into())
+    }
+}
+
+/// Plays it.
+pub(crate) fn execute(args: &DemoArgs) -> Outcome {
+    // The table is the talk here; the log only speaks up when something is wrong.
+    let filter = std::env::var("SQUALL_LOG").ok();
+    logging::start(filter.as_deref().or(Some("error")), LogFormat::Text)?;
+    story::play(args)
+}

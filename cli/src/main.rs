@@ -1,0 +1,38 @@
+//! `squall`: a fault-injecting sidecar proxy, and the verbs that drive it.
+//!
+//! One file per verb; `run` is the composition root, the only place that knows proxy and control at once.
+
+mod args;
+mod client;
+mod completions;
+mod config;
+mod demo;
+mod exit;
+mod explain;
+mod halt;
+mod healthcheck;
+mod logging;
+mod output;
+mod rule;
+mod run;
+mod source;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Static builds get a poor allocator from the C library; this one is fast everywhere.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = args::Cli::parse().command.execute();
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::say(&failure.text());
+            failure.exit.into()
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! `squall rule`: the rules of a running squall.
+
+mod flags;
+mod view;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Value, json};
+use squall_config::spec::RuleSpec;
+
+use crate::args::{ClientArgs, EPILOGUE};
+use crate::client::Call;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::source;
+
+/// Arguments of `squall rule`.
+#[derive(Debug, Args)]
+#[command(
+    before_long_help = "\
+Examples:
+  squall rule ls
+  squall rule set slow --percentage 5 --fault delay=2s --match path.prefix=/v1/ --ttl 5m
+  squall rule set broken --percentage 1 --fault abort=503 --match method=GET --match headers.x-user=alice
+  squall rule set slow -f rule.yaml            `-f -` reads stdin
+  squall rule disable slow
+  squall rule rm slow
+  squall rule set slow --percentage 5 --fault delay=2s --curl     prints the curl line",
+    after_long_help = EPILOGUE
+)]
+pub(crate) struct RuleArgs {
+    #[command(subcommand)]
+    verb: RuleVerb,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum RuleVerb {
+    /// Lists the rules in their order, with what each has done
+    Ls,
+    /// Shows one rule
+    Get {
+        /// The rule
+        name: String,
+    },
+    /// Makes a rule, or replaces the one of this name
+    Set(Box<SetArgs>),
+    /// Removes a rule; requests that it holds go on
+    Rm {
+        /// The rule
+        name: String,
+        #[command(flatten)]
+        write: WriteArgs,
+    },
+    /// Lets a rule inject
+    Enable {
+        /// The rule
+        name: String,
+        #[command(flatten)]
+        write: WriteArgs,
+    },
+    /// Keeps a rule, but lets it inject nothing
+    Disable {
+        /// The rule
+        name: String,
+        #[command(flatten)]
+        write: WriteArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct SetArgs {
+    /// The rule
+    name: String,
+    /// The rule as YAML or JSON; `-` is stdin
+    #[arg(short, long, value_name = "FILE", conflicts_with = "RuleFlags")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    flags: flags::RuleFlags,
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+/// Conditions of a change.
+#[derive(Debug, Args)]
+struct WriteArgs {
+    /// Only when the rules are still those of this generation (exit 5 otherwise)
+    #[arg(long, value_name = "GENERATION")]
+    if_match: Option<u64>,
+    /// Checks everything and changes nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl WriteArgs {
+    fn call(&self, method: Method, name: &str) -> Call {
+        let query = if self.dry_run { "?dry_run=true" } else { "" };
+        Call::new(method, format!("{}{query}", rule_path(name))).with_if_match(self.if_match)
+    }
+}
+
+/// Does it.
+pub(crate) fn execute(args: &RuleArgs) -> Outcome {
+    let client = &args.client;
+    match &args.verb {
+        RuleVerb::Ls => client.call(&Call::new(Method::GET, "/v1/rules"), view::list),
+        RuleVerb::Get { name } => client.call(&Call::new(Method::GET, rule_path(name)), view::one),
+        RuleVerb::Set(set) => client.call(&set.write.call(Method::PUT, &set.name).with_body(body(set)?), view::one),
+        RuleVerb::Rm { name, write } => {
+            let done = if write.dry_run { "would be removed" } else { "removed" };
+            client.call(&write.call(Method::DELETE, name), |_| format!("rule {name} {done}"))
+        }
+        RuleVerb::Enable { name, write } => switch(client, name, write, json!({ "enabled": true })),
+        RuleVerb::Disable { name, write } => switch(client, name, write, json!({ "enabled": false })),
+    }
+}
+
+fn switch(client: &ClientArgs, name: &str, write: &WriteArgs, patch: Value) -> Outcome {
+    client.call(&write.call(Method::PATCH, name).with_body(patch), view::one)
+}
+
+/// The rule that `set` sends: of the file or of the flags.
+fn body(set: &SetArgs) -> Result<Value, Failure> {
+    let Some(file) = &set.file else {
+        return set.flags.to_json().map_err(|why| Failure::new(Exit::Usage, why));
+    };
+    rule_of_file(file, &source::read(file)?)
+}
+
+/// A rule of a file as JSON. Quantities are checked where the rule goes; here only its shape is.
+fn rule_of_file(file: &Path, text: &str) -> Result<Value, Failure> {
+    let value: Value = serde_saphyr::from_str(text)
+        .map_err(|e| Failure::new(Exit::InvalidConfig, format_args!("{} is not YAML or JSON: {e}", file.display())))?;
+    let _: RuleSpec = squall_config::parse_value(&value).map_err(|problems| source::invalid(file, &problems))?;
+    Ok(value)
+}
+
+/// The path of one rule; what cannot be in a path segment is percent-encoded, for the API to refuse.
+fn rule_path(name: &str) -> String {
+    let mut path = "/v1/rules/".to_owned();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(char::from(byte)),
+            other => path.push_str(&format!("%{other:02X}")),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_path_segment() {
+        assert_eq!(rule_path("slow-b"), "/v1/rules/slow-b");
+        assert_eq!(rule_path("../x?y#ö"), "/v1/rules/..%2Fx%3Fy%23%C3%B6");
+    }
+
+    #[test]
+    fn a_rule_file_may_be_yaml_or_json_and_its_fields_are_checked() {
+        let file = Path::new("rule.yaml");
+        let yaml = rule_of_file(file, "percentage: 5\nfault: { delay: 2s }\n").unwrap();
+        let json = rule_of_file(file, r#"{"percentage": 5, "fault": {"delay": "2s"}}"#).unwrap();
+        assert_eq!(yaml, json);
+        let failure = rule_of_file(file, "percentge: 5\n").unwrap_err();
+        assert_eq!(failure.exit, Exit::InvalidConfig);
+        assert!(failure.text().contains("percentage"), "{}", failure.text());
+    }
+}

@@ -1,0 +1,92 @@
+//! `squall run`: the proxy and its control API, until a signal ends them. The composition root.
+
+mod banner;
+mod exposition;
+mod plane;
+mod settings;
+mod sidecar;
+mod signals;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::args::EPILOGUE;
+use crate::exit::Outcome;
+use crate::logging::{self, LogFormat};
+
+pub(crate) use settings::Overrides;
+pub(crate) use sidecar::{Sidecar, SidecarOptions};
+
+/// Arguments of `squall run`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    before_long_help = "\
+Examples:
+  squall run --upstream http://127.0.0.1:9000             a proxy before one HTTP server, on 127.0.0.1:8080
+  squall run --listen 127.0.0.1:6380 --upstream tcp://127.0.0.1:6379
+  squall run -c squall.yaml                               a sidecar from a file (`squall config init` writes one)
+  squall run -c squall.yaml --seed 7 --log-format json
+
+Signals:
+  TERM, INT  drain: not ready, stop accepting, finish what is in flight, exit 0; twice: now
+  HUP        reload the file
+  USR1       halt all faults (`squall resume` ends it)",
+    after_long_help = EPILOGUE
+)]
+pub(crate) struct RunArgs {
+    /// The configuration file, YAML or JSON; it is watched and reloaded
+    #[arg(short, long, value_name = "FILE", env = "SQUALL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Adds listener `to-upstream` on this address [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "SQUALL_LISTEN", help_heading = "Without a file")]
+    listen: Option<SocketAddr>,
+    /// Adds cluster `upstream`, which gets the traffic of `to-upstream`: http://host:port is HTTP, tcp://host:port is
+    /// bytes, host:port is told from the first bytes
+    #[arg(long, value_name = "URL|HOST:PORT", env = "SQUALL_UPSTREAM", help_heading = "Without a file")]
+    upstream: Option<settings::Upstream>,
+    /// Where the control API listens [default: 127.0.0.1:9470]
+    #[arg(long, value_name = "ADDR", env = "SQUALL_CONTROL", value_parser = settings::parse_address)]
+    control: Option<SocketAddr>,
+    /// Where read-only telemetry listens [default: off]
+    #[arg(long, value_name = "ADDR", env = "SQUALL_TELEMETRY", value_parser = settings::parse_address)]
+    telemetry: Option<SocketAddr>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", env = "SQUALL_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// Seed of every random choice, to repeat a run [default: from the system]
+    #[arg(long, value_name = "N", env = "SQUALL_SEED")]
+    seed: Option<u64>,
+    /// Where one JSON line per exchange goes: `stdout` or a file [default: off]
+    #[arg(long, value_name = "stdout|FILE", env = "SQUALL_ACCESS_LOG")]
+    access_log: Option<String>,
+    /// Does not reload the file when it changes; SIGHUP still does
+    #[arg(long, env = "SQUALL_NO_WATCH")]
+    no_watch: bool,
+    /// Shape of the log on stderr
+    #[arg(long, value_enum, default_value = "text", env = "SQUALL_LOG_FORMAT", help_heading = "Log")]
+    log_format: LogFormat,
+    /// Level or filter of the log, as in debug or squall_proxy=debug [default: info]
+    #[arg(long, value_name = "FILTER", env = "SQUALL_LOG", help_heading = "Log")]
+    log: Option<String>,
+}
+
+/// Runs until a signal.
+pub(crate) fn execute(args: &RunArgs) -> Outcome {
+    // First of all: process 1 of a container ignores signals that it has no handler for, and a signal that comes during
+    // the start must find one.
+    let signals = signals::Signals::install()?;
+    logging::start(args.log.as_deref(), args.log_format)?;
+    let settings = settings::Settings::load(args)?;
+    let sidecar = Sidecar::start(settings.into_options(args))?;
+    if args.log_format == LogFormat::Text {
+        banner::print(&sidecar);
+    }
+    signals.serve(sidecar)
+}
+
+/// How many workers: as asked, else one per core that this process may use.
+fn n_workers(args: &RunArgs) -> usize {
+    args.workers.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+}

@@ -1,0 +1,41 @@
+//! The first thing that people see: where everything is, and the next command.
+
+use std::fmt::Write;
+
+use squall_config::model::ListenerProtocol;
+
+use super::Sidecar;
+use crate::client::Base;
+use crate::output;
+
+/// Tells on stderr where everything is.
+pub(super) fn print(sidecar: &Sidecar) {
+    output::say(&text(sidecar));
+}
+
+fn text(sidecar: &Sidecar) -> String {
+    let snapshot = sidecar.snapshot();
+    let mut text = format!("squall {} is running (seed {})\n", env!("CARGO_PKG_VERSION"), sidecar.seed());
+    for listener in &snapshot.listeners {
+        let listener = &listener.listener;
+        let Some(address) = sidecar.listener_address(listener.name.as_str()) else { continue };
+        let scheme = match listener.protocol {
+            ListenerProtocol::Http | ListenerProtocol::Auto => "http",
+            ListenerProtocol::Tcp => "tcp",
+        };
+        let cluster = snapshot.clusters.iter().find(|cluster| cluster.name == listener.cluster);
+        let endpoints: Vec<_> = cluster.iter().flat_map(|c| &c.endpoints).map(|e| e.address.to_string()).collect();
+        let _ = writeln!(text, "  {:<12} {scheme}://{address} -> {}", listener.name, endpoints.join(", "));
+    }
+    let control = Base::of(sidecar.control_address());
+    let _ = writeln!(text, "  {:<12} {control}", "control");
+    if let Some(telemetry) = sidecar.telemetry_address() {
+        let _ = writeln!(text, "  {:<12} {}/metrics", "telemetry", Base::of(telemetry));
+    }
+    if snapshot.rules.is_empty() {
+        let rule = r#"{"percentage": 25, "fault": {"delay": "200ms"}}"#;
+        let _ = writeln!(text, "add a fault:   curl -X PUT {control}/v1/rules/slow -d '{rule}'");
+        let _ = writeln!(text, "and remove it: curl -X DELETE {control}/v1/rules/slow");
+    }
+    text
+}

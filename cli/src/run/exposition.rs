@@ -1,0 +1,70 @@
+//! The whole Prometheus exposition: the proxy's families, the process's, and those about the configuration.
+
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
+use squall_control::ControlStats;
+
+/// What the composition root adds to the proxy's metrics.
+pub(super) struct Exposition {
+    process: ProcessCollector,
+}
+
+impl Exposition {
+    /// Begins to watch the process.
+    pub(super) fn new() -> Self {
+        Self { process: ProcessCollector::for_self() }
+    }
+
+    /// All metrics as text, sorted by name as scrapers and people expect.
+    pub(super) fn text(&self, mut families: Vec<MetricFamily>, stats: ControlStats) -> String {
+        families.extend(self.process.collect());
+        match control_families(stats) {
+            Ok(more) => families.extend(more),
+            Err(error) => tracing::error!(%error, "metrics about the configuration are missing"),
+        }
+        families.retain(|family| !family.get_metric().is_empty());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        debug_assert!(families.windows(2).all(|pair| pair[0].name() != pair[1].name()), "one family per name");
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>> {
+    let generation = IntGauge::new("squall_config_generation", "Generation of the configuration in force.")?;
+    generation.set(i64::try_from(stats.generation).unwrap_or(i64::MAX));
+    let reloads = Opts::new("squall_config_reloads_total", "Reloads of the configuration file by result.");
+    let reloads = IntCounterVec::new(reloads, &["result"])?;
+    for (result, n) in [("ok", stats.reloads_ok), ("error", stats.reloads_error)] {
+        reloads.get_metric_with_label_values(&[result])?.inc_by(n);
+    }
+    let build =
+        IntGaugeVec::new(Opts::new("squall_build_info", "Always 1; the version is in the label."), &["version"])?;
+    build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
+    Ok([generation.collect(), reloads.collect(), build.collect()].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_configuration_and_build_are_in_the_text() {
+        let stats = ControlStats { generation: 3, reloads_ok: 2, reloads_error: 1, ..ControlStats::default() };
+        let text = Exposition::new().text(Vec::new(), stats);
+        for line in [
+            "squall_config_generation 3",
+            r#"squall_config_reloads_total{result="ok"} 2"#,
+            r#"squall_config_reloads_total{result="error"} 1"#,
+            concat!("squall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+        }
+        assert!(text.contains("process_resident_memory_bytes"), "{text}");
+    }
+}

@@ -1,0 +1,65 @@
+//! The data plane as the control plane sees it: the proxy behind control's trait.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use squall_config::model::Config;
+use squall_config::{Problem, Problems};
+use squall_control::{DataPlane, Publisher};
+use squall_proxy::Proxy;
+
+use super::exposition::Exposition;
+
+/// Joins proxy and publisher. The publisher is known later than the plane that it is made with, hence the cell; weak,
+/// because the publisher owns the plane.
+pub(super) struct Plane {
+    proxy: Arc<Proxy>,
+    publisher: OnceLock<Weak<Publisher>>,
+    exposition: Exposition,
+    is_leaving: AtomicBool,
+}
+
+impl Plane {
+    /// A plane over a proxy.
+    pub(super) fn new(proxy: Arc<Proxy>) -> Arc<Self> {
+        let (publisher, is_leaving) = (OnceLock::new(), AtomicBool::new(false));
+        Arc::new(Self { proxy, publisher, exposition: Exposition::new(), is_leaving })
+    }
+
+    /// Makes the publisher's numbers part of the metrics.
+    pub(super) fn connect(&self, publisher: &Arc<Publisher>) {
+        let _ = self.publisher.set(Arc::downgrade(publisher));
+    }
+
+    /// From now on not ready, while everything still works: load balancers get time to notice.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+}
+
+impl DataPlane for Plane {
+    fn prepare(&self, config: &Config) -> Result<Box<dyn FnOnce() + Send>, Problems> {
+        let bound = self.proxy.bind(config).map_err(|error| {
+            let at = config.listeners.iter().position(|listener| listener.name == error.listener);
+            let path = at.map_or_else(|| "listeners".to_owned(), |index| format!("listeners[{index}].address"));
+            let (line, column, hint) = (None, None, None);
+            Problems(vec![Problem { path, line, column, detail: error.to_string(), hint }])
+        })?;
+        let proxy = Arc::clone(&self.proxy);
+        Ok(Box::new(move || proxy.apply(bound)))
+    }
+
+    fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.proxy.addresses().into_iter().map(|(name, address)| (name.to_string(), address)).collect()
+    }
+
+    fn metrics_text(&self) -> String {
+        let stats = self.publisher.get().and_then(Weak::upgrade).map(|publisher| publisher.stats());
+        self.exposition.text(self.proxy.metric_families(), stats.unwrap_or_default())
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.is_leaving.load(Ordering::Relaxed) && self.proxy.is_accepting()
+    }
+}

@@ -1,0 +1,187 @@
+//! Flags over environment over file over defaults. (clap puts flags over environment; the file's defaults are in
+//! `squall-config`; the middle is here.)
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use squall_config::model::Config;
+use squall_config::spec::{AccessLogSpec, ClusterSpec, ConfigSpec, ListenerSpec, Scalar, Written};
+
+use super::{RunArgs, SidecarOptions};
+use crate::exit::{Exit, Failure};
+use crate::source;
+
+/// The listener of `--listen`.
+pub(crate) const LISTENER: &str = "to-upstream";
+/// The cluster of `--upstream`.
+pub(crate) const CLUSTER: &str = "upstream";
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+/// `--upstream`: where it is and what is spoken there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    address: String,
+    protocol: &'static str,
+}
+
+impl FromStr for Upstream {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (protocol, rest) = match text.split_once("://") {
+            Some(("http", rest)) => ("http", rest),
+            Some(("tcp", rest)) => ("tcp", rest),
+            Some((other, _)) => return Err(format!("{other}:// is not known; use http://, tcp:// or host:port")),
+            None => ("auto", text),
+        };
+        let address = rest.strip_suffix('/').unwrap_or(rest);
+        if address.contains(['/', '?', '#', '@']) {
+            return Err("an upstream is a host and a port; paths stay as the client asks for them".to_owned());
+        }
+        let has_port =
+            address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        match (has_port, protocol) {
+            (true, _) => Ok(Self { address: address.to_owned(), protocol }),
+            (false, "http") if !address.is_empty() && !address.contains(':') => {
+                Ok(Self { address: format!("{address}:80"), protocol })
+            }
+            _ => Err("the port is missing; write host:port".to_owned()),
+        }
+    }
+}
+
+/// An address of a flag of `run`. Takes `http://…` too: the client verbs read a URL from the same variable.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let address =
+        address.strip_prefix("localhost:").map_or_else(|| address.to_owned(), |port| format!("127.0.0.1:{port}"));
+    address.parse().map_err(|_| "write an IP address and a port, as in 127.0.0.1:9470".to_owned())
+}
+
+/// What flags and environment say about the configuration; they say it again after each reload of the file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    route: Option<(SocketAddr, Upstream)>,
+    control: Option<SocketAddr>,
+    telemetry: Option<SocketAddr>,
+    access_log: Option<String>,
+    seed: Option<u64>,
+}
+
+impl Overrides {
+    fn of(args: &RunArgs) -> Result<Self, Failure> {
+        let route = match (args.listen, &args.upstream) {
+            (listen, Some(upstream)) => Some((listen.unwrap_or(LISTEN_DEFAULT), upstream.clone())),
+            (Some(_), None) => {
+                let message = "--listen needs to know where the traffic goes: add --upstream http://host:port";
+                return Err(Failure::new(Exit::Usage, message));
+            }
+            (None, None) => None,
+        };
+        let (control, telemetry, access_log) = (args.control, args.telemetry, args.access_log.clone());
+        Ok(Self { route, control, telemetry, access_log, seed: args.seed })
+    }
+
+    /// Puts them over a document.
+    pub(crate) fn apply(&self, spec: &mut ConfigSpec) {
+        let written = |address: SocketAddr| Some(Scalar::Text(address.to_string()));
+        if let Some(address) = self.control {
+            spec.control.get_or_insert_default().address = written(address);
+        }
+        if let Some(address) = self.telemetry {
+            spec.telemetry.get_or_insert_default().address = written(address);
+        }
+        match self.access_log.as_deref() {
+            Some("stdout") => spec.access_log = Some(Written::Short("stdout".into())),
+            Some(file) => spec.access_log = Some(Written::Full(AccessLogSpec { file: Some(file.to_owned()) })),
+            None => {}
+        }
+        spec.seed = self.seed.or(spec.seed);
+        if let Some((listen, upstream)) = &self.route {
+            spec.listeners.push(ListenerSpec {
+                name: LISTENER.to_owned(),
+                address: written(*listen),
+                protocol: Some(upstream.protocol.to_owned()),
+                cluster: Some(CLUSTER.to_owned()),
+                ..ListenerSpec::default()
+            });
+            spec.clusters.push(ClusterSpec {
+                name: CLUSTER.to_owned(),
+                endpoints: vec![Written::Short(Scalar::Text(upstream.address.clone()))],
+                ..ClusterSpec::default()
+            });
+        }
+    }
+
+    /// A file that has the names of `--listen` and `--upstream` already means something else by them.
+    fn refuse_taken_names(&self, spec: &ConfigSpec, file: &Path) -> Result<(), Failure> {
+        let listener = spec.listeners.iter().any(|l| l.name == LISTENER).then_some(("listener", LISTENER));
+        let cluster = spec.clusters.iter().any(|c| c.name == CLUSTER).then_some(("cluster", CLUSTER));
+        match (&self.route, listener.or(cluster)) {
+            (Some(_), Some((kind, name))) => Err(Failure::new(
+                Exit::Usage,
+                format_args!(
+                    "--upstream adds {kind} {name}, which {} has already; rename it there or leave --listen and --upstream out",
+                    file.display()
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The merged configuration, as written and checked.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// As written.
+    pub(crate) document: ConfigSpec,
+    /// Checked.
+    pub(crate) config: Config,
+    file: Option<PathBuf>,
+    overrides: Overrides,
+}
+
+impl Settings {
+    /// Merges. The failure lists all problems (exit 3) or says what the command line lacks (exit 2).
+    pub(crate) fn load(args: &RunArgs) -> Result<Self, Failure> {
+        let overrides = Overrides::of(args)?;
+        let mut document = match &args.config {
+            Some(path) => source::load_config(path)?.0,
+            None if overrides.route.is_some() => ConfigSpec { version: Some(1), ..ConfigSpec::default() },
+            None => {
+                let message = "nothing to run: give --upstream http://host:port for one server, or -c FILE \
+                               (`squall config init` writes one); `squall demo` needs neither";
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        };
+        let file = args.config.clone();
+        let name = file.clone().unwrap_or_else(|| PathBuf::from("the command line"));
+        overrides.refuse_taken_names(&document, &name)?;
+        overrides.apply(&mut document);
+        let config = squall_config::validate(&document).map_err(|problems| source::invalid(&name, &problems))?;
+        Ok(Self { document, config, file: file.filter(|path| path != Path::new("-")), overrides })
+    }
+
+    /// What the sidecar is started with.
+    pub(crate) fn into_options(self, args: &RunArgs) -> SidecarOptions {
+        SidecarOptions {
+            seed: self.config.seed.unwrap_or_else(seed_of_system),
+            document: self.document,
+            config: self.config,
+            file: self.file,
+            overrides: self.overrides,
+            n_workers: super::n_workers(args),
+            watch: !args.no_watch,
+        }
+    }
+}
+
+/// A seed that nobody chose. The standard library draws its hash keys from the system's generator.
+pub(crate) fn seed_of_system() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests;

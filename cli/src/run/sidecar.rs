@@ -1,0 +1,130 @@
+//! Everything of one Squall, put together: configuration → snapshot → proxy → publisher → control API.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall_config::model::{Config, Drain};
+use squall_config::spec::ConfigSpec;
+use squall_control::{Control, ControlOptions, Publisher, PublisherOptions};
+use squall_fault::compile;
+use squall_fault::snapshot::Snapshot;
+use squall_fault::store::SnapshotStore;
+use squall_proxy::{Proxy, ProxyOptions};
+
+use super::plane::Plane;
+use super::settings::Overrides;
+use crate::exit::{Exit, Failure};
+
+/// What a sidecar is started with.
+#[derive(Debug)]
+pub(crate) struct SidecarOptions {
+    /// As written.
+    pub(crate) document: ConfigSpec,
+    /// Validated from `document`.
+    pub(crate) config: Config,
+    /// Where `document` came from, to reload it.
+    pub(crate) file: Option<PathBuf>,
+    /// What goes over the file at each reload.
+    pub(crate) overrides: Overrides,
+    /// Seed of every draw.
+    pub(crate) seed: u64,
+    /// Threads that carry traffic.
+    pub(crate) n_workers: usize,
+    /// Whether a change of the file reloads it.
+    pub(crate) watch: bool,
+}
+
+/// A Squall that runs.
+pub(crate) struct Sidecar {
+    store: Arc<SnapshotStore>,
+    proxy: Arc<Proxy>,
+    plane: Arc<Plane>,
+    publisher: Arc<Publisher>,
+    control: Control,
+    seed: u64,
+}
+
+impl Sidecar {
+    /// Starts all of it; listening sockets are open when this returns. The failure names the port that is in use.
+    pub(crate) fn start(options: SidecarOptions) -> Result<Self, Failure> {
+        let SidecarOptions { document, config, file, overrides, seed, n_workers, watch } = options;
+        let shared = Arc::new(config.clone());
+        let store = SnapshotStore::new(compile(shared, None, 1, false, seed));
+        let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers })?;
+        // Both are bound before either serves, so that a start that fails has served nobody.
+        let bound = proxy.bind(&config).map_err(|error| Failure::new(Exit::Failure, error))?;
+        let plane = Plane::new(Arc::clone(&proxy));
+        let (address, telemetry) = (config.control, config.telemetry);
+        let watch = watch && file.is_some();
+        let publisher = Publisher::new(PublisherOptions {
+            store: Arc::clone(&store),
+            document,
+            config,
+            file,
+            seed,
+            data_plane: Arc::clone(&plane) as Arc<dyn squall_control::DataPlane>,
+        });
+        publisher.set_overlay(move |spec| overrides.apply(spec));
+        plane.connect(&publisher);
+        let control = ControlOptions { publisher: Arc::clone(&publisher), address, telemetry, watch };
+        let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
+        proxy.apply(bound);
+        tracing::info!(seed, workers = n_workers, control = %control.address(), "started");
+        Ok(Self { store, proxy, plane, publisher, control, seed })
+    }
+
+    /// The address of the control API.
+    pub(crate) fn control_address(&self) -> SocketAddr {
+        self.control.address()
+    }
+
+    /// The address of telemetry, when it is on.
+    pub(crate) fn telemetry_address(&self) -> Option<SocketAddr> {
+        self.control.telemetry_address()
+    }
+
+    /// The address of a listener.
+    pub(crate) fn listener_address(&self, name: &str) -> Option<SocketAddr> {
+        self.proxy.addresses().into_iter().find(|(listener, _)| listener.as_str() == name).map(|(_, address)| address)
+    }
+
+    /// What is in force now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.store.load()
+    }
+
+    /// The seed of every draw.
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The writer of the rules.
+    pub(crate) fn publisher(&self) -> &Arc<Publisher> {
+        &self.publisher
+    }
+
+    /// The proxy, for the threads that end it.
+    pub(crate) fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
+    }
+
+    /// Turns readiness off; gives what the configuration in force says about draining.
+    pub(crate) fn leave(&self) -> Drain {
+        self.plane.leave();
+        self.snapshot().config.drain
+    }
+
+    /// Ends without any delay but for exchanges in flight, at most `timeout`.
+    pub(crate) fn stop(self, timeout: Duration) {
+        self.plane.leave();
+        self.proxy.drain(timeout);
+        self.finish();
+    }
+
+    /// Ends the control API, last of all: it answers "not ready" while the proxy drains.
+    pub(crate) fn finish(self) {
+        self.control.shutdown();
+    }
+}

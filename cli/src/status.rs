@@ -1,0 +1,70 @@
+//! `squall status`: what a running squall is doing.
+
+use clap::Args;
+use http::Method;
+use serde_json::Value;
+
+use crate::args::{ClientArgs, EPILOGUE};
+use crate::client::Call;
+use crate::exit::Outcome;
+use crate::output;
+
+/// Arguments of `squall status`.
+#[derive(Debug, Args)]
+#[command(
+    before_long_help = "\
+Examples:
+  squall status
+  squall status -o json
+  squall status --control http://10.0.0.7:9470",
+    after_long_help = EPILOGUE
+)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Asks and prints.
+pub(crate) fn execute(args: &StatusArgs) -> Outcome {
+    args.client.call(&Call::new(Method::GET, "/v1/status"), table)
+}
+
+/// One row a fact; a list of objects (listeners, clusters) becomes one row an object.
+fn table(status: &Value) -> String {
+    let mut rows = Vec::new();
+    for (key, value) in status.as_object().into_iter().flatten() {
+        match value.as_array() {
+            Some(items) => rows.extend(items.iter().map(|item| vec![key.clone(), plain(item)])),
+            None => rows.push(vec![key.clone(), plain(value)]),
+        }
+    }
+    output::table(&["WHAT", "IS"], rows)
+}
+
+/// A value without JSON's punctuation.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => {
+            let fields: Vec<_> = fields.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
+            fields.join(" ")
+        }
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_listener_has_its_row() {
+        let status = json!({"halted": false, "listeners": [{"name": "a"}, {"name": "b"}], "last_reload": null});
+        let text = table(&status);
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert!(text.contains("name=a") && text.contains("name=b"), "{text}");
+    }
+}

@@ -1,0 +1,164 @@
+//! The binary from outside: what it prints, and how it ends.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn squall(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_squall"));
+    command.args(words).env_clear().env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+fn run(words: &[&str]) -> Output {
+    squall(words).output().unwrap()
+}
+
+fn run_with_stdin(words: &[&str], text: &str) -> Output {
+    let mut child = squall(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32, on_stderr: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    for part in on_stderr {
+        assert!(stderr.contains(part), "{part:?} in:\n{stderr}");
+    }
+}
+
+fn file(directory: &Path, name: &str, text: &str) -> PathBuf {
+    let path = directory.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+const INVALID: &str = "version: 1
+listeners:
+  - { name: to-b, adress: 127.0.0.1:0, cluster: b }
+clusters:
+  - { name: b, endpoints: ['127.0.0.1:9000'] }
+rules:
+  - { name: slow, fault: { delay: 2s } }
+  - { name: fast, percentage: 101, fault: { delay: 2s } }
+";
+
+#[test]
+fn validate_prints_all_problems_with_their_places() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(directory.path(), "bad.yaml", INVALID);
+    let output = run(&["config", "validate", path.to_str().unwrap()]);
+    assert_ends(&output, 3, &["bad.yaml:3:", "adress", "address", "bad.yaml:7:", "rules[0]", "percentage", "rules[1]"]);
+    assert!(output.stdout.is_empty());
+    assert_ends(&run_with_stdin(&["config", "validate", "-"], INVALID), 3, &["<stdin>:3:"]);
+    assert_ends(&run(&["run", "-c", path.to_str().unwrap()]), 3, &["bad.yaml:3:", "rules[0]"]);
+    assert_ends(&run(&["config", "validate", "/nonexistent.yaml"]), 1, &["/nonexistent.yaml"]);
+}
+
+#[test]
+fn what_init_writes_is_valid_and_never_overwrites() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("squall.yaml");
+    let path = path.to_str().unwrap();
+    assert_ends(&run(&["config", "init", path]), 0, &["squall run -c"]);
+    assert_ends(&run(&["config", "validate", path]), 0, &["valid"]);
+    assert_ends(&run(&["config", "init", path]), 1, &["cannot create"]);
+    let shown = run(&["config", "show", path, "-o", "json"]);
+    assert_ends(&shown, 0, &[]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["rules"][0]["name"], "slow-b");
+    let again = run(&["config", "show", path]);
+    assert_ends(&run_with_stdin(&["config", "validate", "-"], &String::from_utf8(again.stdout).unwrap()), 0, &[]);
+}
+
+#[test]
+fn the_schema_is_json_schema() {
+    let output = run(&["config", "schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(schema["$schema"].as_str().unwrap().contains("2020-12"), "{schema}");
+}
+
+#[test]
+fn explain_says_which_rules_match_and_why_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = "rules:
+  - { name: slow, match: { path: { prefix: /v1/ } }, percentage: 100, fault: { delay: 2s } }
+  - { name: other, match: { headers: { x-user: alice } }, percentage: 100, fault: { abort: 503 } }
+";
+    let path = file(directory.path(), "rules.yaml", rules);
+    let path = path.to_str().unwrap();
+    let explain = |more: &[&str]| {
+        let words = [&["explain", "--rule-file", path, "--request", "GET /v1/items?id=7", "-o", "json"], more].concat();
+        let output = run(&words);
+        assert_ends(&output, 0, &[]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let verdicts = explain(&[]);
+    assert_eq!((&verdicts[0]["rule"], &verdicts[0]["matched"]), (&"slow".into(), &true.into()));
+    assert_eq!((&verdicts[1]["rule"], &verdicts[1]["matched"]), (&"other".into(), &false.into()));
+    assert!(verdicts[1]["reason"].as_str().unwrap().contains("x-user"), "{verdicts}");
+    assert_eq!(explain(&["--header", "x-user: alice"])[1]["matched"], true);
+    assert_ends(&run(&["explain", "--rule-file", path, "--request", "GET /", "--listener", "no"]), 1, &["to-upstream"]);
+    assert_ends(&run(&["explain", "--rule-file", path, "--request", "GET"]), 2, &["method"]);
+}
+
+#[test]
+fn an_absent_control_api_is_exit_4_and_says_where() {
+    // A port that was free a moment ago and that nobody serves.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for words in [&["status"][..], &["rule", "ls"], &["halt"], &["rule", "rm", "x"]] {
+        assert_ends(&run(&[words, &["--control", &address]].concat()), 4, &[&address, "SQUALL_CONTROL"]);
+    }
+    let by_environment = squall(&["status"]).env("SQUALL_CONTROL", &address).output().unwrap();
+    assert_ends(&by_environment, 4, &[&address]);
+    assert_ends(&run(&["healthcheck", "--control", &address]), 1, &[&address]);
+}
+
+#[test]
+fn curl_lines_are_printed_without_a_call() {
+    let words = ["rule", "set", "slow", "--percentage", "5", "--fault", "delay=2s", "--curl"];
+    let output = run(&words);
+    assert_ends(&output, 0, &[]);
+    let expected =
+        "curl -X PUT http://127.0.0.1:9470/v1/rules/slow -d '{\"fault\":{\"delay\":\"2s\"},\"percentage\":5}'\n";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    assert_ends(&run(&["rule", "set", "slow", "--curl"]), 2, &["--percentage"]);
+}
+
+#[test]
+fn version_help_completions_and_usage() {
+    let version = String::from_utf8(run(&["--version"]).stdout).unwrap();
+    assert!(version.starts_with(concat!("squall ", env!("CARGO_PKG_VERSION"), " (")), "{version}");
+    assert!(version.contains("linux") || !cfg!(target_os = "linux"), "{version}");
+    let help = String::from_utf8(run(&["run", "--help"]).stdout).unwrap();
+    assert!(help.contains("Examples:") && help.contains("Exit codes:") && help.contains("SQUALL_UPSTREAM"), "{help}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = run(&["completions", shell]);
+        assert_ends(&output, 0, &[]);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("healthcheck"), "{shell}");
+    }
+    assert_ends(&run(&["no-such-verb"]), 2, &[]);
+    assert_ends(&run(&["run"]), 2, &["--upstream"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = squall(&["config", "schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_ends(&child.wait_with_output().unwrap(), 0, &[]);
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let upstream = ["run", "--upstream", "http://127.0.0.1:9"];
+    let listen = run(&[&upstream[..], &["--listen", &address, "--control", "127.0.0.1:0"]].concat());
+    assert_ends(&listen, 1, &[&address, "to-upstream"]);
+    let control = run(&[&upstream[..], &["--listen", "127.0.0.1:0", "--control", &address]].concat());
+    assert_ends(&control, 1, &[&address]);
+}
