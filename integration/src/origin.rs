@@ -42,16 +42,22 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Reads one request (head and body) and notes it; `None` when the peer ends.
+    /// Reads one request (head and body) and notes it; `None` when the peer ends before all of it came.
     pub fn request(&mut self) -> Option<Seen> {
         let (line, headers) = read_head(&mut self.reader).ok().flatten()?;
         let mut seen = Seen { line, headers, body: Vec::new() };
         if seen.header("transfer-encoding").is_some() {
             let mut answer = Answer { headers: seen.headers.clone(), ..Default::default() };
             read_chunked(&mut self.reader, &mut answer).ok()?;
+            if !answer.complete {
+                return None;
+            }
             seen.body = answer.body;
         } else if let Some(length) = seen.header("content-length").and_then(|v| v.parse::<u64>().ok()) {
             (&mut self.reader).take(length).read_to_end(&mut seen.body).ok()?;
+            if seen.body.len() as u64 != length {
+                return None;
+            }
         }
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(seen.clone());
         Some(seen)
