@@ -1,5 +1,25 @@
 //! What the operator wrote, checked.
+//!
+//! Text → [`spec`] (what was written) → [`model`] (only values that make sense). All problems of a document are reported
+//! at once, each with its place and its fix.
 
+pub mod defaults;
 pub mod model;
 pub mod pattern;
+pub mod spec;
 pub mod units;
+
+mod load;
+mod locate;
+mod parse;
+mod path;
+mod problem;
+mod schema;
+mod validate;
+mod vocabulary;
+
+pub use load::{load_text, parse_text};
+pub use parse::parse_value;
+pub use problem::{Problem, Problems};
+pub use schema::{example, schema};
+pub use validate::validate;

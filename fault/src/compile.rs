@@ -1,15 +1,88 @@
 //! Model → snapshot.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use squall_config::model::Config;
+use squall_config::model::{Config, Fault, Limits, Listener, ListenerProtocol, Name, Phase, Rule};
 
-use crate::snapshot::Snapshot;
+use crate::draw::stream_of;
+use crate::index::PathIndex;
+use crate::matcher::{lowercase, match_listener};
+use crate::snapshot::{CompiledListener, CompiledRule, RuleState, Snapshot};
 
 /// Compiles a configuration into the snapshot of `generation`.
 ///
 /// Rules that `previous` already has by name keep their state (counts, draws), whatever else changed about them.
+/// Rules beyond 65,536 are left out; validation refuses that many.
+///
+/// # Panics
+/// When a listener names a cluster that does not exist; validation refuses that.
 pub fn compile(config: Arc<Config>, previous: Option<&Snapshot>, generation: u64, halted: bool, seed: u64) -> Snapshot {
-    let _ = previous;
-    Snapshot { generation, halted, seed, config, rules: Vec::new(), listeners: Vec::new(), clusters: Vec::new() }
+    debug_assert!(config.rules.len() <= RULES_MAX, "invariant: limits.rules_max is at most 65535");
+    let states: HashMap<&Name, &Arc<RuleState>> =
+        previous.into_iter().flat_map(|snapshot| &snapshot.rules).map(|r| (&r.rule.name, &r.state)).collect();
+    let compile = |rule| compile_rule(rule, &config.limits, states.get(&rule.name).copied());
+    let rules: Vec<CompiledRule> = config.rules.iter().take(RULES_MAX).map(compile).collect();
+    let candidates = if halted { &[][..] } else { &rules[..] };
+    let listeners =
+        config.listeners.iter().map(|l| Arc::new(compile_listener(l, &config, candidates))).collect::<Vec<_>>();
+    let clusters = config.clusters.iter().cloned().map(Arc::new).collect();
+    Snapshot { generation, halted, seed, rules, listeners, clusters, config }
+}
+
+/// As many as a `u16` can count.
+const RULES_MAX: usize = 1 << 16;
+
+fn compile_rule(rule: &Rule, limits: &Limits, state: Option<&Arc<RuleState>>) -> CompiledRule {
+    let mut rule = rule.clone();
+    // A stable sort: what is listed first of the same rank stays first.
+    rule.faults.sort_by_key(rank);
+    for fault in &mut rule.faults {
+        if let Fault::Delay(delay) = fault {
+            delay.max = delay.max.min(limits.delay_max);
+        }
+    }
+    CompiledRule {
+        stream: stream_of(rule.name.as_str()),
+        state: state.cloned().unwrap_or_default(),
+        authority: rule.matches.authority.as_ref().map(lowercase),
+        rule,
+    }
+}
+
+/// Delay first, then the terminal fault, in each half of the exchange.
+fn rank(fault: &Fault) -> u8 {
+    match fault {
+        Fault::Throttle(_) => 0,
+        Fault::Delay(delay) if delay.on == Phase::Request => 0,
+        Fault::Reset(reset) if reset.on == Phase::Response => 3,
+        Fault::Delay(_) => 2,
+        Fault::Abort(_) | Fault::Reset(_) | Fault::Blackhole(_) | Fault::Refuse => 1,
+    }
+}
+
+fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]) -> CompiledListener {
+    let cluster = config.clusters.iter().position(|cluster| cluster.name == listener.cluster);
+    let here: Vec<(u16, &Rule)> = (0..=u16::MAX)
+        .zip(rules.iter().map(|compiled| &compiled.rule))
+        .filter(|(_, rule)| rule.enabled && match_listener(&rule.matches, listener).is_ok())
+        .collect();
+    let http = here.iter().filter(|(_, rule)| can_hit_http(rule, listener.protocol));
+    let tcp = here.iter().filter(|(_, rule)| can_hit_tcp(rule, listener.protocol));
+    CompiledListener {
+        listener: listener.clone(),
+        cluster: cluster.expect("invariant: validation refuses a listener whose cluster does not exist"),
+        http_rules: http.clone().map(|(index, _)| *index).collect(),
+        paths: PathIndex::new(http.map(|(index, rule)| (*index, &rule.matches))),
+        tcp_rules: tcp.map(|(index, _)| *index).collect(),
+    }
+}
+
+/// Whether the rule could do anything to an HTTP exchange behind a listener of this protocol.
+pub(crate) fn can_hit_http(rule: &Rule, protocol: ListenerProtocol) -> bool {
+    protocol != ListenerProtocol::Tcp && rule.faults.iter().any(Fault::applies_to_http)
+}
+
+fn can_hit_tcp(rule: &Rule, protocol: ListenerProtocol) -> bool {
+    protocol != ListenerProtocol::Http && !rule.matches.needs_http() && rule.faults.iter().any(Fault::applies_to_tcp)
 }

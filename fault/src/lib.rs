@@ -1,7 +1,12 @@
 //! Decides which faults hit which exchange: a pure function of snapshot, request and draw. No I/O, no clock.
 
+pub mod budget;
 pub mod compile;
 pub mod decide;
+mod draw;
+pub mod explain;
+mod index;
+mod matcher;
 pub mod meta;
 pub mod plan;
 pub mod snapshot;

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use squall_config::model::{Fault, Phase};
+
+use crate::decide::ends_exchange;
+use crate::snapshot::Snapshot;
+
 /// Index of a rule in its snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuleIndex(pub u16);
@@ -35,6 +40,12 @@ pub struct FaultPlan {
 
 const _: () = assert!(size_of::<FaultPlan>() <= 64);
 
+impl Default for FaultPlan {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl FaultPlan {
     /// No more faults than this apply to one exchange; rules beyond it are skipped and counted.
     pub const STEPS_MAX: usize = 7;
@@ -60,5 +71,45 @@ impl FaultPlan {
         *slot = step;
         self.len += 1;
         true
+    }
+
+    /// The sum of the request-side delays of an HTTP exchange; the deadline is this long after the request's arrival.
+    /// `snapshot` is the one that the plan was decided on, as in the other methods.
+    pub fn request_delay(&self, snapshot: &Snapshot) -> Duration {
+        self.delay(snapshot, Phase::Request)
+    }
+
+    /// The sum of the response-side delays of an HTTP exchange.
+    pub fn response_delay(&self, snapshot: &Snapshot) -> Duration {
+        self.delay(snapshot, Phase::Response)
+    }
+
+    fn delay(&self, snapshot: &Snapshot, phase: Phase) -> Duration {
+        let is_delay = |fault: &Fault| matches!(fault, Fault::Delay(delay) if delay.on == phase);
+        self.steps().iter().filter(|step| is_delay(snapshot.step_fault(**step))).map(Step::delay).sum()
+    }
+
+    /// What ends an HTTP exchange in place of a call to the upstream, after [`Self::request_delay`]: an abort, a reset
+    /// or a blackhole.
+    pub fn request_terminal<'s>(&self, snapshot: &'s Snapshot) -> Option<(RuleIndex, &'s Fault)> {
+        self.terminal(snapshot, Phase::Request)
+    }
+
+    /// What ends an HTTP exchange in the upstream's answer, after [`Self::response_delay`]: a reset.
+    pub fn response_terminal<'s>(&self, snapshot: &'s Snapshot) -> Option<(RuleIndex, &'s Fault)> {
+        self.terminal(snapshot, Phase::Response)
+    }
+
+    fn terminal<'s>(&self, snapshot: &'s Snapshot, phase: Phase) -> Option<(RuleIndex, &'s Fault)> {
+        let faults = self.steps().iter().map(|step| (step.rule, snapshot.step_fault(*step)));
+        faults.into_iter().find(|(_, fault)| ends_exchange(fault) == Some(phase))
+    }
+
+    /// The rules that fired, each once, in order.
+    pub fn rules(&self) -> impl Iterator<Item = RuleIndex> + '_ {
+        // The steps of one rule stand together.
+        let steps = self.steps();
+        let is_first = move |i: usize| i == 0 || steps[i - 1].rule != steps[i].rule;
+        (0..steps.len()).filter(move |i| is_first(*i)).map(move |i| steps[i].rule)
     }
 }

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-use squall_config::model::{Cluster, Config, Listener, Rule};
+use squall_config::model::{Cluster, Config, Fault, Listener, Rule};
+use squall_config::pattern::Pattern;
+
+use crate::draw::mix;
+use crate::index::PathIndex;
+use crate::plan::Step;
 
 /// What a rule has done since it was made; survives changes of other rules and of its own definition.
 #[derive(Debug, Default)]
@@ -25,12 +30,15 @@ pub struct RuleState {
 /// A rule ready to be evaluated.
 #[derive(Debug)]
 pub struct CompiledRule {
-    /// As validated.
+    /// As validated, but for two things: its faults are sorted into the order of application, and no delay's `max` is
+    /// beyond `limits.delay_max`.
     pub rule: Rule,
     /// Shared with the same rule of earlier and later snapshots.
     pub state: Arc<RuleState>,
     /// Names the random stream of this rule; from the rule's name alone.
     pub stream: u64,
+    /// The authority condition, ready for text in lower case.
+    pub(crate) authority: Option<Pattern>,
 }
 
 /// A listener with what it needs per exchange.
@@ -44,6 +52,8 @@ pub struct CompiledListener {
     pub http_rules: Vec<u16>,
     /// Indices of the enabled rules that can match TCP connections here, in order; empty when halted.
     pub tcp_rules: Vec<u16>,
+    /// Finds those of `http_rules` that a path can match.
+    pub(crate) paths: PathIndex,
 }
 
 /// Everything that an exchange needs to know, at one moment.
@@ -74,5 +84,30 @@ impl Snapshot {
     /// The listener of this name.
     pub fn listener(&self, name: &str) -> Option<&Arc<CompiledListener>> {
         self.listeners.iter().find(|l| l.listener.name.as_str() == name)
+    }
+
+    /// The rule of a step of a plan that was decided on this snapshot.
+    ///
+    /// # Panics
+    /// When the plan was decided on another snapshot that had more rules.
+    pub fn step_rule(&self, step: Step) -> &CompiledRule {
+        &self.rules[usize::from(step.rule.0)]
+    }
+
+    /// The fault of a step of a plan that was decided on this snapshot.
+    ///
+    /// # Panics
+    /// When the plan was decided on another snapshot that had more rules, or more faults in this one.
+    pub fn step_fault(&self, step: Step) -> &Fault {
+        &self.step_rule(step).rule.faults[usize::from(step.fault)]
+    }
+
+    /// A seed for the [`crate::decide::LatencyStream`] of a delay step on the connection with this number, such as its
+    /// ordinal on the worker; other steps and connections get other seeds.
+    pub fn stream_seed(&self, step: Step, connection: u64) -> u64 {
+        // Delays of one rule differ in their index; the multiplier (2^64 / golden ratio, odd) keeps them apart.
+        let stream =
+            self.step_rule(step).stream.wrapping_add(u64::from(step.fault).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        mix(!self.seed, stream, connection)
     }
 }

@@ -33,9 +33,10 @@ impl SnapshotStore {
 
     /// Makes a snapshot current, then tells those that asked with [`Self::on_publish`].
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
-        self.current.store(Arc::clone(&snapshot));
+        let published = Arc::clone(&snapshot);
+        self.current.store(snapshot);
         for tell in self.on_publish.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            tell(&snapshot);
+            tell(&published);
         }
     }
 

@@ -1,1 +1,33 @@
+//! The data plane: carries A's traffic and applies the decided faults to it.
+//!
+//! **The life of a request**, in order: [`listener`] accepts, [`connection`] tells the protocol ([`protocol`]) and
+//! counts, [`http::server`] parses behind the [`http::gate`], [`http::exchange`] ★ is the request from head to end:
+//! view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`], head of the
+//! answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
+//!
+//! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::relay`] ★.
+//!
+//! **The life of a rule change**: the store publishes a snapshot; a worker adopts it ([`view`]) at its next exchange;
+//! what faults hold ([`hold`]) looks at it at once.
+//!
+//! A worker shares nothing for a request that no rule matches: thread, runtime, sockets, upstream connections and
+//! counters are its own ([`worker`]); [`workers`] is all of them, for the rest of the process.
 
+#![cfg_attr(docsrs, allow(rustdoc::private_intra_doc_links))]
+#![allow(rustdoc::private_intra_doc_links, reason = "the map is for those who read the code")]
+
+mod connection;
+mod error;
+mod hold;
+mod http;
+mod listener;
+mod net;
+mod protocol;
+mod tcp;
+mod telemetry;
+mod upstream;
+mod view;
+mod worker;
+mod workers;
+
+pub use workers::{BindError, BoundListeners, Drained, Proxy, ProxyOptions};

@@ -1,0 +1,52 @@
+//! Every default in one table, each with its reason.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The control API: on loopback, since who reaches it can break traffic.
+pub const CONTROL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9470);
+
+/// A slow client may take a minute for a request head; longer is an attack by holding connections open.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longer than the keep-alive of common client pools (90 s) and than quiet databases; the client's own timeout ends it first.
+pub const LISTENER_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// A client that speaks first does so within milliseconds; a server-first protocol loses this long once a connection.
+pub const DETECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One lost SYN costs 1 s and two cost 3 s: 5 s outlives both.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Below the common 5 s keep-alive of origins, so that Squall closes first and no request meets a closing connection.
+pub const CLUSTER_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// As many as a busy worker reuses; each idle one costs a descriptor on both sides.
+pub const IDLE_CONNECTIONS_MAX: usize = 256;
+/// Endpoints take equal turns.
+pub const WEIGHT: u32 = 1;
+
+/// A rule that was forgotten ends within the working hour.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
+/// No client waits longer than an hour.
+pub const DELAY_MAX: Duration = Duration::from_secs(3600);
+/// `limits.delay_max` itself goes no higher: a decided delay is 32 bits of microseconds, 71.5 minutes.
+pub const DELAY_MAX_CEILING: Duration = Duration::from_secs(3600);
+/// As many as connections: a held exchange costs about as much as an idle connection.
+pub const ACTIVE_FAULTS_MAX: usize = 10_000;
+/// Faulting health checks gets the application restarted, which is another experiment.
+pub const EXCLUDE_PATHS: [&str; 8] =
+    ["/livez", "/readyz", "/healthz", "/health", "/ready", "/live", "/metrics", "/ping"];
+/// Common servers stop at 8 to 64 KiB; whatever upstream accepts should pass.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Request heads below this refuse ordinary requests.
+pub const HEAD_BYTES_FLOOR: usize = 1 << 10;
+/// With two descriptors for each, below the usual hard limit of 65,536.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Far beyond what people write, small enough to compile within milliseconds.
+pub const RULES_MAX: usize = 10_000;
+/// Rules are numbered with 16 bits.
+pub const RULES_MAX_CEILING: usize = 65_535;
+/// One second of a 128 Mbit/s stream.
+pub const STREAM_BUFFER_BYTES_MAX: usize = 16 << 20;
+
+/// Nothing waits on a machine without a load balancer.
+pub const DRAIN_DELAY: Duration = Duration::ZERO;
+/// The usual grace period before an orchestrator kills.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

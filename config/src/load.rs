@@ -1,0 +1,104 @@
+//! File text → Spec → model, with line and column in problems.
+
+use serde_json::Value;
+use serde_saphyr::options::DuplicateKeyPolicy;
+
+use crate::locate::{Locator, Position};
+use crate::model::Config;
+use crate::parse::{Parsed, parse};
+use crate::path::is_within;
+use crate::problem::{Problem, Problems};
+use crate::spec::ConfigSpec;
+use crate::validate::validate;
+
+/// Larger than 65,535 rules need; a file beyond it is not a configuration.
+const TEXT_BYTES_MAX: usize = 64 << 20;
+
+/// Reads the text of a file, YAML or JSON.
+///
+/// # Errors
+/// Text that is no YAML (one problem), or all unknown fields and all fields of a wrong type, with line and column.
+pub fn parse_text(text: &str) -> Result<ConfigSpec, Problems> {
+    let parsed = read(text)?;
+    match parsed.spec {
+        Some(spec) if parsed.problems.is_empty() => Ok(spec),
+        _ => Err(located(text, parsed.problems)),
+    }
+}
+
+/// Reads and validates the text of a file, YAML or JSON.
+///
+/// # Errors
+/// Text that is no YAML (one problem), or all problems of form and of meaning together, with line and column.
+pub fn load_text(text: &str) -> Result<(ConfigSpec, Config), Problems> {
+    let Parsed { spec, mut problems, removed } = read(text)?;
+    let Some(spec) = spec else { return Err(located(text, problems)) };
+    match validate(&spec) {
+        Ok(config) if problems.is_empty() => return Ok((spec, config)),
+        Ok(_) => {}
+        Err(Problems(more)) => {
+            // What was taken out because of its type is not missing as well.
+            let known = removed.rendered();
+            let is_new = |path: &str| !known.iter().any(|gone| is_within(path, gone));
+            let more =
+                more.into_iter().map(|problem| Problem { path: removed.original_text(&problem.path), ..problem });
+            problems.extend(more.filter(|problem| is_new(&problem.path)));
+        }
+    }
+    Err(located(text, problems))
+}
+
+fn read(text: &str) -> Result<Parsed<ConfigSpec>, Problems> {
+    let value = yaml(text)?;
+    if value.is_null() {
+        let problem = Problem::new("", "the file is empty");
+        return Err(problem.with_hint("`squall config init` writes one to begin with").into());
+    }
+    Ok(parse(&value))
+}
+
+fn yaml(text: &str) -> Result<Value, Problem> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Problem::new("", format!("the file has more than {TEXT_BYTES_MAX} bytes")));
+    }
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            // 65,535 rules of some 30 nodes each.
+            max_nodes: 2_000_000,
+            max_events: 6_000_000,
+            // The deepest field has 7 levels; this leaves room for what is to be reported as misplaced.
+            max_depth: 64,
+            max_documents: 1,
+        },
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_problem(&error))
+}
+
+fn syntax_problem(error: &serde_saphyr::Error) -> Problem {
+    let number = |n: u64| u32::try_from(n).ok();
+    let location = error.location();
+    Problem {
+        line: location.and_then(|l| number(l.line())),
+        column: location.and_then(|l| number(l.column())),
+        ..Problem::new("", error.render_with_formatter(&serde_saphyr::UserMessageFormatter))
+    }
+}
+
+fn located(text: &str, problems: Vec<Problem>) -> Problems {
+    let locator = Locator::new(text);
+    let mut problems: Vec<Problem> = problems
+        .into_iter()
+        .map(|problem| match locator.find(&problem.path) {
+            Some(Position { line, column }) => Problem { line: Some(line), column: Some(column), ..problem },
+            None => problem,
+        })
+        .collect();
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    Problems(problems)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn problems(text: &str) -> Vec<String> {
+    load_text(text).map(|_| ()).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+const HEAD: &str = "version: 1\nlisteners:\n  - {name: to-b, address: \"127.0.0.1:0\", cluster: b}\nclusters:\n  - {name: b, endpoints: [\"127.0.0.1:9000\"]}\n";
+
+#[test]
+fn the_example_is_valid() {
+    let (spec, config) = load_text(crate::example()).unwrap();
+    assert_eq!(config.rules.len(), 1);
+    assert_eq!(spec.listeners.len(), 1);
+}
+
+#[test]
+fn what_was_written_is_what_is_printed_back() {
+    let text = format!(
+        "{HEAD}rules:\n  - name: r\n    match: {{method: GET, path: /x, headers: {{a: 1, b: {{present: true}}}}}}\n    percentage: \"5%\"\n    \
+         fault: {{delay: 2s, reset: true}}\naccess_log: stdout\n"
+    );
+    let (spec, _) = load_text(&text).unwrap();
+    let printed = serde_saphyr::to_string(&spec).unwrap();
+    assert_eq!(parse_text(&printed).unwrap(), spec, "{printed}");
+    let json = serde_json::to_value(&spec).unwrap();
+    assert_eq!(json["rules"][0]["fault"], serde_json::json!({"delay": "2s", "reset": true}));
+    assert_eq!(json["rules"][0]["match"]["method"], "GET");
+    assert_eq!(json["rules"][0]["percentage"], "5%");
+    assert_eq!(crate::parse_value::<ConfigSpec>(&json).unwrap(), spec);
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_places() {
+    let text = format!(
+        "{HEAD}rules:\n  - name: a\n    percentge: 5\n    fault:\n      delay: {{uniform: {{min: 3s, max: 1s}}}}\n  - nonsense\n  - name: c\n    \
+         percentage: [1]\n    match: {{cluster: bb}}\n    fault: {{abort: 99, truncate: {{after_bytes: 1}}}}\n"
+    );
+    assert_eq!(
+        problems(&text),
+        [
+            "rules[0].percentage (line 7, column 5): rule \"a\": missing; write the share that gets the fault, such as \
+             percentage: 5; 100 for all",
+            "rules[0].percentge (line 8, column 5): unknown field \"percentge\"; did you mean \"percentage\"?",
+            "rules[0].fault.delay.uniform.min (line 10, column 25): rule \"a\": 3s is above max 1s; swap min and max",
+            "rules[1] (line 11, column 5): expected an object with name, match, percentage and fault, found the text \
+             \"nonsense\"",
+            "rules[2].percentage (line 13, column 5): expected a text or a number, found a list",
+            "rules[2].match.cluster (line 14, column 13): rule \"c\": there is no cluster \"bb\"; did you mean \"b\"?",
+            "rules[2].fault.abort (line 15, column 13): rule \"c\": 99 is not a final HTTP status; write one from 200 to \
+             599, such as 503",
+            "rules[2].fault.truncate (line 15, column 24): truncate is not supported yet; remove it; supported here: \
+             abort, blackhole, delay, refuse, reset, throttle",
+        ]
+    );
+}
+
+#[test]
+fn text_that_is_no_configuration_is_one_problem_with_a_place() {
+    for (text, part) in [
+        ("", "the file is empty"),
+        ("# only a comment\n", "the file is empty"),
+        ("version: 1\nversion: 1\n", "uplicate"),
+        ("version: 1\n---\nversion: 1\n", "document"),
+        ("version: [1\n", "line 2"),
+        ("- 1\n", "expected an object with version"),
+        ("42", "expected an object with version"),
+        ("a: &a [x, x, x]\nb: &b [*a, *a]\n? [1]\n: 2\n", "line 3"),
+    ] {
+        let problems = problems(text);
+        assert_eq!(problems.len(), 1, "{text:?}: {problems:?}");
+        assert!(problems[0].contains(part), "{text:?}: {problems:?}");
+        assert!(!problems[0].contains('\n'), "{problems:?}");
+    }
+    let large = "#".repeat(TEXT_BYTES_MAX + 1);
+    assert!(problems(&large)[0].contains("more than"));
+}
+
+#[test]
+fn a_bomb_is_refused() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for n in 1..12 {
+        let item = format!("*a{}", n - 1);
+        bomb.push_str(&format!("a{n}: &a{n} [{}]\n", [item.as_str(); 10].join(", ")));
+    }
+    assert_eq!(problems(&bomb).len(), 1);
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(problems(&deep).len(), 1);
+    let deep = format!("{}1", "- ".repeat(10_000));
+    assert_eq!(problems(&deep).len(), 1);
+}
+
+#[test]
+fn json_with_tabs_is_read_too() {
+    let text = "{\n\t\"version\": 1,\n\t\"listeners\": [],\n\t\"seed\": 18446744073709551615,\n\t\"rule\": []\n}\n";
+    assert_eq!(problems(text), ["rule (line 5, column 2): unknown field \"rule\"; did you mean \"rules\"?"]);
+}
+
+#[test]
+fn anchors_aliases_and_merged_fields_have_places() {
+    let text = "version: 1\nclusters:\n  - &b {name: b, endpoints: [\"h:1\"], bad: 1}\n  - *b\n";
+    assert_eq!(
+        problems(text)
+            .iter()
+            .filter(|problem| problem.contains("bad"))
+            .map(|problem| problem.split(':').next().unwrap())
+            .collect::<Vec<_>>(),
+        ["clusters[0].bad (line 3, column 39)", "clusters[1].bad (line 3, column 39)"]
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,80}") {
+        let _ = load_text(&text);
+    }
+
+    #[test]
+    fn no_document_of_our_own_words_panics(
+        words in prop::collection::vec("(version|rules|fault|delay|match|name|percentage|listeners|&a|\\*a|<<|: |- |\n|\n  |\n    |1|\\[|\\]|\\{|\\}|,|\"|'|\\?|!!str|#|---)", 0..40)
+    ) {
+        let _ = load_text(&words.concat());
+    }
+}

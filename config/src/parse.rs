@@ -1,0 +1,207 @@
+//! Value → Spec, with every misplaced or mistyped field at once.
+//!
+//! serde ends at the first wrong type. Here the wrong field is noted, taken out and the rest is read again, so that one
+//! answer names them all. Fields of a Spec are optional, so what remains can always be read.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::path::{Path, Step, render};
+use crate::problem::{Problem, Problems};
+use crate::vocabulary::Vocabulary;
+
+/// Reading goes on after this many wrong types at most; each costs one more pass over the document.
+const WRONG_TYPES_MAX: usize = 50;
+
+/// What could be read, and what could not.
+pub(crate) struct Parsed<T> {
+    /// Without the fields in `removed`; `None` when not even the document had the right shape.
+    pub(crate) spec: Option<T>,
+    pub(crate) problems: Vec<Problem>,
+    /// Fields of a wrong type.
+    pub(crate) removed: Removed,
+}
+
+/// Reads the body of an API call: a [`RuleSpec`](crate::spec::RuleSpec), [`RulesSpec`](crate::spec::RulesSpec) or
+/// [`ConfigSpec`](crate::spec::ConfigSpec).
+///
+/// # Errors
+/// All unknown fields (with what may have been meant) and all fields of a wrong type.
+pub fn parse_value<T: DeserializeOwned + JsonSchema>(value: &Value) -> Result<T, Problems> {
+    let parsed = parse(value);
+    match parsed.spec {
+        Some(spec) if parsed.problems.is_empty() => Ok(spec),
+        _ => Err(Problems(parsed.problems)),
+    }
+}
+
+pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(value: &Value) -> Parsed<T> {
+    let mut value = value.clone();
+    let mut removed = Removed::default();
+    let mut problems = Vec::new();
+    loop {
+        let mut unknown = BTreeSet::new();
+        let result = read::<T>(&value, &mut unknown);
+        let finished = match result {
+            Ok(spec) => Some(spec),
+            Err((path, message)) => {
+                problems.push(Problem::new(render(&removed.original(&path)), humanize(&message)));
+                if problems.len() < WRONG_TYPES_MAX && remove(&mut value, &path) {
+                    removed.push(&path);
+                    continue;
+                }
+                None
+            }
+        };
+        let vocabulary = Vocabulary::of::<T>();
+        problems.extend(unknown.iter().map(|path| vocabulary.unknown_field(&removed.original(path))));
+        return Parsed { spec: finished, problems, removed };
+    }
+}
+
+/// One attempt; the error is the place and the message.
+fn read<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<Path>) -> Result<T, (Path, String)> {
+    let mut note = |path: serde_ignored::Path<'_>| {
+        unknown.insert(ignored_path(&path));
+    };
+    let deserializer = serde_ignored::Deserializer::new(value, &mut note);
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let path = error.path().iter().filter_map(step).collect();
+        (path, error.into_inner().to_string())
+    })
+}
+
+fn step(segment: &serde_path_to_error::Segment) -> Option<Step> {
+    match segment {
+        serde_path_to_error::Segment::Seq { index } => Some(Step::Index(*index)),
+        serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
+        _ => None,
+    }
+}
+
+fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
+    use serde_ignored::Path as Ignored;
+    let (parent, step) = match path {
+        Ignored::Root => return Path::new(),
+        Ignored::Seq { parent, index } => (parent, Some(Step::Index(*index))),
+        Ignored::Map { parent, key } => (parent, Some(Step::Key(key.clone()))),
+        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
+            (parent, None)
+        }
+    };
+    let mut steps = ignored_path(parent);
+    steps.extend(step);
+    steps
+}
+
+/// Takes the value at `path` out; `false` when there is none or it is the document itself.
+fn remove(value: &mut Value, path: &[Step]) -> bool {
+    let Some((last, parents)) = path.split_last() else { return false };
+    let parent = parents.iter().try_fold(value, |value, step| match step {
+        Step::Key(key) => value.get_mut(key),
+        Step::Index(index) => value.get_mut(index),
+    });
+    match (parent, last) {
+        (Some(Value::Object(map)), Step::Key(key)) => map.remove(key).is_some(),
+        (Some(Value::Array(list)), Step::Index(index)) if *index < list.len() => {
+            list.remove(*index);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The fields taken out so far. Items that are taken out of a list shift those behind; this tells the original places.
+#[derive(Debug, Default)]
+pub(crate) struct Removed(Vec<Path>);
+
+impl Removed {
+    fn push(&mut self, path: &[Step]) {
+        let original = self.original(path);
+        self.0.push(original);
+    }
+
+    /// The place in the document of what is at `path` in what remains of it.
+    pub(crate) fn original(&self, path: &[Step]) -> Path {
+        let mut original = Path::new();
+        for step in path {
+            let step = match step {
+                Step::Index(index) => Step::Index(self.shifted(*index, |list| list == original)),
+                Step::Key(key) => Step::Key(key.clone()),
+            };
+            original.push(step);
+        }
+        original
+    }
+
+    /// `index` in what remains of a list, counted in the whole list.
+    fn shifted(&self, index: usize, is_list: impl Fn(&[Step]) -> bool) -> usize {
+        let gone = self.0.iter().filter_map(|path| match path.split_last() {
+            Some((Step::Index(gone), list)) if is_list(list) => Some(*gone),
+            _ => None,
+        });
+        let mut gone: Vec<usize> = gone.collect();
+        gone.sort_unstable();
+        gone.iter().fold(index, |index, gone| if *gone <= index { index + 1 } else { index })
+    }
+
+    /// The same for a rendered path.
+    pub(crate) fn original_text(&self, path: &str) -> String {
+        if self.0.is_empty() {
+            return path.to_owned();
+        }
+        let mut original = String::new();
+        for part in path.split_inclusive(']') {
+            let index =
+                part.rsplit_once('[').and_then(|(list, index)| Some((list, index.strip_suffix(']')?.parse().ok()?)));
+            match index {
+                Some((list, index)) => {
+                    original.push_str(list);
+                    let index = self.shifted(index, |gone| render(gone) == original);
+                    original.push_str(&format!("[{index}]"));
+                }
+                None => original.push_str(part),
+            }
+        }
+        original
+    }
+
+    /// The places, as people read them.
+    pub(crate) fn rendered(&self) -> Vec<String> {
+        self.0.iter().map(|path| render(path)).collect()
+    }
+}
+
+/// serde's words for people who do not write Rust.
+fn humanize(message: &str) -> String {
+    let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .and_then(|m| m.split_once(", expected "))
+    else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u64" | "u32" | "usize" => "a whole number, not negative",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other => other,
+    };
+    let found = found
+        .replace("map", "an object")
+        .replace("sequence", "a list")
+        .replace("null", "nothing")
+        .replace("string ", "the text ")
+        .replace("boolean ", "")
+        .replace("integer ", "the number ")
+        .replace("floating point ", "the number ");
+    format!("expected {expected}, found {found}")
+}
+
+#[cfg(test)]
+mod tests;

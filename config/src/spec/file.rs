@@ -1,0 +1,234 @@
+//! The file but for its rules: listeners, clusters, limits.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::rule::RuleSpec;
+use super::shape;
+use super::written::{Full, Scalar, Written, list};
+
+/// The configuration of Squall.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "an object with version, listeners, clusters and rules")]
+#[schemars(extend("required" = ["version"]))]
+pub struct ConfigSpec {
+    /// The version of this format: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1))]
+    pub version: Option<u32>,
+    /// The control API, which changes rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlSpec>,
+    /// Read-only telemetry on an address of its own; off unless written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetrySpec>,
+    /// Sockets that accept traffic.
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<ListenerSpec>,
+    /// Named upstreams.
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterSpec>,
+    /// What goes wrong, for which share of which traffic. They apply in this order.
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleSpec>,
+    /// Bounds on what rules may do and on what the proxy may hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsSpec>,
+    /// How the process ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainSpec>,
+    /// Where one line per exchange goes; off unless written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<Written<AccessLogSpec>>,
+    /// Whether responses that a fault touched carry `x-squall-fault`. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault_header: Option<bool>,
+    /// Seed of every random choice, to repeat a run. Default: one from the system at start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+/// The control API, which changes rules.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "an object such as {address: 127.0.0.1:9470}")]
+pub struct ControlSpec {
+    /// Where it listens: an IP address and a port. Default 127.0.0.1:9470. Who reaches it can break traffic: keep it on
+    /// loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::socket_address")]
+    pub address: Option<Scalar>,
+}
+
+/// Read-only telemetry: `/metrics`, `/livez`, `/readyz`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "an object such as {address: 127.0.0.1:9471}")]
+#[schemars(extend("required" = ["address"]))]
+pub struct TelemetrySpec {
+    /// Where it listens: an IP address and a port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::socket_address")]
+    pub address: Option<Scalar>,
+}
+
+/// A socket that accepts traffic and the cluster that gets it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "an object with name, address and cluster")]
+#[schemars(extend("required" = ["name", "address", "cluster"]))]
+pub struct ListenerSpec {
+    /// Unique among listeners: at most 63 of a-z, 0-9, '-', '_' and '.'.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// An IP address and a port; port 0 lets the system choose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::socket_address")]
+    pub address: Option<Scalar>,
+    /// Which side of the application: `outbound` (calls that it makes, the default) or `inbound` (calls to it).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::direction")]
+    pub direction: Option<String>,
+    /// What is spoken here: `http` (1.1 and HTTP/2, the default), `tcp`, or `auto` (told from the first bytes).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::listener_protocol")]
+    pub protocol: Option<String>,
+    /// The name of the cluster that gets the traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The longest time from the first byte of a request head to its last. Default 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub header_timeout: Option<Scalar>,
+    /// A connection without traffic for this long is closed. Default 1h; 0s never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub idle_timeout: Option<Scalar>,
+    /// How long `protocol: auto` waits for the first byte before it takes the connection for TCP. Default 1s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub detect_timeout: Option<Scalar>,
+}
+
+/// A named upstream.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "an object with name and endpoints")]
+#[schemars(extend("required" = ["name", "endpoints"]))]
+pub struct ClusterSpec {
+    /// Unique among clusters: at most 63 of a-z, 0-9, '-', '_' and '.'.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Where it is, at least one; they take turns.
+    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1))]
+    pub endpoints: Vec<Written<EndpointSpec>>,
+    /// What the endpoints speak: `http1` (the default) or `http2` (with prior knowledge).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::cluster_protocol")]
+    pub protocol: Option<String>,
+    /// The longest time to a connection. Default 5s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub connect_timeout: Option<Scalar>,
+    /// An idle upstream connection is closed after this long. Default 4s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub idle_timeout: Option<Scalar>,
+    /// The longest time from a request to the head of its response. Default: none, the application decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub response_timeout: Option<Scalar>,
+    /// The most idle connections that one worker keeps to one endpoint. Default 256.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_connections_max: Option<u64>,
+}
+
+/// One address of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["address"]))]
+pub struct EndpointSpec {
+    /// `host:port`, or `http://host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::socket_address")]
+    pub address: Option<Scalar>,
+    /// Free labels that rules may match on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Scalar>,
+    /// Share of the traffic relative to the other endpoints. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub weight: Option<u32>,
+}
+
+impl Full for EndpointSpec {
+    const EXPECTED: &'static str =
+        "an address such as \"127.0.0.1:9000\", or an object with address, labels and weight";
+
+    fn short_schema() -> Schema {
+        json_schema!({ "type": "string", "examples": ["127.0.0.1:9000"] })
+    }
+}
+
+/// Bounds on what rules may do and on what the proxy may hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "an object of limits")]
+pub struct LimitsSpec {
+    /// Life of a rule that came through the API and names none. Default 1h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub default_ttl: Option<Scalar>,
+    /// No delay may be longer. Default and most: 1h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub delay_max: Option<Scalar>,
+    /// Exchanges and connections that faults may hold or alter at once; what is beyond passes unharmed. Default 10000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_faults_max: Option<u64>,
+    /// Paths that no rule touches unless it names them exactly. Default: the usual health-check paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude_paths: Option<Vec<String>>,
+    /// The largest request head. Default 64KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::bytes")]
+    pub head_bytes_max: Option<Scalar>,
+    /// The most downstream connections at once. Default 10000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections_max: Option<u64>,
+    /// The most rules. Default 10000, at most 65535.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules_max: Option<u64>,
+    /// The most bytes that a delayed TCP stream holds back in one direction. Default 16MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::bytes")]
+    pub stream_buffer_bytes_max: Option<Scalar>,
+}
+
+/// How the process ends after SIGTERM.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(expecting = "an object such as {delay: 0s, timeout: 30s}")]
+pub struct DrainSpec {
+    /// Time between "not ready" and closing the sockets, for load balancers to notice. Default 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub delay: Option<Scalar>,
+    /// What is still in flight after this long is cut. Default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub timeout: Option<Scalar>,
+}
+
+/// A file that gets the access log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["file"]))]
+pub struct AccessLogSpec {
+    /// Lines are appended to this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl Full for AccessLogSpec {
+    const EXPECTED: &'static str = "stdout, or an object such as {file: access.log}";
+
+    fn short_schema() -> Schema {
+        json_schema!({ "type": "string", "enum": ["stdout"] })
+    }
+}

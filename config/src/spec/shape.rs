@@ -1,0 +1,70 @@
+//! Schemas of the scalars, so that an editor can complete and check them.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// `5`, `"5"`, `"5%"`.
+pub(crate) fn percentage(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "number", "minimum": 0, "maximum": 100 },
+            { "type": "string", "pattern": "^\\s*[0-9]+(\\.[0-9]{1,4}0*)?\\s*%?\\s*$" }
+        ]
+    })
+}
+
+/// `200ms`, `1m 30s`.
+pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
+    duration_text()
+}
+
+/// `200ms`, `1m 30s`.
+pub(crate) fn duration_text() -> Schema {
+    json_schema!({ "type": "string", "pattern": "^\\s*([0-9]+(\\.[0-9]+)?\\s*[a-zµ]+\\s*)+$|^0$", "examples": ["200ms", "2s", "1m 30s"] })
+}
+
+/// `64KiB` or a number of bytes.
+pub(crate) fn bytes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": "^\\s*[0-9]+\\s*([kKMGT]i?)?B?\\s*$" }
+        ],
+        "examples": ["64KiB", 65536]
+    })
+}
+
+/// `64KiB/s`.
+pub(crate) fn rate(_: &mut SchemaGenerator) -> Schema {
+    rate_text()
+}
+
+/// `64KiB/s`.
+pub(crate) fn rate_text() -> Schema {
+    json_schema!({ "type": "string", "pattern": "^\\s*[0-9]+\\s*([kKMGT]i?)?B?/s\\s*$", "examples": ["64KiB/s"] })
+}
+
+/// An IP address and a port.
+pub(crate) fn socket_address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "examples": ["127.0.0.1:8080", "[::1]:8080"] })
+}
+
+macro_rules! words {
+    ($($name:ident: $($word:literal)|+;)+) => {$(
+        pub(crate) fn $name(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string", "enum": [$($word),+] })
+        }
+    )+};
+}
+
+words! {
+    direction: "inbound" | "outbound";
+    listener_protocol: "http" | "tcp" | "auto";
+    cluster_protocol: "http1" | "http2";
+    phase: "request" | "response";
+    sample_mode: "random" | "exact";
+}
+
+/// A number above 0.
+pub(crate) fn positive(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "number", "exclusiveMinimum": 0 })
+}

@@ -1,0 +1,117 @@
+//! Spec → model: all problems at once, each with its place and its fix.
+
+mod address;
+mod clusters;
+mod faults;
+mod latency;
+mod limits;
+mod listeners;
+mod matches;
+mod report;
+mod rules;
+
+use crate::defaults;
+use crate::model::{AccessLog, Config};
+use crate::problem::Problems;
+use crate::spec::{AccessLogSpec, ConfigSpec, Scalar, Written};
+
+use address::OwnAddresses;
+use report::Report;
+
+/// What rules refer to, while they are checked.
+pub(crate) struct Context<'a> {
+    pub(crate) limits: &'a crate::model::Limits,
+    pub(crate) listeners: &'a [crate::model::Listener],
+    pub(crate) clusters: &'a [crate::model::Cluster],
+    /// Names as written, also of listeners and clusters that have problems of their own.
+    pub(crate) listener_names: Vec<&'a str>,
+    pub(crate) cluster_names: Vec<&'a str>,
+}
+
+/// Checks what was written and gives every value its meaning and every absent one its default.
+///
+/// # Errors
+/// Every problem of the document, without positions.
+pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
+    let mut report = Report::default();
+    version(spec, &mut report);
+    let mut own = OwnAddresses::default();
+    let (control, telemetry) = api_addresses(spec, &mut own, &mut report);
+    let cluster_names: Vec<&str> = spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    let listeners = listeners::listeners(&spec.listeners, &cluster_names, &mut own, &mut report);
+    let clusters = clusters::clusters(&spec.clusters, &own, &mut report);
+    let limits = limits::limits(spec.limits.as_ref(), &mut report);
+    let context = Context {
+        limits: &limits,
+        listeners: &listeners,
+        clusters: &clusters,
+        listener_names: spec.listeners.iter().map(|listener| listener.name.as_str()).collect(),
+        cluster_names,
+    };
+    let rules = rules::rules(&spec.rules, &context, &mut report);
+    let drain = limits::drain(spec.drain.as_ref(), &mut report);
+    let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
+    report.into_result()?;
+    Ok(Config {
+        control,
+        telemetry,
+        listeners,
+        clusters,
+        rules,
+        limits,
+        drain,
+        access_log,
+        fault_header: spec.fault_header.unwrap_or(true),
+        seed: spec.seed,
+    })
+}
+
+fn version(spec: &ConfigSpec, report: &mut Report) {
+    match spec.version {
+        Some(1) => {}
+        Some(other) => report.add("version", format!("version {other} is not known"), "write version: 1"),
+        None => report.add("version", "missing", "write version: 1 at the top of the file"),
+    }
+}
+
+fn api_addresses(
+    spec: &ConfigSpec,
+    own: &mut OwnAddresses,
+    report: &mut Report,
+) -> (std::net::SocketAddr, Option<std::net::SocketAddr>) {
+    let control = spec.control.as_ref().and_then(|control| control.address.as_ref());
+    let control =
+        control.and_then(|text| address::socket("control.address", text, report)).unwrap_or(defaults::CONTROL);
+    own.add("control.address", control, report);
+    let telemetry = spec.telemetry.as_ref().and_then(|telemetry| {
+        let text = report.required(
+            "telemetry.address",
+            telemetry.address.as_ref(),
+            "write an address such as 127.0.0.1:9471",
+        )?;
+        address::socket("telemetry.address", text, report)
+    });
+    if let Some(telemetry) = telemetry {
+        own.add("telemetry.address", telemetry, report);
+    }
+    (control, telemetry)
+}
+
+fn access_log(log: &Written<AccessLogSpec>, report: &mut Report) -> Option<AccessLog> {
+    const HINT: &str = "write access_log: stdout, or access_log: {file: access.log}";
+    match log {
+        Written::Short(Scalar::Text(text)) if text == "stdout" => Some(AccessLog::Stdout),
+        Written::Full(AccessLogSpec { file: Some(file) }) if !file.is_empty() => Some(AccessLog::File(file.into())),
+        Written::Full(AccessLogSpec { .. }) => {
+            report.add("access_log.file", "no file is named", HINT);
+            None
+        }
+        Written::Short(other) => {
+            report.add("access_log", format!("{other} is not a place for the access log"), HINT);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Clusters and their endpoints.
+
+use std::collections::BTreeMap;
+
+use crate::defaults;
+use crate::model::{Cluster, ClusterProtocol, Endpoint};
+use crate::spec::{ClusterSpec, EndpointSpec, Scalar, Written};
+
+use super::address::{self, OwnAddresses};
+use super::report::Report;
+
+const PROTOCOLS: [(&str, ClusterProtocol); 2] = [("http1", ClusterProtocol::Http1), ("http2", ClusterProtocol::Http2)];
+
+pub(crate) fn clusters(specs: &[ClusterSpec], own: &OwnAddresses, report: &mut Report) -> Vec<Cluster> {
+    report.unique("clusters", specs.iter().map(|spec| spec.name.as_str()));
+    let mut clusters = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let before = report.count();
+        clusters.extend(cluster(&format!("clusters[{index}]"), spec, own, report));
+        if !spec.name.is_empty() {
+            report.label_since(before, &format!("cluster {:?}", spec.name));
+        }
+    }
+    clusters
+}
+
+fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Report) -> Option<Cluster> {
+    let at = |field: &str| format!("{path}.{field}");
+    let name = report.name(&at("name"), &spec.name);
+    if spec.endpoints.is_empty() {
+        report.add(at("endpoints"), "missing", "write at least one, such as endpoints: [\"127.0.0.1:9000\"]");
+    }
+    let endpoints: Vec<Endpoint> = (0..)
+        .zip(&spec.endpoints)
+        .filter_map(|(index, spec)| endpoint(&format!("{path}.endpoints[{index}]"), spec, own, report))
+        .collect();
+    let protocol = spec.protocol.as_deref().and_then(|text| report.word(&at("protocol"), text, &PROTOCOLS));
+    let connect_timeout =
+        report.duration_or(&at("connect_timeout"), spec.connect_timeout.as_ref(), defaults::CONNECT_TIMEOUT);
+    let idle_timeout =
+        report.duration_or(&at("idle_timeout"), spec.idle_timeout.as_ref(), defaults::CLUSTER_IDLE_TIMEOUT);
+    let response_timeout = spec.response_timeout.as_ref();
+    let response_timeout = response_timeout.and_then(|value| report.positive_duration(&at("response_timeout"), value));
+    let idle_connections_max = report.count_or(
+        &at("idle_connections_max"),
+        spec.idle_connections_max,
+        (0, 65_535),
+        defaults::IDLE_CONNECTIONS_MAX,
+    );
+    Some(Cluster {
+        name: name?,
+        endpoints,
+        protocol: protocol.unwrap_or(ClusterProtocol::Http1),
+        connect_timeout,
+        idle_timeout,
+        response_timeout,
+        idle_connections_max,
+    })
+}
+
+fn endpoint(path: &str, spec: &Written<EndpointSpec>, own: &OwnAddresses, report: &mut Report) -> Option<Endpoint> {
+    let (path, address, labels, weight) = match spec {
+        Written::Short(address) => (path.to_owned(), address, BTreeMap::new(), None),
+        Written::Full(full) => {
+            if full.weight == Some(0) {
+                report.add(
+                    format!("{path}.weight"),
+                    "a weight of 0 gets no traffic",
+                    "write at least 1, or remove the endpoint",
+                );
+            }
+            let path = format!("{path}.address");
+            let address = report.required(&path, full.address.as_ref(), "write host:port")?;
+            (path, address, labels(&full.labels), full.weight)
+        }
+    };
+    let address = address::endpoint(&path, &address.to_string(), report)?;
+    if let Some(reached) = own.reached_by(&address) {
+        report.add(
+            path,
+            format!("{address} is Squall's own {reached}: requests would go round in a loop"),
+            "name the address of the upstream itself",
+        );
+    }
+    Some(Endpoint { address, labels, weight: weight.unwrap_or(defaults::WEIGHT) })
+}
+
+/// Label values are compared as texts; a number is its digits.
+pub(crate) fn labels(labels: &BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
+    labels.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+}

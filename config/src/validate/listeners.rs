@@ -1,0 +1,72 @@
+//! Listeners.
+
+use std::time::Duration;
+
+use crate::defaults;
+use crate::model::{Direction, Listener, ListenerProtocol, Name};
+use crate::spec::ListenerSpec;
+
+use super::address::{OwnAddresses, socket};
+use super::report::Report;
+
+pub(crate) const DIRECTIONS: [(&str, Direction); 2] =
+    [("outbound", Direction::Outbound), ("inbound", Direction::Inbound)];
+
+const PROTOCOLS: [(&str, ListenerProtocol); 3] =
+    [("http", ListenerProtocol::Http), ("tcp", ListenerProtocol::Tcp), ("auto", ListenerProtocol::Auto)];
+
+pub(crate) fn listeners(
+    specs: &[ListenerSpec],
+    clusters: &[&str],
+    own: &mut OwnAddresses,
+    report: &mut Report,
+) -> Vec<Listener> {
+    report.unique("listeners", specs.iter().map(|spec| spec.name.as_str()));
+    let mut listeners = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let before = report.count();
+        listeners.extend(listener(&format!("listeners[{index}]"), spec, clusters, own, report));
+        if !spec.name.is_empty() {
+            report.label_since(before, &format!("listener {:?}", spec.name));
+        }
+    }
+    listeners
+}
+
+fn listener(
+    path: &str,
+    spec: &ListenerSpec,
+    clusters: &[&str],
+    own: &mut OwnAddresses,
+    report: &mut Report,
+) -> Option<Listener> {
+    let at = |field: &str| format!("{path}.{field}");
+    let name = report.name(&at("name"), &spec.name);
+    let address = report
+        .required(&at("address"), spec.address.as_ref(), "write where it listens, such as 127.0.0.1:8080")
+        .and_then(|text| socket(&at("address"), text, report));
+    if let Some(address) = address {
+        own.add(&at("address"), address, report);
+    }
+    let direction = spec.direction.as_deref().and_then(|text| report.word(&at("direction"), text, &DIRECTIONS));
+    let protocol = spec.protocol.as_deref().and_then(|text| report.word(&at("protocol"), text, &PROTOCOLS));
+    let cluster = report.required(&at("cluster"), spec.cluster.as_ref(), "name the cluster that gets the traffic");
+    if let Some(cluster) = cluster {
+        report.reference(&at("cluster"), "cluster", cluster, clusters);
+    }
+    let header_timeout =
+        report.duration_or(&at("header_timeout"), spec.header_timeout.as_ref(), defaults::HEADER_TIMEOUT);
+    let idle_timeout = spec.idle_timeout.as_ref().and_then(|value| report.duration(&at("idle_timeout"), value));
+    let detect_timeout =
+        report.duration_or(&at("detect_timeout"), spec.detect_timeout.as_ref(), defaults::DETECT_TIMEOUT);
+    Some(Listener {
+        name: name?,
+        address: address?,
+        direction: direction.unwrap_or(Direction::Outbound),
+        protocol: protocol.unwrap_or(ListenerProtocol::Http),
+        cluster: Name::new(cluster?).ok()?,
+        header_timeout,
+        idle_timeout: Some(idle_timeout.unwrap_or(defaults::LISTENER_IDLE_TIMEOUT)).filter(|d| *d != Duration::ZERO),
+        detect_timeout,
+    })
+}

@@ -1,0 +1,133 @@
+//! Rules, and what only the whole of a rule shows.
+
+use crate::model::{Fault, Listener, ListenerProtocol, Match, Rule, Sample};
+use crate::spec::{RuleSpec, SampleSpec, Scalar};
+use crate::units::Percentage;
+
+use super::Context;
+use super::faults::faults;
+use super::matches::matches;
+use super::report::Report;
+
+pub(crate) fn rules(specs: &[RuleSpec], context: &Context<'_>, report: &mut Report) -> Vec<Rule> {
+    if specs.len() > context.limits.rules_max {
+        let detail = format!("{} rules are more than limits.rules_max {}", specs.len(), context.limits.rules_max);
+        report.add("rules", detail, "remove some, or raise the limit");
+    }
+    report.unique("rules", specs.iter().map(|spec| spec.name.as_str()));
+    let mut rules = Vec::with_capacity(specs.len());
+    for (index, spec) in specs.iter().enumerate() {
+        let before = report.count();
+        rules.extend(rule(&format!("rules[{index}]"), spec, context, report));
+        if !spec.name.is_empty() {
+            report.label_since(before, &format!("rule {:?}", spec.name));
+        }
+    }
+    rules
+}
+
+fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report) -> Option<Rule> {
+    let at = |field: &str| format!("{path}.{field}");
+    let name = report.name(&at("name"), &spec.name);
+    let matches = spec.matches.as_ref().map(|spec| matches(&at("match"), spec, context, report)).unwrap_or_default();
+    let percentage = percentage(&at("percentage"), spec.percentage.as_ref(), report);
+    let sample = spec.sample.as_ref().and_then(|spec| sample(&at("sample"), spec, report));
+    let faults = report
+        .required(&at("fault"), spec.fault.as_ref(), "write what goes wrong, such as fault: {delay: 2s}")
+        .map(|spec| faults(&at("fault"), spec, context.limits.delay_max, report))
+        .unwrap_or_default();
+    let ttl = spec.ttl.as_ref().and_then(|value| report.positive_duration(&at("ttl"), value));
+    protocols(path, &matches, &faults, context.listeners, report);
+    Some(Rule {
+        name: name?,
+        enabled: spec.enabled.unwrap_or(true),
+        matches,
+        percentage: percentage?,
+        sample: sample.unwrap_or(Sample::Random),
+        faults,
+        ttl,
+    })
+}
+
+fn percentage(path: &str, value: Option<&Scalar>, report: &mut Report) -> Option<Percentage> {
+    const HINT: &str = "write the share that gets the fault, such as percentage: 5; 100 for all";
+    let value = report.required(path, value, HINT)?;
+    value.to_string().parse().map_err(|error| report.add_unit(path, error)).ok()
+}
+
+fn sample(path: &str, spec: &SampleSpec, report: &mut Report) -> Option<Sample> {
+    const HINT: &str = "write one of {mode: random}, {mode: exact}, {first: N}, {every: N}";
+    match (spec.mode.as_deref(), spec.first, spec.every) {
+        (Some("sticky"), None, None) => {
+            report.add(format!("{path}.mode"), "sticky is not supported yet", "use random or exact");
+            None
+        }
+        (Some(mode), None, None) => {
+            let modes = [("random", false), ("exact", true)];
+            let is_exact = report.word(&format!("{path}.mode"), mode, &modes)?;
+            Some(if is_exact { Sample::Exact } else { Sample::Random })
+        }
+        (None, Some(n), None) => at_least_one(&format!("{path}.first"), n, report).map(Sample::First),
+        (None, None, Some(n)) => at_least_one(&format!("{path}.every"), n, report).map(Sample::Every),
+        (None, None, None) => {
+            report.add(path, "it says nothing", HINT);
+            None
+        }
+        _ => {
+            report.add(path, "mode, first and every exclude each other", HINT);
+            None
+        }
+    }
+}
+
+fn at_least_one(path: &str, n: u64, report: &mut Report) -> Option<u64> {
+    if n == 0 {
+        report.add(path, "0 picks nothing", "write at least 1, or enabled: false");
+        return None;
+    }
+    Some(n)
+}
+
+/// Refuses rules that could never do what they say: HTTP and TCP each have faults and conditions of their own.
+fn protocols(path: &str, matches: &Match, faults: &[Fault], listeners: &[Listener], report: &mut Report) {
+    let http_only = faults.iter().find(|fault| !fault.applies_to_tcp());
+    let tcp_only = faults.iter().find(|fault| !fault.applies_to_http());
+    if let (Some(http), Some(tcp)) = (http_only, tcp_only) {
+        let detail = format!("{} is only for HTTP and {} only for TCP", http.kind(), tcp.kind());
+        report.add(format!("{path}.fault"), detail, "make two rules of it");
+        return;
+    }
+    if let (Some(tcp), true) = (tcp_only, matches.needs_http()) {
+        let detail = format!("{} is only for TCP, but the match looks at HTTP requests", tcp.kind());
+        let hint = "match by listener, cluster, endpoint or source alone, or use another fault";
+        report.add(format!("{path}.fault.{}", tcp.kind()), detail, hint);
+    }
+    let listener = matches.listener.as_ref().and_then(|name| listeners.iter().find(|listener| listener.name == *name));
+    match listener.map(|listener| (listener, listener.protocol)) {
+        Some((listener, ListenerProtocol::Tcp)) => on_tcp(path, listener, matches, http_only, report),
+        Some((listener, ListenerProtocol::Http)) => {
+            if let Some(fault) = tcp_only {
+                let detail =
+                    format!("{} is only for TCP, but listener {:?} speaks HTTP", fault.kind(), listener.name.as_str());
+                report.add(format!("{path}.fault.{}", fault.kind()), detail, "use reset, blackhole or delay");
+            }
+        }
+        Some((_, ListenerProtocol::Auto)) | None => {}
+    }
+}
+
+fn on_tcp(path: &str, listener: &Listener, matches: &Match, http_only: Option<&Fault>, report: &mut Report) {
+    let name = listener.name.as_str();
+    if let Some(fault) = http_only {
+        let detail = format!("{} is only for HTTP, but listener {name:?} speaks TCP", fault.kind());
+        report.add(format!("{path}.fault.{}", fault.kind()), detail, "use reset, or protocol: http on the listener");
+    }
+    if matches.needs_http() {
+        let detail = format!("the match looks at HTTP requests, but listener {name:?} speaks TCP");
+        report.add(
+            format!("{path}.match"),
+            detail,
+            "match by source or endpoint, or use protocol: http on the listener",
+        );
+    }
+}

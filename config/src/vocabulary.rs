@@ -1,0 +1,140 @@
+//! Which fields there are, taken from the schema, to tell what an unknown one may have meant.
+
+use schemars::JsonSchema;
+use serde_json::Value;
+
+use crate::path::{Path, Step, render};
+use crate::problem::Problem;
+
+/// Fields that are planned and therefore known by name: where, which, and what works until then.
+const NOT_YET: [(&str, &str); 14] = [
+    ("", "toxiproxy"),
+    ("control", "tls"),
+    ("control", "token_file"),
+    ("telemetry", "tls"),
+    ("listeners", "tls"),
+    ("clusters", "tls"),
+    ("sample", "key"),
+    ("fault", "response_lost"),
+    ("fault", "truncate"),
+    ("fault", "corrupt"),
+    ("fault", "slow_body"),
+    ("fault", "modify"),
+    ("fault", "slow_close"),
+    ("fault", "slice"),
+];
+
+/// The fields of one kind of document.
+pub(crate) struct Vocabulary {
+    schema: Value,
+}
+
+impl Vocabulary {
+    pub(crate) fn of<T: JsonSchema>() -> Self {
+        Self { schema: crate::schema::of::<T>() }
+    }
+
+    /// The problem of a field that does not exist.
+    pub(crate) fn unknown_field(&self, path: &[Step]) -> Problem {
+        let (name, parents) = match path.split_last() {
+            Some((Step::Key(name), parents)) => (name.as_str(), parents),
+            _ => return Problem::new(render(path), "nothing is expected here").with_hint("remove it"),
+        };
+        let parent = parents.iter().rev().find_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        });
+        if NOT_YET.contains(&(parent.unwrap_or_default(), name)) {
+            let problem = Problem::new(render(path), format!("{name} is not supported yet"));
+            return problem.with_hint(format!("remove it; supported here: {}", self.fields(parents).join(", ")));
+        }
+        Problem::new(render(path), format!("unknown field {name:?}")).with_hint(self.hint(name, parents))
+    }
+
+    fn hint(&self, name: &str, parents: &[Step]) -> String {
+        let fields = self.fields(parents);
+        if let Some(near) = nearest(name, fields.iter().map(String::as_str)) {
+            return format!("did you mean {near:?}?");
+        }
+        let everywhere = self.everywhere();
+        if let Some((place, _)) = everywhere.iter().find(|(_, field)| field == name) {
+            let place = if place.is_empty() { "the top level" } else { place };
+            return format!("{name:?} belongs in {place}");
+        }
+        match nearest(name, everywhere.iter().map(|(_, field)| field.as_str())) {
+            Some(near) => format!("did you mean {near:?}? Known here: {}", fields.join(", ")),
+            None => format!("known here: {}", fields.join(", ")),
+        }
+    }
+
+    /// The fields at `path`.
+    fn fields(&self, path: &[Step]) -> Vec<String> {
+        let mut nodes = self.resolve(&self.schema);
+        for step in path {
+            nodes = nodes.iter().flat_map(|node| self.child(node, step)).collect();
+        }
+        nodes.iter().flat_map(|node| properties(node).map(|(name, _)| name.clone())).collect()
+    }
+
+    fn child<'a>(&'a self, node: &'a Value, step: &Step) -> Vec<&'a Value> {
+        let child = match step {
+            Step::Key(key) => {
+                node.get("properties").and_then(|p| p.get(key)).or_else(|| node.get("additionalProperties"))
+            }
+            Step::Index(_) => node.get("items"),
+        };
+        child.map(|child| self.resolve(child)).unwrap_or_default()
+    }
+
+    /// The node itself, what it refers to, and its alternatives.
+    fn resolve<'a>(&'a self, node: &'a Value) -> Vec<&'a Value> {
+        let mut nodes = vec![node];
+        if let Some(pointer) = node.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {
+            nodes.extend(self.schema.pointer(pointer).map(|target| self.resolve(target)).unwrap_or_default());
+        }
+        for alternatives in ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| node.get(key)?.as_array()) {
+            nodes.extend(alternatives.iter().flat_map(|alternative| self.resolve(alternative)));
+        }
+        nodes
+    }
+
+    /// All fields with their places, as in (`rules[].match`, `path`). No type of a document contains itself, so this
+    /// ends.
+    fn everywhere(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut open = vec![(Path::new(), &self.schema)];
+        while let Some((place, node)) = open.pop() {
+            for node in self.resolve(node) {
+                for (name, child) in properties(node) {
+                    found.push((render(&place).replace("[0]", "[]"), name.clone()));
+                    let mut place = place.clone();
+                    place.push(Step::Key(name.clone()));
+                    open.push((place, child));
+                }
+                if let Some(items) = node.get("items") {
+                    let mut place = place.clone();
+                    place.push(Step::Index(0));
+                    open.push((place, items));
+                }
+            }
+        }
+        found.sort_by_key(|(place, _)| place.len());
+        found
+    }
+}
+
+fn properties(node: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    node.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+/// The candidate that `text` may be a slip of the finger for.
+pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // A third of the letters may be wrong; short words are too alike for more than one.
+    let tolerance = (text.chars().count() / 3).clamp(1, 3);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&text.to_lowercase(), candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= tolerance && *distance < candidate.len())
+        .min()
+        .map(|(_, candidate)| candidate)
+}

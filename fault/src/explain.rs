@@ -1,0 +1,160 @@
+//! Why does a rule hit this request, or not? The same matcher and planner as [`crate::decide`]; counts nothing.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use squall_config::model::{Match, Name, Sample, ValueMatch};
+use squall_config::pattern::Pattern;
+use squall_config::units::Percentage;
+
+use crate::compile::can_hit_http;
+use crate::decide::{Exclusion, Planning};
+use crate::matcher::{Condition, match_listener, match_request};
+use crate::meta::RequestMeta;
+use crate::plan::{RuleIndex, Step};
+use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
+
+/// What one rule says to one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleVerdict {
+    /// The rule.
+    pub rule: Name,
+    /// Whether it applies here and all its conditions hold.
+    pub matched: bool,
+    /// The first condition that fails and what it saw; when all hold, why the request is picked or passed.
+    pub reason: String,
+    /// The kinds of fault that this request would get from the rule if it were the next to arrive; empty when it would
+    /// get none.
+    pub would_inject: Vec<&'static str>,
+}
+
+/// A verdict for every rule of the snapshot, in order.
+pub fn explain_request(
+    snapshot: &Snapshot,
+    listener: &CompiledListener,
+    request: &RequestMeta<'_>,
+) -> Vec<RuleVerdict> {
+    let mut explanation = Explanation {
+        snapshot,
+        listener,
+        request,
+        planning: Planning::default(),
+        spared: Exclusion::new(snapshot, request.path),
+    };
+    (0..=u16::MAX).zip(&snapshot.rules).map(|(index, rule)| explanation.verdict(RuleIndex(index), rule)).collect()
+}
+
+struct Explanation<'a> {
+    snapshot: &'a Snapshot,
+    listener: &'a CompiledListener,
+    request: &'a RequestMeta<'a>,
+    planning: Planning,
+    spared: Exclusion<'a>,
+}
+
+impl Explanation<'_> {
+    fn verdict(&mut self, index: RuleIndex, rule: &CompiledRule) -> RuleVerdict {
+        let name = rule.rule.name.clone();
+        if let Err(reason) = self.check(rule) {
+            return RuleVerdict { rule: name, matched: false, reason, would_inject: Vec::new() };
+        }
+        let (reason, would_inject) = self.outcome(index, rule);
+        RuleVerdict { rule: name, matched: true, reason, would_inject }
+    }
+
+    fn check(&self, rule: &CompiledRule) -> Result<(), String> {
+        if self.snapshot.halted {
+            return Err("all faults are halted".to_owned());
+        }
+        if !rule.rule.enabled {
+            return Err("the rule is disabled".to_owned());
+        }
+        if !can_hit_http(&rule.rule, self.listener.listener.protocol) {
+            return Err("no fault of the rule applies to HTTP exchanges on this listener".to_owned());
+        }
+        let matches = &rule.rule.matches;
+        match_listener(matches, &self.listener.listener)
+            .and_then(|()| match_request(rule, self.request))
+            .map_err(|condition| self.mismatch(matches, condition))
+    }
+
+    fn outcome(&mut self, index: RuleIndex, rule: &CompiledRule) -> (String, Vec<&'static str>) {
+        if self.spared.spares(rule) {
+            let path = self.request.path;
+            let reason =
+                format!("path {path:?} is in limits.exclude_paths; only a rule that names it exactly reaches it");
+            return (reason, Vec::new());
+        }
+        let ordinal = rule.state.matched.load(Relaxed);
+        let share = share(rule.rule.percentage, &rule.rule.sample);
+        let count = ordinal.saturating_add(1);
+        let Some(draw) = rule.picker(self.snapshot.seed).pick(ordinal) else {
+            return (format!("matches; takes {share}, and match number {count} is not picked"), Vec::new());
+        };
+        let before = self.planning.plan.steps().len();
+        if self.planning.add_http(index, rule, draw).is_err() {
+            return ("matches and is picked, but earlier rules fill the plan".to_owned(), Vec::new());
+        }
+        let added = &self.planning.plan.steps()[before..];
+        if added.is_empty() {
+            return ("matches and is picked, but an earlier rule ends the exchange first".to_owned(), Vec::new());
+        }
+        let kind = |step: &Step| self.snapshot.step_fault(*step).kind();
+        (format!("matches; takes {share}, and match number {count} is picked"), added.iter().map(kind).collect())
+    }
+
+    fn mismatch(&self, matches: &Match, condition: Condition) -> String {
+        let listener = &self.listener.listener;
+        let request = self.request;
+        match condition {
+            Condition::Listener => format!("listener is {:?}", listener.name.as_str()),
+            Condition::Direction => format!("direction is {}", listener.direction.as_str()),
+            Condition::Cluster => format!("cluster is {:?}", listener.cluster.as_str()),
+            Condition::Source => format!("source {} is in none of the listed networks", request.source),
+            Condition::Endpoint => format!("endpoint {} is not the one asked for", request.endpoint.address),
+            Condition::Method => format!("method {} is not listed", request.method),
+            Condition::Path => format!("path {:?} does not match {}", request.path, wanted(matches.path.as_ref())),
+            Condition::Authority => {
+                format!("authority {:?} does not match {}", request.authority, wanted(matches.authority.as_ref()))
+            }
+            Condition::Grpc => format!("{:?} is not a gRPC call of that service and method", request.path),
+            Condition::Header(at) => {
+                field("header", matches.headers.get(at).map(|(name, value)| (name.as_str(), value)))
+            }
+            Condition::Query(at) => {
+                field("query parameter", matches.query.get(at).map(|(name, value)| (name.as_str(), value)))
+            }
+        }
+    }
+}
+
+fn field(what: &str, condition: Option<(&str, &ValueMatch)>) -> String {
+    match condition {
+        Some((name, ValueMatch::Present(true))) => format!("{what} {name:?} is absent"),
+        Some((name, ValueMatch::Present(false))) => format!("{what} {name:?} is present"),
+        Some((name, ValueMatch::Pattern(pattern))) => {
+            format!("{what} {name:?} has no value that matches {}", wanted(Some(pattern)))
+        }
+        None => format!("{what} does not match"),
+    }
+}
+
+fn wanted(pattern: Option<&Pattern>) -> String {
+    match pattern {
+        Some(Pattern::Exact(text)) => format!("{text:?}"),
+        Some(Pattern::Prefix(text)) => format!("prefix {text:?}"),
+        Some(Pattern::Glob(glob)) => format!("glob {:?}", glob.glob().glob()),
+        Some(Pattern::Regex(regex)) => format!("regex {:?}", regex.as_str()),
+        None => "anything".to_owned(),
+    }
+}
+
+/// Such as `5% of what matches`.
+fn share(percentage: Percentage, sample: &Sample) -> String {
+    let percent = f64::from(percentage.ppm()) / 10_000.0;
+    match sample {
+        Sample::Random => format!("{percent}% of what matches"),
+        Sample::Exact => format!("exactly {percent}% of what matches"),
+        Sample::First(n) => format!("{percent}% of the first {n} matches"),
+        Sample::Every(n) => format!("{percent}% of one match in {n}"),
+    }
+}

@@ -1,0 +1,148 @@
+//! One downstream connection: which protocol, then HTTP or a relay.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use squall_config::model::{ListenerProtocol, Name};
+use tokio::net::TcpStream;
+
+use crate::http::server::{serve_http1, serve_http2};
+use crate::http::wire::Wire;
+use crate::net::reset::{Io, ResetFlag};
+use crate::net::socket;
+use crate::protocol::{Protocol, detect};
+use crate::tcp::{self, record::ConnectionRecord, relay::RelayContext};
+use crate::upstream;
+use crate::view::ListenerView;
+use crate::worker::{OpenConnection, Worker};
+
+/// What the exchanges of one connection share.
+#[derive(Debug)]
+pub(crate) struct Downstream {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) source: SocketAddr,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) is_http2: bool,
+    pub(crate) listener_name: Name,
+    reset: ResetFlag,
+    listener: RefCell<Rc<ListenerView>>,
+    /// Counts the connection; tunnels keep it beyond the HTTP server's life.
+    _open: OpenConnection,
+}
+
+impl Downstream {
+    /// The listener as of the newest snapshot.
+    pub(crate) fn current_listener(&self) -> Rc<ListenerView> {
+        let view = self.worker.view();
+        let mut cached = self.listener.borrow_mut();
+        if !Arc::ptr_eq(&cached.snapshot, &view.snapshot) {
+            *cached = match view.listener(self.listener_name.as_str()) {
+                Some(current) => Rc::clone(current),
+                None => Rc::new(cached.retired()),
+            };
+        }
+        Rc::clone(&cached)
+    }
+
+    /// Makes the end of the connection a reset, where a reset is a matter of the connection (HTTP/1).
+    pub(crate) fn arm_reset(&self) {
+        if !self.is_http2 {
+            self.reset.arm();
+        }
+    }
+
+    /// What to arm later.
+    pub(crate) fn reset_of_connection(&self) -> Option<ResetFlag> {
+        (!self.is_http2).then(|| self.reset.clone())
+    }
+}
+
+/// Serves a connection from its first byte to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerView>, stream: TcpStream, source: SocketAddr) {
+    let open = worker.open(&listener);
+    if let Err(error) = socket::prepare_accepted(&stream) {
+        return tracing::debug!(%error, "connection ended before it began");
+    }
+    let mut seen = BytesMut::new();
+    let detected = match listener.compiled.listener.protocol {
+        ListenerProtocol::Tcp => Some(Protocol::Tcp),
+        protocol => {
+            let (first, rest) = time_limits(&listener, protocol);
+            tokio::select! {
+                detected = detect(&stream, &mut seen, protocol, first, rest) => detected,
+                () = worker.draining() => None,
+            }
+        }
+    };
+    let Some(protocol) = detected else { return };
+    let io = Io::with_prefix(stream, seen.freeze());
+    match protocol {
+        Protocol::Tcp => relay(worker, listener, io, source, open).await,
+        Protocol::Http1 | Protocol::Http2 => serve_http(worker, listener, io, source, open, protocol).await,
+    }
+}
+
+/// How long to wait for the first byte, and from there for enough of them.
+fn time_limits(listener: &ListenerView, protocol: ListenerProtocol) -> (Option<Duration>, Duration) {
+    let listener = &listener.compiled.listener;
+    match protocol {
+        ListenerProtocol::Auto => (Some(listener.detect_timeout), listener.detect_timeout),
+        _ => (listener.idle_timeout, listener.header_timeout),
+    }
+}
+
+async fn serve_http(
+    worker: Rc<Worker>,
+    listener: Rc<ListenerView>,
+    io: Io,
+    source: SocketAddr,
+    mut open: OpenConnection,
+    protocol: Protocol,
+) {
+    let wire = Arc::new(Wire::new());
+    open.watch(&wire, &listener);
+    let head_bytes_max = listener.snapshot.config.limits.head_bytes_max;
+    let downstream = Rc::new(Downstream {
+        worker,
+        source,
+        wire,
+        is_http2: protocol == Protocol::Http2,
+        listener_name: listener.key.listener.clone(),
+        reset: io.reset_flag(),
+        listener: RefCell::new(listener),
+        _open: open,
+    });
+    match protocol {
+        Protocol::Http2 => serve_http2(downstream, io).await,
+        _ => serve_http1(downstream, io, head_bytes_max).await,
+    }
+}
+
+async fn relay(worker: Rc<Worker>, listener: Rc<ListenerView>, io: Io, source: SocketAddr, _open: OpenConnection) {
+    let record = Rc::new(ConnectionRecord::begin(&worker, &listener, source));
+    let (index, endpoint) = listener.cluster.pick_index();
+    let endpoint = Rc::clone(endpoint);
+    let cluster = Rc::clone(&listener.cluster);
+    let dial = async move {
+        let dialled = upstream::connect::dial(&cluster.cluster, &endpoint.endpoint).await;
+        cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
+        dialled
+    };
+    let context = RelayContext {
+        listener: Arc::clone(&listener.compiled),
+        source,
+        cluster: Arc::clone(&listener.cluster.cluster),
+        endpoint: index,
+        changes: worker.changes(),
+        cut: worker.cut(),
+        budget: worker.budget().clone(),
+        dial,
+        record: Rc::<ConnectionRecord>::clone(&record),
+    };
+    let outcome = tcp::relay::relay(context, io).await;
+    record.finish(&outcome);
+}

@@ -1,0 +1,120 @@
+//! Failures of an exchange that nobody injected: who is to blame, what happened, what is answered.
+
+use http::StatusCode;
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// The endpoint's name has no address.
+    ResolveFailed,
+    /// Nobody listens there.
+    ConnectRefused,
+    /// No connection within the cluster's `connect_timeout`.
+    ConnectTimeout,
+    /// Any other failure to connect.
+    ConnectFailed,
+    /// The connection ended before a complete response head.
+    Closed,
+    /// The connection was reset before a complete response head.
+    Reset,
+    /// Not an HTTP response, or one that is framed in two ways.
+    MalformedResponse,
+    /// No response head within the cluster's `response_timeout`.
+    ResponseTimeout,
+    /// The response body ended early.
+    Truncated,
+    /// A defect of Squall; the exchange ends alone.
+    Panic,
+}
+
+impl ErrorKind {
+    /// The value of `x-squall-error`: `<blame>_<kind>`.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::ResolveFailed => "upstream_resolve_failed",
+            Self::ConnectRefused => "upstream_connect_refused",
+            Self::ConnectTimeout => "upstream_connect_timeout",
+            Self::ConnectFailed => "upstream_connect_failed",
+            Self::Closed => "upstream_closed",
+            Self::Reset => "upstream_reset",
+            Self::MalformedResponse => "upstream_malformed_response",
+            Self::ResponseTimeout => "upstream_response_timeout",
+            Self::Truncated => "upstream_truncated",
+            Self::Panic => "squall_panic",
+        }
+    }
+
+    /// What downstream gets.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Panic => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// One sentence for the person who reads the answer.
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::ResolveFailed => "the endpoint's name could not be resolved",
+            Self::ConnectRefused => "the endpoint refused the connection; is the upstream running?",
+            Self::ConnectTimeout => "the endpoint did not accept a connection in time",
+            Self::ConnectFailed => "no connection to the endpoint could be made",
+            Self::Closed => "the upstream closed the connection before it answered",
+            Self::Reset => "the upstream reset the connection before it answered",
+            Self::MalformedResponse => "the upstream's answer is not valid HTTP",
+            Self::ResponseTimeout => "the upstream did not answer within response_timeout",
+            Self::Truncated => "the upstream's answer ended early",
+            Self::Panic => "a defect of Squall ended this exchange; please report it",
+        }
+    }
+}
+
+/// A failure with its cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", kind.label(), kind.detail())]
+pub(crate) struct ProxyError {
+    pub(crate) kind: ErrorKind,
+    #[source]
+    pub(crate) source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ProxyError {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self { kind, source: None }
+    }
+
+    pub(crate) fn caused_by(kind: ErrorKind, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { kind, source: Some(source.into()) }
+    }
+
+    /// A failure of a connection attempt.
+    pub(crate) fn connect(error: std::io::Error) -> Self {
+        let kind = match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => ErrorKind::ConnectRefused,
+            std::io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
+            _ => ErrorKind::ConnectFailed,
+        };
+        Self::caused_by(kind, error)
+    }
+
+    /// A failure of an HTTP connection before there was a response head.
+    pub(crate) fn http(error: hyper::Error) -> Self {
+        let kind = if error.is_parse() {
+            ErrorKind::MalformedResponse
+        } else if is_reset(&error) {
+            ErrorKind::Reset
+        } else {
+            ErrorKind::Closed
+        };
+        Self::caused_by(kind, error)
+    }
+}
+
+fn is_reset(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |e| e.source()).any(|e| {
+        let is_io_reset =
+            e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset);
+        is_io_reset || e.downcast_ref::<h2::Error>().is_some_and(|e| e.is_remote() && e.reason().is_some())
+    })
+}

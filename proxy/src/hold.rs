@@ -1,0 +1,47 @@
+//! Holds traffic for a fault, and lets it go the moment the fault is over.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use squall_fault::snapshot::Snapshot;
+
+use crate::net::timer::sleep_until_exact;
+use crate::worker::Worker;
+
+/// Why holding ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// The time was up.
+    Elapsed,
+    /// The rule ended, everything was halted, or the process drains.
+    Early,
+}
+
+/// Waits until the time that `deadline` names; it is asked anew at each published snapshot, and `None` means that
+/// nothing holds any more. A deadline is a moment, not a span: however often it is asked, nothing adds up.
+pub(crate) async fn hold(worker: &Worker, deadline: impl Fn(&Arc<Snapshot>) -> Option<Until>) -> Released {
+    let mut changes = worker.changes();
+    let mut draining = std::pin::pin!(worker.draining());
+    loop {
+        let Some(until) = deadline(&changes.borrow_and_update()) else { return Released::Early };
+        let elapsed = async {
+            match until {
+                Until::At(deadline) => sleep_until_exact(deadline).await,
+                Until::Forever => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            changed = changes.changed() => if changed.is_err() { return Released::Early },
+            () = &mut draining => return Released::Early,
+            () = elapsed => return Released::Elapsed,
+        }
+    }
+}
+
+/// How long to hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    At(Instant),
+    Forever,
+}

@@ -1,0 +1,172 @@
+//! The answers that the proxy makes itself: for downstream's mistakes, for failures, and for `abort`.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Response, StatusCode, response};
+use squall_config::model::{Abort, AbortAnswer};
+
+use super::refusal::Refusal;
+use crate::error::ProxyError;
+
+/// The header that tells a failure of the path from the upstream's own errors.
+const ERROR_HEADER: &str = "x-squall-error";
+
+/// Head and body of an answer.
+pub(crate) type Answer = (response::Parts, Bytes);
+
+/// Downstream's request cannot be forwarded.
+pub(crate) fn refused(refusal: Refusal) -> Answer {
+    let mut answer = problem(refusal.status(), refusal.detail());
+    let label = format!("downstream_{}", refusal.label());
+    insert(&mut answer.0.headers, ERROR_HEADER, &label);
+    answer
+}
+
+/// Something failed that nobody injected.
+pub(crate) fn failed(error: &ProxyError) -> Answer {
+    let mut answer = problem(error.kind.status(), error.kind.detail());
+    insert(&mut answer.0.headers, ERROR_HEADER, error.kind.label());
+    answer
+}
+
+/// A rule answers in the upstream's place.
+pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
+    match &abort.answer {
+        AbortAnswer::Http { status, body, headers } => {
+            let (mut parts, default_body) = plain(*status, format!("fault injected by rule {rule}\n"));
+            for (name, value) in headers {
+                if name == CONTENT_TYPE {
+                    parts.headers.remove(name);
+                }
+                parts.headers.append(name, value.clone());
+            }
+            let body = body.as_ref().map_or(default_body, |body| Bytes::copy_from_slice(body));
+            with_length(parts, body)
+        }
+        AbortAnswer::Grpc { status, message } if is_grpc => grpc(*status, message),
+        AbortAnswer::Grpc { status, message } => {
+            let text =
+                if message.is_empty() { format!("fault injected by rule {rule}\n") } else { format!("{message}\n") };
+            let (parts, body) = plain(http_status_of_grpc(*status), text);
+            with_length(parts, body)
+        }
+    }
+}
+
+/// Trailers-only: the status in the head of an empty answer (gRPC over HTTP/2, "Responses").
+fn grpc(status: u8, message: &str) -> Answer {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    parts.headers.insert("grpc-status", HeaderValue::from(u16::from(status)));
+    if !message.is_empty() {
+        insert(&mut parts.headers, "grpc-message", &percent_encoded(message));
+    }
+    (parts, Bytes::new())
+}
+
+/// The percent-encoding of `grpc-message`: everything but printable ASCII, and the percent sign.
+fn percent_encoded(message: &str) -> String {
+    let encode =
+        |b: u8| if (b' '..=b'~').contains(&b) && b != b'%' { char::from(b).to_string() } else { format!("%{b:02X}") };
+    message.bytes().map(encode).collect()
+}
+
+/// The HTTP status that corresponds to a gRPC status (google/rpc/code.proto).
+fn http_status_of_grpc(status: u8) -> StatusCode {
+    match status {
+        0 => StatusCode::OK,
+        3 | 9 | 11 => StatusCode::BAD_REQUEST,
+        4 => StatusCode::GATEWAY_TIMEOUT,
+        5 => StatusCode::NOT_FOUND,
+        6 | 10 => StatusCode::CONFLICT,
+        7 => StatusCode::FORBIDDEN,
+        8 => StatusCode::TOO_MANY_REQUESTS,
+        12 => StatusCode::NOT_IMPLEMENTED,
+        14 => StatusCode::SERVICE_UNAVAILABLE,
+        16 => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Answer {
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = status;
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    (parts, Bytes::from(text))
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Answer {
+    let title = status.canonical_reason().unwrap_or("error");
+    let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    let (mut parts, body) = plain(status, format!("{body}\n"));
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    with_length(parts, body)
+}
+
+fn with_length(mut parts: response::Parts, body: Bytes) -> Answer {
+    let may_have_body =
+        !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
+    if !may_have_body {
+        parts.headers.remove(CONTENT_TYPE);
+        return (parts, Bytes::new());
+    }
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    (parts, body)
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn failures_and_refusals_are_marked() {
+        let (parts, body) = refused(Refusal::AmbiguousLength);
+        assert_eq!(
+            (parts.status.as_u16(), &parts.headers["x-squall-error"]),
+            (400, &HeaderValue::from_static("downstream_ambiguous_length"))
+        );
+        assert!(String::from_utf8_lossy(&body).contains("\"status\":400"));
+        let (parts, _) = failed(&ProxyError::new(ErrorKind::ConnectTimeout));
+        assert_eq!(
+            (parts.status.as_u16(), &parts.headers["x-squall-error"]),
+            (504, &HeaderValue::from_static("upstream_connect_timeout"))
+        );
+    }
+
+    #[test]
+    fn grpc_aborts_are_trailers_only_for_grpc_alone() {
+        let abort = Abort { answer: AbortAnswer::Grpc { status: 14, message: "50% dürr".into() } };
+        let (parts, body) = aborted(&abort, "r", true);
+        assert_eq!((parts.status.as_u16(), body.len()), (200, 0));
+        assert_eq!(
+            (&parts.headers["grpc-status"], &parts.headers["grpc-message"]),
+            (&HeaderValue::from_static("14"), &HeaderValue::from_static("50%25 d%C3%BCrr"))
+        );
+        assert_eq!(aborted(&abort, "r", false).0.status, 503);
+    }
+
+    #[test]
+    fn an_abort_says_what_was_configured() {
+        let answer = AbortAnswer::Http {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            body: Some(b"{}".as_slice().into()),
+            headers: vec![
+                (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (http::header::RETRY_AFTER, HeaderValue::from_static("7")),
+            ],
+        };
+        let (parts, body) = aborted(&Abort { answer }, "r", false);
+        assert_eq!(
+            (&*body, parts.headers.len(), &parts.headers[CONTENT_TYPE]),
+            (&b"{}"[..], 3, &HeaderValue::from_static("application/json"))
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! Bodies on their way: counted, cut by faults, and the end of every exchange.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::hop_by_hop::remove_forbidden_trailers;
+use super::interrupt::Interrupt;
+use super::record::Record;
+use crate::error::ErrorKind;
+use crate::net::reset::ResetFlag;
+use crate::upstream::h1::Lease;
+
+/// What an exchange wants to know of the request body that went upstream.
+#[derive(Debug, Default)]
+pub(crate) struct Upload {
+    pub(crate) bytes: Cell<u64>,
+    /// Downstream's body was malformed or ended early.
+    pub(crate) has_failed: Cell<bool>,
+}
+
+/// The body of a request on its way upstream.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    Empty,
+    Streaming { inner: Incoming, upload: Rc<Upload> },
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self::Streaming { inner, upload } = &mut *self else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => upload.bytes.set(upload.bytes.get() + frame.data_ref().map_or(0, |d| d.len() as u64)),
+            Some(Err(_)) => upload.has_failed.set(true),
+            None => {}
+        }
+        Poll::Ready(frame.map(|f| f.map(without_forbidden_trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streaming { inner, .. } => inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streaming { inner, .. } => inner.size_hint(),
+        }
+    }
+}
+
+fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            remove_forbidden_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
+/// Where a response body comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Empty,
+    Full(Bytes),
+    Upstream { inner: Incoming, lease: Option<Lease> },
+}
+
+/// Ends a response by a reset after some of its bytes.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// Bytes that may still pass.
+    pub(crate) left: u64,
+    /// Armed before the end, where a reset is a matter of the connection (HTTP/1).
+    pub(crate) reset: Option<ResetFlag>,
+    /// Runs once the bytes have passed.
+    pub(crate) flushing: Option<Pin<Box<Sleep>>>,
+}
+
+/// A reset throws away what the kernel has not sent; so much time is given to the bytes before it.
+const FLUSH_TIME: Duration = Duration::from_millis(20);
+
+/// The body of a response on its way downstream. Dropping it ends the exchange, complete or not.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    source: Source,
+    cut: Option<Cut>,
+    record: Record,
+}
+
+impl ResponseBody {
+    pub(crate) fn new(source: Source, cut: Option<Cut>, record: Record) -> Self {
+        Self { source, cut, record }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Full(_) => {
+                let Source::Full(bytes) = std::mem::replace(&mut self.source, Source::Empty) else {
+                    return Poll::Ready(None);
+                };
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Source::Upstream { inner, .. } => match ready!(Pin::new(inner).poll_frame(cx)) {
+                Some(Ok(frame)) => Poll::Ready(Some(Ok(without_forbidden_trailers(frame)))),
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "upstream body ended early");
+                    self.record.fail(ErrorKind::Truncated);
+                    Poll::Ready(Some(Err(Interrupt::cut_short())))
+                }
+                None => Poll::Ready(None),
+            },
+        }
+    }
+
+    /// Once the allowed bytes have passed: waits for them to leave, then resets.
+    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
+        let Some(cut) = &mut self.cut else { return Poll::Pending };
+        let flushing = cut.flushing.get_or_insert_with(|| Box::pin(tokio::time::sleep(FLUSH_TIME)));
+        ready!(flushing.as_mut().poll(cx));
+        if let Some(reset) = &cut.reset {
+            reset.arm();
+        }
+        Poll::Ready(Interrupt::reset())
+    }
+
+    /// Lets through no more than the cut allows.
+    fn shorten(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let Some(cut) = &mut self.cut else { return Some(frame) };
+        let mut data = frame.into_data().ok()?;
+        let allowed = usize::try_from(cut.left).unwrap_or(usize::MAX).min(data.len());
+        cut.left -= allowed as u64;
+        data.truncate(allowed);
+        (!data.is_empty()).then(|| Frame::data(data))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Interrupt;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
+        let this = &mut *self;
+        if this.cut.as_ref().is_some_and(|cut| cut.left == 0) {
+            return this.poll_cut(cx).map(|interrupt| Some(Err(interrupt)));
+        }
+        let Some(frame) = ready!(this.poll_source(cx)?) else {
+            // A body shorter than the cut allows ends by the reset as well.
+            return match &this.cut {
+                Some(_) => this.poll_cut(cx).map(|interrupt| Some(Err(interrupt))),
+                None => Poll::Ready(None),
+            };
+        };
+        let Some(frame) = this.shorten(frame) else {
+            return this.poll_cut(cx).map(|interrupt| Some(Err(interrupt)));
+        };
+        this.record.count_response_bytes(frame.data_ref().map_or(0, |d| d.len() as u64));
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let has_ended = match &self.source {
+            Source::Empty => true,
+            Source::Full(bytes) => bytes.is_empty(),
+            Source::Upstream { inner, .. } => inner.is_end_stream(),
+        };
+        has_ended && self.cut.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Upstream { inner, .. } => inner.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let Source::Upstream { inner, lease } = &mut self.source else { return };
+        if inner.is_end_stream()
+            && let Some(lease) = lease.take()
+        {
+            lease.give_back(Instant::now());
+        }
+    }
+}
+
+/// Reads and drops what is left of a request that a rule answered, so that the answer is not destroyed by a reset for
+/// unread bytes (RFC 9112 §9.6); within limits, after which the connection is closed.
+pub(crate) fn discard(mut body: Incoming) {
+    const BYTES_MAX: u64 = 1024 * 1024;
+    const TIME_MAX: Duration = Duration::from_secs(5);
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::task::spawn_local(async move {
+        let read = async {
+            let mut left = BYTES_MAX;
+            while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                left = left.saturating_sub(frame.data_ref().map_or(0, |d| d.len() as u64));
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        // Either end is fine: the body ended, or it had its time.
+        let _ = tokio::time::timeout(TIME_MAX, read).await;
+    });
+}

@@ -1,0 +1,168 @@
+//! The life of one HTTP exchange, top to bottom.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, response};
+use hyper::body::Incoming;
+use squall_fault::meta::RequestMeta;
+
+use super::answer::{self, Answer};
+use super::body::{Cut, RequestBody, ResponseBody, Source, Upload, discard};
+use super::fault::{self, Instead};
+use super::interrupt::Interrupt;
+use super::record::Record;
+use super::refusal::Refusal;
+use super::upgrade::Upgrade;
+use super::{request, response as head};
+use crate::connection::Downstream;
+use crate::error::{ErrorKind, ProxyError};
+use crate::telemetry::shard::Origin;
+use crate::upstream;
+
+/// How an exchange ends otherwise than by the upstream's answer.
+enum Ended {
+    Refused(Refusal),
+    Failed(ProxyError),
+    Aborted(Box<Answer>),
+    Interrupted(Interrupt),
+}
+
+/// The upstream's answer on its way.
+struct Answered {
+    head: response::Parts,
+    source: Source,
+    cut: Option<Cut>,
+}
+
+/// Serves one request. An error ends the connection (HTTP/1) or the stream (HTTP/2) without an answer.
+///
+/// A panic ends this exchange alone.
+pub(crate) async fn exchange(
+    downstream: Rc<Downstream>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Interrupt> {
+    let mut record = Record::begin(&downstream);
+    let ended = AssertUnwindSafe(run(&downstream, request, &mut record)).catch_unwind().await;
+    let ended = ended.unwrap_or_else(|_panic| Err(Ended::Failed(ProxyError::new(ErrorKind::Panic))));
+    let (mut head, source, cut) = match ended {
+        Ok(Answered { head, source, cut }) => {
+            record.answer(head.status, Origin::Upstream);
+            (head, source, cut)
+        }
+        Err(Ended::Aborted(answer)) => {
+            let (head, body) = *answer;
+            record.answer(head.status, Origin::Injected);
+            (head, Source::Full(body), None)
+        }
+        Err(Ended::Refused(refusal)) => {
+            record.refuse(refusal.label());
+            let (mut head, body) = answer::refused(refusal);
+            record.answer(head.status, Origin::Proxy);
+            downstream.close_after(&mut head.headers);
+            (head, Source::Full(body), None)
+        }
+        Err(Ended::Failed(error)) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
+            record.fail(error.kind);
+            let (head, body) = answer::failed(&error);
+            record.answer(head.status, Origin::Proxy);
+            (head, Source::Full(body), None)
+        }
+        Err(Ended::Interrupted(interrupt)) => {
+            record.interrupt_by_rule();
+            return Err(interrupt);
+        }
+    };
+    if let Some(faults) = &record.faults {
+        faults.mark(&mut head.headers);
+    }
+    if downstream.worker.is_draining() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        downstream.close_after(&mut head.headers);
+    }
+    Ok(Response::from_parts(head, ResponseBody::new(source, cut, record)))
+}
+
+async fn run(downstream: &Rc<Downstream>, request: Request<Incoming>, record: &mut Record) -> Result<Answered, Ended> {
+    // The snapshot: one view of the configuration, from here to the end.
+    let listener = Rc::clone(&record.listener);
+
+    // The head: refused, or clear.
+    request::check(&request).map_err(Ended::Refused)?;
+    let (mut parts, body) = request.into_parts();
+    let endpoint = listener.cluster.pick();
+    record.note_request(&parts, &endpoint.endpoint.address);
+
+    // The decision, once, before any I/O.
+    let meta = RequestMeta {
+        source: downstream.source.ip(),
+        endpoint: &endpoint.endpoint,
+        method: &parts.method,
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        authority: request::authority(&parts),
+        headers: &parts.headers,
+    };
+    record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
+    let upgrade = Upgrade::offered(&mut parts, downstream);
+
+    // Faults before the upstream.
+    if let Some(faults) = &mut record.faults {
+        match faults.before_upstream(downstream, &listener, record.started).await {
+            None => {}
+            Some(Instead::Interrupt(interrupt)) => return Err(Ended::Interrupted(interrupt)),
+            Some(Instead::Abort(abort, rule)) => {
+                let is_expecting = parts.headers.contains_key(http::header::EXPECT);
+                if !is_expecting {
+                    discard(body);
+                }
+                let answer = answer::aborted(&abort, &rule, request::is_grpc(&parts.headers));
+                return Err(Ended::Aborted(Box::new(answer)));
+            }
+        }
+    }
+
+    // The upstream.
+    let has_body = request::has_body(&body);
+    let offer = upgrade.as_ref().map(Upgrade::protocol);
+    let host =
+        if parts.version == http::Version::HTTP_10 { endpoint.endpoint.address.to_string() } else { String::new() };
+    request::rewrite(&mut parts, has_body, offer, listener.cluster.cluster.protocol, &host);
+    let body = if has_body {
+        let upload = Rc::<Upload>::default();
+        record.upload = Some(Rc::clone(&upload));
+        RequestBody::Streaming { inner: body, upload }
+    } else {
+        RequestBody::Empty
+    };
+    let sent = upstream::send(&listener.cluster, endpoint, Request::from_parts(parts, body), record.started).await;
+    let (mut response, lease) = sent.map_err(|error| match &record.upload {
+        Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
+        _ => Ended::Failed(error),
+    })?;
+
+    // The head of the answer, and faults behind the upstream.
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let upgrade = upgrade.ok_or_else(|| Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse)))?;
+        upgrade.accept(&mut response);
+    }
+    let (mut head, body) = response.into_parts();
+    head::prepare(&mut head).map_err(Ended::Failed)?;
+    let mut cut = None;
+    if let Some(faults) = &mut record.faults {
+        cut = faults.after_upstream(downstream, &listener, Instant::now()).await.map_err(Ended::Interrupted)?;
+    }
+    Ok(Answered { head, source: Source::Upstream { inner: body, lease }, cut })
+}
+
+impl Downstream {
+    /// Asks for the connection to be closed after this answer, where that is a matter of a header (HTTP/1).
+    fn close_after(&self, headers: &mut http::HeaderMap) {
+        if !self.is_http2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}

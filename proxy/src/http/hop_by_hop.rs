@@ -1,0 +1,145 @@
+//! Fields that are for one connection and not for the next (RFC 9110 §7.6.1).
+
+use http::header::{
+    self, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+/// Always removed. `transfer-encoding` is the framing's business and is handled where heads are prepared.
+const HOP_BY_HOP: [HeaderName; 5] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
+    UPGRADE,
+];
+
+/// A sender that nominates these in `Connection` is mistaken or attacks the next hop; they stay.
+fn is_protected(name: &HeaderName) -> bool {
+    *name == HOST
+        || *name == CONTENT_LENGTH
+        || *name == TRANSFER_ENCODING
+        || *name == TE
+        || *name == TRAILER
+        || *name == header::AUTHORIZATION
+        || *name == header::COOKIE
+        || *name == header::CACHE_CONTROL
+        || name.as_str().starts_with("x-forwarded-")
+}
+
+/// Removes what is for this connection only, including what any `Connection` line nominates.
+pub(crate) fn remove(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in nominated(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
+    let names = lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
+    names.filter(|name| !is_protected(name)).collect()
+}
+
+/// Whether `Connection` has this option.
+pub(crate) fn connection_has(headers: &HeaderMap, option: &str) -> bool {
+    let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|o| o.trim().eq_ignore_ascii_case(option))
+}
+
+/// Leaves of `TE` only what means the same at every hop: that trailers are welcome. Whether it does.
+pub(crate) fn reduce_te(headers: &mut HeaderMap) -> bool {
+    if !headers.contains_key(TE) {
+        return false;
+    }
+    let lines = headers.get_all(TE).iter().filter_map(|line| line.to_str().ok());
+    let wants_trailers = lines.flat_map(|line| line.split(',')).any(|o| o.trim().eq_ignore_ascii_case("trailers"));
+    headers.remove(TE);
+    if wants_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    wants_trailers
+}
+
+/// Trailers must not change framing, routing or authentication after the fact (RFC 9110 §6.5.1).
+pub(crate) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
+    remove(trailers);
+    for name in [
+        CONTENT_LENGTH,
+        TRANSFER_ENCODING,
+        HOST,
+        TE,
+        TRAILER,
+        header::AUTHORIZATION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_TYPE,
+        header::CONTENT_RANGE,
+        header::SET_COOKIE,
+        header::CACHE_CONTROL,
+    ] {
+        trailers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let pair =
+            |(n, v): &(&str, &str)| (n.parse::<HeaderName>().expect("valid"), HeaderValue::from_str(v).expect("valid"));
+        fields.iter().map(pair).collect()
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    #[test]
+    fn every_connection_line_counts() {
+        let mut map = headers(&[
+            ("connection", "close, x-one"),
+            ("connection", "X-Two"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+        ]);
+        remove(&mut map);
+        assert_eq!(names(&map), ["x-three"]);
+    }
+
+    #[test]
+    fn framing_and_identity_cannot_be_nominated_away() {
+        let mut map = headers(&[
+            ("connection", "host, content-length, authorization, x-forwarded-for, cookie"),
+            ("host", "a"),
+            ("content-length", "1"),
+            ("authorization", "x"),
+            ("x-forwarded-for", "y"),
+            ("cookie", "z"),
+        ]);
+        remove(&mut map);
+        assert_eq!(map.len(), 5);
+    }
+
+    #[test]
+    fn te_keeps_trailers_only() {
+        let mut map = headers(&[("te", "gzip;q=0.5, trailers")]);
+        assert!(reduce_te(&mut map));
+        assert_eq!(map[TE], "trailers");
+        let mut map = headers(&[("te", "gzip")]);
+        assert!(!reduce_te(&mut map) && map.is_empty());
+    }
+
+    #[test]
+    fn trailers_cannot_reframe() {
+        let mut map = headers(&[("grpc-status", "0"), ("content-length", "5"), ("host", "x"), ("set-cookie", "a=b")]);
+        remove_forbidden_trailers(&mut map);
+        assert_eq!(names(&map), ["grpc-status"]);
+    }
+}

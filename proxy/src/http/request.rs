@@ -1,0 +1,194 @@
+//! The head of a request: what rules may look at, and its form for the upstream.
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Request, Uri, Version, request};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use squall_config::model::ClusterProtocol;
+
+use super::gate::REFUSED_METHOD;
+use super::hop_by_hop;
+use super::refusal::Refusal;
+
+/// Refuses what cannot be forwarded without guessing. For HTTP/1 the gate has looked at the bytes already.
+pub(crate) fn check(request: &Request<Incoming>) -> Result<(), Refusal> {
+    if request.method().as_str() == REFUSED_METHOD {
+        let label = request.uri().path().trim_start_matches('/');
+        return Err(Refusal::from_label(label).unwrap_or(Refusal::MalformedRequest));
+    }
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::UnsupportedMethod);
+    }
+    if request.version() == Version::HTTP_2 { check_http2(request) } else { Ok(()) }
+}
+
+/// `:authority` and Host must agree (RFC 9113 §8.3.1), and there is one of them.
+fn check_http2(request: &Request<Incoming>) -> Result<(), Refusal> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (request.uri().authority(), hosts.next(), hosts.next()) {
+        (Some(authority), Some(host), None) if authority.as_str().as_bytes() != host.as_bytes() => {
+            Err(Refusal::InvalidHost)
+        }
+        (_, _, Some(_)) | (None, None, _) => Err(Refusal::InvalidHost),
+        _ if request.headers().get_all(CONTENT_LENGTH).iter().count() > 1 => Err(Refusal::InvalidContentLength),
+        _ if request.headers().contains_key(TRANSFER_ENCODING) => Err(Refusal::InvalidTransferEncoding),
+        _ => Ok(()),
+    }
+}
+
+/// Whom the request is for, as the client named it: the target's authority goes before Host (RFC 9112 §3.2.2).
+pub(crate) fn authority(parts: &request::Parts) -> &str {
+    match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),
+    }
+}
+
+/// The protocol that the client offers to switch to, when it is one that can be tunnelled.
+///
+/// h2c and TLS upgrades change how HTTP itself is framed; passing them on would let requests through unseen.
+pub(crate) fn offered_upgrade(parts: &request::Parts) -> Option<HeaderValue> {
+    if parts.version != Version::HTTP_11 || !hop_by_hop::connection_has(&parts.headers, "upgrade") {
+        return None;
+    }
+    let mut offers = parts.headers.get_all(UPGRADE).iter();
+    let (Some(offer), None) = (offers.next(), offers.next()) else { return None };
+    let name = offer.to_str().ok()?.trim().to_ascii_lowercase();
+    let is_http = name.starts_with("h2") || name.starts_with("http") || name.starts_with("tls") || name.contains(',');
+    (!is_http && !name.is_empty()).then(|| offer.clone())
+}
+
+/// Rewrites the head for the upstream: end-to-end fields only, one Host, framing for the protocol it speaks.
+///
+/// `endpoint` is named as Host when the client (HTTP/1.0) named none.
+pub(crate) fn rewrite(
+    parts: &mut request::Parts,
+    has_body: bool,
+    upgrade: Option<HeaderValue>,
+    protocol: ClusterProtocol,
+    endpoint: &str,
+) {
+    if parts.uri.authority().is_some() || !parts.headers.contains_key(HOST) {
+        let name = parts.uri.authority().map_or(endpoint, Authority::as_str);
+        if let Ok(host) = HeaderValue::from_str(name) {
+            parts.headers.insert(HOST, host);
+        }
+    }
+    hop_by_hop::remove(&mut parts.headers);
+    let wants_trailers = hop_by_hop::reduce_te(&mut parts.headers);
+    // The 100 is answered here, when the body is first asked for; a fault that needs no body asks for none.
+    parts.headers.remove(EXPECT);
+    match protocol {
+        ClusterProtocol::Http1 => to_http1(parts, has_body, wants_trailers, upgrade),
+        ClusterProtocol::Http2 => to_http2(parts),
+    }
+}
+
+fn to_http1(parts: &mut request::Parts, has_body: bool, wants_trailers: bool, upgrade: Option<HeaderValue>) {
+    parts.version = Version::HTTP_11;
+    if parts.uri.authority().is_some() {
+        let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        parts.uri = target.parse().unwrap_or_default();
+    }
+    // Without it the body of a GET would be lost: its length is unknown and not expected.
+    if has_body && !parts.headers.contains_key(CONTENT_LENGTH) {
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    } else {
+        parts.headers.remove(TRANSFER_ENCODING);
+    }
+    if let Some(protocol) = upgrade {
+        parts.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
+        parts.headers.insert(UPGRADE, protocol);
+    } else if wants_trailers {
+        // RFC 9110 §10.1.4: TE is itself a field of one connection.
+        parts.headers.insert(http::header::CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+fn to_http2(parts: &mut request::Parts) {
+    parts.version = Version::HTTP_2;
+    parts.headers.remove(TRANSFER_ENCODING);
+    let authority = parts.headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = authority.or(uri.authority);
+    uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
+    parts.uri = Uri::from_parts(uri).unwrap_or_default();
+}
+
+/// Whether the request has (or may have) a body.
+pub(crate) fn has_body(body: &Incoming) -> bool {
+    !body.is_end_stream()
+}
+
+/// The first value of a field, as text.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// gRPC as told by its content type.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    text(headers, "content-type").is_some_and(|value| value.starts_with("application/grpc"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::TE;
+
+    use super::*;
+
+    fn parts(uri: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("valid").into_parts().0
+    }
+
+    #[test]
+    fn absolute_form_overrides_host() {
+        let mut head = parts("http://b:81/x?y", &[("host", "a")]);
+        assert_eq!(authority(&head), "b:81");
+        rewrite(&mut head, false, None, ClusterProtocol::Http1, "e:1");
+        assert_eq!((head.uri.to_string().as_str(), &head.headers[HOST]), ("/x?y", &HeaderValue::from_static("b:81")));
+    }
+
+    #[test]
+    fn a_missing_host_becomes_the_endpoint() {
+        let mut head = parts("/", &[]);
+        rewrite(&mut head, false, None, ClusterProtocol::Http1, "e:1");
+        assert_eq!(head.headers[HOST], "e:1");
+    }
+
+    #[test]
+    fn http2_wants_an_absolute_target_and_no_connection_fields() {
+        let mut head =
+            parts("/x", &[("host", "a"), ("te", "trailers"), ("connection", "te"), ("expect", "100-continue")]);
+        rewrite(&mut head, false, None, ClusterProtocol::Http2, "e:1");
+        assert_eq!(head.uri.to_string(), "http://a/x");
+        assert_eq!(head.headers.len(), 1);
+        assert_eq!(head.headers[TE], "trailers");
+    }
+
+    #[test]
+    fn a_body_without_length_is_chunked() {
+        let mut head = parts("/", &[("host", "a")]);
+        rewrite(&mut head, true, None, ClusterProtocol::Http1, "e:1");
+        assert_eq!(head.headers[TRANSFER_ENCODING], "chunked");
+        let mut head = parts("/", &[("host", "a"), ("content-length", "3")]);
+        rewrite(&mut head, true, None, ClusterProtocol::Http1, "e:1");
+        assert!(!head.headers.contains_key(TRANSFER_ENCODING));
+    }
+
+    #[test]
+    fn only_protocols_that_are_not_http_are_tunnelled() {
+        for (offer, expected) in
+            [("websocket", true), ("h2c", false), ("HTTP/2.0", false), ("TLS/1.0", false), ("a, h2c", false)]
+        {
+            let head = parts("/", &[("connection", "upgrade"), ("upgrade", offer)]);
+            assert_eq!(offered_upgrade(&head).is_some(), expected, "{offer}");
+        }
+        assert!(offered_upgrade(&parts("/", &[("upgrade", "websocket")])).is_none());
+    }
+}

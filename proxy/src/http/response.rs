@@ -1,0 +1,70 @@
+//! The head of an upstream's response, in its form for downstream.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::{StatusCode, Version, response};
+
+use super::hop_by_hop;
+use crate::error::{ErrorKind, ProxyError};
+
+/// Rewrites the head: end-to-end fields only; the body is framed anew for downstream.
+pub(crate) fn prepare(parts: &mut response::Parts) -> Result<(), ProxyError> {
+    check_framing(parts)?;
+    let protocol = parts.headers.get(UPGRADE).cloned();
+    hop_by_hop::remove(&mut parts.headers);
+    if parts.headers.remove(TRANSFER_ENCODING).is_some() {
+        // RFC 9112 §6.1: with both, the length is what an attacker would like it to be.
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        if let Some(protocol) = protocol {
+            parts.headers.insert(UPGRADE, protocol);
+        }
+    }
+    parts.version = Version::HTTP_11;
+    Ok(())
+}
+
+/// A transfer coding that Squall cannot undo would be passed on as if it were content.
+fn check_framing(parts: &response::Parts) -> Result<(), ProxyError> {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(ProxyError::new(ErrorKind::MalformedResponse)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(fields: &[(&str, &str)]) -> Result<response::Parts, ProxyError> {
+        let mut response = http::Response::builder();
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let mut parts = response.body(()).expect("valid").into_parts().0;
+        prepare(&mut parts).map(|()| parts)
+    }
+
+    #[test]
+    fn framing_is_left_to_the_next_connection() {
+        let parts = prepared(&[("transfer-encoding", "chunked"), ("content-length", "5"), ("x", "y")]).expect("fine");
+        assert_eq!(parts.headers.len(), 1);
+        let parts = prepared(&[("content-length", "5"), ("keep-alive", "x"), ("connection", "close")]).expect("fine");
+        assert_eq!(parts.headers.len(), 1);
+    }
+
+    #[test]
+    fn unknown_codings_are_refused() {
+        assert!(prepared(&[("transfer-encoding", "gzip, chunked")]).is_err());
+        assert!(prepared(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]).is_err());
+    }
+
+    #[test]
+    fn repeated_fields_stay_repeated() {
+        let parts = prepared(&[("set-cookie", "a=1"), ("set-cookie", "b=2")]).expect("fine");
+        assert_eq!(parts.headers.get_all("set-cookie").iter().count(), 2);
+    }
+}

@@ -1,0 +1,74 @@
+//! Accepts the connections of one listener on one worker.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use squall_config::model::Name;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::connection;
+use crate::worker::Worker;
+
+/// Pause after running out of descriptors or connections: a loop would only burn the processor.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// Accepts until told to stop, then takes what already waits in the socket's queue: the kernel would reset it.
+pub(crate) async fn accept(
+    worker: Rc<Worker>,
+    name: Name,
+    socket: std::net::TcpListener,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(listener = %name, %error, "cannot accept on this socket"),
+    };
+    loop {
+        while worker.is_full() {
+            tokio::select! {
+                _ = &mut stopped => return,
+                () = tokio::time::sleep(BACK_OFF) => {}
+            }
+        }
+        tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            accepted = socket.accept() => {
+                if let Some(error) = serve(&worker, &name, accepted) {
+                    tracing::warn!(listener = %name, %error, "cannot accept connections for a moment; raise the limit of open files");
+                    tokio::time::sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+    while let Some(accepted) = socket.accept().now_or_never() {
+        serve(&worker, &name, accepted);
+    }
+}
+
+/// Serves an accepted connection; gives back an error that concerns the process and not one connection.
+fn serve(
+    worker: &Rc<Worker>,
+    name: &Name,
+    accepted: io::Result<(TcpStream, std::net::SocketAddr)>,
+) -> Option<io::Error> {
+    match accepted {
+        Ok((stream, source)) => {
+            let view = worker.view();
+            if let Some(listener) = view.listener(name.as_str()) {
+                tokio::task::spawn_local(connection::serve(Rc::clone(worker), Rc::clone(listener), stream, source));
+            }
+            None
+        }
+        Err(error) if is_of_one_connection(&error) => None,
+        Err(error) => Some(error),
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,256 @@
+//! A downstream connection that can end in a TCP reset, replay what was read of it, and count its bytes.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Armed at the moment a fault wants a reset: the connection then ends in RST when its [`Io`] is dropped.
+///
+/// All access is from one worker; it is atomic only because hyper wants connections that support upgrades to be `Send`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ResetFlag(Arc<AtomicBool>);
+
+impl ResetFlag {
+    /// The connection ends in a reset.
+    pub(crate) fn arm(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection ends in a reset.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes that have passed through an [`Io`].
+#[derive(Debug, Default)]
+pub(crate) struct IoStats {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl IoStats {
+    /// Bytes read, those of the prefix included once they are replayed.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes handed to the kernel.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// One worker writes, so load and store do; a locked addition would cost more.
+    fn add(counter: &AtomicU64, bytes: usize) {
+        counter.store(counter.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A TCP stream as hyper and the relay use it.
+///
+/// Dropped while its [`ResetFlag`] is armed, it sends RST with nothing before it: zero linger, and no shutdown, which
+/// would send FIN first. Unsent data is discarded by the kernel then.
+#[derive(Debug)]
+pub(crate) struct Io {
+    /// `None` only in [`Io::into_parts`], on the way to `drop`.
+    stream: Option<TcpStream>,
+    prefix: Bytes,
+    reset: ResetFlag,
+    stats: Arc<IoStats>,
+}
+
+impl Io {
+    /// Wraps a stream of which nothing has been read.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self::with_prefix(stream, Bytes::new())
+    }
+
+    /// Wraps a stream whose first bytes were read already (protocol detection): reading yields them first.
+    pub(crate) fn with_prefix(stream: TcpStream, prefix: Bytes) -> Self {
+        Self { stream: Some(stream), prefix, reset: ResetFlag::default(), stats: Arc::default() }
+    }
+
+    /// The flag that makes the end of this connection a reset.
+    pub(crate) fn reset_flag(&self) -> ResetFlag {
+        self.reset.clone()
+    }
+
+    /// The counters of this connection.
+    pub(crate) fn stats(&self) -> Arc<IoStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Takes the stream back, with the bytes that were not replayed yet. The reset flag loses its effect.
+    pub(crate) fn into_parts(mut self) -> (TcpStream, Bytes) {
+        let stream = self.stream.take().expect("invariant: only into_parts, which consumes, takes the stream");
+        (stream, std::mem::take(&mut self.prefix))
+    }
+
+    fn stream(&mut self) -> Pin<&mut TcpStream> {
+        Pin::new(self.stream.as_mut().expect("invariant: only into_parts, which consumes, takes the stream"))
+    }
+}
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.as_ref().filter(|_| self.reset.is_armed()) {
+            // Fails only on a socket that is gone, which needs no reset.
+            let _gone = stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let filled = buf.filled().len();
+        if self.prefix.is_empty() {
+            ready!(self.stream().poll_read(cx, buf))?;
+        } else {
+            let replayed = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix[..replayed]);
+            self.prefix.advance(replayed);
+        }
+        IoStats::add(&self.stats.read, buf.filled().len() - filled);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(self.stream().poll_write(cx, buf))?;
+        IoStats::add(&self.stats.written, written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(self.stream().poll_write_vectored(cx, bufs))?;
+        IoStats::add(&self.stats.written, written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true // of TcpStream
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reset.is_armed() {
+            return Poll::Ready(Ok(())); // a FIN must not precede the reset
+        }
+        self.stream().poll_shutdown(cx)
+    }
+}
+
+// hyper's own traits, through hyper-util's adapter: it holds the unsafe code that uninitialised buffers need.
+
+impl hyper::rt::Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        hyper::rt::Read::poll_read(Pin::new(&mut TokioIo::new(&mut *self)), cx, buf)
+    }
+}
+
+impl hyper::rt::Write for Io {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write(self, cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write_vectored(self, cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        AsyncWrite::is_write_vectored(self)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(self, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(self, cx)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (client, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn an_armed_stream_ends_in_a_reset_even_after_shutdown() {
+        let (mut client, server) = pair().await;
+        let mut io = Io::new(server);
+        io.reset_flag().arm();
+        io.shutdown().await.unwrap();
+        drop(io);
+        let error = client.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn an_unarmed_stream_ends_in_fin() {
+        let (mut client, server) = pair().await;
+        drop(Io::new(server));
+        assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn prefix_comes_first_and_bytes_are_counted() {
+        let (mut client, server) = pair().await;
+        client.write_all(b"world").await.unwrap();
+        let mut io = Io::with_prefix(server, Bytes::from_static(b"hello "));
+        let mut text = [0; 11];
+        io.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"hello world");
+        io.write_all(b"bye").await.unwrap();
+        let stats = io.stats();
+        assert_eq!((stats.read_bytes(), stats.written_bytes()), (11, 3));
+    }
+
+    #[tokio::test]
+    async fn parts_give_back_what_was_not_replayed() {
+        let (_client, server) = pair().await;
+        let mut io = Io::with_prefix(server, Bytes::from_static(b"abc"));
+        io.reset_flag().arm();
+        assert_eq!(io.read_u8().await.unwrap(), b'a');
+        let (_stream, rest) = io.into_parts();
+        assert_eq!(rest, "bc");
+    }
+
+    #[test]
+    fn hyper_may_upgrade_it() {
+        fn assert_send<T: Send + Unpin + hyper::rt::Read + hyper::rt::Write + 'static>() {}
+        assert_send::<Io>();
+    }
+}

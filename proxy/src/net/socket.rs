@@ -1,0 +1,94 @@
+//! The only door to sockets: every option that Squall relies on is set here by name.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn` (4096 by default).
+const BACKLOG: i32 = 4096;
+/// Silence before the first probe of a peer that may be gone.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+/// Time between probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Lost probes after which the connection counts as dead: 60 + 3 × 10 = 90 seconds after the last sign of life.
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// A non-blocking listening socket; with `reuse_port` each worker can have its own at the same address.
+///
+/// # Errors
+/// Whatever the system says of the address: in use, not permitted, not of this host.
+pub(crate) fn bind_listener(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted Squall must get its port back while connections of the old process are in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
+    if address.is_ipv6() {
+        // `[::]` serves IPv4 too, whatever `net.ipv6.bindv6only` says.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Sets the options of an accepted connection.
+///
+/// # Errors
+/// When the connection is already gone.
+pub(crate) fn prepare_accepted(stream: &TcpStream) -> io::Result<()> {
+    set_stream_options(stream)
+}
+
+/// Connects to an endpoint. Takes as long as the system allows: the caller bounds it.
+///
+/// # Errors
+/// Whatever the system says of the connection.
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let stream = socket.connect(address).await?;
+    set_stream_options(&stream)?;
+    Ok(stream)
+}
+
+fn set_stream_options(stream: &TcpStream) -> io::Result<()> {
+    // Nagle's algorithm would add up to 40 ms that no rule asked for.
+    stream.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_stream_has_the_options() {
+        let listener = bind_listener("127.0.0.1:0".parse().unwrap(), true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let second = bind_listener(address, true).unwrap();
+        drop(second);
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        let connected = connect(address).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        prepare_accepted(&accepted).unwrap();
+        for stream in [&connected, &accepted] {
+            assert!(stream.nodelay().unwrap());
+            let socket = SockRef::from(stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_an_error() {
+        let first = bind_listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let error = bind_listener(first.local_addr().unwrap(), false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,313 @@
+//! Moves the bytes of one direction: a state machine that keeps all it knows between polls, so that dropping the
+//! future that polls it loses nothing.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use squall_config::model::Phase;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+use super::relay::RelayRecord;
+use super::stream::{Front, StreamFaults, StreamSpec};
+
+/// One read takes at most this much; a multiple of what loopback and large receive offload deliver at once.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// Shared by all connections of a worker, so that an idle one holds no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// How a direction ended.
+#[derive(Debug)]
+pub(super) enum PumpEnd {
+    /// Everything was passed on, the end of the stream too.
+    Eof,
+    /// What it reads from broke; all that came before was passed on.
+    SourceBroken(io::Error),
+    /// What it writes to broke.
+    SinkBroken(io::Error),
+    /// It passed as much as it was allowed to.
+    LimitReached,
+}
+
+#[derive(Debug)]
+enum Source {
+    Open,
+    /// `Some` when it did not end in FIN.
+    Ended(Option<io::Error>),
+}
+
+/// One direction of a relay.
+#[derive(Debug)]
+pub(super) struct Pump {
+    flow: Phase,
+    /// Read before the relay began.
+    early: Bytes,
+    /// Read without stream faults, but not taken by the socket yet.
+    unwritten: Bytes,
+    source: Source,
+    faults: Option<Box<StreamFaults>>,
+    /// It ends when `passed` has come to this.
+    pass_until: Option<u64>,
+    passed: u64,
+    /// Whether the end of the stream is passed on; not when the connection is going to end in a reset.
+    ends_in_fin: bool,
+    last_moved: Instant,
+    is_done: bool,
+}
+
+impl Pump {
+    pub(super) fn new(flow: Phase, early: Bytes, now: Instant) -> Self {
+        Self {
+            flow,
+            early,
+            unwritten: Bytes::new(),
+            source: Source::Open,
+            faults: None,
+            pass_until: None,
+            passed: 0,
+            ends_in_fin: true,
+            last_moved: now,
+            is_done: false,
+        }
+    }
+
+    /// Bytes written so far.
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// When a byte was last read or written.
+    pub(super) fn last_moved(&self) -> Instant {
+        self.last_moved
+    }
+
+    /// Whether its source has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.source, Source::Ended(_))
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// Ends with [`PumpEnd::LimitReached`] once so many bytes have been passed since the beginning.
+    pub(super) fn set_pass_until(&mut self, pass_until: Option<u64>) {
+        self.pass_until = pass_until;
+    }
+
+    /// The other side is going to get a reset: nothing like a FIN may come before it.
+    pub(super) fn end_without_fin(&mut self) {
+        self.ends_in_fin = false;
+    }
+
+    /// Puts other stream faults on it, from now on.
+    pub(super) fn configure(&mut self, spec: &StreamSpec, queued_max: usize) {
+        if spec.is_empty() && self.faults.is_none() {
+            return;
+        }
+        self.faults.get_or_insert_with(|| Box::new(StreamFaults::new(queued_max))).configure(spec, Instant::now());
+    }
+
+    /// Moves what can be moved. Not to be polled again once it was ready.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        (from, to): (&mut ReadHalf<'_>, &mut WriteHalf<'_>),
+        record: &dyn RelayRecord,
+    ) -> Poll<PumpEnd> {
+        debug_assert!(!self.is_done, "a direction ends once");
+        loop {
+            if self.is_limit_reached() {
+                return self.end(PumpEnd::LimitReached);
+            }
+            let step = if !self.unwritten.is_empty() {
+                self.poll_unwritten(cx, to, record)
+            } else if let Some(mut faults) = self.faults.take() {
+                let step = self.poll_faulted(&mut faults, cx, (from, to), record);
+                self.faults = (!faults.is_spent()).then_some(faults);
+                step
+            } else {
+                self.poll_plain(cx, (from, to), record)
+            };
+            if let Err(end) = ready!(step) {
+                return self.end(end);
+            }
+        }
+    }
+
+    fn end(&mut self, end: PumpEnd) -> Poll<PumpEnd> {
+        self.is_done = true;
+        Poll::Ready(end)
+    }
+
+    fn is_limit_reached(&self) -> bool {
+        self.pass_until.is_some_and(|limit| self.passed >= limit)
+    }
+
+    /// Without faults: read into the scratch buffer and write at once; only what does not fit is kept.
+    fn poll_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+        (from, to): (&mut ReadHalf<'_>, &mut WriteHalf<'_>),
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<(), PumpEnd>> {
+        if !self.early.is_empty() {
+            self.unwritten = std::mem::take(&mut self.early);
+            return Poll::Ready(Ok(()));
+        }
+        if self.has_ended() {
+            return self.poll_end(cx, to).map(Err);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            match ready!(poll_read(from, cx, scratch)) {
+                Ok(0) => self.source = Source::Ended(None),
+                Err(error) => self.source = Source::Ended(Some(error)),
+                Ok(read) => {
+                    let mut chunk = &scratch[..read];
+                    // What the socket does not take wakes us when it will: `poll_unwritten` asks again.
+                    while let Poll::Ready(written) = self.poll_write(cx, to, chunk, record) {
+                        chunk.advance(written?);
+                        if chunk.is_empty() || self.is_limit_reached() {
+                            break;
+                        }
+                    }
+                    self.unwritten = Bytes::copy_from_slice(chunk);
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    fn poll_unwritten(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut WriteHalf<'_>,
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<(), PumpEnd>> {
+        let chunk = std::mem::take(&mut self.unwritten);
+        let written = self.poll_write(cx, to, &chunk, record);
+        self.unwritten = chunk;
+        self.unwritten.advance(ready!(written)?);
+        Poll::Ready(Ok(()))
+    }
+
+    /// With faults: whatever is there is read into the queue, whatever is due is written from it.
+    fn poll_faulted(
+        &mut self,
+        faults: &mut StreamFaults,
+        cx: &mut Context<'_>,
+        (from, to): (&mut ReadHalf<'_>, &mut WriteHalf<'_>),
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<(), PumpEnd>> {
+        let filled = self.poll_fill(faults, cx, from);
+        let released = self.poll_release(faults, cx, to, record);
+        match released {
+            Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Pending if filled.is_ready() || faults.is_spent() => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when something was queued.
+    fn poll_fill(&mut self, faults: &mut StreamFaults, cx: &mut Context<'_>, from: &mut ReadHalf<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let room = faults.room(now).min(SCRATCH_BYTES);
+        if self.has_ended() || room == 0 {
+            return Poll::Pending; // writing makes room, and is what we are woken by
+        }
+        if !self.early.is_empty() {
+            faults.push(std::mem::take(&mut self.early), now);
+            return Poll::Ready(());
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let read = ready!(poll_read(from, cx, &mut scratch[..room]));
+            self.last_moved = now;
+            match read {
+                Ok(read) if read > 0 => faults.push(Bytes::copy_from_slice(&scratch[..read]), now),
+                end => {
+                    self.source = Source::Ended(end.err());
+                    faults.push_end(now);
+                }
+            }
+            Poll::Ready(())
+        })
+    }
+
+    /// Ready when something was written, or when the direction has ended.
+    fn poll_release(
+        &mut self,
+        faults: &mut StreamFaults,
+        cx: &mut Context<'_>,
+        to: &mut WriteHalf<'_>,
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<(), PumpEnd>> {
+        loop {
+            let now = Instant::now();
+            match faults.next(now) {
+                Front::Wait(at) => ready!(faults.poll_until(at, cx)),
+                Front::Write(granted) => {
+                    if let Some((rule, latency)) = faults.take_latency(now) {
+                        record.on_latency(rule, latency);
+                    }
+                    let written = ready!(self.poll_write(cx, to, &faults.front()[..granted], record))?;
+                    faults.advance(written);
+                    return Poll::Ready(Ok(()));
+                }
+                Front::End => return self.poll_end(cx, to).map(Err),
+                // The end of the stream was read before these faults began.
+                Front::Empty if self.has_ended() => return self.poll_end(cx, to).map(Err),
+                Front::Empty => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Passes the end of the source on: FIN as FIN, anything else as the caller decides.
+    fn poll_end(&mut self, cx: &mut Context<'_>, to: &mut WriteHalf<'_>) -> Poll<PumpEnd> {
+        if let Source::Ended(error) = &mut self.source
+            && let Some(error) = error.take()
+        {
+            return Poll::Ready(PumpEnd::SourceBroken(error));
+        }
+        if self.ends_in_fin {
+            // Fails only when the peer has gone already: an end all the same.
+            let _gone = ready!(Pin::new(to).poll_shutdown(cx));
+        }
+        Poll::Ready(PumpEnd::Eof)
+    }
+
+    /// Writes once, within the limit, and counts.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut WriteHalf<'_>,
+        chunk: &[u8],
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<usize, PumpEnd>> {
+        let left = self.pass_until.map_or(u64::MAX, |limit| limit.saturating_sub(self.passed));
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+        debug_assert!(most > 0, "an empty write is no progress");
+        match ready!(Pin::new(to).poll_write(cx, &chunk[..most])) {
+            Ok(written) => {
+                self.passed += written as u64;
+                self.last_moved = Instant::now();
+                record.on_bytes(self.flow, written as u64);
+                Poll::Ready(Ok(written))
+            }
+            Err(error) => Poll::Ready(Err(PumpEnd::SinkBroken(error))),
+        }
+    }
+}
+
+fn poll_read(from: &mut ReadHalf<'_>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}

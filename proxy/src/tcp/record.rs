@@ -1,0 +1,96 @@
+//! What a TCP connection tells: counted while it runs, logged once at its end.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use squall_config::model::{Name, Phase};
+
+use super::relay::{RelayEnd, RelayOutcome, RelayRecord};
+use crate::error::ProxyError;
+use crate::telemetry::access_log::{InjectedFault, Line, now_text};
+use crate::telemetry::shard::{FaultKey, Origin};
+use crate::view::ListenerView;
+use crate::worker::Worker;
+
+/// Follows one connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionRecord {
+    worker: Rc<Worker>,
+    listener: Rc<ListenerView>,
+    source: SocketAddr,
+    started: Instant,
+    injected: RefCell<Vec<InjectedFault>>,
+    latency: Cell<Duration>,
+}
+
+impl ConnectionRecord {
+    pub(crate) fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerView>, source: SocketAddr) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            listener: Rc::clone(listener),
+            source,
+            started: Instant::now(),
+            injected: RefCell::default(),
+            latency: Cell::default(),
+        }
+    }
+
+    /// Logs the end.
+    pub(crate) fn finish(&self, outcome: &RelayOutcome<ProxyError>) {
+        tracing::debug!(listener = %self.listener.key.listener, source = %self.source, end = ?outcome.end, "connection ended");
+        if !self.worker.has_access_log() {
+            return;
+        }
+        let (origin, error) = match &outcome.end {
+            RelayEnd::Injected { .. } => (Origin::Injected, None),
+            RelayEnd::ConnectFailed(error) => (Origin::Proxy, Some(error.kind.label())),
+            _ => (Origin::Upstream, None),
+        };
+        let key = &self.listener.key;
+        self.worker.write_access_log(&Line {
+            time: now_text(),
+            listener: key.listener.as_str(),
+            cluster: key.cluster.as_str(),
+            direction: key.direction.as_str(),
+            source: self.source.to_string(),
+            endpoint: None,
+            trace_id: None,
+            method: None,
+            authority: None,
+            path: None,
+            status: None,
+            origin: origin.as_str(),
+            error,
+            duration_seconds: self.started.elapsed().as_secs_f64(),
+            injected_latency_seconds: self.latency.get().as_secs_f64(),
+            request_bytes: outcome.request_bytes,
+            response_bytes: outcome.response_bytes,
+            faults: &self.injected.borrow(),
+        });
+    }
+
+    fn key(&self, rule: &Name, kind: &'static str) -> FaultKey {
+        FaultKey { rule: rule.clone(), kind, listener: self.listener.key.clone() }
+    }
+}
+
+impl RelayRecord for ConnectionRecord {
+    fn on_injected(&self, rule: &Name, kind: &'static str) {
+        self.worker.shard().fault(&self.key(rule, kind)).injected.add(1);
+        self.injected.borrow_mut().push(InjectedFault { rule: rule.to_string(), kind });
+    }
+
+    fn on_latency(&self, rule: &Name, latency: Duration) {
+        self.worker.shard().fault(&self.key(rule, "delay")).latency.observe(latency);
+        self.latency.set(self.latency.get() + latency);
+    }
+
+    fn on_bytes(&self, flow: Phase, bytes: u64) {
+        match flow {
+            Phase::Request => self.listener.shard.bytes_request.add(bytes),
+            Phase::Response => self.listener.shard.bytes_response.add(bytes),
+        }
+    }
+}

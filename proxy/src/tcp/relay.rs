@@ -1,0 +1,428 @@
+//! Life of one TCP connection: decide → (refuse, reset, hold) → dial → move bytes both ways → end.
+//!
+//! One future per connection: `control` (drain, new snapshots, times) and the two pumps are polled by one task, and
+//! between two events everything is plain state, so a new rule takes hold of a connection that dials, flows or idles.
+
+use std::convert::Infallible;
+use std::future::{Future, pending, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use squall_config::model::{Cluster, Name, Phase};
+use squall_fault::budget::Budget;
+use squall_fault::meta::ConnectionMeta;
+use squall_fault::snapshot::{CompiledListener, Snapshot};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::fault::{ActiveFaults, Circumstances, ConnectionFaults, Terminal};
+use super::pump::{Pump, PumpEnd};
+use crate::net::reset::Io;
+use crate::net::timer::sleep_until_exact;
+
+/// RST makes the kernel discard what it has not sent yet. The bytes that a reset lets pass first get this long to leave.
+const RESET_GRACE: Duration = Duration::from_millis(20);
+
+/// What a relay tells while it runs. Called on the worker, from within polls: it must not block.
+pub(crate) trait RelayRecord {
+    /// A fault of this rule began to be applied; once per connection, rule and kind.
+    fn on_injected(&self, rule: &Name, kind: &'static str);
+    /// A chunk of the stream was held for so long, measured. Under several delays the first of the rules gets it all.
+    fn on_latency(&self, rule: &Name, latency: Duration);
+    /// Bytes were written: `Request` towards upstream, `Response` towards downstream.
+    fn on_bytes(&self, flow: Phase, bytes: u64);
+}
+
+/// What a relay needs to know and to have.
+pub(crate) struct RelayContext<D> {
+    /// The listener that accepted; it is looked up by name in every later snapshot.
+    pub(crate) listener: Arc<CompiledListener>,
+    /// Address of downstream.
+    pub(crate) source: SocketAddr,
+    /// The cluster that gets the traffic.
+    pub(crate) cluster: Arc<Cluster>,
+    /// Index of the chosen endpoint in the cluster.
+    pub(crate) endpoint: usize,
+    /// Every published snapshot; the current one is the relay's first.
+    pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
+    /// Turns true when connections are cut (end of the drain).
+    pub(crate) cut: watch::Receiver<bool>,
+    /// Bounds what faults hold at once.
+    pub(crate) budget: Budget,
+    /// Connects to the endpoint within its timeout; not polled while a blackhole is on, and not at all when refused.
+    pub(crate) dial: D,
+    /// Gets what happens as it happens.
+    pub(crate) record: Rc<dyn RelayRecord>,
+}
+
+/// One of the two connections of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Downstream,
+    Upstream,
+}
+
+/// How a relay ended. `E` is the error of the dial.
+#[derive(Debug)]
+pub(crate) enum RelayEnd<E> {
+    /// Both directions ended in FIN.
+    Finished,
+    /// A fault ended it: `reset`, `refuse`, or a `blackhole` that came to its `max`.
+    Injected { rule: Name, kind: &'static str },
+    /// A side broke (reset, timed out); the other side got RST.
+    Broken { by: Side, error: io::Error },
+    /// There is no upstream; downstream got RST.
+    ConnectFailed(E),
+    /// No byte for the listener's idle timeout.
+    Idle,
+    /// Downstream gave up while a blackhole held it.
+    Abandoned,
+    /// The drain's deadline.
+    Cut,
+}
+
+/// What became of a connection.
+#[derive(Debug)]
+pub(crate) struct RelayOutcome<E> {
+    pub(crate) end: RelayEnd<E>,
+    /// Bytes written to upstream.
+    pub(crate) request_bytes: u64,
+    /// Bytes written to downstream.
+    pub(crate) response_bytes: u64,
+}
+
+/// Relays one connection until it ends, and closes both sides in the way that the end asks for.
+///
+/// Dropping the future closes both sides without a reset.
+pub(crate) async fn relay<D, E>(context: RelayContext<D>, downstream: Io) -> RelayOutcome<E>
+where
+    D: Future<Output = Result<TcpStream, E>>,
+{
+    let RelayContext { listener, source, cluster, endpoint, changes, cut, budget, dial, record } = context;
+    let (mut downstream, early) = downstream.into_parts();
+    let now = Instant::now();
+    let mut relay = Relay {
+        control: Control { changes, cut },
+        listener,
+        source,
+        cluster,
+        endpoint,
+        budget,
+        record,
+        faults: ConnectionFaults::default(),
+        active: ActiveFaults::default(),
+        request: Pump::new(Phase::Request, early, now),
+        response: Pump::new(Phase::Response, Bytes::new(), now),
+        broken: None,
+    };
+    relay.decide(Stage::Accepted);
+    let end = match relay.establish(&downstream, dial).await {
+        Err(end) => {
+            reset_if(&end, Side::Downstream, &downstream);
+            end
+        }
+        Ok(mut upstream) => {
+            let end = relay.flow(&mut downstream, &mut upstream).await.into_end();
+            reset_if(&end, Side::Downstream, &downstream);
+            reset_if(&end, Side::Upstream, &upstream);
+            end
+        }
+    };
+    RelayOutcome { end, request_bytes: relay.request.passed(), response_bytes: relay.response.passed() }
+}
+
+/// An end that is no graceful one must not look like one: the stream may be cut in the middle.
+fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &TcpStream) {
+    let is_reset = match end {
+        RelayEnd::Injected { kind, .. } => *kind != "blackhole",
+        RelayEnd::Broken { by, .. } => *by != side,
+        RelayEnd::ConnectFailed(_) => true,
+        RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned | RelayEnd::Cut => false,
+    };
+    if is_reset {
+        // Fails only on a socket that is gone, which needs no reset.
+        let _gone = stream.set_zero_linger();
+    }
+}
+
+impl RelayEnd<Infallible> {
+    /// The end of a relay that did connect.
+    fn into_end<E>(self) -> RelayEnd<E> {
+        match self {
+            Self::Finished => RelayEnd::Finished,
+            Self::Injected { rule, kind } => RelayEnd::Injected { rule, kind },
+            Self::Broken { by, error } => RelayEnd::Broken { by, error },
+            Self::Idle => RelayEnd::Idle,
+            Self::Abandoned => RelayEnd::Abandoned,
+            Self::Cut => RelayEnd::Cut,
+            Self::ConnectFailed(never) => match never {},
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Accepted,
+    Open,
+}
+
+/// All state of a connection but its sockets.
+struct Relay {
+    control: Control,
+    listener: Arc<CompiledListener>,
+    source: SocketAddr,
+    cluster: Arc<Cluster>,
+    endpoint: usize,
+    budget: Budget,
+    record: Rc<dyn RelayRecord>,
+    faults: ConnectionFaults,
+    active: ActiveFaults,
+    /// Downstream → upstream.
+    request: Pump,
+    /// Upstream → downstream.
+    response: Pump,
+    /// The side that a pump could not write to, while the other pump still brings over what that side had sent.
+    broken: Option<(Side, io::Error)>,
+}
+
+/// What a relay waits for besides its sockets.
+struct Control {
+    changes: watch::Receiver<Arc<Snapshot>>,
+    cut: watch::Receiver<bool>,
+}
+
+enum Event<T> {
+    Cut,
+    Changed,
+    /// The time that was asked for has come.
+    Due,
+    Work(T),
+}
+
+impl Control {
+    /// The next thing that happens. Control comes before work, so that a rule is on before the next byte.
+    async fn next<T>(&mut self, due: Option<Instant>, work: impl Future<Output = T>) -> Event<T> {
+        let cut = async {
+            if self.cut.wait_for(|cut| *cut).await.is_err() {
+                pending::<()>().await; // nobody is left to cut us
+            }
+        };
+        let changed = async {
+            if self.changes.changed().await.is_err() {
+                pending::<()>().await; // nobody is left to change rules
+            }
+        };
+        let due = async {
+            match due {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = cut => Event::Cut,
+            () = changed => Event::Changed,
+            () = due => Event::Due,
+            done = work => Event::Work(done),
+        }
+    }
+}
+
+impl Relay {
+    /// Takes the current snapshot and puts into effect what it says now.
+    fn decide(&mut self, stage: Stage) {
+        let snapshot = Arc::clone(&self.control.changes.borrow_and_update());
+        let listener = snapshot.listener(self.listener.listener.name.as_str()).cloned();
+        let Some(endpoint) = self.cluster.endpoints.get(self.endpoint) else {
+            debug_assert!(false, "the endpoint was chosen from this cluster");
+            return;
+        };
+        let circumstances = Circumstances {
+            connection: ConnectionMeta { source: self.source.ip(), endpoint },
+            budget: &self.budget,
+            record: &*self.record,
+            is_new: stage == Stage::Accepted,
+            response_passed: self.response.passed(),
+            now: Instant::now(),
+        };
+        self.active = self.faults.update(&snapshot, listener.as_deref(), &circumstances);
+        let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
+        self.request.configure(&self.active.request, queued_max);
+        self.response.configure(&self.active.response, queued_max);
+        self.response.set_pass_until(match &self.active.terminal {
+            Some(Terminal::ResetAfter { pass_until, .. }) => Some(*pass_until),
+            _ => None,
+        });
+        // A listener that was removed lets its connections live, without rules.
+        self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(self.active.terminal, Some(Terminal::Blackhole { .. }))
+    }
+
+    /// Dials, unless a fault ends the connection before.
+    async fn establish<D, E>(&mut self, downstream: &TcpStream, dial: D) -> Result<TcpStream, RelayEnd<E>>
+    where
+        D: Future<Output = Result<TcpStream, E>>,
+    {
+        let mut dial = pin!(dial);
+        loop {
+            let due = self.due(Instant::now()).map_err(RelayEnd::into_end)?;
+            let is_held = self.is_held();
+            let work = async {
+                // A blackholed connection does not exist for upstream.
+                if is_held {
+                    gave_up(downstream).await;
+                    return Err(RelayEnd::Abandoned);
+                }
+                dial.as_mut().await.map_err(RelayEnd::ConnectFailed)
+            };
+            match self.control.next(due, work).await {
+                Event::Work(done) => return done,
+                Event::Changed => self.decide(Stage::Open),
+                Event::Due => {}
+                Event::Cut => return Err(RelayEnd::Cut),
+            }
+        }
+    }
+
+    /// Moves bytes both ways until both directions have ended or something ends them.
+    async fn flow(&mut self, downstream: &mut TcpStream, upstream: &mut TcpStream) -> RelayEnd<Infallible> {
+        loop {
+            let due = match self.due(Instant::now()) {
+                Ok(due) => due,
+                Err(end) => return end,
+            };
+            let is_held = self.is_held();
+            let Self { control, request, response, broken, record, .. } = self;
+            let work = async {
+                if !is_held {
+                    return poll_fn(|cx| {
+                        poll_pumps(cx, (request, response), (downstream, upstream), &**record, broken)
+                    })
+                    .await;
+                }
+                // While nothing is read, only the socket's state can tell that downstream has gone; it says nothing
+                // new about one that had ended its direction before.
+                if request.has_ended() {
+                    pending::<()>().await;
+                }
+                gave_up(downstream).await;
+                FlowEnd::Abandoned
+            };
+            match control.next(due, work).await {
+                Event::Work(FlowEnd::Finished) => {
+                    return match self.broken.take() {
+                        Some((by, error)) => RelayEnd::Broken { by, error },
+                        None => RelayEnd::Finished,
+                    };
+                }
+                Event::Work(FlowEnd::Broken(by, error)) => return RelayEnd::Broken { by, error },
+                Event::Work(FlowEnd::Abandoned) => return RelayEnd::Abandoned,
+                Event::Work(FlowEnd::LimitReached) => {
+                    sleep_until_exact(Instant::now() + RESET_GRACE).await;
+                    return self.limit_reached();
+                }
+                Event::Changed => self.decide(Stage::Open),
+                Event::Due => {}
+                Event::Cut => return RelayEnd::Cut,
+            }
+        }
+    }
+
+    /// Ends what is over by now; else when to look again.
+    fn due(&mut self, now: Instant) -> Result<Option<Instant>, RelayEnd<Infallible>> {
+        let idle = self.listener.listener.idle_timeout.map(|timeout| self.last_moved() + timeout);
+        if idle.is_some_and(|at| at <= now) {
+            return Err(RelayEnd::Idle);
+        }
+        let terminal = match &self.active.terminal {
+            Some(Terminal::Reset { rule, kind, due }) => Some((rule, *kind, *due)),
+            Some(Terminal::Blackhole { rule, until: Some(until) }) => Some((rule, "blackhole", *until)),
+            _ => None,
+        };
+        let Some((rule, kind, at)) = terminal else { return Ok(idle) };
+        if at <= now {
+            self.faults.report(rule, kind, &*self.record);
+            return Err(RelayEnd::Injected { rule: rule.clone(), kind });
+        }
+        Ok(Some(idle.map_or(at, |idle| idle.min(at))))
+    }
+
+    fn limit_reached(&mut self) -> RelayEnd<Infallible> {
+        let Some(Terminal::ResetAfter { rule, .. }) = &self.active.terminal else {
+            debug_assert!(false, "only a reset limits a pump");
+            return RelayEnd::Cut;
+        };
+        self.faults.report(rule, "reset", &*self.record);
+        RelayEnd::Injected { rule: rule.clone(), kind: "reset" }
+    }
+
+    fn last_moved(&self) -> Instant {
+        self.request.last_moved().max(self.response.last_moved())
+    }
+}
+
+/// How the pumps came to an end together.
+enum FlowEnd {
+    Finished,
+    Broken(Side, io::Error),
+    LimitReached,
+    Abandoned,
+}
+
+/// Polls both directions. A half-closed connection goes on in its other direction.
+fn poll_pumps(
+    cx: &mut Context<'_>,
+    (request, response): (&mut Pump, &mut Pump),
+    (downstream, upstream): (&mut TcpStream, &mut TcpStream),
+    record: &dyn RelayRecord,
+    broken: &mut Option<(Side, io::Error)>,
+) -> Poll<FlowEnd> {
+    let (mut from_downstream, mut to_downstream) = downstream.split();
+    let (mut from_upstream, mut to_upstream) = upstream.split();
+    if !request.is_done()
+        && let Poll::Ready(end) = request.poll(cx, (&mut from_downstream, &mut to_upstream), record)
+        && let Some(end) = after_pump(end, Side::Downstream, response, broken)
+    {
+        return Poll::Ready(end);
+    }
+    if !response.is_done()
+        && let Poll::Ready(end) = response.poll(cx, (&mut from_upstream, &mut to_downstream), record)
+        && let Some(end) = after_pump(end, Side::Upstream, request, broken)
+    {
+        return Poll::Ready(end);
+    }
+    if request.is_done() && response.is_done() { Poll::Ready(FlowEnd::Finished) } else { Poll::Pending }
+}
+
+/// What the end of the direction that comes from `source` means for the whole; `None` when the other one goes on.
+fn after_pump(end: PumpEnd, source: Side, other: &mut Pump, broken: &mut Option<(Side, io::Error)>) -> Option<FlowEnd> {
+    match end {
+        PumpEnd::Eof => None,
+        PumpEnd::LimitReached => Some(FlowEnd::LimitReached),
+        PumpEnd::SourceBroken(error) => Some(FlowEnd::Broken(source, error)),
+        PumpEnd::SinkBroken(error) => {
+            let sink = if source == Side::Downstream { Side::Upstream } else { Side::Downstream };
+            // What the broken side had sent before still reaches the other one; then comes the reset, not a FIN.
+            other.end_without_fin();
+            *broken = Some((sink, error));
+            None
+        }
+    }
+}
+
+/// Returns when the peer has closed or reset its side, whether or not unread bytes lie before that.
+async fn gave_up(stream: &TcpStream) {
+    // This interest means "urgent data or read side closed"; the first is not registered, so it cannot wake us.
+    // An error means that the socket is no longer of use.
+    let _state = stream.ready(Interest::PRIORITY).await;
+}

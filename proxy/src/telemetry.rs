@@ -1,0 +1,5 @@
+//! Seeing it: counters of each worker, their exposition, the access log.
+
+pub(crate) mod access_log;
+pub(crate) mod metrics;
+pub(crate) mod shard;

@@ -1,0 +1,281 @@
+//! The names, help texts and labels of the data plane's metrics, merged over the workers.
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use squall_fault::snapshot::Snapshot;
+
+use super::shard::{
+    BUCKETS, CONNECT_RESULTS, ClusterShard, Count, FaultKey, FaultShard, Histogram, ListenerKey, ListenerShard, Origin,
+    STATUS_CLASSES, Shard,
+};
+
+/// All families, from the counters of all workers and from the rules of the current snapshot.
+pub(crate) fn families(shards: &[Arc<Shard>], snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let mut families = rule_families(snapshot);
+    families.extend(fault_families(&gather(shards, |s| &s.faults)));
+    families.extend(listener_families(&gather(shards, |s| &s.listeners)));
+    families.extend(cluster_families(&gather(shards, |s| &s.clusters)));
+    families.retain(|family| !family.get_metric().is_empty());
+    families.sort_by(|a, b| a.name().cmp(b.name()));
+    families
+}
+
+/// The shards of all workers by key, in a stable order.
+fn gather<K, V>(
+    shards: &[Arc<Shard>],
+    map: impl Fn(&Shard) -> &Mutex<std::collections::HashMap<K, Arc<V>>>,
+) -> Vec<(K, Vec<Arc<V>>)>
+where
+    K: LabelKey + Clone + Eq + Hash,
+{
+    let mut merged: BTreeMap<String, (K, Vec<Arc<V>>)> = BTreeMap::new();
+    for shard in shards {
+        for (key, value) in map(shard).lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            merged.entry(key.sort_key()).or_insert_with(|| (key.clone(), Vec::new())).1.push(Arc::clone(value));
+        }
+    }
+    merged.into_values().collect()
+}
+
+/// A key that can be sorted, so that an exposition lists series in a stable order.
+trait LabelKey {
+    fn sort_key(&self) -> String;
+}
+
+impl LabelKey for ListenerKey {
+    fn sort_key(&self) -> String {
+        format!("{}/{}/{}", self.listener, self.cluster, self.direction.as_str())
+    }
+}
+
+impl LabelKey for FaultKey {
+    fn sort_key(&self) -> String {
+        format!("{}/{}/{}", self.rule, self.kind, self.listener.sort_key())
+    }
+}
+
+impl LabelKey for squall_config::model::Name {
+    fn sort_key(&self) -> String {
+        self.to_string()
+    }
+}
+
+fn rule_families(snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let rules = || snapshot.rules.iter().map(|r| (r.rule.name.as_str(), &r.state));
+    let matched = rules().map(|(name, s)| counter(&[("rule", name)], s.matched.load(Relaxed)));
+    let active = rules().map(|(name, s)| gauge(&[("rule", name)], s.active.load(Relaxed) as f64));
+    let skipped = rules().flat_map(|(name, s)| {
+        [
+            ("budget", s.skipped_budget.load(Relaxed)),
+            ("plan_full", s.skipped_plan_full.load(Relaxed)),
+            ("excluded_path", s.skipped_excluded_path.load(Relaxed)),
+        ]
+        .map(|(reason, n)| counter(&[("rule", name), ("reason", reason)], n))
+    });
+    vec![
+        family(
+            "chaos_rule_matched_total",
+            "Requests (HTTP) or connections (TCP) that the rule matched, injected or not.",
+            MetricType::COUNTER,
+            matched.collect(),
+        ),
+        family(
+            "chaos_skipped_faults_total",
+            "Faults that a rule would have injected but that were left out, by reason.",
+            MetricType::COUNTER,
+            skipped.collect(),
+        ),
+        family(
+            "chaos_active_faults",
+            "Requests or connections that the rule holds or alters right now.",
+            MetricType::GAUGE,
+            active.collect(),
+        ),
+        family(
+            "chaos_halted",
+            "1 while the kill switch is on, else 0.",
+            MetricType::GAUGE,
+            vec![gauge(&[], f64::from(u8::from(snapshot.halted)))],
+        ),
+    ]
+}
+
+fn fault_families(faults: &[(FaultKey, Vec<Arc<FaultShard>>)]) -> Vec<MetricFamily> {
+    let injected = faults.iter().map(|(key, shards)| {
+        let labels = [
+            ("rule", key.rule.as_str()),
+            ("kind", key.kind),
+            ("cluster", key.listener.cluster.as_str()),
+            ("listener", key.listener.listener.as_str()),
+            ("direction", key.listener.direction.as_str()),
+        ];
+        counter(&labels, sum(shards, |s| &s.injected))
+    });
+    let latency = faults.iter().filter(|(key, _)| key.kind == "delay").map(|(key, shards)| {
+        let labels = [
+            ("rule", key.rule.as_str()),
+            ("cluster", key.listener.cluster.as_str()),
+            ("listener", key.listener.listener.as_str()),
+        ];
+        histogram(&labels, shards.iter().map(|s| &s.latency))
+    });
+    vec![
+        family(
+            "chaos_injected_faults_total",
+            "Faults injected, by rule and kind.",
+            MetricType::COUNTER,
+            injected.collect(),
+        ),
+        family(
+            "chaos_injected_network_latency_seconds",
+            "Latency that was really added by delay faults, as measured.",
+            MetricType::HISTOGRAM,
+            latency.collect(),
+        ),
+    ]
+}
+
+fn listener_families(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> Vec<MetricFamily> {
+    let requests = listeners.iter().flat_map(|(key, shards)| {
+        let cells = Origin::ALL.into_iter().flat_map(|o| (0..STATUS_CLASSES.len()).map(move |c| (o, c)));
+        cells.filter_map(move |(origin, class)| {
+            let n = sum(shards, |s| &s.requests[origin as usize][class]);
+            let [listener, cluster, direction] = listener_labels(key);
+            let labels =
+                [listener, cluster, direction, ("status_class", STATUS_CLASSES[class]), ("origin", origin.as_str())];
+            (n > 0).then(|| counter(&labels, n))
+        })
+    });
+    let duration =
+        listeners.iter().map(|(key, shards)| histogram(&listener_labels(key), shards.iter().map(|s| &s.duration)));
+    let bytes = listeners.iter().flat_map(|(key, shards)| {
+        [("request", sum(shards, |s| &s.bytes_request)), ("response", sum(shards, |s| &s.bytes_response))].map(
+            |(flow, n)| {
+                let [listener, cluster, _] = listener_labels(key);
+                counter(&[listener, cluster, ("flow", flow)], n)
+            },
+        )
+    });
+    vec![
+        family(
+            "squall_requests_total",
+            "Finished HTTP exchanges by status class and by who made the answer.",
+            MetricType::COUNTER,
+            requests.collect(),
+        ),
+        family(
+            "squall_request_duration_seconds",
+            "Time from a request's head to the end of its response.",
+            MetricType::HISTOGRAM,
+            duration.collect(),
+        ),
+        family(
+            "squall_bytes_total",
+            "Bytes of bodies (HTTP) or of streams (TCP); request is towards the upstream.",
+            MetricType::COUNTER,
+            bytes.collect(),
+        ),
+        connections_family(listeners),
+    ]
+}
+
+/// Connections belong to the listener alone, whatever cluster its traffic went to over time.
+fn connections_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFamily {
+    let mut by_listener: BTreeMap<&str, u64> = BTreeMap::new();
+    for (key, shards) in listeners {
+        *by_listener.entry(key.listener.as_str()).or_default() += sum(shards, |s| &s.connections);
+    }
+    let metrics = by_listener.into_iter().map(|(listener, n)| gauge(&[("listener", listener)], n as f64));
+    family(
+        "squall_active_connections",
+        "Downstream connections that are open right now.",
+        MetricType::GAUGE,
+        metrics.collect(),
+    )
+}
+
+fn cluster_families(clusters: &[(squall_config::model::Name, Vec<Arc<ClusterShard>>)]) -> Vec<MetricFamily> {
+    let connections = clusters.iter().flat_map(|(name, shards)| {
+        CONNECT_RESULTS.into_iter().enumerate().map(move |(i, result)| {
+            counter(&[("cluster", name.as_str()), ("result", result)], sum(shards, |s| &s.connections[i]))
+        })
+    });
+    vec![family(
+        "squall_upstream_connections_total",
+        "Attempts to connect to an endpoint, by result.",
+        MetricType::COUNTER,
+        connections.collect(),
+    )]
+}
+
+fn listener_labels(key: &ListenerKey) -> [(&str, &str); 3] {
+    [("listener", key.listener.as_str()), ("cluster", key.cluster.as_str()), ("direction", key.direction.as_str())]
+}
+
+fn sum<V>(shards: &[Arc<V>], count: impl Fn(&V) -> &Count) -> u64 {
+    shards.iter().map(|s| count(s).get()).sum()
+}
+
+fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(kind);
+    family.set_metric(metrics);
+    family
+}
+
+fn labelled(labels: &[(&str, &str)]) -> Metric {
+    let pairs = labels.iter().map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    });
+    Metric::from_label(pairs.collect())
+}
+
+fn counter(labels: &[(&str, &str)], value: u64) -> Metric {
+    let mut metric = labelled(labels);
+    let mut counter = Counter::default();
+    counter.set_value(value as f64);
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
+    let mut metric = labelled(labels);
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn histogram<'a>(labels: &[(&str, &str)], shards: impl Iterator<Item = &'a Histogram>) -> Metric {
+    let (mut counts, mut sum_ns) = ([0u64; BUCKETS.len() + 1], 0u64);
+    for shard in shards {
+        for (total, count) in counts.iter_mut().zip(&shard.buckets) {
+            *total += count.get();
+        }
+        sum_ns += shard.sum_ns.get();
+    }
+    let mut cumulative = 0;
+    let buckets = BUCKETS.iter().zip(&counts).map(|(bound, count)| {
+        cumulative += count;
+        let mut bucket = Bucket::default();
+        bucket.set_upper_bound(*bound);
+        bucket.set_cumulative_count(cumulative);
+        bucket
+    });
+    let mut histogram = prometheus::proto::Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(counts.iter().sum());
+    histogram.set_sample_sum(sum_ns as f64 / 1e9);
+    let mut metric = labelled(labels);
+    metric.set_histogram(histogram);
+    metric
+}

@@ -1,0 +1,45 @@
+//! The upstream side: whose turn it is, a connection, one exchange on it.
+
+pub(crate) mod cluster;
+pub(crate) mod connect;
+pub(crate) mod h1;
+pub(crate) mod h2;
+pub(crate) mod pool;
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use squall_config::model::ClusterProtocol;
+
+use self::cluster::{ClusterState, EndpointState};
+use self::h1::Lease;
+use crate::error::{ErrorKind, ProxyError};
+use crate::http::body::RequestBody;
+
+/// Sends a prepared request to an endpoint and waits for the head of the response, at most for the cluster's
+/// `response_timeout`. Dropping the future closes the connection (HTTP/1) or resets the stream (HTTP/2).
+pub(crate) async fn send(
+    cluster: &ClusterState,
+    endpoint: &Rc<EndpointState>,
+    request: Request<RequestBody>,
+    now: Instant,
+) -> Result<(Response<Incoming>, Option<Lease>), ProxyError> {
+    let sending = async {
+        match cluster.cluster.protocol {
+            ClusterProtocol::Http1 => {
+                let (response, lease) = h1::send(cluster, endpoint, request, now).await?;
+                Ok((response, Some(lease)))
+            }
+            ClusterProtocol::Http2 => Ok((h2::send(cluster, endpoint, request).await?, None)),
+        }
+    };
+    match cluster.cluster.response_timeout {
+        None => sending.await,
+        Some(limit) => match tokio::time::timeout(limit, sending).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(ProxyError::new(ErrorKind::ResponseTimeout)),
+        },
+    }
+}

@@ -1,0 +1,247 @@
+//! One worker: a thread, its runtime, and all that it does not share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use squall_config::model::Name;
+use squall_fault::budget::Budget;
+use squall_fault::snapshot::Snapshot;
+use squall_fault::store::SnapshotReader;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::http::wire::Wire;
+use crate::listener::accept;
+use crate::telemetry::access_log::{AccessLog, Line};
+use crate::telemetry::shard::Shard;
+use crate::view::{ListenerView, View};
+
+/// How often time limits of connections are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What the rest of the process asks of a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Accept on this socket, in place of any socket of the same listener.
+    Listen(Name, std::net::TcpListener),
+    /// Accept no more for this listener.
+    Unlisten(Name),
+    /// Accept no more at all; end what is idle, finish what is going on.
+    Drain,
+    /// End now.
+    Cut,
+}
+
+/// What a worker is made from.
+#[derive(Debug)]
+pub(crate) struct WorkerParts {
+    pub(crate) reader: SnapshotReader,
+    pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) budget: Budget,
+    pub(crate) access_log: Option<AccessLog>,
+    /// Open downstream connections of all workers.
+    pub(crate) open: Arc<AtomicUsize>,
+    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+}
+
+/// A connection with the listener whose time limits it has.
+type Watched = (Arc<Wire>, Rc<ListenerView>);
+
+/// The state of one worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    reader: RefCell<SnapshotReader>,
+    view: RefCell<Rc<View>>,
+    changes: watch::Receiver<Arc<Snapshot>>,
+    shard: Arc<Shard>,
+    budget: Budget,
+    has_access_log: bool,
+    access_log: RefCell<Option<AccessLog>>,
+    open: Arc<AtomicUsize>,
+    drain: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
+    /// HTTP connections that the sweeper looks at.
+    wires: RefCell<HashMap<u64, Watched>>,
+    next_wire: Cell<u64>,
+}
+
+impl Worker {
+    fn new(parts: WorkerParts) -> (Rc<Self>, mpsc::UnboundedReceiver<Command>) {
+        let mut reader = parts.reader;
+        let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, &parts.shard));
+        let worker = Self {
+            reader: RefCell::new(reader),
+            view: RefCell::new(view),
+            changes: parts.changes,
+            shard: parts.shard,
+            budget: parts.budget,
+            has_access_log: parts.access_log.is_some(),
+            access_log: RefCell::new(parts.access_log),
+            open: parts.open,
+            drain: watch::Sender::new(false),
+            cut: watch::Sender::new(false),
+            wires: RefCell::default(),
+            next_wire: Cell::new(0),
+        };
+        (Rc::new(worker), parts.commands)
+    }
+
+    /// The current view; adopts a new snapshot when there is one.
+    pub(crate) fn view(&self) -> Rc<View> {
+        let mut reader = self.reader.borrow_mut();
+        let mut view = self.view.borrow_mut();
+        let current = reader.current();
+        if !Arc::ptr_eq(current, &view.snapshot) {
+            *view = Rc::new(View::adopt(Arc::clone(current), Some(&view), &self.shard));
+        }
+        Rc::clone(&view)
+    }
+
+    /// The newest snapshot.
+    pub(crate) fn latest_snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(self.reader.borrow_mut().current())
+    }
+
+    /// Follows published snapshots.
+    pub(crate) fn changes(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.changes.clone()
+    }
+
+    pub(crate) fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+
+    /// Completes when the process begins to drain.
+    pub(crate) async fn draining(&self) {
+        let mut drain = self.drain.subscribe();
+        // The sender lives as long as the worker.
+        let _ = drain.wait_for(|is_draining| *is_draining).await;
+    }
+
+    /// Turns true when what is left of the traffic is cut.
+    pub(crate) fn cut(&self) -> watch::Receiver<bool> {
+        self.cut.subscribe()
+    }
+
+    pub(crate) fn has_access_log(&self) -> bool {
+        self.has_access_log
+    }
+
+    pub(crate) fn write_access_log(&self, line: &Line<'_>) {
+        if let Some(log) = self.access_log.borrow_mut().as_mut() {
+            log.write(line);
+        }
+    }
+
+    /// Whether the process is at its limit of connections.
+    pub(crate) fn is_full(&self) -> bool {
+        self.open.load(Relaxed) >= self.view.borrow().snapshot.config.limits.connections_max
+    }
+
+    /// Counts a downstream connection until the guard is dropped.
+    pub(crate) fn open(self: &Rc<Self>, listener: &ListenerView) -> OpenConnection {
+        self.open.fetch_add(1, Relaxed);
+        listener.shard.connections.add(1);
+        OpenConnection { worker: Rc::clone(self), shard: Arc::clone(&listener.shard), wire: None }
+    }
+
+    fn sweep(&self) {
+        let now = Instant::now();
+        for (wire, view) in self.wires.borrow().values() {
+            let listener = &view.compiled.listener;
+            wire.sweep(now, listener.header_timeout, listener.idle_timeout);
+        }
+        for cluster in &self.view().clusters {
+            for endpoint in &cluster.endpoints {
+                endpoint.idle.sweep(now);
+            }
+        }
+    }
+}
+
+/// A downstream connection that counts.
+#[derive(Debug)]
+pub(crate) struct OpenConnection {
+    worker: Rc<Worker>,
+    shard: Arc<crate::telemetry::shard::ListenerShard>,
+    wire: Option<u64>,
+}
+
+impl OpenConnection {
+    /// Puts the connection's time limits under watch.
+    pub(crate) fn watch(&mut self, wire: &Arc<Wire>, listener: &Rc<ListenerView>) {
+        let id = self.worker.next_wire.get();
+        self.worker.next_wire.set(id + 1);
+        self.worker.wires.borrow_mut().insert(id, (Arc::clone(wire), Rc::clone(listener)));
+        self.wire = Some(id);
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.worker.open.fetch_sub(1, Relaxed);
+        self.shard.connections.subtract_one();
+        if let Some(id) = self.wire {
+            self.worker.wires.borrow_mut().remove(&id);
+        }
+    }
+}
+
+/// Runs a worker until it is cut or the process forgets it.
+pub(crate) async fn run(parts: WorkerParts) {
+    let (worker, mut commands) = Worker::new(parts);
+    let mut accepting: HashMap<Name, oneshot::Sender<()>> = HashMap::new();
+    tokio::task::spawn_local(sweep_regularly(Rc::clone(&worker)));
+    tokio::task::spawn_local(adopt_changes(Rc::clone(&worker)));
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Listen(name, socket) => {
+                let (stop, stopped) = oneshot::channel();
+                tokio::task::spawn_local(accept(Rc::clone(&worker), name.clone(), socket, stopped));
+                // Dropping the sender of the replaced socket stops it, after the new one has begun.
+                accepting.insert(name, stop);
+            }
+            Command::Unlisten(name) => {
+                accepting.remove(&name);
+            }
+            Command::Drain => {
+                accepting.clear();
+                worker.drain.send_replace(true);
+            }
+            Command::Cut => {
+                worker.cut.send_replace(true);
+                // Lets the relays end in their own way before the runtime drops them.
+                tokio::task::yield_now().await;
+                return;
+            }
+        }
+    }
+}
+
+async fn sweep_regularly(worker: Rc<Worker>) {
+    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        worker.sweep();
+    }
+}
+
+/// Adopts snapshots while there is no traffic too, so that connections to endpoints that are gone are closed.
+async fn adopt_changes(worker: Rc<Worker>) {
+    let mut changes = worker.changes();
+    while changes.changed().await.is_ok() {
+        worker.view();
+    }
+}

@@ -1,0 +1,265 @@
+//! The data plane as the rest of the process sees it: all workers, their sockets, their counters.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::time::{Duration, Instant};
+
+use prometheus::proto::MetricFamily;
+use squall_config::model::{Config, Name};
+use squall_fault::budget::Budget;
+use squall_fault::store::SnapshotStore;
+use tokio::sync::{mpsc, watch};
+use tracing_appender::non_blocking::WorkerGuard;
+
+use crate::net::socket;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics;
+use crate::telemetry::shard::Shard;
+use crate::worker::{self, Command, WorkerParts};
+
+/// How the data plane is laid out.
+#[derive(Clone, Copy, Debug)]
+pub struct ProxyOptions {
+    /// Threads that carry traffic; at least 1. One for each core that Squall may use is right.
+    pub workers: usize,
+}
+
+/// The running data plane. All calls may come from any thread.
+#[derive(Debug)]
+pub struct Proxy {
+    store: Arc<SnapshotStore>,
+    workers: Vec<WorkerHandle>,
+    listening: Mutex<BTreeMap<Name, Listening>>,
+    open: Arc<AtomicUsize>,
+    is_accepting: AtomicBool,
+    /// Writes what is left of the access log when the proxy is dropped.
+    _access_log: Option<WorkerGuard>,
+}
+
+#[derive(Debug)]
+struct WorkerHandle {
+    /// Unbounded, because the sender must never wait; it carries a few commands for each change of listeners.
+    commands: mpsc::UnboundedSender<Command>,
+    shard: Arc<Shard>,
+    /// Answers with an error once the thread has ended.
+    ended: Mutex<std_mpsc::Receiver<()>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listening {
+    /// As configured, perhaps with port 0.
+    configured: SocketAddr,
+    /// As the system bound it.
+    bound: SocketAddr,
+}
+
+/// Sockets that are bound but not yet served.
+#[derive(Debug)]
+pub struct BoundListeners {
+    /// One socket for each worker.
+    fresh: Vec<(Name, Listening, Vec<TcpListener>)>,
+    /// All names of the configuration.
+    names: Vec<Name>,
+}
+
+/// A listener whose address cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener}: cannot listen on {address}: {}", hint(source))]
+pub struct BindError {
+    /// The listener's name.
+    pub listener: Name,
+    /// The address as configured.
+    pub address: SocketAddr,
+    /// What the system says.
+    #[source]
+    pub source: std::io::Error,
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another program uses this port; choose another port, or 0 for a free one",
+        std::io::ErrorKind::PermissionDenied => "not allowed; choose a port above 1023 or give the right to bind it",
+        std::io::ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; 127.0.0.1 and 0.0.0.0 always work"
+        }
+        _ => "the system refuses it",
+    }
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Everything came to its own end.
+    pub finished: bool,
+    /// Connections that were cut at the deadline.
+    pub cut: usize,
+}
+
+impl Proxy {
+    /// Starts the workers; they serve nothing until [`Proxy::apply`].
+    ///
+    /// # Errors
+    /// When a thread, its runtime or the access log cannot be made.
+    pub fn start(store: Arc<SnapshotStore>, options: ProxyOptions) -> std::io::Result<Arc<Self>> {
+        let snapshot = store.load();
+        let (log, guard) = match snapshot.config.access_log.as_ref().map(AccessLog::open).transpose()? {
+            Some((log, guard)) => (Some(log), Some(guard)),
+            None => (None, None),
+        };
+        let budget = Budget::new(snapshot.config.limits.active_faults_max);
+        let changes = watch::Sender::new(snapshot);
+        let open = Arc::<AtomicUsize>::default();
+        let mut workers = Vec::new();
+        for id in 0..options.workers.max(1) {
+            let (commands, received) = mpsc::unbounded_channel();
+            let shard = Arc::<Shard>::default();
+            let parts = WorkerParts {
+                reader: store.reader(),
+                changes: changes.subscribe(),
+                shard: Arc::clone(&shard),
+                budget: budget.clone(),
+                access_log: log.clone(),
+                open: Arc::clone(&open),
+                commands: received,
+            };
+            let ended = Mutex::new(spawn(id, parts)?);
+            workers.push(WorkerHandle { commands, shard, ended });
+        }
+        store.on_publish(move |snapshot| {
+            changes.send_replace(Arc::clone(snapshot));
+        });
+        let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
+        Ok(Arc::new(Self { store, workers, listening, open, is_accepting, _access_log: guard }))
+    }
+
+    /// Binds the sockets of listeners that are new or that moved. Nothing changes yet; dropping the result gives the
+    /// sockets back.
+    ///
+    /// # Errors
+    /// The first listener whose address cannot be had.
+    pub fn bind(&self, config: &Config) -> Result<BoundListeners, BindError> {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = Vec::new();
+        for listener in &config.listeners {
+            if listening.get(&listener.name).is_some_and(|l| l.configured == listener.address) {
+                continue;
+            }
+            let is_ours = listening.values().any(|l| l.bound == listener.address);
+            let sockets = self.bind_one(listener.address, is_ours).map_err(|source| BindError {
+                listener: listener.name.clone(),
+                address: listener.address,
+                source,
+            })?;
+            let bound = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(listener.address);
+            fresh.push((listener.name.clone(), Listening { configured: listener.address, bound }, sockets));
+        }
+        Ok(BoundListeners { fresh, names: config.listeners.iter().map(|l| l.name.clone()).collect() })
+    }
+
+    /// One socket for each worker, on one address; the first one chooses the port when it is 0.
+    fn bind_one(&self, address: SocketAddr, is_ours: bool) -> std::io::Result<Vec<TcpListener>> {
+        if !is_ours && address.port() != 0 {
+            // The workers share the port; a socket that does not tells whether somebody else has it already.
+            drop(socket::bind_listener(address, false)?);
+        }
+        let mut sockets = vec![socket::bind_listener(address, true)?];
+        let bound = sockets[0].local_addr()?;
+        for _ in 1..self.workers.len() {
+            sockets.push(socket::bind_listener(bound, true)?);
+        }
+        Ok(sockets)
+    }
+
+    /// Serves what was bound, and stops what is not in the configuration any more. To be called after the snapshot
+    /// with these listeners was published.
+    pub fn apply(&self, bound: BoundListeners) {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<Name> = listening.keys().filter(|name| !bound.names.contains(name)).cloned().collect();
+        for name in gone {
+            listening.remove(&name);
+            self.tell(|| Command::Unlisten(name.clone()));
+        }
+        for (name, state, sockets) in bound.fresh {
+            listening.insert(name.clone(), state);
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                // A worker that ended serves nothing more, and nobody misses the command.
+                let _ = worker.commands.send(Command::Listen(name.clone(), socket));
+            }
+        }
+    }
+
+    /// The listeners with the addresses that they are really bound to.
+    pub fn addresses(&self) -> Vec<(Name, SocketAddr)> {
+        let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        listening.iter().map(|(name, state)| (name.clone(), state.bound)).collect()
+    }
+
+    /// All metrics of the data plane, merged over the workers.
+    pub fn metric_families(&self) -> Vec<MetricFamily> {
+        let shards: Vec<Arc<Shard>> = self.workers.iter().map(|w| Arc::clone(&w.shard)).collect();
+        metrics::families(&shards, &self.store.load())
+    }
+
+    /// Whether new connections are accepted: from the start until a drain begins.
+    pub fn is_accepting(&self) -> bool {
+        self.is_accepting.load(Relaxed)
+    }
+
+    /// Stops accepting, lets go what faults hold, and waits until all connections came to their end, at most for
+    /// `timeout`; what is left then is cut. Blocks the calling thread.
+    pub fn drain(&self, timeout: Duration) -> Drained {
+        self.is_accepting.store(false, Relaxed);
+        self.tell(|| Command::Drain);
+        let deadline = Instant::now() + timeout;
+        // Connections that wait in the sockets' queues are taken before the workers are done with the command.
+        let mut quiet = 0;
+        while quiet < 2 && Instant::now() < deadline {
+            quiet = if self.open.load(Relaxed) == 0 { quiet + 1 } else { 0 };
+            self.wait_for_end(Duration::from_millis(20));
+        }
+        let cut = self.open.load(Relaxed);
+        self.drain_now();
+        Drained { finished: cut == 0, cut }
+    }
+
+    /// Ends everything now.
+    pub fn drain_now(&self) {
+        self.is_accepting.store(false, Relaxed);
+        self.tell(|| Command::Cut);
+        self.wait_for_end(Duration::from_secs(2));
+    }
+
+    /// Waits until every worker ended, at most for `limit`.
+    fn wait_for_end(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        for worker in &self.workers {
+            let ended = worker.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            // An answer of any kind but a time-out is the end.
+            let _ = ended.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            // A worker that ended has nothing left to do.
+            let _ = worker.commands.send(command());
+        }
+    }
+}
+
+/// Starts a worker's thread; the receiver fails once the thread has ended.
+fn spawn(id: usize, parts: WorkerParts) -> std::io::Result<std_mpsc::Receiver<()>> {
+    let (alive, ended) = std_mpsc::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+        let _alive: std_mpsc::Sender<()> = alive;
+        let mut runtime = runtime;
+        match runtime.enable_all().build_local(tokio::runtime::LocalOptions::default()) {
+            Ok(runtime) => runtime.block_on(worker::run(parts)),
+            Err(error) => tracing::error!(%error, worker = id, "a worker cannot start"),
+        }
+    })?;
+    Ok(ended)
+}
