@@ -1,1 +1,90 @@
+//! Micro benches of Squall's hot paths: `cargo bench -p squall-benches`. Here is what they share: a configuration.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall_config::model::{
+    Cluster, ClusterProtocol, Config, Delay, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits, Listener,
+    ListenerProtocol, Match, Name, Phase, Rule, Sample,
+};
+use squall_config::units::Percentage;
+
+/// A well-formed name.
+///
+/// # Panics
+/// When the name is not well-formed.
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("names in benches are well-formed")
+}
+
+/// A rule that delays everything that matches by 1 s.
+pub fn delay_rule(text: &str, matches: Match) -> Rule {
+    let second = Duration::from_secs(1);
+    let delay = Delay { latency: Latency::Fixed(second), on: Phase::Request, max: second };
+    Rule {
+        name: name(text),
+        enabled: true,
+        matches,
+        percentage: Percentage::ALWAYS,
+        sample: Sample::Random,
+        faults: vec![Fault::Delay(delay)],
+        ttl: None,
+    }
+}
+
+/// One HTTP listener `to-b`, one cluster `service-b`, these rules.
+pub fn config(rules: Vec<Rule>) -> Arc<Config> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let minute = Duration::from_secs(60);
+    let listener = Listener {
+        name: name("to-b"),
+        address,
+        direction: Direction::Outbound,
+        protocol: ListenerProtocol::Http,
+        cluster: name("service-b"),
+        header_timeout: minute,
+        idle_timeout: None,
+        detect_timeout: minute,
+    };
+    let endpoint = Endpoint {
+        address: HostPort { host: "127.0.0.1".into(), port: 9000 },
+        labels: std::collections::BTreeMap::default(),
+        weight: 1,
+    };
+    let cluster = Cluster {
+        name: name("service-b"),
+        endpoints: vec![endpoint],
+        protocol: ClusterProtocol::Http1,
+        connect_timeout: minute,
+        idle_timeout: minute,
+        response_timeout: None,
+        idle_connections_max: 256,
+    };
+    Arc::new(Config {
+        control: address,
+        telemetry: None,
+        listeners: vec![listener],
+        clusters: vec![cluster],
+        rules,
+        limits: limits(),
+        drain: Drain { delay: Duration::ZERO, timeout: minute },
+        access_log: None,
+        fault_header: true,
+        seed: None,
+    })
+}
+
+fn limits() -> Limits {
+    let hour = Duration::from_secs(3600);
+    Limits {
+        default_ttl: hour,
+        delay_max: hour,
+        active_faults_max: 10_000,
+        exclude_paths: ["/livez", "/readyz", "/healthz", "/health", "/metrics"].map(str::to_owned).to_vec(),
+        head_bytes_max: 1 << 16,
+        connections_max: 10_000,
+        rules_max: 65_535,
+        stream_buffer_bytes_max: 1 << 24,
+    }
+}

@@ -40,8 +40,20 @@ pub fn parse_value<T: DeserializeOwned + JsonSchema>(value: &Value) -> Result<T,
 
 pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(value: &Value) -> Parsed<T> {
     let mut value = value.clone();
+    let vocabulary = Vocabulary::of::<T>();
     let mut removed = Removed::default();
     let mut problems = Vec::new();
+    // serde would take a list for an object, its items for the fields in order; nobody means that.
+    let lists = vocabulary.lists_for_objects(&value);
+    problems.extend(
+        lists.iter().take(WRONG_TYPES_MAX).map(|path| Problem::new(render(path), "expected an object, found a list")),
+    );
+    for path in lists.iter().rev() {
+        if !remove(&mut value, path) {
+            return Parsed { spec: None, problems, removed };
+        }
+        removed.push(path);
+    }
     loop {
         let mut unknown = BTreeSet::new();
         let result = read::<T>(&value, &mut unknown);
@@ -56,7 +68,6 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(value: &Value) -> Parsed<T
                 None
             }
         };
-        let vocabulary = Vocabulary::of::<T>();
         problems.extend(unknown.iter().map(|path| vocabulary.unknown_field(&removed.original(path))));
         return Parsed { spec: finished, problems, removed };
     }

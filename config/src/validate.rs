@@ -114,4 +114,4 @@ fn access_log(log: &Written<AccessLogSpec>, report: &mut Report) -> Option<Acces
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

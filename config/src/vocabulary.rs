@@ -51,6 +51,35 @@ impl Vocabulary {
         Problem::new(render(path), format!("unknown field {name:?}")).with_hint(self.hint(name, parents))
     }
 
+    /// Lists where only an object makes sense, in the order of the document.
+    pub(crate) fn lists_for_objects(&self, value: &Value) -> Vec<Path> {
+        let mut found = Vec::new();
+        self.find_lists(value, &self.resolve(&self.schema), &mut Path::new(), &mut found);
+        found
+    }
+
+    /// Documents are at most as deep as their parsers allow (64 and 128 levels), and so is this recursion.
+    fn find_lists(&self, value: &Value, nodes: &[&Value], path: &mut Path, found: &mut Vec<Path>) {
+        let mut visit = |step: Step, child: &Value, found: &mut Vec<Path>| {
+            let nodes: Vec<&Value> = nodes.iter().flat_map(|node| self.child(node, &step)).collect();
+            path.push(step);
+            if !nodes.is_empty() {
+                self.find_lists(child, &nodes, path, found);
+            }
+            path.pop();
+        };
+        match value {
+            Value::Array(items) if nodes.iter().any(|node| node.get("items").is_some()) => {
+                items.iter().enumerate().for_each(|(index, item)| visit(Step::Index(index), item, found));
+            }
+            Value::Array(_) if nodes.iter().any(|node| node.get("properties").is_some()) => found.push(path.clone()),
+            Value::Object(fields) => {
+                fields.iter().for_each(|(name, field)| visit(Step::Key(name.clone()), field, found));
+            }
+            _ => {}
+        }
+    }
+
     fn hint(&self, name: &str, parents: &[Step]) -> String {
         let fields = self.fields(parents);
         if let Some(near) = nearest(name, fields.iter().map(String::as_str)) {

@@ -1,1 +1,32 @@
+//! Changes what Squall does while it runs: the only writer of snapshots, and the API, the file and the clock that ask
+//! it to write.
+//!
+//! The life of a change:
+//! - it comes from the API ([`server`] → `api` → `rules`, `config_calls`, `switch`), the file (`watch`) or the clock
+//!   (`expiry`);
+//! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
+//!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
+//! - [`events`] tells those that listen.
 
+mod api;
+mod calls;
+mod data_plane;
+pub mod document;
+mod error;
+pub mod events;
+mod expiry;
+mod guard;
+mod input;
+mod merge_patch;
+mod openapi;
+pub mod publish;
+mod reload;
+mod routes;
+mod server;
+mod view;
+mod watch;
+
+pub use data_plane::DataPlane;
+pub use publish::{ControlStats, Publisher, PublisherOptions};
+pub use reload::Reload;
+pub use server::{Control, ControlError, ControlOptions, start};

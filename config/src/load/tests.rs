@@ -49,7 +49,7 @@ fn all_problems_come_at_once_with_their_places() {
             "rules[1] (line 11, column 5): expected an object with name, match, percentage and fault, found the text \
              \"nonsense\"",
             "rules[2].percentage (line 13, column 5): expected a text or a number, found a list",
-            "rules[2].match.cluster (line 14, column 13): rule \"c\": there is no cluster \"bb\"; did you mean \"b\"?",
+            "rules[2].match.cluster (line 14, column 13): rule \"c\": there is no cluster \"bb\"; there are: b",
             "rules[2].fault.abort (line 15, column 13): rule \"c\": 99 is not a final HTTP status; write one from 200 to \
              599, such as 503",
             "rules[2].fault.truncate (line 15, column 24): truncate is not supported yet; remove it; supported here: \
@@ -65,8 +65,8 @@ fn text_that_is_no_configuration_is_one_problem_with_a_place() {
         ("# only a comment\n", "the file is empty"),
         ("version: 1\nversion: 1\n", "uplicate"),
         ("version: 1\n---\nversion: 1\n", "document"),
-        ("version: [1\n", "line 2"),
-        ("- 1\n", "expected an object with version"),
+        ("version: [1\n", "unclosed bracket"),
+        ("- 1\n", "expected an object, found a list"),
         ("42", "expected an object with version"),
         ("a: &a [x, x, x]\nb: &b [*a, *a]\n? [1]\n: 2\n", "line 3"),
     ] {
@@ -108,7 +108,7 @@ fn anchors_aliases_and_merged_fields_have_places() {
             .filter(|problem| problem.contains("bad"))
             .map(|problem| problem.split(':').next().unwrap())
             .collect::<Vec<_>>(),
-        ["clusters[0].bad (line 3, column 39)", "clusters[1].bad (line 3, column 39)"]
+        ["clusters[0].bad (line 3, column 38)", "clusters[1].bad (line 3, column 38)"]
     );
 }
 

@@ -1,1 +1,56 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
 
+use serde_json::json;
+
+use super::*;
+
+fn value(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+#[test]
+fn the_schema_is_2020_12_and_refuses_unknown_fields() {
+    let schema = schema();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert!(jsonschema::meta::is_valid(&schema));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for wrong in [
+        json!({"version": 1, "listner": []}),
+        json!({"version": 2}),
+        json!({}),
+        json!({"version": 1, "rules": [{"name": "a", "fault": {"delay": "2s"}}]}),
+        json!({"version": 1, "rules": [{"name": "a", "percentage": 101, "fault": {"delay": "2s"}}]}),
+        json!({"version": 1, "rules": [{"name": "a", "percentage": 1, "fault": {"delay": 2}}]}),
+        json!({"version": 1, "rules": [{"name": "a", "percentage": 1, "fault": {}}]}),
+        json!({"version": 1, "rules": [{"name": "a", "percentage": 1, "fault": {"delay": {"normal": {"mean": "1s"}}}}]}),
+    ] {
+        assert!(!validator.is_valid(&wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn what_loads_satisfies_the_schema() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for text in [example(), crate::validate::tests::EVERYTHING] {
+        crate::load_text(text).unwrap();
+        let value = value(text);
+        let errors: Vec<String> =
+            validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+    }
+}
+
+#[test]
+fn every_field_is_described() {
+    fn check(place: &str, node: &Value) {
+        if let Some(properties) = node.get("properties").and_then(Value::as_object) {
+            for (name, property) in properties {
+                assert!(property.get("description").is_some(), "{place}.{name} has no description");
+            }
+        }
+        for (name, child) in node.as_object().into_iter().flatten() {
+            check(&format!("{place}.{name}"), child);
+        }
+    }
+    check("", &schema());
+}

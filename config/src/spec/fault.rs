@@ -10,7 +10,7 @@ use super::written::{Full, Scalar, Written};
 
 /// What goes wrong; at least one kind. Delays come first, then the one that ends the exchange.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {delay: 2s} or {abort: 503}")]
+#[serde(default, expecting = "an object such as {delay: 2s} or {abort: 503}")]
 #[schemars(extend("minProperties" = 1))]
 pub struct FaultSpec {
     /// Adds latency.
@@ -35,6 +35,7 @@ pub struct FaultSpec {
 
 /// Latency: exactly one distribution, which half it is added to, and a bound.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct DelaySpec {
     /// Always the same.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +77,7 @@ impl Full for DelaySpec {
 
 /// Any value between two, both included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {min: 100ms, max: 2s}")]
+#[serde(default, expecting = "an object such as {min: 100ms, max: 2s}")]
 #[schemars(extend("required" = ["min", "max"]))]
 pub struct UniformSpec {
     /// Shortest.
@@ -91,7 +92,7 @@ pub struct UniformSpec {
 
 /// Gaussian; draws below zero count as zero.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {mean: 200ms, stddev: 50ms}")]
+#[serde(default, expecting = "an object such as {mean: 200ms, stddev: 50ms}")]
 #[schemars(extend("required" = ["mean", "stddev"]))]
 pub struct NormalSpec {
     /// Centre.
@@ -106,7 +107,7 @@ pub struct NormalSpec {
 
 /// exp(N(ln median, sigma)).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {median: 200ms, sigma: 0.5}")]
+#[serde(default, expecting = "an object such as {median: 200ms, sigma: 0.5}")]
 #[schemars(extend("required" = ["median", "sigma"]))]
 pub struct LogNormalSpec {
     /// Half of the draws are below.
@@ -121,7 +122,7 @@ pub struct LogNormalSpec {
 
 /// Memoryless.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {mean: 200ms}")]
+#[serde(default, expecting = "an object such as {mean: 200ms}")]
 #[schemars(extend("required" = ["mean"]))]
 pub struct ExponentialSpec {
     /// Mean.
@@ -132,7 +133,7 @@ pub struct ExponentialSpec {
 
 /// Heavy tail.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {scale: 100ms, shape: 1.5}")]
+#[serde(default, expecting = "an object such as {scale: 100ms, shape: 1.5}")]
 #[schemars(extend("required" = ["scale", "shape"]))]
 pub struct ParetoSpec {
     /// Shortest value.
@@ -147,6 +148,7 @@ pub struct ParetoSpec {
 
 /// An answer in the upstream's place: `status` with body and headers, or `grpc_status` with a message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct AbortSpec {
     /// HTTP status, 200 to 599.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,7 +158,7 @@ pub struct AbortSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// Header fields added to the answer.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Scalar>,
     /// gRPC status, 0 to 16.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,6 +180,7 @@ impl Full for AbortSpec {
 
 /// A broken connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ResetSpec {
     /// `request` (the default): before the upstream is called. `response`: in its answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,6 +202,7 @@ impl Full for ResetSpec {
 
 /// Silence.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct BlackholeSpec {
     /// The connection is closed after this long. Default: when the client gives up or the rule ends.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,6 +220,7 @@ impl Full for BlackholeSpec {
 
 /// A bound on speed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 #[schemars(extend("required" = ["rate"]))]
 pub struct ThrottleSpec {
     /// At most so many bytes per second, such as 64KiB/s.

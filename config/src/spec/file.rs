@@ -11,7 +11,7 @@ use super::written::{Full, Scalar, Written, list};
 
 /// The configuration of Squall.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object with version, listeners, clusters and rules")]
+#[serde(default, expecting = "an object with version, listeners, clusters and rules")]
 #[schemars(extend("required" = ["version"]))]
 pub struct ConfigSpec {
     /// The version of this format: 1.
@@ -25,13 +25,13 @@ pub struct ConfigSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetrySpec>,
     /// Sockets that accept traffic.
-    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<ListenerSpec>,
     /// Named upstreams.
-    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterSpec>,
     /// What goes wrong, for which share of which traffic. They apply in this order.
-    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleSpec>,
     /// Bounds on what rules may do and on what the proxy may hold.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub struct ConfigSpec {
 
 /// The control API, which changes rules.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {address: 127.0.0.1:9470}")]
+#[serde(default, expecting = "an object such as {address: 127.0.0.1:9470}")]
 pub struct ControlSpec {
     /// Where it listens: an IP address and a port. Default 127.0.0.1:9470. Who reaches it can break traffic: keep it on
     /// loopback.
@@ -63,7 +63,7 @@ pub struct ControlSpec {
 
 /// Read-only telemetry: `/metrics`, `/livez`, `/readyz`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {address: 127.0.0.1:9471}")]
+#[serde(default, expecting = "an object such as {address: 127.0.0.1:9471}")]
 #[schemars(extend("required" = ["address"]))]
 pub struct TelemetrySpec {
     /// Where it listens: an IP address and a port.
@@ -74,11 +74,11 @@ pub struct TelemetrySpec {
 
 /// A socket that accepts traffic and the cluster that gets it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object with name, address and cluster")]
+#[serde(default, expecting = "an object with name, address and cluster")]
 #[schemars(extend("required" = ["name", "address", "cluster"]))]
 pub struct ListenerSpec {
     /// Unique among listeners: at most 63 of a-z, 0-9, '-', '_' and '.'.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// An IP address and a port; port 0 lets the system choose.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,14 +111,14 @@ pub struct ListenerSpec {
 
 /// A named upstream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object with name and endpoints")]
+#[serde(default, expecting = "an object with name and endpoints")]
 #[schemars(extend("required" = ["name", "endpoints"]))]
 pub struct ClusterSpec {
     /// Unique among clusters: at most 63 of a-z, 0-9, '-', '_' and '.'.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Where it is, at least one; they take turns.
-    #[serde(default, deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub endpoints: Vec<Written<EndpointSpec>>,
     /// What the endpoints speak: `http1` (the default) or `http2` (with prior knowledge).
@@ -144,6 +144,7 @@ pub struct ClusterSpec {
 
 /// One address of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 #[schemars(extend("required" = ["address"]))]
 pub struct EndpointSpec {
     /// `host:port`, or `http://host:port`.
@@ -151,7 +152,7 @@ pub struct EndpointSpec {
     #[schemars(schema_with = "shape::socket_address")]
     pub address: Option<Scalar>,
     /// Free labels that rules may match on.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, Scalar>,
     /// Share of the traffic relative to the other endpoints. Default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,7 +171,7 @@ impl Full for EndpointSpec {
 
 /// Bounds on what rules may do and on what the proxy may hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object of limits")]
+#[serde(default, expecting = "an object of limits")]
 pub struct LimitsSpec {
     /// Life of a rule that came through the API and names none. Default 1h.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,7 +205,7 @@ pub struct LimitsSpec {
 
 /// How the process ends after SIGTERM.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {delay: 0s, timeout: 30s}")]
+#[serde(default, expecting = "an object such as {delay: 0s, timeout: 30s}")]
 pub struct DrainSpec {
     /// Time between "not ready" and closing the sockets, for load balancers to notice. Default 0s.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,6 +219,7 @@ pub struct DrainSpec {
 
 /// A file that gets the access log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 #[schemars(extend("required" = ["file"]))]
 pub struct AccessLogSpec {
     /// Lines are appended to this file.

@@ -11,20 +11,20 @@ use super::written::{Full, OneOrMany, Scalar, Written, list};
 
 /// A list of rules, as the API takes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {\"rules\": [...]}")]
+#[serde(default, expecting = "an object such as {\"rules\": [...]}")]
 pub struct RulesSpec {
     /// They apply in this order.
-    #[serde(default, deserialize_with = "list")]
+    #[serde(deserialize_with = "list")]
     pub rules: Vec<RuleSpec>,
 }
 
 /// A match, a percentage and the faults for that share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object with name, match, percentage and fault")]
+#[serde(default, expecting = "an object with name, match, percentage and fault")]
 #[schemars(extend("required" = ["name", "percentage", "fault"]))]
 pub struct RuleSpec {
     /// Unique among rules: at most 63 of a-z, 0-9, '-', '_' and '.'.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// A rule that is not enabled is kept but does nothing. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +50,7 @@ pub struct RuleSpec {
 
 /// Conditions that must all hold; an empty one matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object of conditions such as {cluster: service-b, method: [GET]}")]
+#[serde(default, expecting = "an object of conditions such as {cluster: service-b, method: [GET]}")]
 pub struct MatchSpec {
     /// The name of a listener.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,10 +78,10 @@ pub struct MatchSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<Written<TextMatchSpec>>,
     /// Header fields by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Written<ValueMatchSpec>>,
     /// Query parameters by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub query: BTreeMap<String, Written<ValueMatchSpec>>,
     /// gRPC calls.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,12 +90,13 @@ pub struct MatchSpec {
 
 /// Endpoints by address or by labels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct EndpointMatchSpec {
     /// The address as written in the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// All of these labels, with these values.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, Scalar>,
 }
 
@@ -109,6 +110,7 @@ impl Full for EndpointMatchSpec {
 
 /// A condition on a text; exactly one of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct TextMatchSpec {
     /// The same text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +136,7 @@ impl Full for TextMatchSpec {
 
 /// A condition on the values of a header field or query parameter; exactly one of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct ValueMatchSpec {
     /// There is such a field (true) or there is none (false).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,7 +162,7 @@ impl Full for ValueMatchSpec {
 
 /// A condition on a gRPC call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object such as {service: helloworld.Greeter, method: SayHello}")]
+#[serde(default, expecting = "an object such as {service: helloworld.Greeter, method: SayHello}")]
 pub struct GrpcMatchSpec {
     /// Full name with package, as in `helloworld.Greeter`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,7 +174,7 @@ pub struct GrpcMatchSpec {
 
 /// How the share is picked; exactly one of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(expecting = "an object: {mode: random}, {mode: exact}, {first: N} or {every: N}")]
+#[serde(default, expecting = "an object: {mode: random}, {mode: exact}, {first: N} or {every: N}")]
 pub struct SampleSpec {
     /// `random` (each on its own) or `exact` (exactly p of every 100).
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -52,7 +52,7 @@ fn switched_on(path: &str, value: &Scalar, expected: &str, report: &mut Report) 
     match value {
         Scalar::Bool(true) => return Some(()),
         Scalar::Bool(false) => {
-            report.add(path, "false does nothing", "remove it, or write enabled: false for the rule")
+            report.add(path, "false does nothing", "remove it, or write enabled: false for the rule");
         }
         other => report.add(path, format!("{other} is not {expected}"), format!("write {expected}")),
     }

@@ -85,6 +85,11 @@ impl GatedIo {
             ready!(Pin::new(&mut self.io).poll_read(cx, buf.unfilled()))?;
             if buf.filled().is_empty() {
                 self.has_ended = true;
+                if self.gate.is_in_head() {
+                    // A client that half-closed in the middle of a head still reads.
+                    self.ready = self.gate.refuse(Refusal::MalformedRequest);
+                    return Poll::Ready(Ok(false));
+                }
                 return Poll::Ready(Ok(true));
             }
             let admitted = self.gate.admit(buf.filled());

@@ -1,9 +1,9 @@
-//! A downstream connection that can end in a TCP reset, replay what was read of it, and count its bytes.
+//! A downstream connection that can end in a TCP reset, and replay what was read of it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -29,30 +29,6 @@ impl ResetFlag {
     }
 }
 
-/// Bytes that have passed through an [`Io`].
-#[derive(Debug, Default)]
-pub(crate) struct IoStats {
-    read: AtomicU64,
-    written: AtomicU64,
-}
-
-impl IoStats {
-    /// Bytes read, those of the prefix included once they are replayed.
-    pub(crate) fn read_bytes(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// Bytes handed to the kernel.
-    pub(crate) fn written_bytes(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
-    }
-
-    /// One worker writes, so load and store do; a locked addition would cost more.
-    fn add(counter: &AtomicU64, bytes: usize) {
-        counter.store(counter.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
-    }
-}
-
 /// A TCP stream as hyper and the relay use it.
 ///
 /// Dropped while its [`ResetFlag`] is armed, it sends RST with nothing before it: zero linger, and no shutdown, which
@@ -63,28 +39,23 @@ pub(crate) struct Io {
     stream: Option<TcpStream>,
     prefix: Bytes,
     reset: ResetFlag,
-    stats: Arc<IoStats>,
 }
 
 impl Io {
     /// Wraps a stream of which nothing has been read.
+    #[cfg(test)]
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self::with_prefix(stream, Bytes::new())
     }
 
     /// Wraps a stream whose first bytes were read already (protocol detection): reading yields them first.
     pub(crate) fn with_prefix(stream: TcpStream, prefix: Bytes) -> Self {
-        Self { stream: Some(stream), prefix, reset: ResetFlag::default(), stats: Arc::default() }
+        Self { stream: Some(stream), prefix, reset: ResetFlag::default() }
     }
 
     /// The flag that makes the end of this connection a reset.
     pub(crate) fn reset_flag(&self) -> ResetFlag {
         self.reset.clone()
-    }
-
-    /// The counters of this connection.
-    pub(crate) fn stats(&self) -> Arc<IoStats> {
-        Arc::clone(&self.stats)
     }
 
     /// Takes the stream back, with the bytes that were not replayed yet. The reset flag loses its effect.
@@ -109,7 +80,6 @@ impl Drop for Io {
 
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let filled = buf.filled().len();
         if self.prefix.is_empty() {
             ready!(self.stream().poll_read(cx, buf))?;
         } else {
@@ -117,7 +87,6 @@ impl AsyncRead for Io {
             buf.put_slice(&self.prefix[..replayed]);
             self.prefix.advance(replayed);
         }
-        IoStats::add(&self.stats.read, buf.filled().len() - filled);
         Poll::Ready(Ok(()))
     }
 }
@@ -125,7 +94,6 @@ impl AsyncRead for Io {
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.stream().poll_write(cx, buf))?;
-        IoStats::add(&self.stats.written, written);
         Poll::Ready(Ok(written))
     }
 
@@ -135,7 +103,6 @@ impl AsyncWrite for Io {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(self.stream().poll_write_vectored(cx, bufs))?;
-        IoStats::add(&self.stats.written, written);
         Poll::Ready(Ok(written))
     }
 
@@ -234,8 +201,6 @@ mod tests {
         io.read_exact(&mut text).await.unwrap();
         assert_eq!(&text, b"hello world");
         io.write_all(b"bye").await.unwrap();
-        let stats = io.stats();
-        assert_eq!((stats.read_bytes(), stats.written_bytes()), (11, 3));
     }
 
     #[tokio::test]

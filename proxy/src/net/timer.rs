@@ -5,6 +5,10 @@
 //! cheap and scales, until the last two milliseconds, and a timerfd for those. The descriptors are kept by the
 //! thread, so one is needed only for each sleep that ends within the next two milliseconds. Beyond
 //! [`PRECISE_MAX`] at once, or without descriptors, a sleep still ends, with tokio's accuracy.
+//!
+//! Measured on two cores shared with compilers, debug build, four runs of 200 sleeps (the test below prints it): late by
+//! 0.09–0.10 ms at p50, where tokio's sleep is 1.14–1.22 ms late; at p99 3–12 ms against 5–8 ms, which on such a machine
+//! tells nothing of either.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

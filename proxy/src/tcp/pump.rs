@@ -219,7 +219,7 @@ impl Pump {
     /// Ready when something was queued.
     fn poll_fill(&mut self, faults: &mut StreamFaults, cx: &mut Context<'_>, from: &mut ReadHalf<'_>) -> Poll<()> {
         let now = Instant::now();
-        let room = faults.room(now).min(SCRATCH_BYTES);
+        let room = faults.room().min(SCRATCH_BYTES);
         if self.has_ended() || room == 0 {
             return Poll::Pending; // writing makes room, and is what we are woken by
         }

@@ -71,6 +71,8 @@ pub(super) struct StreamFaults {
     /// Under which measured latency counts, also of what a lifted delay has held.
     latency_rule: Option<Name>,
     latencies: Vec<LatencyStream>,
+    /// The longest that was drawn under these delays.
+    latency_max: Duration,
     throttle: Option<TokenBucket>,
     queue: VecDeque<Chunk>,
     queued: usize,
@@ -86,6 +88,7 @@ impl StreamFaults {
             spec: StreamSpec::default(),
             latency_rule: None,
             latencies: Vec::new(),
+            latency_max: Duration::ZERO,
             throttle: None,
             queue: VecDeque::new(),
             queued: 0,
@@ -99,6 +102,7 @@ impl StreamFaults {
     pub(super) fn configure(&mut self, spec: &StreamSpec, now: Instant) {
         if self.spec.delays != spec.delays {
             self.latencies = spec.delays.iter().map(|d| LatencyStream::new(d.delay.clone(), d.seed)).collect();
+            self.latency_max = Duration::ZERO;
             self.retime();
             self.latency_rule = spec.delays.first().map(|first| first.rule.clone()).or(self.latency_rule.take());
         }
@@ -115,14 +119,15 @@ impl StreamFaults {
     }
 
     /// How many bytes may be read now.
-    pub(super) fn room(&self, now: Instant) -> usize {
+    pub(super) fn room(&self) -> usize {
         let most = match &self.throttle {
             None => self.queued_max,
-            // Beside what waits for the throttle there is what is on its way through the delay.
+            // Beside what waits for the throttle there is what is on its way through the delay: with less than rate ×
+            // latency of it the delay would starve the throttle.
             Some(bucket) => {
-                let delayed = self.last_release().map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
                 let rate = u128::from(bucket.rate().bytes_per_second());
-                let in_flight = usize::try_from(rate * delayed.as_nanos() / 1_000_000_000).unwrap_or(usize::MAX);
+                let in_flight =
+                    usize::try_from(rate * self.latency_max.as_nanos() / 1_000_000_000).unwrap_or(usize::MAX);
                 in_flight.saturating_add(THROTTLE_BACKLOG).min(self.queued_max)
             }
         };
@@ -208,7 +213,9 @@ impl StreamFaults {
     }
 
     fn draw(&mut self) -> Duration {
-        self.latencies.iter_mut().map(LatencyStream::next_latency).sum()
+        let latency = self.latencies.iter_mut().map(LatencyStream::next_latency).sum();
+        self.latency_max = self.latency_max.max(latency);
+        latency
     }
 
     fn last_release(&self) -> Option<Instant> {

@@ -1,0 +1,154 @@
+use super::*;
+
+#[test]
+fn listeners_and_clusters_report_what_is_missing() {
+    assert_eq!(
+        problems("version: 1\ntelemetry: {}\nlisteners: [{}]\nclusters: [{}, {name: B}, {name: x, endpoints: [{}]}]\n"),
+        [
+            "telemetry.address: missing",
+            "listeners[0].name: missing",
+            "listeners[0].address: missing",
+            "listeners[0].cluster: missing",
+            "clusters[0].name: missing",
+            "clusters[0].endpoints: missing",
+            "clusters[1].name: cluster \"B\": 'B' cannot be in a name; use a-z, 0-9, '-', '_' and '.'",
+            "clusters[1].endpoints: cluster \"B\": missing",
+            "clusters[2].endpoints[0].address: cluster \"x\": missing",
+        ]
+    );
+}
+
+#[test]
+fn names_are_unique_and_references_exist() {
+    assert_eq!(
+        problems(&document(
+            "rules:\n- {name: r, percentage: 1, fault: {delay: 1s}}\n- {name: r, percentage: 1, fault: {delay: 1s}}\n"
+        )),
+        ["rules[1].name: the name \"r\" is taken by rules[0]"]
+    );
+    let text =
+        document("").replace("cluster: b}", "cluster: bee}").replace("protocol: tcp", "protocol: tpc, direction: up");
+    assert_eq!(
+        problems(&text),
+        [
+            "listeners[0].cluster: listener \"web\": there is no cluster \"bee\"",
+            "listeners[1].direction: listener \"raw\": \"up\" is not one of outbound, inbound",
+            "listeners[1].protocol: listener \"raw\": \"tpc\" is not one of http, tcp, auto",
+        ]
+    );
+    let text = "version: 1\nlisteners: [{name: a, address: \"127.0.0.1:0\", cluster: b}]\n";
+    let spec = crate::parse_text(text).unwrap();
+    let problem = crate::validate(&spec).unwrap_err().0.remove(0);
+    assert_eq!(problem.hint.as_deref(), Some("there is no cluster yet; add one"));
+}
+
+#[test]
+fn listening_addresses_have_hints() {
+    for (address, hint) in [
+        ("localhost:80", "write 127.0.0.1:80"),
+        (":80", "write 0.0.0.0:80"),
+        ("*:80", "write 0.0.0.0:80"),
+        ("::1:80", "put brackets"),
+        ("8080", "write 127.0.0.1:8080"),
+        ("127.0.0.1", "add the port"),
+        ("b:80", "write an IP address and a port"),
+        ("nonsense", "write an IP address and a port"),
+    ] {
+        let spec = crate::parse_text(&format!("version: 1\ncontrol: {{address: \"{address}\"}}\n")).unwrap();
+        let problem = crate::validate(&spec).unwrap_err().0.remove(0);
+        assert!(problem.hint.as_deref().unwrap().starts_with(hint), "{problem}");
+    }
+}
+
+#[test]
+fn addresses_are_taken_once() {
+    let pair =
+        |a: &str, b: &str| format!("version: 1\ncontrol: {{address: \"{a}\"}}\ntelemetry: {{address: \"{b}\"}}\n");
+    for (a, b) in [
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        ("127.0.0.1:80", "0.0.0.0:80"),
+        ("[::]:80", "127.0.0.1:80"),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
+    ] {
+        assert_eq!(problems(&pair(a, b)).len(), 1, "{a} {b}");
+    }
+    for (a, b) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:80", "127.0.0.2:80"),
+        ("127.0.0.1:80", "127.0.0.1:81"),
+        ("0.0.0.0:80", "[::1]:80"),
+    ] {
+        load(&pair(a, b));
+    }
+}
+
+fn endpoint_problems(endpoint: &str) -> Vec<String> {
+    problems(&format!(
+        "version: 1\ncontrol: {{address: \"127.0.0.1:1\"}}\ntelemetry: {{address: \"0.0.0.0:2\"}}\nclusters:\n- {{name: b, endpoints: [\"{endpoint}\"]}}\n"
+    ))
+}
+
+#[test]
+fn endpoints_are_host_and_port() {
+    for (endpoint, part) in [
+        ("b", "the port is missing"),
+        ("b:0", "port 0"),
+        ("b:x", "\"x\" is not a port"),
+        ("b:99999", "\"99999\" is not a port"),
+        ("http://b:80/path", "more than that"),
+        ("user@b:80", "more than that"),
+        ("https://b:443", "TLS to an endpoint is not supported yet"),
+        ("ftp://b:80", "more than that"),
+        (":80", "\"\" is not a host"),
+        ("a..b:80", "\"a..b\" is not a host"),
+        ("a b:80", "\"a b\" is not a host"),
+        ("1.2.3:80", "\"1.2.3\" is not a host"),
+        ("::1:80", "\"::1\" is not a host"),
+        ("[::1]", "the port is missing"),
+        ("[x]:80", "\"[x]\" is not a host"),
+    ] {
+        let problems = endpoint_problems(endpoint);
+        assert!(problems.len() == 1 && problems[0].contains(part), "{endpoint}: {problems:?}");
+    }
+    let config = load(
+        "version: 1\nclusters: [{name: b, endpoints: [\"http://b\", \"a_b.c.:81\", \"[::1]:82\", \"http://[::1]/\"]}]\n",
+    );
+    let addresses: Vec<String> = config.clusters[0].endpoints.iter().map(|e| e.address.to_string()).collect();
+    assert_eq!(addresses, ["b:80", "a_b.c.:81", "[::1]:82", "[::1]:80"]);
+}
+
+#[test]
+fn endpoints_are_not_our_own() {
+    for endpoint in [
+        "127.0.0.1:1",
+        "localhost:1",
+        "LOCALHOST.:1",
+        "x.localhost:1",
+        "0.0.0.0:1",
+        "[::ffff:127.0.0.1]:1",
+        "127.0.0.9:2",
+        "[::1]:2",
+    ] {
+        let problems = endpoint_problems(endpoint);
+        assert!(problems.len() == 1 && problems[0].contains("loop"), "{endpoint}: {problems:?}");
+    }
+}
+
+#[test]
+fn clusters_have_bounds() {
+    assert_eq!(
+        problems(
+            "version: 1\nclusters:\n- {name: b, endpoints: [{address: \"h:1\", weight: 0}], protocol: h2, connect_timeout: 0s, \
+             idle_timeout: 4, idle_connections_max: 100000, response_timeout: 0s}\n"
+        ),
+        [
+            "clusters[0].endpoints[0].weight: cluster \"b\": a weight of 0 gets no traffic",
+            "clusters[0].protocol: cluster \"b\": \"h2\" is not one of http1, http2",
+            "clusters[0].connect_timeout: cluster \"b\": it must be longer than 0s",
+            "clusters[0].idle_timeout: cluster \"b\": the duration 4 has no unit",
+            "clusters[0].response_timeout: cluster \"b\": it must be longer than 0s",
+            "clusters[0].idle_connections_max: cluster \"b\": 100000 is too large",
+        ]
+    );
+}

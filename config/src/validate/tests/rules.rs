@@ -1,0 +1,102 @@
+use super::*;
+
+#[test]
+fn a_rule_needs_name_percentage_and_fault() {
+    assert_eq!(
+        problems(&document("rules:\n- {}\n")),
+        ["rules[0].name: missing", "rules[0].percentage: missing", "rules[0].fault: missing"]
+    );
+    let text = document("rules:\n- {name: r, percentage: 101, ttl: 0s, fault: {}}\n");
+    assert_eq!(
+        problems(&text),
+        [
+            "rules[0].percentage: rule \"r\": 101 is not between 0 and 100",
+            "rules[0].fault: rule \"r\": it says nothing",
+            "rules[0].ttl: rule \"r\": it must be longer than 0s",
+        ]
+    );
+}
+
+#[test]
+fn there_are_not_more_rules_than_allowed() {
+    let text = document(
+        "limits: {rules_max: 1}\nrules:\n- {name: r, percentage: 1, fault: {delay: 1s}}\n- {name: s, percentage: 1, fault: {delay: 1s}}\n",
+    );
+    assert_eq!(problems(&text), ["rules: 2 rules are more than limits.rules_max 1"]);
+}
+
+#[test]
+fn samples_are_one_of_four() {
+    for (sample, expected) in [
+        ("{}", "sample: it says nothing"),
+        ("{mode: sticky}", "sample.mode: sticky is not supported yet"),
+        ("{mode: exakt}", "sample.mode: \"exakt\" is not one of random, exact"),
+        ("{first: 0}", "sample.first: 0 picks nothing"),
+        ("{every: 0}", "sample.every: 0 picks nothing"),
+        ("{first: 1, every: 2}", "sample: mode, first and every exclude each other"),
+        ("{mode: exact, every: 2}", "sample: mode, first and every exclude each other"),
+    ] {
+        assert_eq!(rule_problems(&format!("fault: {{delay: 1s}}, sample: {sample}")), [expected]);
+    }
+}
+
+#[test]
+fn matches_make_sense() {
+    for (condition, expected) in [
+        ("listener: wep", "match.listener: there is no listener \"wep\""),
+        ("cluster: x", "match.cluster: there is no cluster \"x\""),
+        ("direction: in", "match.direction: \"in\" is not one of outbound, inbound"),
+        ("source: 10.0.0.0/99", "match.source: \"10.0.0.0/99\" is not an address range"),
+        ("source: [10.0.0.1, x]", "match.source[1]: \"x\" is not an address range"),
+        ("source: []", "match.source: the list is empty"),
+        ("method: get", "match.method: \"get\" matches nothing: methods have capital letters"),
+        ("method: [\"G T\"]", "match.method[0]: \"G T\" is not an HTTP method"),
+        ("path: v1", "match.path: \"v1\" matches nothing: every path begins with '/'"),
+        ("path: {prefix: \"/a?b\"}", "match.path: \"/a?b\" matches nothing: a path has no query"),
+        ("path: {}", "match.path: it says nothing"),
+        ("path: {exact: /a, prefix: /b}", "match.path: exact and prefix exclude each other"),
+        ("headers: {\"a b\": x}", "match.headers.a b: \"a b\" is not a header name"),
+        ("headers: {a: {present: true, exact: x}}", "match.headers.a: present excludes the others"),
+        ("query: {a: {}}", "match.query.a: it says nothing"),
+        ("endpoint: \"127.0.0.1:1\"", "match.endpoint: no cluster has the endpoint 127.0.0.1:1"),
+        ("endpoint: {}", "match.endpoint: it says nothing"),
+        ("endpoint: {address: \"h:1\", labels: {a: b}}", "match.endpoint: address and labels exclude each other"),
+        ("grpc: {}", "match.grpc: it says nothing"),
+        ("grpc: {service: a/b}", "match.grpc.service: \"a/b\" is not a gRPC service"),
+    ] {
+        assert_eq!(rule_problems(&format!("fault: {{delay: 1s}}, match: {{{condition}}}")), [expected]);
+    }
+    for (condition, start) in [
+        ("path: {regex: \"(\"}", "match.path.regex: it is not a regex: "),
+        ("path: {glob: \"[\"}", "match.path.glob: it is not a glob: "),
+        ("headers: {a: {regex: \"(\"}}", "match.headers.a.regex: it is not a regex: "),
+    ] {
+        let problems = rule_problems(&format!("fault: {{delay: 1s}}, match: {{{condition}}}"));
+        assert!(problems.len() == 1 && problems[0].starts_with(start) && !problems[0].contains('\n'), "{problems:?}");
+    }
+}
+
+#[test]
+fn http_and_tcp_are_not_mixed() {
+    for (fields, expected) in [
+        ("fault: {abort: 503, throttle: 1KiB/s}", "fault: abort is only for HTTP and throttle only for TCP"),
+        (
+            "fault: {throttle: 1KiB/s}, match: {path: /x}",
+            "fault.throttle: throttle is only for TCP, but the match looks at HTTP requests",
+        ),
+        (
+            "fault: {refuse: true}, match: {listener: web}",
+            "fault.refuse: refuse is only for TCP, but listener \"web\" speaks HTTP",
+        ),
+        (
+            "fault: {abort: 503}, match: {listener: raw}",
+            "fault.abort: abort is only for HTTP, but listener \"raw\" speaks TCP",
+        ),
+        (
+            "fault: {delay: 1s}, match: {listener: raw, method: GET}",
+            "match: the match looks at HTTP requests, but listener \"raw\" speaks TCP",
+        ),
+    ] {
+        assert_eq!(rule_problems(fields), [expected]);
+    }
+}

@@ -1,0 +1,8 @@
+//! What the calls do, one module for each subject.
+
+pub(crate) mod config;
+pub(crate) mod health;
+pub(crate) mod rules;
+pub(crate) mod status;
+pub(crate) mod stream;
+pub(crate) mod switch;

@@ -1,0 +1,59 @@
+//! `/v1/config`.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use squall_config::parse_value;
+use squall_config::spec::ConfigSpec;
+
+use crate::api::App;
+use crate::error::ApiError;
+use crate::events::EventKind;
+use crate::input::{Change, rules_document};
+use crate::view::answer;
+
+/// The answer to a new configuration.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ConfigChange")]
+pub(crate) struct ConfigChange<'a> {
+    /// The generation now.
+    generation: u64,
+    /// Whether it is another configuration than before.
+    changed: bool,
+    /// What does not take effect yet, and why.
+    warnings: &'a [String],
+    /// The configuration now.
+    config: &'a ConfigSpec,
+}
+
+/// `GET /v1/config`: the file, as changed by the API; can be put back.
+pub(crate) async fn get(State(app): State<App>) -> Response {
+    let view = app.publisher.view();
+    answer(StatusCode::OK, view.generation, &view.written.document)
+}
+
+/// `PUT /v1/config`.
+pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Response, ApiError> {
+    let mut body = change.take_body()?;
+    if body.is_object() {
+        body = rules_document(body);
+    }
+    app.blocking(move |publisher| {
+        let document: ConfigSpec = parse_value(&body).map_err(ApiError::invalid)?;
+        let outcome = publisher.update(&change.write, |draft| {
+            draft.replace_document(document);
+            Ok(())
+        })?;
+        let (generation, changed, warnings) = (outcome.generation, outcome.changed, &outcome.warnings);
+        if changed && !change.write.dry_run {
+            tracing::info!(by = change.write.by, generation, ?warnings, "configuration replaced");
+            publisher.tell(EventKind::Reload, generation, json!({ "source": "api" }));
+        }
+        let config = &outcome.written.document;
+        Ok(answer(StatusCode::OK, generation, &ConfigChange { generation, changed, warnings, config }))
+    })
+    .await?
+}

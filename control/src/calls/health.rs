@@ -1,0 +1,33 @@
+//! `/metrics`, `/livez`, `/readyz`, `/openapi.json`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+use crate::api::App;
+use crate::error::ApiError;
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
+    let text = app.blocking(|publisher| publisher.data_plane().metrics_text()).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// `GET /livez`: this thread still answers.
+pub(crate) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: traffic is accepted.
+pub(crate) async fn readyz(State(app): State<App>) -> Response {
+    match app.publisher.data_plane().is_ready() {
+        true => "ok\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no traffic is accepted\n").into_response(),
+    }
+}
+
+/// `GET /openapi.json`.
+pub(crate) async fn openapi() -> Response {
+    let text = crate::view::pretty(crate::openapi::document());
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}

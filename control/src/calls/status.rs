@@ -1,0 +1,149 @@
+//! `/v1/status`.
+
+use std::sync::atomic::Ordering;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+use squall_config::model::{ClusterProtocol, ListenerProtocol};
+
+use crate::api::App;
+use crate::publish::View;
+use crate::view::{ReloadOut, answer, rfc3339};
+
+/// How Squall is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Status")]
+pub(crate) struct StatusOut<'a> {
+    /// The version of Squall.
+    version: &'static str,
+    #[serde(flatten)]
+    halt: HaltStatus,
+    /// Whether traffic is accepted.
+    ready: bool,
+    /// Seconds since start.
+    uptime_seconds: u64,
+    /// The seed of every random choice; start with it to repeat a run.
+    seed: u64,
+    /// Exchanges and connections that faults hold or alter right now.
+    active_faults: u64,
+    /// How many rules there are.
+    rules: usize,
+    /// In the order of the configuration.
+    listeners: Vec<ListenerOut>,
+    /// In the order of the configuration.
+    clusters: Vec<ClusterOut>,
+    /// The last reload of the file; null when there was none.
+    last_reload: Option<ReloadOut<'a>>,
+}
+
+/// The kill switch.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct HaltStatus {
+    /// The generation in force.
+    generation: u64,
+    /// Whether all faults are halted.
+    halted: bool,
+    /// Why and since when; null when they are not.
+    halt: Option<HaltOut>,
+}
+
+/// Why and since when all faults are halted.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Halt")]
+struct HaltOut {
+    /// As given; may be empty.
+    reason: String,
+    /// RFC 3339.
+    since: String,
+}
+
+impl HaltStatus {
+    /// Of one moment.
+    pub(crate) fn new(view: &View) -> Self {
+        let halt = view.halt.as_ref();
+        Self {
+            generation: view.generation,
+            halted: halt.is_some(),
+            halt: halt.map(|halt| HaltOut { reason: halt.reason.clone(), since: rfc3339(halt.since) }),
+        }
+    }
+}
+
+/// A listener.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ListenerStatus")]
+struct ListenerOut {
+    /// Its name.
+    name: String,
+    /// The address that it is really bound to; null when it is not.
+    address: Option<String>,
+    /// `outbound` or `inbound`.
+    direction: &'static str,
+    /// `http`, `tcp` or `auto`.
+    protocol: &'static str,
+    /// The cluster that gets its traffic.
+    cluster: String,
+}
+
+/// A cluster.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ClusterStatus")]
+struct ClusterOut {
+    /// Its name.
+    name: String,
+    /// `http1` or `http2`.
+    protocol: &'static str,
+    /// Addresses.
+    endpoints: Vec<String>,
+}
+
+/// `GET /v1/status`.
+pub(crate) async fn get(State(app): State<App>) -> Response {
+    let view = app.publisher.view();
+    let active = view.snapshot.rules.iter().map(|rule| rule.state.active.load(Ordering::Relaxed).max(0));
+    let status = StatusOut {
+        version: env!("CARGO_PKG_VERSION"),
+        halt: HaltStatus::new(&view),
+        ready: app.publisher.data_plane().is_ready(),
+        uptime_seconds: app.publisher.started.elapsed().as_secs(),
+        seed: app.publisher.seed(),
+        active_faults: u64::try_from(active.sum::<i64>()).unwrap_or(0),
+        rules: view.written.document.rules.len(),
+        listeners: listeners(&app, &view),
+        clusters: clusters(&view),
+        last_reload: view.last_reload.as_ref().map(ReloadOut::from),
+    };
+    answer(StatusCode::OK, view.generation, &status)
+}
+
+fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
+    let bound = app.publisher.data_plane().listener_addresses();
+    let address = |name: &str| bound.iter().find(|(bound, _)| bound == name).map(|(_, address)| address.to_string());
+    let listeners = view.written.config.listeners.iter().map(|listener| ListenerOut {
+        name: listener.name.to_string(),
+        address: address(listener.name.as_str()),
+        direction: listener.direction.as_str(),
+        protocol: match listener.protocol {
+            ListenerProtocol::Http => "http",
+            ListenerProtocol::Tcp => "tcp",
+            ListenerProtocol::Auto => "auto",
+        },
+        cluster: listener.cluster.to_string(),
+    });
+    listeners.collect()
+}
+
+fn clusters(view: &View) -> Vec<ClusterOut> {
+    let clusters = view.written.config.clusters.iter().map(|cluster| ClusterOut {
+        name: cluster.name.to_string(),
+        protocol: match cluster.protocol {
+            ClusterProtocol::Http1 => "http1",
+            ClusterProtocol::Http2 => "http2",
+        },
+        endpoints: cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect(),
+    });
+    clusters.collect()
+}

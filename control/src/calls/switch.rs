@@ -1,0 +1,27 @@
+//! `/v1/halt` and `/v1/resume`. They run on the API's own thread and wait for nothing: see [`crate::publish`].
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+
+use crate::api::App;
+use crate::calls::status::HaltStatus;
+use crate::error::ApiError;
+use crate::input::{Change, reason};
+use crate::publish::Switch;
+use crate::view::answer;
+
+/// `POST /v1/halt`.
+pub(crate) async fn halt(State(app): State<App>, change: Change) -> Result<Response, ApiError> {
+    move_to(&app, change, Switch::Halt)
+}
+
+/// `POST /v1/resume`.
+pub(crate) async fn resume(State(app): State<App>, change: Change) -> Result<Response, ApiError> {
+    move_to(&app, change, Switch::Resume)
+}
+
+fn move_to(app: &App, change: Change, to: Switch) -> Result<Response, ApiError> {
+    let generation = app.publisher.switch(&change.write, &reason(change.body)?, to)?;
+    Ok(answer(StatusCode::OK, generation, &HaltStatus::new(&app.publisher.view())))
+}

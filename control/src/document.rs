@@ -1,0 +1,278 @@
+//! What is written right now, who wrote each rule and when it ends; pure changes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use squall_config::model::Config;
+use squall_config::spec::{ConfigSpec, RuleSpec};
+
+/// No rule that expires lives longer than this: ten years, so that adding it to a clock never overflows.
+const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Who made a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration file; lives until the file says otherwise.
+    File,
+    /// The control API; lives until its ttl ends.
+    Api,
+}
+
+impl Origin {
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// When a rule ends, on both clocks: the earlier one counts, so that neither a step of the wall clock nor a sleep of
+/// the machine (which stops the monotonic clock) makes a fault live longer than promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// Wall clock; what people see.
+    pub at: SystemTime,
+    /// Monotonic clock.
+    pub deadline: Instant,
+}
+
+impl Expiry {
+    fn after(now: Now, ttl: Duration) -> Self {
+        let ttl = ttl.min(TTL_MAX);
+        Self { at: now.wall + ttl, deadline: now.monotonic + ttl }
+    }
+
+    /// Whether it has come.
+    pub fn is_over(&self, now: Now) -> bool {
+        self.deadline <= now.monotonic || self.at <= now.wall
+    }
+}
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Wall clock.
+    pub wall: SystemTime,
+    /// Monotonic clock.
+    pub monotonic: Instant,
+}
+
+impl Now {
+    /// This moment.
+    pub fn read() -> Self {
+        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+    }
+}
+
+/// What the publisher knows about a rule beyond its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleMeta {
+    /// Who made it.
+    pub origin: Origin,
+    /// Start of its ttl.
+    pub made_at: SystemTime,
+    /// `None` lives until someone removes it.
+    pub expiry: Option<Expiry>,
+}
+
+/// The written document, its validated form, and what is known of its rules. Immutable once made.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// As written: the file, changed by the API.
+    pub document: ConfigSpec,
+    /// The same, validated.
+    pub config: Arc<Config>,
+    /// By name of the rule; one for each rule of the document.
+    pub metas: BTreeMap<String, RuleMeta>,
+    /// Rules of the file whose ttl has ended, as they were: a reload of another part of the file does not revive them.
+    retired: BTreeMap<String, RuleSpec>,
+}
+
+impl Written {
+    /// The first document of a process: every rule is one of the file.
+    pub fn first(document: ConfigSpec, config: Config, now: Now) -> Self {
+        let mut draft = Draft { document, ..Draft::default() };
+        draft.adopt_rules(Origin::File);
+        draft.finish(Arc::new(config), now)
+    }
+
+    /// Place and text of a rule.
+    pub fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
+        self.document.rules.iter().enumerate().find(|(_, rule)| rule.name == name)
+    }
+
+    /// The earliest end of a rule on the monotonic clock.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.metas.values().filter_map(|meta| meta.expiry).map(|expiry| expiry.deadline).min()
+    }
+
+    /// Names of the rules whose time is over.
+    pub fn expired(&self, now: Now) -> Vec<String> {
+        let over = |meta: &RuleMeta| meta.expiry.is_some_and(|expiry| expiry.is_over(now));
+        self.metas.iter().filter(|(_, meta)| over(meta)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// A copy to change.
+    pub fn draft(&self) -> Draft {
+        Draft {
+            document: self.document.clone(),
+            metas: self.metas.clone(),
+            retired: self.retired.clone(),
+            touched: BTreeSet::new(),
+        }
+    }
+}
+
+/// A document that is being changed; nothing of it is in force.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// What will be written.
+    pub document: ConfigSpec,
+    metas: BTreeMap<String, RuleMeta>,
+    retired: BTreeMap<String, RuleSpec>,
+    /// Rules whose ttl starts anew.
+    touched: BTreeSet<String>,
+}
+
+impl Draft {
+    /// Place and text of a rule.
+    pub fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
+        self.document.rules.iter().enumerate().find(|(_, rule)| rule.name == name)
+    }
+
+    /// Puts a rule through the API: a new one goes to the end, a replaced one keeps its place. Its ttl starts anew,
+    /// unless it is a rule of the file that stays as it is. Gives the place.
+    pub fn put_rule(&mut self, spec: RuleSpec) -> usize {
+        let place = self.rule(&spec.name).map(|(place, _)| place);
+        let is_same = place.is_some_and(|place| self.document.rules[place] == spec);
+        self.note_put(&spec.name, is_same);
+        match place {
+            Some(place) => {
+                self.document.rules[place] = spec;
+                place
+            }
+            None => {
+                self.document.rules.push(spec);
+                self.document.rules.len() - 1
+            }
+        }
+    }
+
+    /// Changes a rule that exists at `place`; it keeps its origin, and its end unless its ttl changed.
+    pub fn patch_rule(&mut self, place: usize, spec: RuleSpec) {
+        if self.document.rules[place].ttl != spec.ttl {
+            self.touched.insert(spec.name.clone());
+        }
+        self.document.rules[place] = spec;
+    }
+
+    /// Removes a rule; `false` when there is none of that name.
+    pub fn remove_rule(&mut self, name: &str) -> bool {
+        let n_before = self.document.rules.len();
+        self.document.rules.retain(|rule| rule.name != name);
+        self.document.rules.len() < n_before
+    }
+
+    /// Replaces all rules through the API.
+    pub fn replace_rules(&mut self, rules: Vec<RuleSpec>) {
+        let before = std::mem::replace(&mut self.document.rules, rules);
+        for spec in self.document.rules.clone() {
+            self.note_put(&spec.name, before.contains(&spec));
+        }
+    }
+
+    /// Replaces the whole document through the API.
+    pub fn replace_document(&mut self, mut document: ConfigSpec) {
+        let rules = std::mem::take(&mut document.rules);
+        document.rules = std::mem::take(&mut self.document.rules);
+        self.document = document;
+        self.replace_rules(rules);
+    }
+
+    /// Takes over a new version of the file: listeners, clusters, limits and rules come from it; rules made through
+    /// the API stay behind them unless the file has one of that name. Gives what the operator should know.
+    pub fn load_file(&mut self, file: ConfigSpec) -> Vec<String> {
+        let before = std::mem::replace(&mut self.document, file);
+        let retired = std::mem::take(&mut self.retired);
+        let mut warnings = Vec::new();
+        self.document.rules.retain(|rule| {
+            let is_over = retired.get(&rule.name) == Some(rule);
+            if is_over {
+                warnings.push(format!("rule {}: its ttl has ended; change the rule to start it anew", rule.name));
+                self.retired.insert(rule.name.clone(), rule.clone());
+            }
+            !is_over
+        });
+        for rule in &self.document.rules {
+            let is_same = before.rules.contains(rule) && self.origin(&rule.name) == Some(Origin::File);
+            if !is_same {
+                self.metas.remove(&rule.name);
+            }
+        }
+        let is_kept = |rule: &RuleSpec| self.origin(&rule.name) == Some(Origin::Api) && !is_named(&self.document, rule);
+        let kept: Vec<RuleSpec> = before.rules.iter().filter(|rule| is_kept(rule)).cloned().collect();
+        self.adopt_rules(Origin::File);
+        self.document.rules.extend(kept);
+        warnings
+    }
+
+    /// Ends rules whose time is over.
+    pub fn expire(&mut self, names: &[String]) {
+        for name in names {
+            let Some((place, _)) = self.rule(name) else { continue };
+            let spec = self.document.rules.remove(place);
+            if self.origin(name) == Some(Origin::File) {
+                self.retired.insert(name.clone(), spec);
+            }
+        }
+    }
+
+    /// Who made the rule.
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        self.metas.get(name).map(|meta| meta.origin)
+    }
+
+    /// The finished document; `config` is its validated form. Starts the ttl of the rules that were put.
+    pub fn finish(mut self, config: Arc<Config>, now: Now) -> Written {
+        let names: BTreeSet<&str> = self.document.rules.iter().map(|rule| rule.name.as_str()).collect();
+        self.metas.retain(|name, _| names.contains(name.as_str()));
+        for rule in &config.rules {
+            let name = rule.name.as_str();
+            let Some(meta) = self.metas.get_mut(name).filter(|_| self.touched.contains(name)) else { continue };
+            let default_ttl = (meta.origin == Origin::Api).then_some(config.limits.default_ttl);
+            meta.made_at = now.wall;
+            meta.expiry = rule.ttl.or(default_ttl).map(|ttl| Expiry::after(now, ttl));
+        }
+        debug_assert!(self.document.rules.iter().all(|rule| self.metas.contains_key(&rule.name)));
+        Written { document: self.document, config, metas: self.metas, retired: self.retired }
+    }
+
+    fn note_put(&mut self, name: &str, is_same: bool) {
+        let origin = self.origin(name);
+        if is_same && origin == Some(Origin::File) {
+            return;
+        }
+        self.set_meta(name, Origin::Api);
+    }
+
+    fn adopt_rules(&mut self, origin: Origin) {
+        let names: Vec<String> = self.document.rules.iter().map(|rule| rule.name.clone()).collect();
+        for name in names.iter().filter(|name| self.origin(name).is_none()).cloned().collect::<Vec<_>>() {
+            self.set_meta(&name, origin);
+        }
+    }
+
+    fn set_meta(&mut self, name: &str, origin: Origin) {
+        // The times are set when the document is known to be valid, in `finish`.
+        let meta = RuleMeta { origin, made_at: SystemTime::UNIX_EPOCH, expiry: None };
+        self.metas.insert(name.to_owned(), meta);
+        self.touched.insert(name.to_owned());
+    }
+}
+
+fn is_named(document: &ConfigSpec, rule: &RuleSpec) -> bool {
+    document.rules.iter().any(|other| other.name == rule.name)
+}

@@ -1,0 +1,168 @@
+//! Refusals as problem details (RFC 9457).
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
+use serde::Serialize;
+use squall_config::{Problem, Problems};
+
+use crate::publish::UpdateError;
+
+/// Media type of every refusal.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a call was refused; nothing changed.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<Problem>,
+    allow: Option<String>,
+}
+
+/// A refusal (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemOut<'a> {
+    /// Always `about:blank`: the status says what kind of problem it is.
+    r#type: &'static str,
+    /// The name of the status.
+    title: &'a str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong.
+    detail: &'a str,
+    /// Everything that is wrong, at least one.
+    errors: Vec<ErrorOut<'a>>,
+}
+
+/// One thing that is wrong.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ProblemError")]
+pub(crate) struct ErrorOut<'a> {
+    /// The field, as in `fault.delay`; empty for the whole.
+    path: &'a str,
+    /// Line of the body, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    /// Column of the body, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    /// What is wrong.
+    detail: &'a str,
+    /// How to fix it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl<'a> From<&'a Problem> for ErrorOut<'a> {
+    fn from(problem: &'a Problem) -> Self {
+        Self {
+            path: &problem.path,
+            line: problem.line,
+            column: problem.column,
+            detail: &problem.detail,
+            hint: problem.hint.as_deref(),
+        }
+    }
+}
+
+impl ApiError {
+    /// A refusal with one problem.
+    pub(crate) fn new(status: StatusCode, path: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::with_problem(status, Problem::new(path, detail).with_hint(hint))
+    }
+
+    /// The same, with a position.
+    pub(crate) fn with_problem(status: StatusCode, problem: Problem) -> Self {
+        Self { status, detail: problem.detail.clone(), errors: vec![problem], allow: None }
+    }
+
+    /// 422: understood, but not valid.
+    pub(crate) fn invalid(problems: Problems) -> Self {
+        Self::many(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "nothing was changed, because the result would not be valid",
+            problems,
+        )
+    }
+
+    /// 404 for a rule, with the nearest thing to a fix.
+    pub(crate) fn no_rule(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "name",
+            format!("there is no rule {name:?}"),
+            "GET /v1/rules lists them; rules made through the API end with their ttl",
+        )
+    }
+
+    /// 405.
+    pub(crate) fn method_not_allowed(method: &http::Method, path: &str, allow: &str) -> Self {
+        let hint = format!("use one of {allow}; GET never changes anything");
+        let mut error =
+            Self::new(StatusCode::METHOD_NOT_ALLOWED, "", format!("{method} is not a method of {path}"), hint);
+        error.allow = Some(allow.to_owned());
+        error
+    }
+
+    /// 500: our failure.
+    pub(crate) fn internal(detail: &str) -> Self {
+        let hint = "nothing of the call was applied unless a newer generation says so; see Squall's log";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", detail, hint)
+    }
+
+    fn many(status: StatusCode, detail: &str, Problems(errors): Problems) -> Self {
+        Self { status, detail: detail.to_owned(), errors, allow: None }
+    }
+
+    /// Strips a prefix such as `rules[3].` from the places of the problems, for calls whose body is that rule alone.
+    pub(crate) fn relative_to(mut self, prefix: &str) -> Self {
+        for problem in &mut self.errors {
+            if let Some(rest) = problem.path.strip_prefix(prefix) {
+                problem.path = rest.trim_start_matches('.').to_owned();
+            }
+        }
+        self
+    }
+}
+
+impl From<UpdateError> for ApiError {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Precondition { .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "If-Match",
+                error.to_string(),
+                "somebody else changed the configuration; or leave If-Match out to change it whatever it is",
+            ),
+            UpdateError::Invalid(problems) => Self::invalid(problems),
+            UpdateError::Conflict(problems) => {
+                Self::many(StatusCode::CONFLICT, "nothing was changed, because the result cannot be had now", problems)
+            }
+            UpdateError::NoRule(name) => Self::no_rule(&name),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let problem = ProblemOut {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: self.errors.iter().map(ErrorOut::from).collect(),
+        };
+        let mut response = (self.status, crate::view::pretty(&problem)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE || self.status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the body is still to come; nobody will read it.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

@@ -1,0 +1,38 @@
+//! Ends rules when their time is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::document::Now;
+use crate::publish::Publisher;
+
+/// While there is a rule that ends, both clocks are read at least this often: the wall clock may have been set, the
+/// machine may have slept.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Sleeps until the next rule ends, publishes without it; never returns. A change of rules wakes it.
+pub(crate) async fn run(publisher: Arc<Publisher>) {
+    loop {
+        let deadline = publisher.view().written.next_deadline();
+        let changed = publisher.deadlines_changed.notified();
+        let Some(deadline) = deadline else {
+            changed.await;
+            continue;
+        };
+        let sleep = deadline.saturating_duration_since(Now::read().monotonic).min(LOOK_EVERY);
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = changed => {}
+        }
+        let now = Now::read();
+        if publisher.view().written.expired(now).is_empty() {
+            continue;
+        }
+        let writer = Arc::clone(&publisher);
+        if let Err(error) = tokio::task::spawn_blocking(move || writer.expire(now)).await {
+            tracing::error!(%error, "expiring rules failed; all faults are halted");
+            publisher.halt("expiring rules failed");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}

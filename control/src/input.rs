@@ -1,0 +1,194 @@
+//! What a call says: its conditions, its body, the name in its path.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, Uri, header};
+use serde_json::Value;
+use squall_config::{Problem, Problems};
+
+use crate::api::App;
+use crate::error::ApiError;
+use crate::publish::{Precondition, Write};
+
+/// Room for ten thousand rules of 400 bytes.
+pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// A body that takes longer does not come from somebody who waits for the answer.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The address of the client, put into each request by the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// A call that changes something: conditions and body.
+pub(crate) struct Change {
+    pub(crate) write: Write,
+    /// `None` when there was no body.
+    pub(crate) body: Option<Value>,
+}
+
+impl FromRequest<App> for Change {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let write = Write {
+            by: request.extensions().get::<Peer>().map_or_else(|| "api".to_owned(), |peer| peer.0.to_string()),
+            precondition: precondition(request.headers())?,
+            dry_run: dry_run(request.uri())?,
+        };
+        Ok(Self { write, body: read_json(request).await? })
+    }
+}
+
+impl Change {
+    /// The body, which must be there.
+    pub(crate) fn take_body(&mut self) -> Result<Value, ApiError> {
+        self.body.take().ok_or_else(|| {
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "",
+                "the body is empty",
+                "send JSON, as in: curl -X PUT -d '{…}' URL",
+            )
+        })
+    }
+}
+
+/// The last part of the path.
+pub(crate) struct RuleName(pub(crate) String);
+
+impl FromRequestParts<App> for RuleName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let name = Path::<String>::from_request_parts(parts, app).await;
+        name.map(|Path(name)| Self(name)).map_err(|rejection| {
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "name",
+                rejection.body_text(),
+                "names are made of a-z, 0-9, '-', '_', '.'",
+            )
+        })
+    }
+}
+
+/// `If-Match`: `*`, or generations, with or without quotes.
+fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
+    let mut generations = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let text = value.to_str().unwrap_or("?");
+        for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+            if tag == "*" {
+                return Ok(Precondition::None);
+            }
+            let number = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse();
+            generations.push(number.map_err(|_| {
+                let detail = format!("{tag} is not a generation");
+                ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "If-Match",
+                    detail,
+                    "send the ETag of an answer, as in: If-Match: \"7\"",
+                )
+            })?);
+        }
+    }
+    let is_sent = headers.contains_key(header::IF_MATCH);
+    Ok(if is_sent { Precondition::Generation(generations) } else { Precondition::None })
+}
+
+/// `?dry_run=true`. Other parameters are refused: a misspelt `dry_run` must not change anything.
+fn dry_run(uri: &Uri) -> Result<bool, ApiError> {
+    let mut dry_run = false;
+    for parameter in uri.query().unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
+        dry_run = match parameter {
+            "dry_run" | "dry_run=true" | "dry_run=1" => true,
+            "dry_run=false" | "dry_run=0" => false,
+            other => {
+                let detail = format!("{other:?} is not a query parameter of this call");
+                return Err(ApiError::new(StatusCode::BAD_REQUEST, "query", detail, "the only one is dry_run=true"));
+            }
+        };
+    }
+    Ok(dry_run)
+}
+
+async fn read_json(request: Request) -> Result<Option<Value>, ApiError> {
+    let too_slow = |_| {
+        let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "", detail, "check Content-Length, or send it again")
+    };
+    let read = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX);
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(too_slow)?.map_err(|error| {
+        let detail = format!("the body is broken or longer than {BODY_BYTES_MAX} bytes: {error}");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "", detail, "send fewer rules at once")
+    })?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| not_json(&error, &bytes))
+}
+
+fn not_json(error: &serde_json::Error, bytes: &[u8]) -> ApiError {
+    let hint = match bytes.trim_ascii().first() {
+        Some(b'{' | b'[') => "check quotes and commas; in a shell, put the JSON into single quotes",
+        _ => "the API takes JSON; YAML is for the configuration file",
+    };
+    let position = |number: usize| u32::try_from(number).ok().filter(|number| *number > 0);
+    let problem = Problem {
+        path: String::new(),
+        line: position(error.line()),
+        column: position(error.column()),
+        detail: format!("the body is not JSON: {error}"),
+        hint: Some(hint.to_owned()),
+    };
+    ApiError::with_problem(StatusCode::BAD_REQUEST, problem)
+}
+
+/// Removes what the API itself adds to a rule, so that what was got can be put back.
+pub(crate) fn strip_status(rule: &mut Value) {
+    if let Value::Object(members) = rule {
+        members.remove("status");
+    }
+}
+
+/// The body of `PUT /v1/rules`: `{"rules": […]}` or the array alone; `generation` and each `status` are what GET adds.
+pub(crate) fn rules_document(body: Value) -> Value {
+    let mut document = match body {
+        Value::Array(rules) => serde_json::json!({ "rules": rules }),
+        other => other,
+    };
+    if let Value::Object(members) = &mut document {
+        members.remove("generation");
+        if let Some(Value::Array(rules)) = members.get_mut("rules") {
+            rules.iter_mut().for_each(strip_status);
+        }
+    }
+    document
+}
+
+/// The `reason` of halt and resume; without a body there is none.
+pub(crate) fn reason(body: Option<Value>) -> Result<String, ApiError> {
+    const LENGTH_MAX: usize = 500;
+    let hint = "send {\"reason\": \"why\"} or nothing";
+    let refuse =
+        |path: &str, detail: String| Err(ApiError::invalid(Problems(vec![Problem::new(path, detail).with_hint(hint)])));
+    let members = match body {
+        None => return Ok(String::new()),
+        Some(Value::Object(members)) => members,
+        Some(_) => return refuse("", "the body is not an object".to_owned()),
+    };
+    if let Some(name) = members.keys().find(|name| *name != "reason") {
+        return refuse(name, format!("unknown field {name:?}"));
+    }
+    match members.get("reason") {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(reason)) if reason.len() <= LENGTH_MAX => Ok(reason.clone()),
+        Some(Value::String(_)) => refuse("reason", format!("longer than {LENGTH_MAX} bytes")),
+        Some(_) => refuse("reason", "not a text".to_owned()),
+    }
+}

@@ -1,0 +1,159 @@
+//! The API's description (OpenAPI 3.1), made from the table of calls and the types.
+
+use std::sync::OnceLock;
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+use squall_config::spec::{ConfigSpec, RuleSpec};
+
+use crate::calls::config::ConfigChange;
+use crate::calls::status::{HaltStatus, StatusOut};
+use crate::error::{PROBLEM_JSON, ProblemOut};
+use crate::routes::{Body, Route, routes};
+use crate::view::RuleStatus;
+
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// The description; made once.
+pub(crate) fn document() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        let mut paths = Map::new();
+        for route in routes() {
+            let path = paths.entry(route.path).or_insert_with(|| json!({}));
+            path[route.method.as_str().to_lowercase()] = operation(&route);
+        }
+        json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Squall control API",
+                "version": env!("CARGO_PKG_VERSION"),
+                "description": "Changes which faults are injected while traffic flows.",
+                "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            },
+            "paths": paths,
+            "components": { "schemas": schemas(), "parameters": parameters() },
+        })
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": route.operation,
+        "summary": route.summary,
+        "parameters": [],
+        "responses": {},
+    });
+    let mut needed = Vec::new();
+    if route.path.contains("{name}") {
+        needed.push("Name");
+    }
+    if route.is_write() {
+        needed.extend(["IfMatch", "DryRun"]);
+    }
+    operation["parameters"] =
+        needed.iter().map(|name| json!({ "$ref": format!("#/components/parameters/{name}") })).collect();
+    let required = matches!(route.request, Body::Json(_));
+    if let Some(content) = content(route.request) {
+        operation["requestBody"] = json!({ "required": required, "content": content });
+    }
+    for (status, body) in route.success {
+        operation["responses"][status.to_string()] = success(route, *status, *body);
+    }
+    for status in route.refusals.iter().chain(&[403, 405, 500]) {
+        operation["responses"][status.to_string()] = refusal(*status);
+    }
+    operation
+}
+
+fn success(route: &Route, status: u16, body: Body) -> Value {
+    let mut response = json!({ "description": reason(status) });
+    if let Some(content) = content(body) {
+        response["content"] = content;
+    }
+    if route.path.starts_with("/v1/") && route.path != "/v1/events" {
+        response["headers"] = json!({
+            "ETag": { "description": "The generation, for If-Match.", "schema": { "type": "string" } },
+        });
+    }
+    response
+}
+
+fn refusal(status: u16) -> Value {
+    let schema = json!({ "$ref": format!("{SCHEMAS}Problem") });
+    json!({ "description": reason(status), "content": { PROBLEM_JSON: { "schema": schema } } })
+}
+
+fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Other")
+}
+
+fn content(body: Body) -> Option<Value> {
+    match body {
+        Body::Json("Any") => Some(json!({ "application/json": { "schema": { "type": "object" } } })),
+        Body::Json(name) | Body::OptionalJson(name) => {
+            Some(json!({ "application/json": { "schema": { "$ref": format!("{SCHEMAS}{name}") } } }))
+        }
+        Body::Text(media_type) => Some(json!({ media_type: { "schema": { "type": "string" } } })),
+        Body::Nothing => None,
+    }
+}
+
+fn parameters() -> Value {
+    json!({
+        "Name": {
+            "name": "name", "in": "path", "required": true, "description": "The name of the rule.",
+            "schema": { "type": "string", "pattern": "^[a-z0-9A-Z][a-z0-9._-]{0,62}$" },
+        },
+        "IfMatch": {
+            "name": "If-Match", "in": "header", "required": false,
+            "description": "The generation that the change is meant for, as in \"7\"; 412 when it is another one now.",
+            "schema": { "type": "string" },
+        },
+        "DryRun": {
+            "name": "dry_run", "in": "query", "required": false,
+            "description": "Check everything, change nothing.",
+            "schema": { "type": "boolean", "default": false },
+        },
+    })
+}
+
+/// Schemas of the types, and of the bodies that are made of them.
+fn schemas() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    generator.subschema_for::<ConfigSpec>();
+    generator.subschema_for::<RuleSpec>();
+    generator.subschema_for::<RuleStatus>();
+    generator.subschema_for::<StatusOut<'_>>();
+    generator.subschema_for::<HaltStatus>();
+    generator.subschema_for::<ConfigChange<'_>>();
+    generator.subschema_for::<ProblemOut<'_>>();
+    let mut schemas = Value::Object(generator.take_definitions(false));
+
+    // What was got can be put back: `status` is allowed in a body and not looked at.
+    let mut rule = schemas["RuleSpec"].clone();
+    rule["properties"]["status"] = json!({ "$ref": format!("{SCHEMAS}RuleStatus"), "readOnly": true });
+    schemas["Rule"] = rule.clone();
+    // In a patch nothing is required, and null removes.
+    schemas["RulePatch"] =
+        json!({ "type": "object", "description": "The fields of a rule that change; null removes one." });
+    let rules = json!({ "type": "array", "items": { "$ref": format!("{SCHEMAS}Rule") } });
+    schemas["Rules"] = json!({
+        "type": "object",
+        "required": ["generation", "rules"],
+        "properties": { "generation": { "type": "integer", "minimum": 1 }, "rules": rules },
+    });
+    schemas["RuleSet"] = json!({
+        "oneOf": [rules, { "type": "object", "required": ["rules"], "properties": { "rules": rules } }],
+    });
+    schemas["Reason"] = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": { "reason": { "type": "string", "maxLength": 500 } },
+    });
+    schemas
+}

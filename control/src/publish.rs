@@ -1,0 +1,423 @@
+//! The only writer of snapshots.
+//!
+//! Two locks. `writer` serialises changes of the document and may be held for long (validation, binding sockets).
+//! `state` is held briefly, to read or to publish; the kill switch takes this one alone, so that it works while a slow
+//! change is under way. A change that finds the switch moved under it compiles again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use serde_json::{Value, json};
+use squall_config::model::Config;
+use squall_config::spec::ConfigSpec;
+use squall_config::{Problems, validate};
+use squall_fault::compile;
+use squall_fault::snapshot::Snapshot;
+use squall_fault::store::SnapshotStore;
+
+use crate::DataPlane;
+use crate::document::{Draft, Now, Written};
+use crate::events::{EventKind, Events};
+use crate::reload::Reload;
+
+/// What a [`Publisher`] needs.
+pub struct PublisherOptions {
+    /// Holds the snapshot of `config`, published first by whoever made it.
+    pub store: Arc<SnapshotStore>,
+    /// As written.
+    pub document: ConfigSpec,
+    /// Validated from `document`.
+    pub config: Config,
+    /// Where `document` came from, to reload it.
+    pub file: Option<PathBuf>,
+    /// Seed of every draw, for the life of the process.
+    pub seed: u64,
+    /// Binds listeners, tells their addresses.
+    pub data_plane: Arc<dyn DataPlane>,
+}
+
+impl std::fmt::Debug for PublisherOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PublisherOptions").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Which generation a change is meant for (`If-Match`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Any.
+    #[default]
+    None,
+    /// One of these.
+    Generation(Vec<u64>),
+}
+
+impl Precondition {
+    fn check(&self, current: u64) -> Result<(), UpdateError> {
+        match self {
+            Self::Generation(wanted) if !wanted.contains(&current) => Err(UpdateError::Precondition { current }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Who asks for a change, and on which conditions.
+#[derive(Clone, Debug, Default)]
+pub struct Write {
+    /// For the log: an address, or a part of Squall.
+    pub by: String,
+    /// The generation that it is meant for.
+    pub precondition: Precondition,
+    /// Whether to check everything and change nothing.
+    pub dry_run: bool,
+}
+
+impl Write {
+    /// An unconditional change.
+    pub fn by(who: impl Into<String>) -> Self {
+        Self { by: who.into(), ..Self::default() }
+    }
+}
+
+/// Why a change was refused; nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// The precondition does not hold.
+    #[error("the generation is {current} now; read it again and repeat the change")]
+    Precondition {
+        /// The generation now.
+        current: u64,
+    },
+    /// The result would not be valid.
+    #[error("the configuration would not be valid")]
+    Invalid(Problems),
+    /// The result is valid, but cannot be had now, such as a port in use.
+    #[error("the configuration cannot be applied now")]
+    Conflict(Problems),
+    /// There is no such rule.
+    #[error("there is no rule {0:?}")]
+    NoRule(String),
+}
+
+/// What came of a change.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    /// What the change itself gave.
+    pub value: T,
+    /// The generation now.
+    pub generation: u64,
+    /// Whether a snapshot was (or with `dry_run`: would be) published.
+    pub changed: bool,
+    /// The document with the change, also when it was only tried.
+    pub written: Arc<Written>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// The kill switch is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// As given; may be empty.
+    pub reason: String,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+/// Everything about one moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The document.
+    pub written: Arc<Written>,
+    /// Its compiled form, with the counts of its rules.
+    pub snapshot: Arc<Snapshot>,
+    /// The generation of both.
+    pub generation: u64,
+    /// Whether all faults are halted.
+    pub halt: Option<Halt>,
+    /// The last reload of the file.
+    pub last_reload: Option<Reload>,
+}
+
+/// Numbers for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ControlStats {
+    /// The generation in force.
+    pub generation: u64,
+    /// Whether all faults are halted.
+    pub halted: bool,
+    /// Reloads of the file that succeeded, with or without a change.
+    pub reloads_ok: u64,
+    /// Reloads of the file that failed.
+    pub reloads_error: u64,
+}
+
+pub(crate) struct State {
+    pub(crate) written: Arc<Written>,
+    pub(crate) halt: Option<Halt>,
+    pub(crate) stats: ControlStats,
+    pub(crate) last_reload: Option<Reload>,
+    /// What was read last, to tell a changed file from a touched one.
+    pub(crate) file_text: Option<String>,
+}
+
+type Overlay = Box<dyn Fn(&mut ConfigSpec) + Send + Sync>;
+
+/// The only writer of snapshots. See the module.
+pub struct Publisher {
+    store: Arc<SnapshotStore>,
+    data_plane: Arc<dyn DataPlane>,
+    seed: u64,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) started: Instant,
+    /// What cannot change while the process runs: addresses of control and telemetry.
+    fixed: (SocketAddr, Option<SocketAddr>),
+    writer: Mutex<()>,
+    state: Mutex<State>,
+    pub(crate) events: Events,
+    /// A ttl was set or has gone.
+    pub(crate) deadlines_changed: tokio::sync::Notify,
+    pub(crate) overlay: OnceLock<Overlay>,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Takes over the store; nobody else may publish from now on. The ttl of the file's rules starts now.
+    pub fn new(options: PublisherOptions) -> Arc<Self> {
+        let first = options.store.load();
+        let halt = first.halted.then(|| Halt { reason: "halted at start".to_owned(), since: SystemTime::now() });
+        let stats = ControlStats { generation: first.generation, halted: first.halted, ..ControlStats::default() };
+        let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
+        let fixed = (options.config.control, options.config.telemetry);
+        let written = Arc::new(Written::first(options.document, options.config, Now::read()));
+        Arc::new(Self {
+            store: options.store,
+            data_plane: options.data_plane,
+            seed: options.seed,
+            file: options.file,
+            started: Instant::now(),
+            fixed,
+            writer: Mutex::new(()),
+            state: Mutex::new(State { written, halt, stats, last_reload: None, file_text }),
+            events: Events::default(),
+            deadlines_changed: tokio::sync::Notify::new(),
+            overlay: OnceLock::new(),
+        })
+    }
+
+    /// What flags and environment change about every document that is read from the file. Can be set once.
+    pub fn set_overlay(&self, overlay: impl Fn(&mut ConfigSpec) + Send + Sync + 'static) {
+        let _ = self.overlay.set(Box::new(overlay));
+    }
+
+    /// Everything about this moment.
+    pub fn view(&self) -> View {
+        let state = self.state();
+        View {
+            written: Arc::clone(&state.written),
+            snapshot: self.store.load(),
+            generation: state.stats.generation,
+            halt: state.halt.clone(),
+            last_reload: state.last_reload.clone(),
+        }
+    }
+
+    /// Numbers for the metrics.
+    pub fn stats(&self) -> ControlStats {
+        self.state().stats
+    }
+
+    /// Seed of every draw.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The data plane.
+    pub fn data_plane(&self) -> &dyn DataPlane {
+        &*self.data_plane
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Changes the document, all or nothing: precondition → `change` → validation of the whole → sockets → compile →
+    /// publish. A change that leaves the document as it is publishes nothing. Blocks; see the module for the locks.
+    ///
+    /// # Errors
+    /// See [`UpdateError`]; nothing has changed then.
+    pub fn update<T>(
+        &self,
+        write: &Write,
+        change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
+    ) -> Result<Outcome<T>, UpdateError> {
+        let _writer = lock(&self.writer);
+        let (before, generation) = {
+            let state = self.state();
+            (Arc::clone(&state.written), state.stats.generation)
+        };
+        write.precondition.check(generation)?;
+        let mut draft = before.draft();
+        let value = change(&mut draft)?;
+        let changed = draft.document != before.document;
+        let config = match changed {
+            true => Arc::new(validate(&draft.document).map_err(UpdateError::Invalid)?),
+            false => Arc::clone(&before.config),
+        };
+        let written = Arc::new(draft.finish(config, Now::read()));
+        let warnings = self.restart_warnings(&written.config);
+        let mut outcome = Outcome { value, generation, changed, written, warnings };
+        if write.dry_run {
+            return Ok(outcome);
+        }
+        if changed {
+            let activate = self.prepare(&before.config, &outcome.written.config)?;
+            outcome.generation = self.commit(write, &outcome.written)?;
+            activate();
+            tracing::info!(by = write.by, generation = outcome.generation, "configuration changed");
+        } else {
+            self.state().written = Arc::clone(&outcome.written);
+        }
+        self.deadlines_changed.notify_one();
+        Ok(outcome)
+    }
+
+    /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
+    /// not wait for a change that is under way. Gives the generation.
+    pub fn halt(&self, reason: &str) -> u64 {
+        self.switch(&Write::by("process"), reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
+    }
+
+    /// Ends [`Self::halt`]. Gives the generation.
+    pub fn resume(&self, reason: &str) -> u64 {
+        self.switch(&Write::by("process"), reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
+    }
+
+    /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
+    /// first reason.
+    ///
+    /// # Errors
+    /// The precondition does not hold.
+    pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
+        let mut state = self.state();
+        let generation = state.stats.generation;
+        write.precondition.check(generation)?;
+        let halted = to == Switch::Halt;
+        if state.stats.halted == halted || write.dry_run {
+            return Ok(generation);
+        }
+        let config = Arc::clone(&state.written.config);
+        let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
+        state.halt = halted.then(|| Halt { reason: reason.to_owned(), since: SystemTime::now() });
+        state.stats.halted = halted;
+        state.stats.generation = generation + 1;
+        self.store.publish(Arc::new(snapshot));
+        drop(state);
+        tracing::warn!(by = write.by, reason, halted, generation = generation + 1, "kill switch moved");
+        let kind = if halted { EventKind::Halt } else { EventKind::Resume };
+        self.tell(kind, generation + 1, json!({ "reason": reason }));
+        Ok(generation + 1)
+    }
+
+    /// Removes the rules whose time is over; gives their names.
+    pub fn expire(&self, now: Now) -> Vec<String> {
+        let changed = self.update(&Write::by("expiry"), |draft| {
+            // Read under the writer's lock: a rule that was put again meanwhile has a new end.
+            let names = self.state().written.expired(now);
+            draft.expire(&names);
+            Ok(names)
+        });
+        match changed {
+            Ok(outcome) if !outcome.value.is_empty() => {
+                tracing::info!(rules = ?outcome.value, generation = outcome.generation, "rules expired");
+                self.tell(EventKind::Expired, outcome.generation, json!({ "rules": outcome.value }));
+                outcome.value
+            }
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
+                tracing::error!(%error, "rules could not be expired; all faults are halted");
+                self.halt("rules could not be expired");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Tells subscribers; `data` is an object and gets `generation` and `at`.
+    pub(crate) fn tell(&self, kind: EventKind, generation: u64, mut data: Value) {
+        data["generation"] = json!(generation);
+        data["at"] = json!(crate::view::rfc3339(SystemTime::now()));
+        self.events.tell(kind, data);
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn prepare(&self, before: &Config, after: &Config) -> Result<Box<dyn FnOnce() + Send>, UpdateError> {
+        if before.listeners == after.listeners {
+            return Ok(Box::new(|| ()));
+        }
+        self.data_plane.prepare(after).map_err(UpdateError::Conflict)
+    }
+
+    /// Compiles and publishes; gives the new generation.
+    fn commit(&self, write: &Write, written: &Arc<Written>) -> Result<u64, UpdateError> {
+        loop {
+            let before = self.stats();
+            write.precondition.check(before.generation)?;
+            let next = before.generation + 1;
+            let previous = self.store.load();
+            let config = Arc::clone(&written.config);
+            let snapshot = Arc::new(compile(config, Some(&previous), next, before.halted, self.seed));
+            let mut state = self.state();
+            if state.stats.generation != before.generation {
+                continue; // The kill switch was moved meanwhile; this snapshot does not know.
+            }
+            state.written = Arc::clone(written);
+            state.stats.generation = next;
+            self.store.publish(snapshot);
+            return Ok(next);
+        }
+    }
+
+    fn restart_warnings(&self, config: &Config) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if config.control != self.fixed.0 {
+            warnings.push(format!("control.address: stays {} until Squall is started again", self.fixed.0));
+        }
+        if config.telemetry != self.fixed.1 {
+            let now = self.fixed.1.map_or_else(|| "off".to_owned(), |address| address.to_string());
+            warnings.push(format!("telemetry.address: stays {now} until Squall is started again"));
+        }
+        if config.seed.is_some_and(|seed| seed != self.seed) {
+            warnings.push(format!("seed: stays {} until Squall is started again", self.seed));
+        }
+        warnings
+    }
+}
+
+/// A position of the kill switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// No faults.
+    Halt,
+    /// Faults as the rules say.
+    Resume,
+}
+
+/// A panic elsewhere never leaves half a change behind these locks: each is written in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;

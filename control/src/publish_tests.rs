@@ -1,0 +1,182 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use squall_config::{Problem, load_text};
+
+use super::*;
+use crate::document::Origin;
+
+const FILE: &str = "version: 1
+listeners: [{name: to-b, address: 127.0.0.1:0, cluster: b}]
+clusters: [{name: b, endpoints: ['127.0.0.1:9000']}]
+rules: [{name: slow, percentage: 5, fault: {delay: 2s}}]
+";
+
+/// Binds nothing; can be told to have no port free.
+#[derive(Default)]
+pub(crate) struct FakePlane {
+    pub(crate) n_prepared: AtomicUsize,
+    pub(crate) is_full: std::sync::atomic::AtomicBool,
+}
+
+impl DataPlane for FakePlane {
+    fn prepare(&self, _: &Config) -> Result<Box<dyn FnOnce() + Send>, Problems> {
+        self.n_prepared.fetch_add(1, Ordering::Relaxed);
+        match self.is_full.load(Ordering::Relaxed) {
+            true => Err(Problem::new("listeners[0].address", "port in use").into()),
+            false => Ok(Box::new(|| ())),
+        }
+    }
+    fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
+        vec![("to-b".to_owned(), SocketAddr::from(([127, 0, 0, 1], 4242)))]
+    }
+    fn metrics_text(&self) -> String {
+        "squall_config_generation 1\n".to_owned()
+    }
+    fn is_ready(&self) -> bool {
+        true
+    }
+}
+
+pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
+    let (document, config) = load_text(FILE).unwrap();
+    let store = SnapshotStore::new(compile(Arc::new(config.clone()), None, 1, false, 7));
+    let plane = Arc::new(FakePlane::default());
+    let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
+    (Publisher::new(PublisherOptions { store, document, config, file, seed: 7, data_plane }), plane)
+}
+
+fn rule(json: Value) -> squall_config::spec::RuleSpec {
+    squall_config::parse_value(&json).unwrap()
+}
+
+fn put(publisher: &Publisher, json: Value) -> Outcome<usize> {
+    publisher.update(&Write::by("test"), |draft| Ok(draft.put_rule(rule(json)))).unwrap()
+}
+
+fn abort(name: &str) -> Value {
+    json!({ "name": name, "percentage": 1, "fault": { "abort": 503 } })
+}
+
+fn later(seconds: u64) -> Now {
+    let now = Now::read();
+    let by = Duration::from_secs(seconds);
+    Now { wall: now.wall + by, monotonic: now.monotonic + by }
+}
+
+#[test]
+fn test_put_publishes_and_equal_is_no_op() {
+    let (publisher, plane) = publisher(None);
+    assert_eq!(put(&publisher, abort("x")).generation, 2);
+    assert_eq!(publisher.view().snapshot.rules.len(), 2);
+    let again = put(&publisher, abort("x"));
+    assert_eq!((again.generation, again.changed), (2, false));
+    assert_eq!(plane.n_prepared.load(Ordering::Relaxed), 0, "no listener changed");
+}
+
+#[test]
+fn test_precondition_and_dry_run_change_nothing() {
+    let (publisher, _) = publisher(None);
+    let stale = Write { precondition: Precondition::Generation(vec![9]), ..Write::by("test") };
+    let refused = publisher.update(&stale, |draft| Ok(draft.remove_rule("slow")));
+    assert!(matches!(refused, Err(UpdateError::Precondition { current: 1 })));
+    let dry = Write { dry_run: true, ..Write::by("test") };
+    let outcome = publisher.update(&dry, |draft| Ok(draft.put_rule(rule(abort("x"))))).unwrap();
+    assert!(outcome.changed);
+    assert_eq!(publisher.view().snapshot.rules.len(), 1);
+    assert_eq!(publisher.stats().generation, 1);
+}
+
+#[test]
+fn test_rules_of_the_api_expire_and_those_of_the_file_do_not() {
+    let (publisher, _) = publisher(None);
+    put(&publisher, abort("x"));
+    assert!(publisher.expire(later(3590)).is_empty());
+    assert_eq!(publisher.expire(later(3601)), ["x"]);
+    let view = publisher.view();
+    assert_eq!((view.snapshot.rules.len(), view.generation), (1, 3));
+    assert_eq!(view.written.metas["slow"].origin, Origin::File);
+    assert!(publisher.expire(later(1 << 40)).is_empty());
+}
+
+#[test]
+fn test_put_restarts_the_ttl_and_patch_keeps_it() {
+    let (publisher, _) = publisher(None);
+    put(&publisher, json!({ "name": "x", "percentage": 1, "ttl": "10s", "fault": { "abort": 503 } }));
+    let end = publisher.view().written.metas["x"].expiry.unwrap();
+    let patched = rule(json!({ "name": "x", "percentage": 2, "ttl": "10s", "fault": { "abort": 503 } }));
+    publisher
+        .update(&Write::by("test"), |draft| {
+            draft.patch_rule(1, patched);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(publisher.view().written.metas["x"].expiry, Some(end));
+    put(&publisher, json!({ "name": "x", "percentage": 2, "ttl": "10s", "fault": { "abort": 503 } }));
+    assert!(publisher.view().written.metas["x"].expiry.unwrap().deadline > end.deadline);
+}
+
+#[test]
+fn test_halt_latches_and_blocks() {
+    let (publisher, _) = publisher(None);
+    assert_eq!(publisher.halt("stop"), 2);
+    assert_eq!(publisher.halt("again"), 2);
+    put(&publisher, abort("x"));
+    let view = publisher.view();
+    assert!(view.snapshot.halted);
+    assert_eq!(view.halt.unwrap().reason, "stop");
+    assert_eq!(publisher.resume(""), 4);
+    assert!(!publisher.view().snapshot.halted);
+}
+
+#[test]
+fn test_halt_does_not_wait_for_a_slow_change() {
+    let (publisher, _) = publisher(None);
+    let (halted, wait) = std::sync::mpsc::channel::<()>();
+    let slow = Arc::clone(&publisher);
+    let change = std::thread::spawn(move || {
+        slow.update(&Write::by("slow"), |draft| {
+            wait.recv_timeout(Duration::from_secs(10)).unwrap();
+            Ok(draft.put_rule(rule(abort("x"))))
+        })
+    });
+    assert_eq!(publisher.halt("now"), 2);
+    halted.send(()).unwrap();
+    assert_eq!(change.join().unwrap().unwrap().generation, 3);
+    assert!(publisher.view().snapshot.halted, "the change keeps the switch");
+}
+
+#[test]
+fn test_port_in_use_changes_nothing() {
+    let (publisher, plane) = publisher(None);
+    plane.is_full.store(true, Ordering::Relaxed);
+    let mut document = publisher.view().written.document.clone();
+    document.listeners[0].name = "other".to_owned();
+    let refused = publisher.update(&Write::by("test"), |draft| {
+        draft.replace_document(document);
+        Ok(())
+    });
+    assert!(matches!(refused, Err(UpdateError::Conflict(_))));
+    assert_eq!(publisher.stats().generation, 1);
+}
+
+#[test]
+fn test_reload_keeps_rules_of_the_api_and_refuses_an_invalid_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("squall.yaml");
+    std::fs::write(&file, FILE).unwrap();
+    let (publisher, _) = publisher(Some(file.clone()));
+    put(&publisher, abort("x"));
+    assert!(publisher.reload_if_changed().is_none());
+    std::fs::write(&file, FILE.replace("percentage: 5", "percentage: 500")).unwrap();
+    let bad = publisher.reload_if_changed().unwrap();
+    assert!(!bad.is_ok() && publisher.view().last_reload.is_some());
+    assert_eq!((publisher.stats().generation, publisher.stats().reloads_error), (2, 1));
+    std::fs::write(&file, FILE.replace("name: slow", "name: slower")).unwrap();
+    assert!(publisher.reload_file().changed);
+    let names: Vec<_> = publisher.view().written.document.rules.iter().map(|rule| rule.name.clone()).collect();
+    assert_eq!(names, ["slower", "x"]);
+    assert_eq!(publisher.stats().reloads_ok, 1);
+}

@@ -1,0 +1,160 @@
+//! The one table of calls: the router and the API's description are both made from it.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use http::{Method, StatusCode};
+use tower::limit::GlobalConcurrencyLimitLayer;
+
+use crate::api::App;
+use crate::calls::{config, health, rules, status, stream, switch};
+use crate::error::ApiError;
+use crate::guard::refuse_web_pages;
+
+/// Calls that run at once; others wait. The kill switch and health are not counted.
+const CALLS_MAX: usize = 64;
+
+/// What a call takes or gives, for its description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// JSON of a schema.
+    Json(&'static str),
+    /// JSON of a schema, which may be left out.
+    OptionalJson(&'static str),
+    /// Text of a media type.
+    Text(&'static str),
+    /// Nothing.
+    Nothing,
+}
+
+/// One call.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// Names the call in the description.
+    pub(crate) operation: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) request: Body,
+    /// The statuses of success and what comes with each.
+    pub(crate) success: &'static [(u16, Body)],
+    /// The statuses of refusal beyond 403, 405 and 500, which every call can give.
+    pub(crate) refusals: &'static [u16],
+    handler: fn() -> MethodRouter<App>,
+}
+
+impl Route {
+    /// Whether it changes something, so that it takes `If-Match` and `dry_run`.
+    pub(crate) fn is_write(&self) -> bool {
+        self.method != Method::GET
+    }
+
+    /// Whether it is answered even when everything else is busy.
+    fn is_urgent(&self) -> bool {
+        matches!(self.path, "/v1/halt" | "/v1/resume" | "/livez" | "/readyz")
+    }
+
+    /// Whether a web page may ask for it: read-only and without secrets.
+    fn is_telemetry(&self) -> bool {
+        matches!(self.path, "/metrics" | "/livez" | "/readyz")
+    }
+}
+
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+const EVENTS: &str = "text/event-stream";
+
+/// Every call.
+#[rustfmt::skip]
+pub(crate) fn routes() -> Vec<Route> {
+    use Body::{Json, Nothing, OptionalJson, Text};
+    macro_rules! route {
+        ($method:ident $path:literal $operation:literal $summary:literal, $request:expr => $success:expr, $refusals:expr, $handler:expr) => {
+            Route { method: Method::$method, path: $path, operation: $operation, summary: $summary, request: $request,
+                    success: $success, refusals: $refusals, handler: || $handler }
+        };
+    }
+    vec![
+        route!(GET "/v1/rules" "listRules" "All rules, in order of application, with what they have done",
+            Nothing => &[(200, Json("Rules"))], &[], get(rules::list)),
+        route!(PUT "/v1/rules" "replaceRules" "Replace the whole set of rules at once",
+            Json("RuleSet") => &[(200, Json("Rules"))], &[400, 408, 412, 413, 422], put(rules::replace_all)),
+        route!(GET "/v1/rules/{name}" "getRule" "One rule, with what it has done",
+            Nothing => &[(200, Json("Rule"))], &[400, 404], get(rules::get)),
+        route!(PUT "/v1/rules/{name}" "putRule" "Make a rule, or replace it; its ttl starts anew",
+            Json("Rule") => &[(200, Json("Rule")), (201, Json("Rule"))], &[400, 408, 412, 413, 422], put(rules::put)),
+        route!(PATCH "/v1/rules/{name}" "patchRule" "Change some fields of a rule by a JSON merge patch (RFC 7396)",
+            Json("RulePatch") => &[(200, Json("Rule"))], &[400, 404, 408, 412, 413, 422], patch(rules::patch)),
+        route!(DELETE "/v1/rules/{name}" "deleteRule" "Remove a rule; what it holds is released",
+            Nothing => &[(204, Nothing)], &[400, 404, 408, 412, 413], delete(rules::delete)),
+        route!(POST "/v1/halt" "halt" "The kill switch: no new faults, and what is held is released; stays until resume",
+            OptionalJson("Reason") => &[(200, Json("HaltStatus"))], &[400, 408, 412, 413, 422], post(switch::halt)),
+        route!(POST "/v1/resume" "resume" "End halt: faults as the rules say",
+            OptionalJson("Reason") => &[(200, Json("HaltStatus"))], &[400, 408, 412, 413, 422], post(switch::resume)),
+        route!(GET "/v1/status" "getStatus" "How Squall is",
+            Nothing => &[(200, Json("Status"))], &[], get(status::get)),
+        route!(GET "/v1/config" "getConfig" "The configuration in force; can be put back",
+            Nothing => &[(200, Json("ConfigSpec"))], &[], get(config::get)),
+        route!(PUT "/v1/config" "putConfig" "Replace listeners, clusters, limits and rules at once",
+            Json("ConfigSpec") => &[(200, Json("ConfigChange"))], &[400, 408, 409, 412, 413, 422], put(config::put)),
+        route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired; lagged when some were lost",
+            Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
+        route!(GET "/metrics" "getMetrics" "Metrics in the text format of Prometheus",
+            Nothing => &[(200, Text(METRICS))], &[], get(health::metrics)),
+        route!(GET "/livez" "getLivez" "Whether this process answers",
+            Nothing => &[(200, Text(TEXT))], &[], get(health::livez)),
+        route!(GET "/readyz" "getReadyz" "Whether traffic is accepted; 503 (text) when not",
+            Nothing => &[(200, Text(TEXT)), (503, Text(TEXT))], &[], get(health::readyz)),
+        route!(GET "/openapi.json" "getOpenapi" "This description",
+            Nothing => &[(200, Json("Any"))], &[], get(health::openapi)),
+    ]
+}
+
+/// The control API.
+pub(crate) fn control(app: App) -> Router {
+    let all = routes();
+    let (telemetry, guarded): (Vec<_>, Vec<_>) = all.iter().partition(|route| route.is_telemetry());
+    let (urgent, limited): (Vec<_>, Vec<_>) = guarded.into_iter().partition(|route| route.is_urgent());
+    assemble(&limited)
+        .layer(GlobalConcurrencyLimitLayer::new(CALLS_MAX))
+        .merge(assemble(&urgent))
+        .fallback(not_found)
+        .layer(axum::middleware::from_fn(refuse_web_pages))
+        .merge(assemble(&telemetry))
+        .with_state(app)
+}
+
+/// The read-only telemetry.
+pub(crate) fn telemetry(app: App) -> Router {
+    let all = routes();
+    let telemetry: Vec<_> = all.iter().filter(|route| route.is_telemetry()).collect();
+    assemble(&telemetry).fallback(not_found).with_state(app)
+}
+
+fn assemble(routes: &[&Route]) -> Router<App> {
+    let mut router = Router::new();
+    let mut paths: Vec<&str> = routes.iter().map(|route| route.path).collect();
+    paths.dedup();
+    for path in paths {
+        let of_path = || routes.iter().filter(|route| route.path == path);
+        let allow: Vec<&str> = of_path().map(|route| route.method.as_str()).collect();
+        // A GET is a HEAD, too (RFC 9110 §9.3.2).
+        let allow = allow.join(", ").replace("GET", "GET, HEAD");
+        let refuse = move |request: Request| async move {
+            ApiError::method_not_allowed(request.method(), request.uri().path(), &allow).into_response()
+        };
+        let methods = of_path().fold(MethodRouter::new(), |methods, route| methods.merge((route.handler)()));
+        router = router.route(path, methods.fallback(refuse));
+    }
+    router
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let detail = format!("there is nothing at {}", request.uri().path());
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "",
+        detail,
+        "GET /openapi.json describes every call; paths have no / at the end",
+    )
+}

@@ -1,0 +1,247 @@
+//! Relays over real loopback sockets.
+#![allow(clippy::unwrap_used, clippy::large_futures, clippy::print_stdout, reason = "tests")]
+
+mod faults;
+mod plain;
+mod streams;
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use squall_config::model::{
+    Cluster, ClusterProtocol, Config, Delay, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits, Listener,
+    ListenerProtocol, Match, Name, Phase, Rule, Sample,
+};
+use squall_config::units::Percentage;
+use squall_fault::budget::Budget;
+use squall_fault::compile;
+use squall_fault::snapshot::Snapshot;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, LocalSet};
+
+use super::relay::{RelayContext, RelayOutcome, RelayRecord, relay};
+use crate::net::reset::Io;
+use crate::net::socket;
+
+type Outcome = RelayOutcome<io::Error>;
+
+/// Runs a test as a worker would, within a deadline.
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let within = tokio::time::timeout(Duration::from_secs(60), test);
+        within.await.expect("the test ends within its deadline");
+    });
+}
+
+#[derive(Default)]
+struct Recorder {
+    injected: RefCell<Vec<(String, &'static str)>>,
+    latencies: RefCell<Vec<Duration>>,
+}
+
+impl RelayRecord for Recorder {
+    fn on_injected(&self, rule: &Name, kind: &'static str) {
+        self.injected.borrow_mut().push((rule.to_string(), kind));
+    }
+    fn on_latency(&self, _rule: &Name, latency: Duration) {
+        self.latencies.borrow_mut().push(latency);
+    }
+    fn on_bytes(&self, _flow: Phase, bytes: u64) {
+        assert!(bytes > 0);
+    }
+}
+
+/// One listener, one cluster, and the rules that the test publishes.
+struct World {
+    changes: watch::Sender<Arc<Snapshot>>,
+    cut: watch::Sender<bool>,
+    budget: Budget,
+    record: Rc<Recorder>,
+    idle_timeout: Option<Duration>,
+    /// Of the relay's socket to downstream.
+    send_buffer: Option<usize>,
+}
+
+/// A connection through a relay.
+struct Link {
+    client: TcpStream,
+    upstream: TcpListener,
+    relay: JoinHandle<Outcome>,
+}
+
+impl Link {
+    async fn accept(&self) -> TcpStream {
+        self.upstream.accept().await.unwrap().0
+    }
+}
+
+impl World {
+    fn new(rules: Vec<Rule>) -> Self {
+        Self::with_idle_timeout(rules, None)
+    }
+
+    fn with_idle_timeout(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Self {
+        let snapshot = compile(Arc::new(config(rules, idle_timeout)), None, 1, false, 7);
+        Self {
+            changes: watch::channel(Arc::new(snapshot)).0,
+            cut: watch::channel(false).0,
+            budget: Budget::new(100),
+            record: Rc::default(),
+            idle_timeout,
+            send_buffer: None,
+        }
+    }
+
+    fn publish(&self, rules: Vec<Rule>, halted: bool) {
+        let previous = self.snapshot();
+        let config = Arc::new(config(rules, self.idle_timeout));
+        let next = compile(config, Some(&previous), previous.generation + 1, halted, 7);
+        self.changes.send_replace(Arc::new(next));
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.changes.borrow())
+    }
+
+    /// (matched, injected, active, skipped by budget) of a rule.
+    fn counts(&self, rule: &str) -> (u64, u64, i64, u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let snapshot = self.snapshot();
+        let state = &snapshot.rules.iter().find(|r| r.rule.name.as_str() == rule).unwrap().state;
+        (
+            state.matched.load(Relaxed),
+            state.injected.load(Relaxed),
+            state.active.load(Relaxed),
+            state.skipped_budget.load(Relaxed),
+        )
+    }
+
+    async fn connect(&self) -> Link {
+        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = upstream.local_addr().unwrap();
+        self.connect_to(upstream, address).await
+    }
+
+    async fn connect_to(&self, upstream: TcpListener, address: SocketAddr) -> Link {
+        let front = socket::bind_listener("127.0.0.1:0".parse().unwrap(), true).unwrap();
+        let front = TcpListener::from_std(front).unwrap();
+        let client = TcpStream::connect(front.local_addr().unwrap()).await.unwrap();
+        let (downstream, source) = front.accept().await.unwrap();
+        socket::prepare_accepted(&downstream).unwrap();
+        if let Some(bytes) = self.send_buffer {
+            socket2::SockRef::from(&downstream).set_send_buffer_size(bytes).unwrap();
+        }
+        let context = self.context(source, socket::connect(address));
+        let relay = tokio::task::spawn_local(relay(context, Io::new(downstream)));
+        Link { client, upstream, relay }
+    }
+
+    fn context<D>(&self, source: SocketAddr, dial: D) -> RelayContext<D> {
+        let snapshot = self.snapshot();
+        RelayContext {
+            listener: Arc::clone(&snapshot.listeners[0]),
+            source,
+            cluster: Arc::clone(&snapshot.clusters[0]),
+            endpoint: 0,
+            changes: self.changes.subscribe(),
+            cut: self.cut.subscribe(),
+            budget: self.budget.clone(),
+            dial,
+            record: self.record.clone(),
+        }
+    }
+}
+
+fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let cluster = Name::new("b").unwrap();
+    Config {
+        control: any,
+        telemetry: None,
+        listeners: vec![Listener {
+            name: Name::new("to-b").unwrap(),
+            address: any,
+            direction: Direction::Outbound,
+            protocol: ListenerProtocol::Tcp,
+            cluster: cluster.clone(),
+            header_timeout: Duration::from_secs(60),
+            idle_timeout,
+            detect_timeout: Duration::from_secs(1),
+        }],
+        clusters: vec![Cluster {
+            name: cluster,
+            endpoints: vec![Endpoint {
+                address: HostPort { host: "127.0.0.1".into(), port: 1 },
+                labels: Default::default(),
+                weight: 1,
+            }],
+            protocol: ClusterProtocol::Http1,
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(4),
+            response_timeout: None,
+            idle_connections_max: 1,
+        }],
+        rules,
+        limits: Limits {
+            default_ttl: Duration::from_secs(3600),
+            delay_max: Duration::from_secs(3600),
+            active_faults_max: 100,
+            exclude_paths: Vec::new(),
+            head_bytes_max: 1 << 16,
+            connections_max: 100,
+            rules_max: 100,
+            stream_buffer_bytes_max: 16 << 20,
+        },
+        drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(30) },
+        access_log: None,
+        fault_header: true,
+        seed: Some(7),
+    }
+}
+
+fn rule_at(name: &str, ppm: u32, faults: Vec<Fault>) -> Rule {
+    Rule {
+        name: Name::new(name).unwrap(),
+        enabled: true,
+        matches: Match::default(),
+        percentage: Percentage::from_ppm(ppm).unwrap(),
+        sample: Sample::Random,
+        faults,
+        ttl: None,
+    }
+}
+
+fn rule(name: &str, fault: Fault) -> Rule {
+    rule_at(name, 1_000_000, vec![fault])
+}
+
+fn delay(milliseconds: u64, on: Phase) -> Fault {
+    let latency = Duration::from_millis(milliseconds);
+    Fault::Delay(Delay { latency: Latency::Fixed(latency), on, max: latency })
+}
+
+/// Bytes that cannot be confused with a shifted or repeated part of themselves.
+fn pattern(len: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    })
+    .take(len)
+    .collect()
+}
+
+/// Reads to the end: what came, and the error if it was no FIN.
+async fn read_all(stream: &mut TcpStream) -> (Vec<u8>, Option<io::ErrorKind>) {
+    let mut all = Vec::new();
+    let end = stream.read_to_end(&mut all).await.err().map(|error| error.kind());
+    (all, end)
+}

@@ -1,0 +1,172 @@
+//! Delay and throttle of streams.
+
+use std::time::Instant;
+
+use squall_config::model::Throttle;
+use squall_config::units::ByteRate;
+use tokio::io::AsyncWriteExt;
+
+use super::super::relay::RelayEnd;
+use super::*;
+
+fn throttle(rate: u64, direction: Option<Phase>) -> Fault {
+    Fault::Throttle(Throttle { rate: ByteRate::from_bytes_per_second(rate).unwrap(), direction })
+}
+
+/// Time from the first byte sent by upstream to the end of the stream at the client.
+async fn download(world: &World, len: usize) -> Duration {
+    let mut link = world.connect().await;
+    let mut server = link.accept().await;
+    let data = pattern(len);
+    let sent = data.clone();
+    let start = Instant::now();
+    let sender = tokio::task::spawn_local(async move {
+        server.write_all(&sent).await.unwrap();
+        server.shutdown().await.unwrap();
+        server
+    });
+    let (got, end) = read_all(&mut link.client).await;
+    let took = start.elapsed();
+    assert!(got == data && end.is_none(), "{} of {len} bytes, {end:?}", got.len());
+    drop(sender.await.unwrap());
+    drop(link.client);
+    assert!(matches!(link.relay.await.unwrap().end, RelayEnd::Finished));
+    took
+}
+
+#[test]
+fn a_delay_costs_its_latency_and_no_throughput() {
+    run(async {
+        let len = 32 << 20;
+        let plain = download(&World::new(vec![]), len).await;
+        let delayed = download(&World::new(vec![rule("r", delay(100, Phase::Response))]), len).await;
+        println!("32 MiB: plain {plain:?}, delayed by 100 ms {delayed:?}");
+        assert!(delayed >= Duration::from_millis(100));
+        // Serial sleeps would take 512 × 100 ms; the slack is for the copies and a busy machine.
+        assert!(delayed < plain * 4 + Duration::from_millis(1_000), "plain {plain:?}, delayed {delayed:?}");
+    });
+}
+
+#[test]
+fn delays_of_both_directions_and_rules_add_up() {
+    run(async {
+        let world = World::new(vec![
+            rule("a", delay(30, Phase::Request)),
+            rule("b", delay(20, Phase::Request)),
+            rule("c", delay(50, Phase::Response)),
+        ]);
+        let mut link = world.connect().await;
+        let mut server = link.accept().await;
+        let mut late = Vec::new();
+        for _ in 0..9 {
+            let start = Instant::now();
+            link.client.write_all(b"ping").await.unwrap();
+            let mut text = [0; 4];
+            server.read_exact(&mut text).await.unwrap();
+            assert!(start.elapsed() >= Duration::from_millis(50));
+            server.write_all(&text).await.unwrap();
+            link.client.read_exact(&mut text).await.unwrap();
+            late.push(start.elapsed().checked_sub(Duration::from_millis(100)).expect("never early"));
+        }
+        late.sort();
+        println!("round trips beyond 100 ms: {late:?}");
+        // The quicker third shows what the relay adds; other tests share the cores with the rest.
+        assert!(late[2] < Duration::from_millis(2), "{late:?}");
+        let latencies = world.record.latencies.borrow();
+        assert_eq!(latencies.len(), 18);
+        assert!(latencies.iter().all(|latency| *latency >= Duration::from_millis(50)));
+    });
+}
+
+#[test]
+fn a_removed_delay_releases_what_it_holds_and_the_end() {
+    run(async {
+        let world = World::new(vec![rule("r", delay(60_000, Phase::Response))]);
+        let mut link = world.connect().await;
+        let mut server = link.accept().await;
+        server.write_all(b"held").await.unwrap();
+        server.shutdown().await.unwrap();
+        let held = tokio::time::timeout(Duration::from_millis(50), link.client.read_u8()).await;
+        assert!(held.is_err());
+        let start = Instant::now();
+        world.publish(vec![rule("r", delay(60_000, Phase::Response))], true);
+        assert_eq!(read_all(&mut link.client).await, (b"held".to_vec(), None));
+        assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
+        let latencies = world.record.latencies.borrow();
+        assert!(latencies.len() == 1 && latencies[0] < Duration::from_secs(1), "{latencies:?}");
+    });
+}
+
+#[test]
+fn a_delay_begins_on_an_idle_open_connection() {
+    run(async {
+        let world = World::new(vec![]);
+        let mut link = world.connect().await;
+        let mut server = link.accept().await;
+        server.write_all(b"x").await.unwrap();
+        assert_eq!(link.client.read_u8().await.unwrap(), b'x');
+        world.publish(vec![rule("r", delay(100, Phase::Response))], false);
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        server.write_all(b"y").await.unwrap();
+        assert_eq!(link.client.read_u8().await.unwrap(), b'y');
+        assert!(start.elapsed() >= Duration::from_millis(100));
+    });
+}
+
+#[test]
+fn a_throttle_holds_its_rate() {
+    run(async {
+        let rate = 1 << 20;
+        let len = 5 << 19; // 2.5 s worth
+        let world = World::new(vec![rule("r", throttle(rate, Some(Phase::Response)))]);
+        let took = download(&world, len).await;
+        let measured = len as f64 / took.as_secs_f64() / f64::from(1 << 20);
+        println!("1 MiB/s measured as {measured:.4} MiB/s");
+        assert!((0.97..=1.03).contains(&measured), "{measured} MiB/s");
+    });
+}
+
+#[test]
+fn delay_and_throttle_hold_together_and_throttle_ends_at_once() {
+    run(async {
+        let faults = vec![throttle(1 << 20, None), delay(200, Phase::Response)];
+        let world = World::new(vec![rule_at("r", 1_000_000, faults)]);
+        let took = download(&world, 1 << 20).await;
+        println!("1 MiB at 1 MiB/s and 200 ms: {took:?}");
+        assert!(took >= Duration::from_millis(1_150) && took < Duration::from_millis(1_450), "{took:?}");
+
+        world.publish(vec![rule("slow", throttle(1_000, None))], false);
+        let mut link = world.connect().await;
+        let mut server = link.accept().await;
+        let sender = tokio::task::spawn_local(async move {
+            server.write_all(&pattern(8 << 20)).await.unwrap();
+        });
+        assert_eq!(link.client.read_u8().await.unwrap(), pattern(1)[0]);
+        let start = Instant::now();
+        world.publish(vec![], false);
+        let (got, end) = read_all(&mut link.client).await;
+        assert_eq!((got.len() + 1, end), (8 << 20, None));
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        sender.await.unwrap();
+    });
+}
+
+#[test]
+fn a_delayed_stream_holds_back_no_more_than_its_limit() {
+    use super::super::stream::{DelaySpec, Front, StreamFaults, StreamSpec};
+    let Fault::Delay(minute) = delay(60_000, Phase::Request) else { unreachable!() };
+    let now = Instant::now();
+    let mut faults = StreamFaults::new(10_000);
+    let spec = DelaySpec { rule: Name::new("r").unwrap(), delay: minute, seed: 1 };
+    faults.configure(&StreamSpec { delays: vec![spec], throttle: None }, now);
+    let mut chunks = 0;
+    while faults.room() > 0 {
+        faults.push(bytes::Bytes::from_static(b"x"), now);
+        chunks += 1;
+    }
+    assert!(chunks < 10_000 / 100, "small chunks must cost what they occupy: {chunks}");
+    assert_eq!(faults.next(now), Front::Wait(now + Duration::from_secs(60)));
+    faults.configure(&StreamSpec::default(), now);
+    assert_eq!(faults.next(now), Front::Write(1));
+}
