@@ -69,11 +69,20 @@ fn shipped(folder: &str) -> Vec<(String, usize, String)> {
             continue;
         }
         // Tests stand last in their file.
-        let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or("");
+        let code = &text[..start_of_tests(&text).unwrap_or(text.len())];
         let numbered = code.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//"));
         lines.extend(numbered.map(|(i, l)| (file.clone(), i + 1, l.to_owned())));
     }
     lines
+}
+
+/// Where the module of tests begins: `#[cfg(test)]`, perhaps other attributes, `mod`.
+fn start_of_tests(text: &str) -> Option<usize> {
+    let is_module = |(at, _): &(usize, &str)| {
+        let mut rest = text[at + 1..].lines().skip_while(|l| l.starts_with('#'));
+        rest.next().is_some_and(|l| l.starts_with("mod "))
+    };
+    text.match_indices("\n#[cfg(test)]").find(is_module).map(|(at, _)| at)
 }
 
 /// Lines of a shipped crate that have one of these words.
