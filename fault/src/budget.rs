@@ -66,3 +66,43 @@ impl Drop for Permit {
         self.state.active.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_bounded_and_given_back() {
+        let (budget, state) = (Budget::new(2), Arc::<RuleState>::default());
+        let first = budget.reserve(&state).unwrap();
+        let second = budget.clone().reserve(&state).unwrap();
+        assert!(budget.reserve(&state).is_none());
+        assert_eq!((budget.active(), state.active.load(Relaxed)), (2, 2));
+        assert!(Arc::ptr_eq(first.state(), &state));
+        drop(first);
+        assert_eq!((budget.active(), state.active.load(Relaxed)), (1, 1));
+        budget.set_max(1);
+        assert!(budget.reserve(&state).is_none());
+        drop(second);
+        assert!(budget.reserve(&state).is_some());
+        assert_eq!((budget.active(), state.active.load(Relaxed)), (0, 0));
+    }
+
+    #[test]
+    fn threads_never_exceed_the_cap() {
+        let (budget, state) = (Budget::new(3), Arc::<RuleState>::default());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..5_000 {
+                        let permit = budget.reserve(&state);
+                        assert!(budget.active() <= 3);
+                        drop(permit);
+                    }
+                });
+            }
+        });
+        assert_eq!((budget.active(), state.active.load(Relaxed)), (0, 0));
+    }
+}

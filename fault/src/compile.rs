@@ -86,3 +86,8 @@ pub(crate) fn can_hit_http(rule: &Rule, protocol: ListenerProtocol) -> bool {
 fn can_hit_tcp(rule: &Rule, protocol: ListenerProtocol) -> bool {
     protocol != ListenerProtocol::Http && !rule.matches.needs_http() && rule.faults.iter().any(Fault::applies_to_tcp)
 }
+
+#[cfg(test)]
+#[path = "compile_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

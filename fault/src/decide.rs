@@ -157,3 +157,8 @@ impl<'a> Exclusion<'a> {
         is_excluded && !matches!(rule.rule.matches.path, Some(Pattern::Exact(_)))
     }
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -145,3 +145,8 @@ fn uniform(generator: &mut Pcg32, min: Duration, max: Duration) -> Duration {
     let offset_us = (u128::from(generator.next_u64()) * (u128::from(span_us) + 1)) >> 64;
     min + Duration::from_micros(u64::try_from(offset_us).unwrap_or(span_us))
 }
+
+#[cfg(test)]
+#[path = "draw_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

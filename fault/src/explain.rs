@@ -158,3 +158,78 @@ fn share(percentage: Percentage, sample: &Sample) -> String {
         Sample::Every(n) => format!("{percent}% of one match in {n}"),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use squall_config::model::{Phase, Rule};
+
+    use super::*;
+    use crate::decide::decide_request;
+    use crate::testing::*;
+
+    fn rules() -> Vec<Rule> {
+        let path = Match { path: Pattern::glob("/v2/*").ok(), ..Match::default() };
+        let header = ("x-key".parse().unwrap(), ValueMatch::Present(true));
+        let header = Match { headers: vec![header], ..Match::default() };
+        let faults = || vec![delay(Phase::Request, 1), abort()];
+        vec![
+            Rule { enabled: false, ..rule("off", faults()) },
+            Rule { matches: path, ..rule("path", faults()) },
+            Rule { matches: header, ..rule("header", faults()) },
+            Rule { matches: Match { listener: Some(name("db")), ..Match::default() }, ..rule("db", faults()) },
+            share_rule("never", Percentage::NEVER, Sample::Random),
+            rule("all", faults()),
+            rule("late", faults()),
+        ]
+    }
+
+    #[test]
+    fn every_rule_has_a_reason_and_nothing_is_counted() {
+        let snapshot = snapshot(1, rules());
+        let verdicts = explain_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/v1/x"));
+        let reasons: Vec<&str> = verdicts.iter().map(|verdict| verdict.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "the rule is disabled",
+                "path \"/v1/x\" does not match glob \"/v2/*\"",
+                "header \"x-key\" is absent",
+                "listener is \"to-b\"",
+                "matches; takes 0% of what matches, and match number 1 is not picked",
+                "matches; takes 100% of what matches, and match number 1 is picked",
+                "matches and is picked, but an earlier rule ends the exchange first",
+            ]
+        );
+        assert_eq!(
+            verdicts.iter().map(|v| v.matched).collect::<Vec<_>>(),
+            [false, false, false, false, true, true, true]
+        );
+        assert_eq!(verdicts[5].would_inject, ["delay", "abort"]);
+        assert!(snapshot.rules.iter().all(|rule| rule.state.matched.load(Relaxed) == 0));
+    }
+
+    #[test]
+    fn explanation_foretells_the_decision() {
+        let rules = vec![share_rule("a", percent(50.0), Sample::Random), share_rule("b", percent(30.0), Sample::Exact)];
+        let snapshot = snapshot(5, rules);
+        let (listener, request) = (&snapshot.listeners[0], get(&snapshot, "/"));
+        for _ in 0..200 {
+            let verdicts = explain_request(&snapshot, listener, &request);
+            let plan = decide_request(&snapshot, listener, &request);
+            for (i, verdict) in (0..).zip(&verdicts) {
+                assert_eq!(!verdict.would_inject.is_empty(), plan.rules().any(|rule| rule == RuleIndex(i)));
+            }
+        }
+    }
+
+    #[test]
+    fn exclusion_and_halt_are_reasons() {
+        let snapshot = snapshot(1, rules());
+        let verdicts = explain_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
+        assert!(verdicts[5].matched && verdicts[5].reason.contains("limits.exclude_paths"), "{:?}", verdicts[5]);
+        let halted = crate::compile(snapshot.config.clone(), Some(&snapshot), 2, true, 1);
+        let verdicts = explain_request(&halted, &halted.listeners[0], &get(&halted, "/"));
+        assert!(verdicts.iter().all(|verdict| verdict.reason == "all faults are halted"));
+    }
+}

@@ -12,4 +12,8 @@ pub mod plan;
 pub mod snapshot;
 pub mod store;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod testing;
+
 pub use compile::compile;

@@ -193,3 +193,8 @@ fn hex_digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "matcher_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

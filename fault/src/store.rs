@@ -77,3 +77,26 @@ impl SnapshotReader {
         self.cache.load()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+    use crate::testing::{config, snapshot};
+
+    #[test]
+    fn readers_see_what_is_published_and_listeners_are_told() {
+        let store = SnapshotStore::new(snapshot(1, Vec::new()));
+        let mut reader = store.reader();
+        assert_eq!(reader.current().generation, 1);
+        let told = Arc::new(AtomicU64::new(0));
+        let teller = Arc::clone(&told);
+        store.on_publish(move |snapshot| teller.store(snapshot.generation, Relaxed));
+        let next = crate::compile(Arc::new(config(Vec::new())), Some(&store.load()), 2, false, 1);
+        store.publish(Arc::new(next));
+        assert_eq!((reader.current().generation, store.load().generation, told.load(Relaxed)), (2, 2, 2));
+    }
+}

@@ -1,1 +1,33 @@
+//! Harness of Squall's integration tests: the real binary between real sockets.
+//!
+//! - [`squall`]: a running `squall` with a configuration of its own, stopped when it goes out of scope
+//! - [`settings`]: configuration texts, short enough to be read in a test
+//! - [`api`]: the control API, as curl would speak it
+//! - [`raw`]: a downstream client that sees bytes, FIN, RST and silence apart
+//! - [`message`]: HTTP/1 answers, read from bytes without any help of hyper
+//! - [`client`]: hyper clients for keep-alive, HTTP/2 and streaming bodies
+//! - [`origin`]: an upstream that does exactly what a script says, byte for byte
+//! - [`echo`]: an upstream on hyper (HTTP/1 or HTTP/2) that reports what it saw
+//! - [`exposition`]: Prometheus text, as numbers
+//! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
+//! - [`load`]: many keep-alive clients at once
+//! - [`wait`]: deadlines in place of sleeps
 
+pub mod api;
+pub mod client;
+pub mod echo;
+pub mod exposition;
+pub mod load;
+pub mod message;
+pub mod origin;
+pub mod programs;
+pub mod raw;
+pub mod settings;
+pub mod squall;
+pub mod wait;
+
+pub use api::Api;
+pub use raw::{End, RawClient};
+pub use settings::Settings;
+pub use squall::Squall;
+pub use wait::eventually;

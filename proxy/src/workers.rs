@@ -128,6 +128,7 @@ impl Proxy {
             workers.push(WorkerHandle { commands, shard, ended });
         }
         store.on_publish(move |snapshot| {
+            budget.set_max(snapshot.config.limits.active_faults_max);
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));

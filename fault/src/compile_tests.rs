@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use squall_config::model::*;
+use squall_config::pattern::Pattern;
+
+use super::*;
+use crate::testing::*;
+
+fn with(text: &str, matches: Match, faults: Vec<Fault>) -> Rule {
+    Rule { matches, ..rule(text, faults) }
+}
+
+fn delays() -> Vec<Fault> {
+    vec![delay(Phase::Request, 1)]
+}
+
+#[test]
+fn rules_are_sorted_to_their_listeners() {
+    let inbound = Match { direction: Some(Direction::Inbound), ..Match::default() };
+    let service_b = Match { cluster: Some(name("service-b")), ..Match::default() };
+    let db = Match { listener: Some(name("db")), ..Match::default() };
+    let path = Match { path: Some(Pattern::Exact("/".into())), ..Match::default() };
+    let rules = vec![
+        with("inbound", inbound, delays()),
+        with("service-b", service_b, delays()),
+        with("db", db, delays()),
+        with("path", path, delays()),
+        rule("refuse", vec![Fault::Refuse]),
+        rule("abort", vec![abort()]),
+        Rule { enabled: false, ..rule("off", delays()) },
+    ];
+    let snapshot = snapshot(1, rules);
+    let lists = |i: usize| (snapshot.listeners[i].http_rules.clone(), snapshot.listeners[i].tcp_rules.clone());
+    assert_eq!(lists(0), (vec![1, 3, 5], vec![]));
+    assert_eq!(lists(1), (vec![0, 3, 5], vec![]));
+    assert_eq!(lists(2), (vec![], vec![1, 2, 4]));
+    assert_eq!(lists(3), (vec![1, 3, 5], vec![1, 4]));
+    assert_eq!(snapshot.listener("from-c").map(|l| l.cluster), Some(1));
+    assert!(snapshot.listener("nobody").is_none());
+}
+
+#[test]
+fn halted_means_no_candidates_but_the_rules_stay() {
+    let running = snapshot(1, vec![rule("a", delays())]);
+    let halted = compile(Arc::clone(&running.config), Some(&running), 2, true, 1);
+    assert!(halted.listeners.iter().all(|l| l.http_rules.is_empty() && l.tcp_rules.is_empty()));
+    assert!(decide(&halted, "/").is_empty());
+    assert!(running.is_active(&halted.rules[0].state) && !halted.is_active(&halted.rules[0].state));
+    assert_eq!(halted.rules.len(), 1);
+}
+
+#[test]
+fn faults_are_sorted_and_delays_bounded() {
+    let mut config = config(vec![rule(
+        "a",
+        vec![reset(Phase::Response, 0), delay(Phase::Response, 1), abort(), delay(Phase::Request, 9_000)],
+    )]);
+    config.limits.delay_max = Duration::from_secs(2);
+    let snapshot = compile(Arc::new(config), None, 1, false, 1);
+    let kinds: Vec<_> = snapshot.rules[0].rule.faults.iter().map(Fault::kind).collect();
+    assert_eq!(kinds, ["delay", "abort", "delay", "reset"]);
+    assert_eq!(decide(&snapshot, "/").request_delay(&snapshot), Duration::from_secs(2));
+}
+
+#[test]
+fn ten_thousand_other_paths_are_not_candidates() {
+    let other = |i: usize| Match { path: Some(Pattern::Exact(format!("/other/{i}"))), ..Match::default() };
+    let mut rules: Vec<Rule> = (0..9_999).map(|i| with(&format!("r{i}"), other(i), delays())).collect();
+    rules.push(rule("all", delays()));
+    let snapshot = snapshot(1, rules);
+    let candidates = |path| snapshot.listeners[0].paths.candidates(path).collect::<Vec<_>>();
+    assert_eq!(candidates("/v1/orders"), [9_999]);
+    assert_eq!(candidates("/other/42"), [42, 9_999]);
+}
+
+#[test]
+fn grpc_rules_are_indexed_by_path() {
+    let grpc = |service: Option<&str>, method: Option<&str>| Match {
+        grpc: Some(GrpcMatch { service: service.map(str::to_owned), method: method.map(str::to_owned) }),
+        ..Match::default()
+    };
+    let rules = vec![
+        with("both", grpc(Some("pkg.S"), Some("M")), delays()),
+        with("service", grpc(Some("pkg.S"), None), delays()),
+        with("method", grpc(None, Some("M")), delays()),
+    ];
+    let snapshot = snapshot(1, rules);
+    let candidates = |path| snapshot.listeners[0].paths.candidates(path).collect::<Vec<_>>();
+    assert_eq!(candidates("/pkg.S/M"), [0, 1, 2]);
+    assert_eq!(candidates("/pkg.S/N"), [1, 2]);
+    assert_eq!(candidates("/pkg.SX/M"), [2]);
+}
+
+#[test]
+fn stream_seeds_differ_by_step_connection_and_seed() {
+    let rules = || vec![rule("a", vec![delay(Phase::Request, 1), delay(Phase::Response, 1)]), rule("b", delays())];
+    let one = snapshot(1, rules());
+    let steps = decide(&one, "/");
+    let mut seeds: Vec<u64> = steps.steps().iter().flat_map(|step| [0, 1].map(|c| one.stream_seed(*step, c))).collect();
+    seeds.push(snapshot(2, rules()).stream_seed(steps.steps()[0], 0));
+    seeds.sort_unstable();
+    seeds.dedup();
+    assert_eq!(seeds.len(), 7);
+    assert_eq!(one.step_rule(steps.steps()[2]).rule.name, name("b"));
+}

@@ -1,0 +1,106 @@
+//! nginx, redis-server and other real programs, where the machine has them.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::wait::{PATIENCE, eventually};
+
+/// The path of a program; `None`, with a line that says which test is left out, when it is not to be used:
+/// it is not installed, or `SQUALL_WITHOUT` names it.
+pub fn find(program: &str, test: &str) -> Option<PathBuf> {
+    let without = std::env::var("SQUALL_WITHOUT").unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    places.push("/usr/sbin".into());
+    let found = places.into_iter().map(|p| p.join(program)).find(|p| p.is_file());
+    if found.is_none() || without.split_whitespace().any(|w| w == program) {
+        // Not `eprintln!`: the test runner would keep it to itself.
+        let _ = writeln!(std::io::stderr(), "left out: {test} needs {program}");
+        return None;
+    }
+    found
+}
+
+/// A program that is stopped, by its id, when it goes out of scope.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    /// Its files.
+    pub directory: tempfile::TempDir,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    /// nginx with `/` (a text), `/big` (1 MiB) and `/healthz`; `None` when it is left out.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx(test: &str) -> Option<Self> {
+        let program = find("nginx", test)?;
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let (here, address) = (directory.path().display().to_string(), free_address());
+        std::fs::write(directory.path().join("big"), vec![b'n'; 1 << 20]).expect("a file can be written");
+        let user = if is_root() { "user root;" } else { "" };
+        let text = format!(
+            "daemon off; master_process off; {user} pid {here}/pid; error_log {here}/error.log;\n\
+             events {{ worker_connections 512; }}\n\
+             http {{ access_log off; client_body_temp_path {here}/b; proxy_temp_path {here}/p;\n\
+             fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;\n\
+             server {{ listen {address}; root {here};\n\
+             location = / {{ return 200 \"nginx says hello\\n\"; }}\n\
+             location = /healthz {{ return 200 \"well\\n\"; }} }} }}\n"
+        );
+        let file = directory.path().join("nginx.conf");
+        std::fs::write(&file, text).expect("a file can be written");
+        let mut command = Command::new(program);
+        command.arg("-p").arg(directory.path()).arg("-e").arg(directory.path().join("error.log")).arg("-c").arg(file);
+        Some(Self::start(&mut command, directory, address))
+    }
+
+    /// redis-server without persistence; `None` when it is left out.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn redis(test: &str) -> Option<Self> {
+        let program = find("redis-server", test)?;
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let address = free_address();
+        let mut command = Command::new(program);
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
+        command.arg(address.port().to_string()).arg("--dir").arg(directory.path());
+        Some(Self::start(&mut command, directory, address))
+    }
+
+    fn start(command: &mut Command, directory: tempfile::TempDir, address: SocketAddr) -> Self {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = quiet.spawn().expect("the program starts");
+        let mut program = Self { child, directory, address };
+        eventually("the program listens", PATIENCE, || {
+            let status = program.child.try_wait().expect("a child can be asked");
+            assert!(status.is_none(), "{command:?} ended with {status:?}");
+            TcpStream::connect(address).ok()
+        });
+        program
+    }
+}
+
+/// A loopback address that was free a moment ago, for programs that cannot let the system choose.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+    listener.local_addr().expect("a bound socket has an address")
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

@@ -1,0 +1,194 @@
+//! A running `squall` with a configuration of its own, stopped when it goes out of scope.
+
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::api::Api;
+use crate::settings::Settings;
+use crate::wait::{PATIENCE, eventually};
+
+/// The binary under test: `SQUALL_BIN`, else `target/release/squall` of this workspace.
+///
+/// # Panics
+/// When it is not there, with the command that makes it.
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("SQUALL_BIN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/squall"), PathBuf::from);
+    assert!(path.exists(), "{} is not there: run `cargo build --release -p squall-cli`", path.display());
+    path
+}
+
+/// A command of the binary under test, with none of the caller's `SQUALL_*` settings.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("SQUALL_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command that ends by itself.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn output(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("the binary can be started")
+}
+
+/// `squall run` in a directory of its own.
+#[derive(Debug)]
+pub struct Squall {
+    child: Child,
+    directory: tempfile::TempDir,
+    log: Arc<Mutex<String>>,
+    control: SocketAddr,
+}
+
+impl Squall {
+    /// Starts with these settings and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready, with what it said.
+    pub fn start(settings: &Settings) -> Self {
+        Self::start_with(settings, &[])
+    }
+
+    /// Starts with more arguments.
+    ///
+    /// # Panics
+    /// When it does not get ready, with what it said.
+    pub fn start_with(settings: &Settings, arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        std::fs::write(directory.path().join("squall.yaml"), settings.text()).expect("the file can be written");
+        Self::start_in(directory, arguments)
+    }
+
+    /// Starts in a directory that holds a `squall.yaml`.
+    ///
+    /// # Panics
+    /// When it does not get ready, with what it said.
+    pub fn start_in(directory: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let mut command = command(&["run", "-c"]);
+        command.arg(directory.path().join("squall.yaml")).args(arguments).current_dir(directory.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        keep(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log));
+        keep(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&log));
+        let control = eventually("the control address on standard error", PATIENCE, || {
+            if let Some(status) = child.try_wait().expect("a child can be asked") {
+                panic!("squall ended with {status}:\n{}", text_of(&log));
+            }
+            control_address(&text_of(&log))
+        });
+        let squall = Self { child, directory, log, control };
+        eventually("readyz", PATIENCE, || (squall.api().get("/readyz").status == 200).then_some(()));
+        squall
+    }
+
+    /// Its control API.
+    pub fn api(&self) -> Api {
+        Api { address: self.control }
+    }
+
+    /// Where a listener really listens, from `GET /v1/status`.
+    ///
+    /// # Panics
+    /// When there is no such listener.
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        let status = self.api().json("/v1/status");
+        let all = status["listeners"].as_array().unwrap_or_else(|| panic!("no listeners in {status}"));
+        let found = all.iter().find(|l| l["name"] == listener).unwrap_or_else(|| panic!("no {listener} in {status}"));
+        found["address"].as_str().and_then(|a| a.parse().ok()).unwrap_or_else(|| panic!("no address in {found}"))
+    }
+
+    /// Where the usual listener `to-b` listens.
+    pub fn to_b(&self) -> SocketAddr {
+        self.address("to-b")
+    }
+
+    /// The directory that it runs in.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its configuration file.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("squall.yaml")
+    }
+
+    /// What it said so far, on both outputs.
+    pub fn said(&self) -> String {
+        text_of(&self.log)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name, as in `TERM`.
+    ///
+    /// # Panics
+    /// When there is no such process.
+    pub fn signal(&self, name: &str) {
+        let done = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(done.is_ok_and(|status| status.success()), "signal {name} was not taken");
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    /// When it does not end in time, with what it said.
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        eventually("the end of squall", patience, || self.child.try_wait().expect("a child can be asked"))
+    }
+
+    /// Whether it is still running.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_none()
+    }
+}
+
+impl Drop for Squall {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let said = self.said();
+            let tail: Vec<&str> = said.lines().rev().take(40).collect();
+            let tail: Vec<&str> = tail.into_iter().rev().collect();
+            let _ = writeln!(std::io::stderr(), "--- squall said (last lines) ---\n{}\n---", tail.join("\n"));
+        }
+    }
+}
+
+/// Keeps reading lines, so that the program never waits for a full pipe.
+fn keep(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+}
+
+fn text_of(log: &Mutex<String>) -> String {
+    log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+}
+
+/// The address in the first line that speaks of the control API and has a URL.
+fn control_address(text: &str) -> Option<SocketAddr> {
+    let line = text.lines().find(|l| l.contains("control") && l.contains("http://"))?;
+    let rest = line.split("http://").nth(1)?;
+    let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}

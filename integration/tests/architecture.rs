@@ -1,0 +1,238 @@
+//! The invariants that can be seen in the source itself.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The crates that are shipped.
+const CRATES: [&str; 5] = ["config", "fault", "proxy", "control", "cli"];
+const LINES_MAX: usize = 500;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let done = Command::new(cargo).args(arguments).arg("--offline").current_dir(root()).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Direct dependencies of each member, without those of its tests.
+fn direct() -> BTreeMap<String, Vec<String>> {
+    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1"])).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages
+        .iter()
+        .map(|p| {
+            let all = p["dependencies"].as_array().unwrap().iter();
+            let names = all.filter(|d| d["kind"].is_null()).map(|d| d["name"].as_str().unwrap().to_owned()).collect();
+            (p["name"].as_str().unwrap().to_owned(), names)
+        })
+        .collect()
+}
+
+/// Everything that a crate is linked with.
+fn linked(package: &str) -> Vec<String> {
+    let tree = cargo(&["tree", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p}"]);
+    tree.lines().filter_map(|l| l.split_whitespace().next().map(str::to_owned)).collect()
+}
+
+/// Rust files below a folder of the workspace, with their text.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let (mut found, mut folders) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no Rust in {folder}");
+    found
+}
+
+/// The lines of a shipped crate that are neither test nor comment: (file, line number, line).
+fn shipped(folder: &str) -> Vec<(String, usize, String)> {
+    let mut lines = Vec::new();
+    for (file, text) in sources(&format!("{folder}/src")) {
+        if file.ends_with("tests.rs") || file.contains("/tests/") {
+            continue;
+        }
+        // Tests stand last in their file.
+        let code = &text[..start_of_tests(&text).unwrap_or(text.len())];
+        let numbered = code.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//"));
+        lines.extend(numbered.map(|(i, l)| (file.clone(), i + 1, l.to_owned())));
+    }
+    lines
+}
+
+/// Where the module of tests begins: `#[cfg(test)]`, perhaps other attributes, `mod`.
+fn start_of_tests(text: &str) -> Option<usize> {
+    let is_module = |(at, _): &(usize, &str)| {
+        let mut rest = text[at + 1..].lines().skip_while(|l| l.starts_with('#'));
+        rest.next().is_some_and(|l| l.starts_with("mod "))
+    };
+    text.match_indices("\n#[cfg(test)]").find(is_module).map(|(at, _)| at)
+}
+
+/// Lines of a shipped crate that have one of these words.
+fn with_words(folder: &str, words: &[&str]) -> Vec<String> {
+    let lines = shipped(folder).into_iter().filter(|(_, _, l)| words.iter().any(|w| l.contains(w)));
+    lines.map(|(file, number, line)| format!("{file}:{number}: {}", line.trim())).collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let direct = direct();
+    for (package, banned) in [
+        ("squall-config", &["tokio", "hyper", "arc-swap", "squall-fault", "squall-proxy", "squall-control"][..]),
+        ("squall-fault", &["tokio", "hyper", "squall-proxy", "squall-control"]),
+        ("squall-proxy", &["squall-control", "clap", "axum", "anyhow"]),
+        ("squall-control", &["squall-proxy", "clap", "anyhow"]),
+    ] {
+        let own = direct.get(package).unwrap_or_else(|| panic!("no {package}"));
+        for name in banned {
+            assert!(!own.iter().any(|d| d == name), "{package} must not know {name}");
+        }
+    }
+    for (package, dependencies) in &direct {
+        assert!(!dependencies.iter().any(|d| d == "squall-cli"), "{package} must not know squall-cli");
+    }
+}
+
+#[test]
+fn what_decides_is_linked_with_no_runtime() {
+    for package in ["squall-config", "squall-fault"] {
+        let all = linked(package);
+        for banned in ["tokio", "hyper", "h2", "mio", "socket2", "getrandom"] {
+            assert!(!all.iter().any(|l| l == banned), "{package} is linked with {banned}");
+        }
+    }
+    assert!(!linked("squall-config").iter().any(|l| l == "arc-swap"));
+    assert!(!linked("squall-proxy").iter().any(|l| l == "clap" || l == "squall-control"));
+    assert!(!linked("squall-control").iter().any(|l| l == "squall-proxy"));
+}
+
+#[test]
+fn deciding_reads_no_clock_and_no_entropy() {
+    let words = [
+        "Instant::now",
+        "SystemTime",
+        "rand::rng",
+        "thread_rng",
+        "OsRng",
+        "SysRng",
+        "from_os_rng",
+        "std::net::Tcp",
+        "std::fs",
+    ];
+    assert_eq!(with_words("fault", &words), Vec::<String>::new());
+}
+
+#[test]
+fn hyper_stays_in_its_rooms() {
+    let allowed = ["proxy/src/http", "proxy/src/upstream", "proxy/src/net/reset.rs", "proxy/src/error.rs"];
+    let lines = with_words("proxy", &["hyper::"]);
+    let outside: Vec<_> = lines.iter().filter(|l| !allowed.iter().any(|a| l.starts_with(a))).collect();
+    assert!(outside.is_empty(), "{outside:#?}");
+}
+
+#[test]
+fn metric_names_stand_in_one_file() {
+    let allowed = ["proxy/src/telemetry/metrics.rs", "cli/src/run/exposition.rs", "cli/src/demo"];
+    let names = [
+        "\"chaos_",
+        "\"squall_requests",
+        "\"squall_request_",
+        "\"squall_active",
+        "\"squall_bytes",
+        "\"squall_upstream",
+        "\"squall_config",
+        "\"squall_build",
+    ];
+    for folder in CRATES {
+        let lines = with_words(folder, &names);
+        let outside: Vec<_> = lines.iter().filter(|l| !allowed.iter().any(|a| l.starts_with(a))).collect();
+        assert!(outside.is_empty(), "{outside:#?}");
+    }
+}
+
+#[test]
+fn workers_spawn_through_one_door() {
+    assert_eq!(
+        with_words("proxy", &["tokio::spawn(", "task::spawn("]),
+        Vec::<String>::new(),
+        "a worker counts and drains its tasks"
+    );
+}
+
+#[test]
+fn nothing_shipped_panics_by_carelessness() {
+    for folder in CRATES {
+        let words = [".unwrap()", "todo!(", "unimplemented!(", "dbg!(", "process::exit("];
+        assert_eq!(with_words(folder, &words), Vec::<String>::new());
+        for line in with_words(folder, &[".expect(\""]) {
+            assert!(line.contains(".expect(\"invariant: "), "an expectation names its invariant: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(text.contains("unsafe_code = \"forbid\"") && text.contains("unwrap_used = \"deny\""));
+    for folder in CRATES.iter().chain(&["benches", "integration"]) {
+        let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{folder}/Cargo.toml");
+    }
+}
+
+#[test]
+fn files_are_short_and_no_test_is_switched_off() {
+    for folder in CRATES.iter().chain(&["benches", "integration"]) {
+        for (file, text) in sources(folder) {
+            assert!(text.lines().count() <= LINES_MAX, "{file} has {} lines", text.lines().count());
+            let is_this = file == "integration/tests/architecture.rs";
+            assert!(is_this || !text.contains("#[ignore"), "{file} switches a test off");
+            assert!(is_this || !text.contains("allow(dead_code"), "{file} keeps dead code");
+        }
+    }
+}
+
+#[test]
+fn no_room_is_called_misc() {
+    for folder in CRATES {
+        for (file, _) in sources(folder) {
+            let stem = Path::new(&file).file_stem().unwrap().to_str().unwrap();
+            assert!(!["util", "utils", "common", "helpers", "manager", "misc"].contains(&stem), "{file}");
+        }
+    }
+}
+
+#[test]
+fn names_of_packages_are_explained_once() {
+    let direct = direct();
+    let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (package, dependencies) in &direct {
+        for dependency in dependencies {
+            users.entry(dependency).or_default().push(package);
+        }
+    }
+    let text = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let shared = text.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    for line in shared.lines().filter(|l| l.contains('=') && !l.starts_with('#')) {
+        let name = line.split('=').next().unwrap().trim();
+        let is_for_tests = ["proptest", "insta", "jsonschema", "tempfile", "criterion"].contains(&name);
+        assert!(is_for_tests || users.contains_key(name), "{name} is in the workspace's list, but nobody uses it");
+    }
+}

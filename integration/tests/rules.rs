@@ -1,0 +1,164 @@
+//! Which requests a rule hits, and what several rules do together.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use squall_integration::echo::Echo;
+use squall_integration::{Api, RawClient, Settings, Squall};
+
+const GET: &str = "GET /echo HTTP/1.1\r\nHost: b\r\n\r\n";
+
+struct Path {
+    echo: Echo,
+    squall: Squall,
+}
+
+impl Path {
+    fn new() -> Self {
+        let echo = Echo::http1();
+        let squall = Squall::start(&Settings::http(echo.address));
+        Self { echo, squall }
+    }
+
+    /// With one rule that hits everything.
+    fn with(fault: &Value) -> Self {
+        let path = Self::new();
+        path.api().rule("r", &json!({"percentage": 100, "fault": fault}));
+        path
+    }
+
+    fn api(&self) -> Api {
+        self.squall.api()
+    }
+
+    fn client(&self) -> RawClient {
+        RawClient::connect(self.squall.to_b())
+    }
+}
+
+#[test]
+fn only_what_matches_is_hit() {
+    let path = Path::new();
+    let hit = |matches: Value, request: &str| {
+        path.api().rule("r", &json!({"match": matches, "percentage": 100, "fault": {"abort": 503}}));
+        path.client().send(request).answer().status == 503
+    };
+    let get = |target: &str, fields: &str| format!("GET {target} HTTP/1.1\r\nHost: b:80\r\n{fields}\r\n");
+    assert!(hit(json!({}), &get("/x", "")));
+    assert!(hit(json!({"listener": "to-b", "cluster": "service-b", "direction": "outbound"}), &get("/x", "")));
+    assert!(!hit(json!({"direction": "inbound"}), &get("/x", "")));
+    assert!(hit(json!({"method": ["GET", "PUT"]}), &get("/x", "")));
+    assert!(!hit(json!({"method": ["PUT"]}), &get("/x", "")));
+    assert!(hit(json!({"path": "/x"}), &get("/x?q=1", "")));
+    assert!(!hit(json!({"path": "/x"}), &get("/x/y", "")));
+    assert!(hit(json!({"path": {"prefix": "/v1/"}}), &get("/v1/y", "")));
+    assert!(!hit(json!({"path": {"prefix": "/v1/"}}), &get("/v2/y", "")));
+    assert!(hit(json!({"path": {"glob": "/a/*/c"}}), &get("/a/b/c", "")));
+    assert!(hit(json!({"path": {"regex": "^/a+$"}}), &get("/aaa", "")));
+    assert!(!hit(json!({"path": {"regex": "^/a+$"}}), &get("/aab", "")));
+    assert!(hit(json!({"authority": "b:80"}), &get("/", "")));
+    assert!(!hit(json!({"authority": "c"}), &get("/", "")));
+    assert!(hit(json!({"headers": {"x-user": "7"}}), &get("/", "X-User: 7\r\n")));
+    assert!(!hit(json!({"headers": {"x-user": "7"}}), &get("/", "X-User: 8\r\n")));
+    assert!(hit(json!({"headers": {"x-user": {"present": true}}}), &get("/", "X-User: 8\r\n")));
+    assert!(hit(json!({"headers": {"x-user": {"regex": "^[0-9]+$"}}}), &get("/", "X-User: 8\r\n")));
+    assert!(hit(json!({"query": {"debug": "1"}}), &get("/?a=b&debug=1", "")));
+    assert!(!hit(json!({"query": {"debug": "1"}}), &get("/?debug=2", "")));
+    assert!(hit(json!({"source": ["127.0.0.0/8"]}), &get("/", "")));
+    assert!(!hit(json!({"source": ["10.0.0.0/8"]}), &get("/", "")));
+    assert!(hit(json!({"endpoint": path.echo.address.to_string()}), &get("/", "")));
+    assert!(!hit(json!({"path": "/x", "method": ["POST"]}), &get("/x", "")), "all must hold");
+}
+
+#[test]
+fn health_checks_are_spared_unless_named() {
+    let path = Path::with(&json!({"abort": 503}));
+    let mut client = path.client();
+    for target in ["/livez", "/readyz", "/healthz", "/health", "/metrics", "/ping"] {
+        assert_eq!(client.get(target).status, 200, "{target}");
+    }
+    assert_eq!(client.get("/other").status, 503);
+    path.api().rule("r", &json!({"match": {"path": "/healthz"}, "percentage": 100, "fault": {"abort": 503}}));
+    assert_eq!(client.get("/healthz").status, 503, "named exactly");
+    assert_eq!(client.get("/livez").status, 200);
+}
+
+#[test]
+fn first_and_every_pick_by_count() {
+    let path = Path::new();
+    let picked = |sample: Value| {
+        path.api().rule("r", &json!({"percentage": 100, "sample": sample, "fault": {"abort": 503}}));
+        let mut client = path.client();
+        let hits: Vec<usize> = (1..=12).filter(|_| client.get("/echo").status == 503).collect();
+        path.api().remove("r");
+        hits
+    };
+    assert_eq!(picked(json!({"first": 3})), [1, 2, 3]);
+    assert_eq!(picked(json!({"every": 4})), [4, 8, 12]);
+}
+
+#[test]
+fn a_disabled_rule_does_nothing() {
+    let path = Path::with(&json!({"abort": 503}));
+    let mut client = path.client();
+    assert_eq!(client.get("/echo").status, 503);
+    let answer = path.api().call("PATCH", "/v1/rules/r", &[], "{\"enabled\": false}");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(client.get("/echo").status, 200);
+    path.api().call("PATCH", "/v1/rules/r", &[], "{\"enabled\": true}");
+    assert_eq!(client.get("/echo").status, 503);
+}
+
+#[test]
+fn the_fault_header_can_be_switched_off() {
+    let echo = Echo::http1();
+    let squall = Squall::start(&Settings::http(echo.address).with("fault_header: false"));
+    squall.api().rule("r", &json!({"percentage": 100, "fault": {"abort": 503}}));
+    let answer = RawClient::connect(squall.to_b()).get("/echo");
+    assert_eq!((answer.status, answer.header("x-squall-fault")), (503, None));
+}
+
+#[test]
+fn beyond_the_budget_requests_pass_and_are_counted() {
+    let echo = Echo::http1();
+    let squall = Squall::start(&Settings::http(echo.address).with("limits: { active_faults_max: 5 }"));
+    let api = squall.api();
+    api.rule("r", &json!({"percentage": 100, "fault": {"delay": "2s"}}));
+    let mut clients: Vec<RawClient> = (0..12).map(|_| RawClient::connect(squall.to_b())).collect();
+    let begin = Instant::now();
+    for client in &mut clients {
+        client.send(GET);
+    }
+    let slow = clients.iter_mut().map(|c| (c.answer(), begin.elapsed())).collect::<Vec<_>>();
+    let faulted = slow.iter().filter(|(a, _)| a.header("x-squall-fault").is_some()).count();
+    assert_eq!(faulted, 5);
+    assert!(slow.iter().all(|(a, _)| a.status == 200));
+    assert_eq!(api.metrics().sum("chaos_skipped_faults_total", &[("rule", "r")]), 7.0);
+    assert_eq!(api.metrics().sum("chaos_active_faults", &[("rule", "r")]), 0.0, "all were given back");
+}
+
+#[test]
+fn delays_add_up_and_the_first_terminal_fault_wins() {
+    let path = Path::new();
+    let api = path.api();
+    api.put(
+        "/v1/rules",
+        &json!({"rules": [
+            {"name": "a", "percentage": 100, "fault": {"delay": "100ms"}},
+            {"name": "b", "percentage": 100, "fault": {"delay": "150ms", "abort": 502}},
+            {"name": "c", "percentage": 100, "fault": {"abort": 418}},
+        ]})
+        .to_string(),
+    );
+    let begin = Instant::now();
+    let answer = path.client().get("/echo");
+    assert!(begin.elapsed() >= Duration::from_millis(250), "{:?}", begin.elapsed());
+    assert_eq!(answer.status, 502);
+    let said = answer.header_all("x-squall-fault").join(",");
+    for part in ["rule=a; kind=delay", "rule=b; kind=delay", "rule=b; kind=abort"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("rule=c"), "{said}");
+}

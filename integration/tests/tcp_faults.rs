@@ -1,0 +1,331 @@
+//! The TCP relay, and each fault on it.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::Read as _;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use squall_integration::origin::{Origin, refusing};
+use squall_integration::{Api, End, RawClient, Settings, Squall, eventually};
+
+struct Path {
+    origin: Origin,
+    squall: Squall,
+}
+
+impl Path {
+    fn to(origin: Origin) -> Self {
+        let squall = Squall::start(&Settings::tcp(origin.address));
+        Self { origin, squall }
+    }
+
+    fn mirror() -> Self {
+        Self::to(Origin::mirror())
+    }
+
+    fn api(&self) -> Api {
+        self.squall.api()
+    }
+
+    fn rule(&self, fault: &Value) {
+        self.api().rule("r", &json!({"percentage": 100, "fault": fault}));
+    }
+
+    fn client(&self) -> RawClient {
+        RawClient::connect(self.squall.to_b())
+    }
+}
+
+fn echo(client: &mut RawClient, text: &str) -> Duration {
+    let begin = Instant::now();
+    assert_eq!(client.send(text).read_exact(text.len()), text.as_bytes());
+    begin.elapsed()
+}
+
+fn pattern(count: usize) -> Vec<u8> {
+    (0..count).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect()
+}
+
+#[test]
+fn bytes_pass_both_ways_unchanged() {
+    let path = Path::mirror();
+    let client = path.client();
+    let sent = pattern(20_000_000);
+    let writer = {
+        let (mut stream, sent) = (client.stream().try_clone().unwrap(), sent.clone());
+        std::thread::spawn(move || {
+            std::io::Write::write_all(&mut stream, &sent).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+        })
+    };
+    let mut client = client;
+    let (came, end) = client.read_to_end();
+    writer.join().unwrap();
+    assert!(came == sent, "{} of {} bytes, or others", came.len(), sent.len());
+    assert_eq!(end, End::Fin);
+}
+
+#[test]
+fn half_close_passes_in_both_directions() {
+    // Downstream ends first: the upstream sees the end and answers after it.
+    let path = Path::to(Origin::start(|mut peer| {
+        let (bytes, end) = peer.read_to_end();
+        peer.send(format!("{} bytes, then {end:?}", bytes.len()));
+    }));
+    let mut client = path.client();
+    client.send("hello").half_close();
+    assert_eq!(client.read_to_end(), (b"5 bytes, then Fin".to_vec(), End::Fin));
+    // The upstream ends first: downstream can still send.
+    let (told, heard) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let path = Path::to(Origin::start(move |mut peer| {
+        peer.send("done");
+        peer.stream().shutdown(std::net::Shutdown::Write).unwrap();
+        told.lock().unwrap().send(peer.read_to_end()).unwrap();
+    }));
+    let mut client = path.client();
+    assert_eq!(client.read_to_end(), (b"done".to_vec(), End::Fin));
+    client.send("still here").half_close();
+    assert_eq!(heard.recv_timeout(Duration::from_secs(5)).unwrap(), (b"still here".to_vec(), End::Fin));
+}
+
+#[test]
+fn a_reset_of_one_side_is_a_reset_on_the_other() {
+    let path = Path::to(Origin::start(|mut peer| {
+        peer.read(1);
+        peer.reset();
+    }));
+    let mut client = path.client();
+    client.send("x");
+    assert_eq!(client.read_to_end().1, End::Reset, "upstream reset");
+    let (told, heard) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let path = Path::to(Origin::start(move |mut peer| told.lock().unwrap().send(peer.read_to_end().1).unwrap()));
+    let mut client = path.client();
+    client.send("x");
+    eventually("a connection", Duration::from_secs(5), || (path.origin.accepted() == 1).then_some(()));
+    squall_integration::wait::pause(Duration::from_millis(50));
+    client.reset();
+    assert_eq!(heard.recv_timeout(Duration::from_secs(5)).unwrap(), End::Reset, "downstream reset");
+}
+
+#[test]
+fn an_upstream_that_refuses_closes_the_connection() {
+    let squall = Squall::start(&Settings::tcp(refusing()));
+    let (bytes, end) = RawClient::connect(squall.to_b()).read_to_end();
+    assert!(bytes.is_empty() && end != End::Silence, "{end:?}");
+    let m = squall.api().metrics();
+    let failed: f64 = m
+        .matching("squall_upstream_connections_total", &[])
+        .filter(|s| s.labels["result"] != "ok")
+        .map(|s| s.value)
+        .sum();
+    assert!(failed >= 1.0, "counted");
+}
+
+#[test]
+fn delay_is_per_direction() {
+    let path = Path::mirror();
+    let mut client = path.client();
+    echo(&mut client, "warm");
+    for (fault, least) in
+        [(json!({"delay": "150ms"}), 150), (json!({"delay": {"fixed": "150ms", "on": "response"}}), 150)]
+    {
+        path.rule(&fault);
+        let mut fresh = path.client();
+        for _ in 0..3 {
+            let took = echo(&mut fresh, "ping");
+            assert!(
+                (Duration::from_millis(least)..Duration::from_millis(least + 400)).contains(&took),
+                "{fault}: {took:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn delay_is_a_pipeline_and_no_throttle() {
+    let path = Path::mirror();
+    path.rule(&json!({"delay": {"fixed": "300ms", "on": "response"}}));
+    let mut client = path.client();
+    let begin = Instant::now();
+    for _ in 0..20 {
+        client.send("tick");
+        squall_integration::wait::pause(Duration::from_millis(10));
+    }
+    client.read_exact(80);
+    let took = begin.elapsed();
+    assert!(
+        (Duration::from_millis(490)..Duration::from_millis(1500)).contains(&took),
+        "20 chunks, one delay: {took:?}"
+    );
+    // 8 MB through a 300 ms delay: bounded by the buffer, not by chunk × delay.
+    let sent = pattern(8_000_000);
+    let begin = Instant::now();
+    let mut stream = client.stream().try_clone().unwrap();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stream, &pattern(8_000_000)).unwrap());
+    assert!(client.read_exact(sent.len()) == sent);
+    writer.join().unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn delay_keeps_order_and_the_end() {
+    let path = Path::mirror();
+    path.rule(&json!({"delay": {"uniform": {"min": "1ms", "max": "40ms"}}}));
+    let mut client = path.client();
+    let sent: Vec<u8> = (0..200u8).collect();
+    for byte in &sent {
+        client.send([*byte]);
+    }
+    client.half_close();
+    assert_eq!(client.read_to_end(), (sent, End::Fin));
+}
+
+#[test]
+fn throttle_bounds_the_rate() {
+    for direction in ["response", "request"] {
+        let path = Path::mirror();
+        path.rule(&json!({"throttle": {"rate": "200KiB/s", "direction": direction}}));
+        let client = path.client();
+        let mut stream = client.stream().try_clone().unwrap();
+        let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stream, &pattern(400 * 1024)));
+        let begin = Instant::now();
+        let mut client = client;
+        client.read_exact(400 * 1024);
+        let took = begin.elapsed();
+        let _ = writer.join();
+        assert!(
+            (Duration::from_millis(1600)..Duration::from_millis(3000)).contains(&took),
+            "{direction}: 2 s at 200 KiB/s, took {took:?}"
+        );
+    }
+}
+
+#[test]
+fn reset_is_rst_without_a_byte() {
+    let path = Path::mirror();
+    path.rule(&json!({"reset": true}));
+    for _ in 0..20 {
+        let mut client = path.client();
+        let _ = client.try_send("hello");
+        assert_eq!(client.read_to_end(), (vec![], End::Reset));
+    }
+}
+
+#[test]
+fn reset_after_so_many_bytes() {
+    let path = Path::to(Origin::start(|mut peer| {
+        peer.send(pattern(200_000));
+        peer.read_to_end();
+    }));
+    path.rule(&json!({"reset": {"on": "response", "after_bytes": 50000}}));
+    for _ in 0..10 {
+        let (bytes, end) = path.client().read_to_end();
+        assert_eq!((bytes.len(), end), (50_000, End::Reset));
+        assert!(bytes == pattern(50_000));
+    }
+}
+
+#[test]
+fn refuse_ends_a_connection_before_the_upstream_is_dialled() {
+    let path = Path::mirror();
+    path.rule(&json!({"refuse": true}));
+    for _ in 0..20 {
+        let mut client = path.client();
+        let _ = client.try_send("hello");
+        assert_eq!(client.read_to_end(), (vec![], End::Reset));
+    }
+    assert_eq!(path.origin.accepted(), 0);
+    assert_eq!(path.api().injected("r"), 20);
+    assert_eq!(path.api().rule_status("r")["unit"], "connection");
+}
+
+#[test]
+fn blackhole_swallows_everything() {
+    let path = Path::mirror();
+    path.rule(&json!({"blackhole": true}));
+    let mut client = path.client();
+    client.send("hello");
+    assert!(client.is_silent_for(Duration::from_millis(600)));
+    path.rule(&json!({"blackhole": {"max": "300ms"}}));
+    let begin = Instant::now();
+    let (bytes, end) = path.client().read_to_end();
+    assert!(bytes.is_empty() && end != End::Silence);
+    assert!((Duration::from_millis(300)..Duration::from_secs(3)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_rule_reaches_connections_that_are_open() {
+    let path = Path::mirror();
+    let mut client = path.client();
+    let quick = echo(&mut client, "before");
+    assert!(quick < Duration::from_millis(200), "{quick:?}");
+    path.rule(&json!({"delay": "300ms"}));
+    assert!(echo(&mut client, "during") >= Duration::from_millis(300));
+    path.api().remove("r");
+    assert!(echo(&mut client, "after") < Duration::from_millis(250));
+    path.rule(&json!({"reset": true}));
+    assert_eq!(client.read_to_end(), (vec![], End::Reset), "an open connection is reset");
+    let mut client = path.client();
+    let _ = client.try_send("x");
+    client.read_to_end();
+    path.api().remove("r");
+    let mut client = path.client();
+    echo(&mut client, "before");
+    path.rule(&json!({"blackhole": true}));
+    client.send("during");
+    assert!(client.is_silent_for(Duration::from_millis(400)));
+}
+
+#[test]
+fn halt_lets_delayed_bytes_go() {
+    let path = Path::mirror();
+    path.rule(&json!({"delay": "60s"}));
+    let mut client = path.client();
+    client.send("held");
+    assert!(client.is_silent_for(Duration::from_millis(300)));
+    path.api().halt();
+    let begin = Instant::now();
+    assert_eq!(client.read_exact(4), b"held");
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(echo(&mut client, "on") < Duration::from_secs(1));
+}
+
+#[test]
+fn the_share_is_per_connection() {
+    let path = Path::mirror();
+    path.api().rule("r", &json!({"percentage": 30, "sample": {"mode": "exact"}, "fault": {"refuse": true}}));
+    let mut refused = 0;
+    for _ in 0..100 {
+        let mut client = path.client();
+        let _ = client.try_send("x");
+        let mut byte = [0];
+        match client.stream().read(&mut byte) {
+            Ok(1) => {}
+            _ => refused += 1,
+        }
+    }
+    assert_eq!(refused, 30);
+    let status = path.api().rule_status("r");
+    assert_eq!((status["matched"].as_u64(), status["injected"].as_u64()), (Some(100), Some(30)), "{status}");
+}
+
+#[test]
+fn rules_that_need_http_leave_bytes_alone() {
+    let path = Path::mirror();
+    path.api().rule("r", &json!({"match": {"path": "/x"}, "percentage": 100, "fault": {"reset": true}}));
+    echo(&mut path.client(), "GET /x HTTP/1.1\r\n\r\n");
+}
+
+#[test]
+fn bytes_are_counted() {
+    let path = Path::mirror();
+    let mut client = path.client();
+    echo(&mut client, "twelve bytes");
+    drop(client);
+    eventually("24 bytes in squall_bytes_total", Duration::from_secs(5), || {
+        (path.api().metrics().sum("squall_bytes_total", &[("listener", "to-b")]) == 24.0).then_some(())
+    });
+}
