@@ -157,10 +157,13 @@ impl Reply {
         let text = |value: &Value, key: &str| value[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
         let head = text(&problem, "title").unwrap_or_else(|| String::from_utf8_lossy(&self.body).trim().to_owned());
         let mut message = format!("the control API says {}: {head}", self.status.as_u16());
-        if let Some(detail) = text(&problem, "detail") {
+        let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // One problem alone is often the detail, too; once is enough.
+        let is_repeated = errors.iter().any(|error| error["detail"] == problem["detail"]);
+        if let Some(detail) = text(&problem, "detail").filter(|_| !is_repeated) {
             message.push_str(&format!(": {detail}"));
         }
-        for error in problem["errors"].as_array().into_iter().flatten() {
+        for error in errors {
             let place = text(error, "path").map_or_else(String::new, |path| format!("{path}: "));
             message.push_str(&format!("\n  {place}{}", text(error, "detail").unwrap_or_default()));
             if let Some(hint) = text(error, "hint") {
