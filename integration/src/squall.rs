@@ -18,7 +18,7 @@ use crate::wait::{PATIENCE, eventually};
 pub fn binary() -> PathBuf {
     let path = std::env::var_os("SQUALL_BIN")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/squall"), PathBuf::from);
-    assert!(path.exists(), "{} is not there: run `cargo build --release -p squall-cli`", path.display());
+    assert!(path.exists(), "{} is not there: run `cargo build --release -p squall`", path.display());
     path
 }
 

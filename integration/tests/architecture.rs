@@ -106,7 +106,7 @@ fn dependencies_point_one_way() {
         }
     }
     for (package, dependencies) in &direct {
-        assert!(!dependencies.iter().any(|d| d == "squall-cli"), "{package} must not know squall-cli");
+        assert!(!dependencies.iter().any(|d| d == "squall"), "{package} must not know squall");
     }
 }
 
