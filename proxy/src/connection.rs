@@ -61,6 +61,15 @@ impl Downstream {
     }
 }
 
+/// A connection whose protocol is known.
+struct Accepted {
+    worker: Rc<Worker>,
+    listener: Rc<ListenerView>,
+    io: Io,
+    source: SocketAddr,
+    open: OpenConnection,
+}
+
 /// Serves a connection from its first byte to its end.
 pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerView>, stream: TcpStream, source: SocketAddr) {
     let open = worker.open(&listener);
@@ -79,10 +88,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerView>, stream
         }
     };
     let Some(protocol) = detected else { return };
-    let io = Io::with_prefix(stream, seen.freeze());
+    let accepted = Accepted { worker, listener, io: Io::with_prefix(stream, seen.freeze()), source, open };
     match protocol {
-        Protocol::Tcp => relay(worker, listener, io, source, open).await,
-        Protocol::Http1 | Protocol::Http2 => serve_http(worker, listener, io, source, open, protocol).await,
+        Protocol::Tcp => relay(accepted).await,
+        Protocol::Http1 => serve_http(accepted, false).await,
+        Protocol::Http2 => serve_http(accepted, true).await,
     }
 }
 
@@ -95,14 +105,8 @@ fn time_limits(listener: &ListenerView, protocol: ListenerProtocol) -> (Option<D
     }
 }
 
-async fn serve_http(
-    worker: Rc<Worker>,
-    listener: Rc<ListenerView>,
-    io: Io,
-    source: SocketAddr,
-    mut open: OpenConnection,
-    protocol: Protocol,
-) {
+async fn serve_http(accepted: Accepted, is_http2: bool) {
+    let Accepted { worker, listener, io, source, mut open } = accepted;
     let wire = Arc::new(Wire::new());
     open.watch(&wire, &listener);
     let head_bytes_max = listener.snapshot.config.limits.head_bytes_max;
@@ -110,19 +114,21 @@ async fn serve_http(
         worker,
         source,
         wire,
-        is_http2: protocol == Protocol::Http2,
+        is_http2,
         listener_name: listener.key.listener.clone(),
         reset: io.reset_flag(),
         listener: RefCell::new(listener),
         _open: open,
     });
-    match protocol {
-        Protocol::Http2 => serve_http2(downstream, io).await,
-        _ => serve_http1(downstream, io, head_bytes_max).await,
+    if is_http2 {
+        serve_http2(downstream, io).await;
+    } else {
+        serve_http1(downstream, io, head_bytes_max).await;
     }
 }
 
-async fn relay(worker: Rc<Worker>, listener: Rc<ListenerView>, io: Io, source: SocketAddr, _open: OpenConnection) {
+async fn relay(accepted: Accepted) {
+    let Accepted { worker, listener, io, source, open: _open } = accepted;
     let record = Rc::new(ConnectionRecord::begin(&worker, &listener, source));
     let (index, endpoint) = listener.cluster.pick_index();
     let endpoint = Rc::clone(endpoint);
