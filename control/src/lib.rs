@@ -2,7 +2,7 @@
 //! it to write.
 //!
 //! The life of a change:
-//! - it comes from the API ([`server`] → `api` → `rules`, `config_calls`, `switch`), the file (`watch`) or the clock
+//! - it comes from the API (`server` → `api` → `rules`, `config_calls`, `switch`), the file (`watch`) or the clock
 //!   (`expiry`);
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
