@@ -111,9 +111,11 @@ impl Gate {
         self.admit(&held).bytes.into_owned()
     }
 
+    /// Keeps what was not admitted, if more input can change that.
     fn hold(&mut self, rest: &[u8]) {
-        debug_assert!(rest.is_empty() || matches!(self.phase, Phase::Head | Phase::Undecided));
-        self.held.extend_from_slice(rest);
+        if matches!(self.phase, Phase::Head | Phase::Undecided) {
+            self.held.extend_from_slice(rest);
+        }
     }
 
     fn conclude<'a>(&mut self, bytes: Cow<'a, [u8]>, outcome: Result<(), Stop>) -> Admitted<'a> {

@@ -91,7 +91,7 @@ fn check_request_line(line: &[u8]) -> Result<bool, Refusal> {
     if method == b"CONNECT" {
         return Err(Refusal::UnsupportedMethod);
     }
-    if target.is_empty() || target.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+    if !is_target(method, target) {
         return Err(Refusal::MalformedRequest);
     }
     match version {
@@ -99,6 +99,17 @@ fn check_request_line(line: &[u8]) -> Result<bool, Refusal> {
         b"HTTP/1.0" => Ok(false),
         _ => Err(Refusal::MalformedRequest),
     }
+}
+
+/// Origin form, absolute form of a scheme that is HTTP's, or the asterisk of OPTIONS (RFC 9112 §3.2).
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    let begins_with = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
+    let has_form = match target {
+        b"*" => method == b"OPTIONS",
+        [b'/', ..] => true,
+        _ => begins_with(b"http://") || begins_with(b"https://"),
+    };
+    has_form && !target.iter().any(|b| *b <= b' ' || *b == 0x7f)
 }
 
 /// The fields that say where a message ends and whom it is for.

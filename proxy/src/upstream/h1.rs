@@ -1,7 +1,7 @@
 //! Sends one exchange over HTTP/1.1, on an idle connection or a new one.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -12,10 +12,6 @@ use super::cluster::{ClusterState, EndpointState};
 use super::connect::dial;
 use crate::error::ProxyError;
 use crate::http::body::RequestBody;
-
-/// A connection that was idle for longer than this may be closed by the upstream while the request is on its way; only
-/// then is a copy of the head worth its price, so that a request that is safe to repeat can be.
-const SUSPECT_AFTER: Duration = Duration::from_millis(100);
 
 /// The connection of a response whose body is still being read; goes back to the pool when that is done.
 #[derive(Debug)]
@@ -39,14 +35,15 @@ pub(crate) async fn send(
     now: Instant,
 ) -> Result<(Response<Incoming>, Lease), ProxyError> {
     let mut request = request;
-    if let Some((mut sender, idle_for)) = endpoint.idle.take(now) {
-        let copy = if idle_for > SUSPECT_AFTER { repeatable(&request) } else { None };
+    if let Some(mut sender) = endpoint.idle.take(now) {
+        let copy = repeatable(&request);
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, lease(sender, endpoint))),
             Err(mut failed) => match failed.take_message().or(copy) {
-                // Nothing of it was sent, or it may be sent twice: a new connection tells the truth.
-                Some(unsent) => request = unsent,
-                None => return Err(ProxyError::http(failed.into_error())),
+                // The upstream may have closed the connection while the request was on its way. Nothing of it was
+                // sent, or it may be sent twice: a new connection tells the truth.
+                Some(unsent) if !failed.error().is_parse() => request = unsent,
+                _ => return Err(ProxyError::http(failed.into_error())),
             },
         }
     }

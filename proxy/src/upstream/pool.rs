@@ -27,13 +27,13 @@ impl IdlePool {
         Self { idle: RefCell::default(), idle_timeout, idle_max }
     }
 
-    /// A connection that can take a request now, and how long it was idle.
-    pub(crate) fn take(&self, now: Instant) -> Option<(SendRequest<RequestBody>, Duration)> {
+    /// A connection that can take a request now.
+    pub(crate) fn take(&self, now: Instant) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(candidate) = idle.pop() {
             let age = now.saturating_duration_since(candidate.since);
             if age < self.idle_timeout && candidate.sender.is_ready() {
-                return Some((candidate.sender, age));
+                return Some(candidate.sender);
             }
         }
         None
