@@ -16,13 +16,13 @@ use crate::plan::FaultPlan;
 use crate::snapshot::Snapshot;
 
 pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
+    Name::new(text).expect("invariant: tests write valid names")
 }
 
 pub(crate) fn percent(percent: f64) -> Percentage {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
     let ppm = (percent * 10_000.0).round() as u32;
-    Percentage::from_ppm(ppm).unwrap()
+    Percentage::from_ppm(ppm).expect("invariant: tests write valid shares")
 }
 
 pub(crate) fn delay(on: Phase, ms: u64) -> Fault {

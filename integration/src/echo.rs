@@ -109,6 +109,13 @@ async fn serve(stream: TcpStream, is_http2: bool, counts: Arc<Counts>) {
 }
 
 async fn answer(request: Request<Incoming>) -> Response<Body> {
+    let is_head = request.method() == http::Method::HEAD;
+    let answer = answer_with_body(request).await;
+    // On HTTP/2 nobody else keeps the body back.
+    if is_head { answer.map(|_| empty()) } else { answer }
+}
+
+async fn answer_with_body(request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let mut words = path.split('/').skip(1);
     let (verb, number) = (words.next().unwrap_or(""), words.next().and_then(|w| w.parse::<u64>().ok()).unwrap_or(0));

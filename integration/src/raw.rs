@@ -30,12 +30,20 @@ impl RawClient {
     /// # Panics
     /// When nobody listens.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"));
+        Self::try_connect(address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"))
+    }
+
+    /// Connects to where a reset may come at once: one that comes before the connecting call has returned is the error
+    /// of that call (`ConnectionReset`), although the handshake was complete.
+    ///
+    /// # Errors
+    /// Whatever the kernel says.
+    pub fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true).expect("a connected socket takes options");
         stream.set_read_timeout(Some(PATIENCE)).expect("a connected socket takes options");
         stream.set_write_timeout(Some(PATIENCE)).expect("a connected socket takes options");
-        Self { reader: BufReader::new(stream) }
+        Ok(Self { reader: BufReader::new(stream) })
     }
 
     /// Bounds each read from now on.

@@ -201,7 +201,10 @@ fn an_invalid_file_at_start_is_exit_3_with_every_problem() {
         let done = output(&arguments);
         let said = format!("{}{}", String::from_utf8_lossy(&done.stderr), String::from_utf8_lossy(&done.stdout));
         assert_eq!(done.status.code(), Some(3), "{arguments:?}: {said}");
-        assert!(said.contains("squall.yaml:4:5: listeners[0].adress") && said.contains("did you mean \"address\"?"), "{said}");
+        assert!(
+            said.contains("squall.yaml:4:5: listeners[0].adress") && said.contains("did you mean \"address\"?"),
+            "{said}"
+        );
     }
     std::fs::write(&file, "version: 1\nlisteners: [}\n").unwrap();
     assert_eq!(output(&["run", "-c", file.to_str().unwrap()]).status.code(), Some(3));
