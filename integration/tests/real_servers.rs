@@ -90,10 +90,7 @@ fn nghttp_sees_a_reset_of_one_stream() {
     let squall = Squall::start(&Settings::http(nginx.address));
     squall.api().rule("r", &json!({"match": {"path": "/big"}, "percentage": 100, "fault": {"reset": true}}));
     let base = format!("http://{}", squall.to_b());
-    let done = Command::new(nghttp)
-        .args(["-v", "-n", "--no-color"])
-        .args([format!("{base}/big"), format!("{base}/")])
-        .output();
+    let done = Command::new(nghttp).args(["-v", "-n"]).args([format!("{base}/big"), format!("{base}/")]).output();
     let text = String::from_utf8_lossy(&done.unwrap().stdout).into_owned();
     assert!(text.contains("recv RST_STREAM") && text.contains("INTERNAL_ERROR"), "{text}");
     assert!(text.contains(":status: 200") && !text.contains("recv GOAWAY"), "its neighbour is well: {text}");

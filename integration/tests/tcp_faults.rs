@@ -126,9 +126,10 @@ fn a_reset_of_one_side_is_a_reset_on_the_other() {
 #[test]
 fn an_upstream_that_refuses_closes_the_connection() {
     let squall = Squall::start(&Settings::tcp(refusing()));
-    let (bytes, end) = RawClient::connect(squall.to_b()).read_to_end();
+    let path = Path { origin: Origin::ok(), squall };
+    let (bytes, end) = path.outcome("");
     assert!(bytes.is_empty() && end != End::Silence, "{end:?}");
-    let m = squall.api().metrics();
+    let m = path.api().metrics();
     let failed: f64 = m
         .matching("squall_upstream_connections_total", &[])
         .filter(|s| s.labels["result"] != "ok")
