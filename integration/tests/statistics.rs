@@ -41,23 +41,27 @@ fn check_counters(squall: &Squall, hits: usize) {
     assert_eq!(m.sum("squall_requests_total", &[("listener", "to-b")]), REQUESTS as f64);
 }
 
+/// How often the round below may be repeated: a pause of a shared machine makes an untouched request slow as well.
+const ROUNDS: usize = 3;
+
 #[test]
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
 fn five_percent_are_delayed_and_the_others_are_not() {
-    let rule = json!({"percentage": 5, "fault": {"delay": "200ms"}});
-    let (outcomes, squall) = under(&rule, 42);
-    let hits = faulted(&outcomes);
+    let slow = (0..ROUNDS).map(|_| slow_ones_beside_five_percent()).find(|slow| *slow == 0);
+    assert_eq!(slow, Some(0), "untouched requests of 200 ms and more in each of {ROUNDS} rounds");
+}
+
+/// One round; returns how many of the requests that no fault touched took 200 ms all the same.
+#[allow(clippy::cast_precision_loss, reason = "small counts")]
+fn slow_ones_beside_five_percent() -> usize {
+    let (outcomes, squall) = under(&json!({"percentage": 5, "fault": {"delay": "200ms"}}), 42);
+    assert!(outcomes.iter().all(|o| o.status == 200));
+    let (delayed, untouched): (Vec<_>, Vec<_>) = outcomes.iter().partition(|o| o.fault.is_some());
+    let hits = delayed.len();
     eprintln!("5 % of {REQUESTS} with seed 42: {hits} delayed");
     assert!((880..=1120).contains(&hits), "{hits}: not within 4.4 and 5.6 %");
-    for outcome in &outcomes {
-        assert_eq!(outcome.status, 200);
-        match &outcome.fault {
-            Some(fault) => {
-                assert_eq!(fault, "rule=r; kind=delay");
-                assert!(outcome.took >= Duration::from_millis(200), "{outcome:?}");
-            }
-            None => assert!(outcome.took < Duration::from_millis(200), "untouched, but {outcome:?}"),
-        }
+    for outcome in delayed {
+        assert_eq!(outcome.fault.as_deref(), Some("rule=r; kind=delay"));
+        assert!(outcome.took >= Duration::from_millis(200), "{outcome:?}");
     }
     check_counters(&squall, hits);
     let m = squall.api().metrics();
@@ -65,6 +69,11 @@ fn five_percent_are_delayed_and_the_others_are_not() {
     assert_eq!(m.sum("chaos_injected_network_latency_seconds_count", &labels), hits as f64);
     let sum = m.sum("chaos_injected_network_latency_seconds_sum", &labels);
     assert!((0.2 * hits as f64..0.25 * hits as f64).contains(&sum), "{sum} s over {hits}");
+    let slow: Vec<_> = untouched.iter().filter(|o| o.took >= Duration::from_millis(200)).collect();
+    if !slow.is_empty() {
+        eprintln!("untouched, but slow: {slow:?}");
+    }
+    slow.len()
 }
 
 #[test]

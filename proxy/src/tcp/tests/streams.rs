@@ -52,6 +52,18 @@ fn a_delay_costs_its_latency_and_no_throughput() {
 
 #[test]
 fn delays_of_both_directions_and_rules_add_up() {
+    let is_in_time = (0..ROUNDS).any(|_| {
+        let mut late = round_trips_beyond_100_ms();
+        late.sort();
+        println!("round trips beyond 100 ms: {late:?}");
+        late[late.len() / 2] < Duration::from_millis(2)
+    });
+    assert!(is_in_time, "the median is never within 2 ms");
+}
+
+/// What nine round trips took beyond the 100 ms that three rules ask for together.
+fn round_trips_beyond_100_ms() -> Vec<Duration> {
+    let mut late = Vec::new();
     run(async {
         let world = World::new(vec![
             rule("a", delay(30, Phase::Request)),
@@ -60,7 +72,6 @@ fn delays_of_both_directions_and_rules_add_up() {
         ]);
         let mut link = world.connect().await;
         let mut server = link.accept().await;
-        let mut late = Vec::new();
         for _ in 0..9 {
             let start = Instant::now();
             link.client.write_all(b"ping").await.unwrap();
@@ -71,14 +82,11 @@ fn delays_of_both_directions_and_rules_add_up() {
             link.client.read_exact(&mut text).await.unwrap();
             late.push(start.elapsed().checked_sub(Duration::from_millis(100)).expect("never early"));
         }
-        late.sort();
-        println!("round trips beyond 100 ms: {late:?}");
-        // The quickest shows what the relay adds; other tests share the cores with the rest.
-        assert!(late[0] < Duration::from_millis(2), "{late:?}");
         let latencies = world.record.latencies.borrow();
         assert_eq!(latencies.len(), 18);
         assert!(latencies.iter().all(|latency| *latency >= Duration::from_millis(50)));
     });
+    late
 }
 
 #[test]
