@@ -4,6 +4,7 @@
 //! combination of them is valid; what must hold inside a field is held by the field's own type.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -478,4 +479,13 @@ pub enum AccessLog {
     Stdout,
     /// Appended to a file.
     File(std::path::PathBuf),
+}
+
+impl fmt::Display for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }

@@ -4,7 +4,6 @@
 //! `state` is held briefly, to read or to publish; the kill switch takes this one alone, so that it works while a slow
 //! change is under way. A change that finds the switch moved under it compiles again.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -171,8 +170,8 @@ pub struct Publisher {
     seed: u64,
     pub(crate) file: Option<PathBuf>,
     pub(crate) started: Instant,
-    /// What cannot change while the process runs: addresses of control and telemetry.
-    fixed: (SocketAddr, Option<SocketAddr>),
+    /// What the process started with; some of it cannot change while it runs.
+    initial: Arc<Config>,
     writer: Mutex<()>,
     state: Mutex<State>,
     pub(crate) events: Events,
@@ -194,7 +193,7 @@ impl Publisher {
         let halt = first.halted.then(|| Halt { reason: "halted at start".to_owned(), since: SystemTime::now() });
         let stats = ControlStats { generation: first.generation, halted: first.halted, ..ControlStats::default() };
         let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
-        let fixed = (options.config.control, options.config.telemetry);
+        let initial = Arc::new(options.config.clone());
         let written = Arc::new(Written::first(options.document, options.config, Now::read()));
         Arc::new(Self {
             store: options.store,
@@ -202,7 +201,7 @@ impl Publisher {
             seed: options.seed,
             file: options.file,
             started: Instant::now(),
-            fixed,
+            initial,
             writer: Mutex::new(()),
             state: Mutex::new(State { written, halt, stats, last_reload: None, file_text }),
             events: Events::default(),
@@ -389,16 +388,25 @@ impl Publisher {
     }
 
     fn restart_warnings(&self, config: &Config) -> Vec<String> {
+        let initial = &self.initial;
         let mut warnings = Vec::new();
-        if config.control != self.fixed.0 {
-            warnings.push(format!("control.address: stays {} until Squall is started again", self.fixed.0));
+        let mut stays = |what: &str, now: &dyn std::fmt::Display| {
+            warnings.push(format!("{what}: stays {now} until Squall is started again"));
+        };
+        if config.control != initial.control {
+            stays("control.address", &initial.control);
         }
-        if config.telemetry != self.fixed.1 {
-            let now = self.fixed.1.map_or_else(|| "off".to_owned(), |address| address.to_string());
-            warnings.push(format!("telemetry.address: stays {now} until Squall is started again"));
+        if config.telemetry != initial.telemetry {
+            stays(
+                "telemetry.address",
+                &initial.telemetry.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+            );
+        }
+        if config.access_log != initial.access_log {
+            stays("access_log", &initial.access_log.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string));
         }
         if config.seed.is_some_and(|seed| seed != self.seed) {
-            warnings.push(format!("seed: stays {} until Squall is started again", self.seed));
+            stays("seed", &self.seed);
         }
         warnings
     }

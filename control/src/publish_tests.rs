@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -180,4 +181,27 @@ fn test_reload_keeps_rules_of_the_api_and_refuses_an_invalid_file() {
     let names: Vec<_> = publisher.view().written.document.rules.iter().map(|rule| rule.name.clone()).collect();
     assert_eq!(names, ["slower", "x"]);
     assert_eq!(publisher.stats().reloads_ok, 1);
+}
+
+#[test]
+fn test_what_needs_a_restart_is_said() {
+    let (publisher, _) = publisher(None);
+    let text = format!(
+        "{FILE}control: {{address: '127.0.0.1:1'}}\ntelemetry: {{address: '127.0.0.1:2'}}\naccess_log: stdout\nseed: 8\n"
+    );
+    let (document, _) = load_text(&text).unwrap();
+    let outcome = publisher.update(&Write::by("test"), |draft| {
+        draft.document = document;
+        Ok(())
+    });
+    let until = "until Squall is started again";
+    assert_eq!(
+        outcome.unwrap().warnings,
+        [
+            format!("control.address: stays 127.0.0.1:9470 {until}"),
+            format!("telemetry.address: stays off {until}"),
+            format!("access_log: stays off {until}"),
+            format!("seed: stays 7 {until}"),
+        ]
+    );
 }

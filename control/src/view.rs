@@ -104,9 +104,9 @@ pub(crate) struct RuleStatus {
     unit: Unit,
     /// How many matched since the rule was made.
     matched: u64,
-    /// How many of them were given the fault.
+    /// How many of them were given a fault of the rule.
     injected: u64,
-    /// How many are held or altered right now.
+    /// How many in progress it was decided to hold or alter.
     active: u64,
     /// `injected` of `matched`, in percent; null when nothing matched yet.
     observed_percentage: Option<f64>,

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use squall_integration::echo::Echo;
+use squall_integration::origin::Origin;
 use squall_integration::{End, RawClient, Settings, Squall, eventually};
 
 const GET: &str = "GET /echo HTTP/1.1\r\nHost: b\r\n\r\n";
@@ -149,6 +151,56 @@ fn response_delays_are_released() {
     let held = held(&json!({"percentage": 100, "fault": {"delay": {"fixed": "60s", "on": "response"}}}));
     held.squall.api().halt();
     held.all_pass("halt");
+}
+
+/// An upstream that answers with 20 bytes: the head and `first` of them at once, the rest when it is told to.
+fn in_two_parts(first: usize) -> (Origin, mpsc::Sender<()>) {
+    let (go_on, told) = mpsc::channel();
+    let told = Mutex::new(told);
+    let origin = Origin::start(move |mut peer| {
+        let (head, body) = ("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n", "x".repeat(20));
+        let answer = format!("{head}{body}");
+        let now = if first == 0 { 0 } else { head.len() + first };
+        peer.request();
+        peer.send(&answer[..now]);
+        let _ = told.lock().unwrap().recv();
+        peer.send(&answer[now..]);
+    });
+    (origin, go_on)
+}
+
+#[test]
+fn halt_calls_off_a_reset_whose_bytes_have_not_passed() {
+    let (origin, go_on) = in_two_parts(10);
+    let squall = Squall::start(&Settings::http(origin.address));
+    let fault = json!({"reset": {"on": "response", "after_bytes": 15}});
+    squall.api().rule("r", &json!({"percentage": 100, "fault": fault}));
+    let mut client = RawClient::connect(squall.to_b());
+    client.send(GET);
+    let begun = client.read_exact("HTTP/1.1 200 OK".len());
+    assert_eq!(begun, b"HTTP/1.1 200 OK");
+    squall.api().halt();
+    go_on.send(()).unwrap();
+    let mut body = Vec::new();
+    while !body.ends_with(&[b'x'; 20]) {
+        body.extend(client.read_exact(1));
+    }
+}
+
+#[test]
+fn a_delay_of_the_response_that_was_halted_before_it_came_is_not_injected() {
+    let (origin, go_on) = in_two_parts(0);
+    let squall = Squall::start(&Settings::http(origin.address));
+    let api = squall.api();
+    api.rule("r", &json!({"percentage": 100, "fault": {"delay": {"fixed": "60s", "on": "response"}}}));
+    let mut client = RawClient::connect(squall.to_b());
+    client.send(GET);
+    eventually("the request arrives", SOON, || (origin.seen().len() == 1).then_some(()));
+    api.halt();
+    go_on.send(()).unwrap();
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("x-squall-fault")), (200, None), "{answer:?}");
+    assert_eq!(api.injected("r"), 0);
 }
 
 #[test]

@@ -156,6 +156,23 @@ fn relays_are_drained_and_then_cut() {
 }
 
 #[test]
+fn held_relays_are_let_go_by_the_drain() {
+    let origin = Origin::mirror();
+    let mut squall = Squall::start(&Settings::tcp(origin.address).with("drain: { timeout: 20s }"));
+    squall.api().rule("r", &json!({"percentage": 100, "fault": {"blackhole": true}}));
+    let mut client = RawClient::connect(squall.to_b());
+    client.send("one");
+    let api = squall.api();
+    eventually("held", Duration::from_secs(5), || (api.injected("r") == 1).then_some(()));
+    let begin = Instant::now();
+    squall.signal("TERM");
+    assert_eq!(client.read_exact(3), b"one", "as if there were no rule");
+    drop(client);
+    assert_eq!(squall.wait(Duration::from_secs(5)).code(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn sigusr1_halts() {
     let (_echo, squall) = start("");
     squall.api().rule("r", &json!({"percentage": 100, "fault": {"delay": "60s"}}));

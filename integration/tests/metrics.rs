@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use squall_integration::echo::Echo;
 use squall_integration::exposition::Exposition;
+use squall_integration::origin::refusing;
 use squall_integration::{RawClient, Settings, Squall, eventually};
 
 const FAMILIES: [(&str, &str, &[&str]); 17] = [
@@ -127,6 +128,18 @@ fn numbers_agree_with_what_was_done() {
     assert_eq!(m.sum("chaos_halted", &[]), 0.0);
     assert_eq!(m.sum("squall_config_generation", &[]), squall.api().generation() as f64);
     assert!(m.sum("squall_upstream_connections_total", &[("cluster", "service-b")]) >= 1.0);
+}
+
+#[test]
+fn a_fault_that_did_not_come_to_be_is_not_injected() {
+    let squall = Squall::start(&Settings::http(refusing()));
+    let api = squall.api();
+    api.rule("late", &json!({"percentage": 100, "fault": {"delay": {"fixed": "1s", "on": "response"}}}));
+    let answer = RawClient::connect(squall.to_b()).get("/");
+    assert_eq!((answer.status, answer.header("x-squall-fault")), (502, None), "no answer that could be delayed");
+    let status = api.rule_status("late");
+    assert_eq!((&status["matched"], &status["injected"]), (&json!(1), &json!(0)), "{status}");
+    assert_eq!(api.metrics().sum("chaos_injected_faults_total", &[("rule", "late")]), 0.0);
 }
 
 #[test]

@@ -144,7 +144,7 @@ async fn relay(accepted: Accepted) {
         cluster: Arc::clone(&listener.cluster.cluster),
         endpoint: index,
         changes: worker.changes(),
-        cut: worker.cut(),
+        life: worker.life(),
         budget: worker.budget().clone(),
         dial,
         record: Rc::<ConnectionRecord>::clone(&record),

@@ -20,6 +20,7 @@ mod connection;
 mod error;
 mod hold;
 mod http;
+mod life;
 mod listener;
 mod net;
 mod protocol;

@@ -14,6 +14,7 @@ use squall_fault::store::SnapshotReader;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::http::wire::Wire;
+use crate::life::Life;
 use crate::listener::accept;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::shard::Shard;
@@ -62,8 +63,7 @@ pub(crate) struct Worker {
     has_access_log: bool,
     access_log: RefCell<Option<AccessLog>>,
     open: Arc<AtomicUsize>,
-    drain: watch::Sender<bool>,
-    cut: watch::Sender<bool>,
+    life: watch::Sender<Life>,
     /// HTTP connections that the sweeper looks at.
     wires: RefCell<HashMap<u64, Watched>>,
     next_wire: Cell<u64>,
@@ -82,8 +82,7 @@ impl Worker {
             has_access_log: parts.access_log.is_some(),
             access_log: RefCell::new(parts.access_log),
             open: parts.open,
-            drain: watch::Sender::new(false),
-            cut: watch::Sender::new(false),
+            life: watch::Sender::new(Life::Serving),
             wires: RefCell::default(),
             next_wire: Cell::new(0),
         };
@@ -120,19 +119,18 @@ impl Worker {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        *self.drain.borrow()
+        *self.life.borrow() == Life::Draining
     }
 
     /// Completes when the process begins to drain.
     pub(crate) async fn draining(&self) {
-        let mut drain = self.drain.subscribe();
         // The sender lives as long as the worker.
-        let _ = drain.wait_for(|is_draining| *is_draining).await;
+        let _ = self.life().wait_for(|life| *life == Life::Draining).await;
     }
 
-    /// Turns true when what is left of the traffic is cut.
-    pub(crate) fn cut(&self) -> watch::Receiver<bool> {
-        self.cut.subscribe()
+    /// Follows the worker to its end.
+    pub(crate) fn life(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
     }
 
     pub(crate) fn has_access_log(&self) -> bool {
@@ -218,10 +216,10 @@ pub(crate) async fn run(parts: WorkerParts) {
             }
             Command::Drain => {
                 accepting.clear();
-                worker.drain.send_replace(true);
+                worker.life.send_replace(Life::Draining);
             }
             Command::Cut => {
-                worker.cut.send_replace(true);
+                worker.life.send_replace(Life::Cut);
                 // Lets the relays end in their own way before the runtime drops them.
                 tokio::task::yield_now().await;
                 return;

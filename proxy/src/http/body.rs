@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use squall_fault::snapshot::RuleState;
 use tokio::time::Sleep;
 
 use super::hop_by_hop::remove_forbidden_trailers;
@@ -81,9 +83,11 @@ pub(crate) enum Source {
     Upstream { inner: Incoming, lease: Option<Lease> },
 }
 
-/// Ends a response by a reset after some of its bytes.
+/// Ends a response by a reset after some of its bytes, unless its rule ends before they have passed.
 #[derive(Debug)]
 pub(crate) struct Cut {
+    /// The rule that asks for it.
+    pub(crate) rule: Arc<RuleState>,
     /// Bytes that may still pass.
     pub(crate) left: u64,
     /// Armed before the end, where a reset is a matter of the connection (HTTP/1).
@@ -129,6 +133,14 @@ impl ResponseBody {
         }
     }
 
+    /// A rule that ended, or halt, lets the rest of the body pass; what was thrown away cannot come back.
+    fn forget_lapsed_cut(&mut self) {
+        let snapshot = || self.record.downstream.worker.latest_snapshot();
+        if self.cut.as_ref().is_some_and(|cut| cut.left > 0 && !snapshot().is_active(&cut.rule)) {
+            self.cut = None;
+        }
+    }
+
     /// Once the allowed bytes have passed: waits for them to leave, then resets.
     fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         let Some(cut) = &mut self.cut else { return Poll::Pending };
@@ -157,6 +169,7 @@ impl Body for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
         let this = &mut *self;
+        this.forget_lapsed_cut();
         if this.cut.as_ref().is_some_and(|cut| cut.left == 0) {
             return this.poll_cut(cx).map(|interrupt| Some(Err(interrupt)));
         }

@@ -65,7 +65,6 @@ pub(crate) fn decide(
             match budget.reserve(state) {
                 Some(permit) => {
                     permits.push(permit);
-                    state.injected.fetch_add(1, Relaxed);
                     admitted = Some(step.rule);
                 }
                 None => {
@@ -156,7 +155,12 @@ impl Faults {
                 downstream.arm_reset();
                 return Err(Interrupt::reset());
             }
-            return Ok(Some(Cut { left: reset.after_bytes, reset: downstream.reset_of_connection(), flushing: None }));
+            return Ok(Some(Cut {
+                rule: Arc::clone(&rule(&self.snapshot, step).state),
+                left: reset.after_bytes,
+                reset: downstream.reset_of_connection(),
+                flushing: None,
+            }));
         }
         Ok(None)
     }
@@ -176,7 +180,8 @@ impl Faults {
     /// Delays of several rules add up; each ends with its rule.
     async fn delay(&mut self, phase: Phase, downstream: &Downstream, listener: &ListenerView, since: Instant) {
         let is_of_phase = |f: &Fault| matches!(f, Fault::Delay(delay) if delay.on == phase);
-        let delays: Vec<Step> = self.steps.iter().copied().filter(|s| is_of_phase(self.fault(*s))).collect();
+        let is_due = |step: &Step| is_of_phase(self.fault(*step)) && self.is_still_active(downstream, *step);
+        let delays: Vec<Step> = self.steps.iter().copied().filter(is_due).collect();
         if delays.is_empty() {
             return;
         }
@@ -204,9 +209,12 @@ impl Faults {
         downstream.worker.latest_snapshot().is_active(&rule(&self.snapshot, step).state)
     }
 
-    /// Counts a fault as applied.
+    /// Counts a fault as applied; the rule counts the exchange once, however many of its faults are.
     fn inject(&mut self, downstream: &Downstream, listener: &ListenerView, step: Step) -> Arc<FaultShard> {
         let (compiled, kind) = (rule(&self.snapshot, step), self.fault(step).kind());
+        if self.applied.iter().all(|fault| fault.rule != compiled.rule.name.as_str()) {
+            compiled.state.injected.fetch_add(1, Relaxed);
+        }
         let key = FaultKey { rule: compiled.rule.name.clone(), kind, listener: listener.key.clone() };
         let shard = downstream.worker.shard().fault(&key);
         shard.injected.add(1);

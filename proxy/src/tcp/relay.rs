@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use super::fault::{ActiveFaults, Circumstances, ConnectionFaults, Terminal};
 use super::pump::{Pump, PumpEnd};
+use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::timer::sleep_until_exact;
 
@@ -52,8 +53,8 @@ pub(crate) struct RelayContext<D> {
     pub(crate) endpoint: usize,
     /// Every published snapshot; the current one is the relay's first.
     pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
-    /// Turns true when connections are cut (end of the drain).
-    pub(crate) cut: watch::Receiver<bool>,
+    /// Of the worker: a drain lifts all faults, its deadline cuts.
+    pub(crate) life: watch::Receiver<Life>,
     /// Bounds what faults hold at once.
     pub(crate) budget: Budget,
     /// Connects to the endpoint within its timeout; not polled while a blackhole is on, and not at all when refused.
@@ -105,11 +106,11 @@ pub(crate) async fn relay<D, E>(context: RelayContext<D>, downstream: Io) -> Rel
 where
     D: Future<Output = Result<TcpStream, E>>,
 {
-    let RelayContext { listener, source, cluster, endpoint, changes, cut, budget, dial, record } = context;
+    let RelayContext { listener, source, cluster, endpoint, changes, life, budget, dial, record } = context;
     let (mut downstream, early) = downstream.into_parts();
     let now = Instant::now();
     let mut relay = Relay {
-        control: Control { changes, cut },
+        control: Control { changes, life },
         listener,
         source,
         cluster,
@@ -195,11 +196,12 @@ struct Relay {
 /// What a relay waits for besides its sockets.
 struct Control {
     changes: watch::Receiver<Arc<Snapshot>>,
-    cut: watch::Receiver<bool>,
+    life: watch::Receiver<Life>,
 }
 
 enum Event<T> {
     Cut,
+    /// What faults are on may be others now.
     Changed,
     /// The time that was asked for has come.
     Due,
@@ -209,9 +211,11 @@ enum Event<T> {
 impl Control {
     /// The next thing that happens. Control comes before work, so that a rule is on before the next byte.
     async fn next<T>(&mut self, due: Option<Instant>, work: impl Future<Output = T>) -> Event<T> {
-        let cut = async {
-            if self.cut.wait_for(|cut| *cut).await.is_err() {
-                pending::<()>().await; // nobody is left to cut us
+        let life = async {
+            match self.life.changed().await {
+                Ok(()) if *self.life.borrow() == Life::Cut => Event::Cut,
+                Ok(()) => Event::Changed,
+                Err(_) => pending().await, // nobody is left to end us
             }
         };
         let changed = async {
@@ -227,7 +231,7 @@ impl Control {
         };
         tokio::select! {
             biased;
-            () = cut => Event::Cut,
+            event = life => event,
             () = changed => Event::Changed,
             () = due => Event::Due,
             done = work => Event::Work(done),
@@ -240,6 +244,7 @@ impl Relay {
     fn decide(&mut self, stage: Stage) {
         let snapshot = Arc::clone(&self.control.changes.borrow_and_update());
         let listener = snapshot.listener(self.listener.listener.name.as_str()).cloned();
+        let is_serving = *self.control.life.borrow() == Life::Serving;
         let Some(endpoint) = self.cluster.endpoints.get(self.endpoint) else {
             debug_assert!(false, "the endpoint was chosen from this cluster");
             return;
@@ -252,7 +257,7 @@ impl Relay {
             response_passed: self.response.passed(),
             now: Instant::now(),
         };
-        self.active = self.faults.update(&snapshot, listener.as_deref(), &circumstances);
+        self.active = self.faults.update(&snapshot, listener.as_deref().filter(|_| is_serving), &circumstances);
         let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
         self.request.configure(&self.active.request, queued_max);
         self.response.configure(&self.active.response, queued_max);

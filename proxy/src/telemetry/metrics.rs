@@ -91,7 +91,7 @@ fn rule_families(snapshot: &Snapshot) -> Vec<MetricFamily> {
         ),
         family(
             "chaos_active_faults",
-            "Requests or connections that the rule holds or alters right now.",
+            "Requests or connections in progress that the rule was decided to hold or alter.",
             MetricType::GAUGE,
             active.collect(),
         ),

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Cluster, ClusterProtocol, Config, Delay, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits, Listener,
-    ListenerProtocol, Match, Name, Phase, Rule, Sample,
+    Blackhole, Cluster, ClusterProtocol, Config, Delay, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits,
+    Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
 };
 use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::relay::{RelayContext, RelayOutcome, RelayRecord, relay};
+use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;
 
@@ -62,7 +63,7 @@ impl RelayRecord for Recorder {
 /// One listener, one cluster, and the rules that the test publishes.
 struct World {
     changes: watch::Sender<Arc<Snapshot>>,
-    cut: watch::Sender<bool>,
+    life: watch::Sender<Life>,
     budget: Budget,
     record: Rc<Recorder>,
     idle_timeout: Option<Duration>,
@@ -92,7 +93,7 @@ impl World {
         let snapshot = compile(Arc::new(config(rules, idle_timeout)), None, 1, false, 7);
         Self {
             changes: watch::channel(Arc::new(snapshot)).0,
-            cut: watch::channel(false).0,
+            life: watch::channel(Life::Serving).0,
             budget: Budget::new(100),
             record: Rc::default(),
             idle_timeout,
@@ -152,7 +153,7 @@ impl World {
             cluster: Arc::clone(&snapshot.clusters[0]),
             endpoint: 0,
             changes: self.changes.subscribe(),
-            cut: self.cut.subscribe(),
+            life: self.life.subscribe(),
             budget: self.budget.clone(),
             dial,
             record: self.record.clone(),

@@ -184,9 +184,29 @@ fn the_drain_cuts() {
         let world = World::new(vec![]);
         let mut link = world.connect().await;
         let _server = link.accept().await;
-        world.cut.send(true).unwrap();
+        world.life.send(Life::Cut).unwrap();
         assert_eq!(read_all(&mut link.client).await, (vec![], None));
         assert!(matches!(link.relay.await.unwrap().end, RelayEnd::Cut));
+    });
+}
+
+#[test]
+fn the_drain_lets_go_of_what_faults_hold() {
+    run(async {
+        let hole = Fault::Blackhole(Blackhole { max: None });
+        for fault in [hole, delay(60_000, Phase::Request)] {
+            let world = World::new(vec![rule("r", fault)]);
+            let mut link = world.connect().await;
+            link.client.write_all(b"late").await.unwrap();
+            while world.counts("r").1 == 0 {
+                tokio::task::yield_now().await;
+            }
+            world.life.send(Life::Draining).unwrap();
+            let mut server = link.accept().await;
+            let mut text = [0; 4];
+            server.read_exact(&mut text).await.unwrap();
+            assert_eq!((&text, world.counts("r").2), (b"late", 0));
+        }
     });
 }
 
