@@ -171,7 +171,7 @@ pub struct Publisher {
     pub(crate) file: Option<PathBuf>,
     pub(crate) started: Instant,
     /// What the process started with; some of it cannot change while it runs.
-    initial: Arc<Config>,
+    initial: Config,
     writer: Mutex<()>,
     state: Mutex<State>,
     pub(crate) events: Events,
@@ -193,7 +193,7 @@ impl Publisher {
         let halt = first.halted.then(|| Halt { reason: "halted at start".to_owned(), since: SystemTime::now() });
         let stats = ControlStats { generation: first.generation, halted: first.halted, ..ControlStats::default() };
         let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
-        let initial = Arc::new(options.config.clone());
+        let initial = options.config.clone();
         let written = Arc::new(Written::first(options.document, options.config, Now::read()));
         Arc::new(Self {
             store: options.store,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use squall_integration::client::{self, Client};
+use squall_integration::client::{self, Client, get};
 use squall_integration::load::{one, quantile};
 use squall_integration::origin::{Origin, refusing};
 use squall_integration::{RawClient, Settings, Squall, eventually};
@@ -38,23 +38,44 @@ fn halt_releases_a_thousand_held_requests_within_50_ms() {
     }
 }
 
-/// From the answer to halt until the last of 1,000 requests on as many connections is answered.
+/// From the answer to halt until the last of 1,000 requests is answered: half of them over HTTP/1 connections of their
+/// own, half as streams of five HTTP/2 connections.
 fn last_release(squall: &Squall) -> Duration {
-    let api = squall.api();
-    let mut clients: Vec<_> = (0..1000).map(|_| RawClient::connect(squall.to_b())).collect();
-    for client in &mut clients {
+    let (api, address) = (squall.api(), squall.to_b());
+    let mut singles: Vec<_> = (0..500).map(|_| RawClient::connect(address)).collect();
+    for client in &mut singles {
         client.send("GET /v1/x HTTP/1.1\r\nHost: b\r\n\r\n");
     }
-    eventually("1,000 held requests", Duration::from_secs(20), || {
-        (api.metrics().sum("chaos_active_faults", &[("rule", "r")]) == 1000.0).then_some(())
-    });
-    api.halt();
-    let answered = Instant::now();
-    for client in &clients {
-        let n = client.stream().read(&mut [0; 1024]).expect("an answer");
-        assert!(n > 0, "an answer, not an end");
-    }
-    answered.elapsed()
+    client::run(Duration::from_secs(60), async {
+        let mut streams = Vec::new();
+        for _ in 0..5 {
+            let client = Client::http2(address).await;
+            streams.extend((0..100).map(|_| tokio::spawn(answered_at(client.stream()))));
+        }
+        let singles = tokio::task::spawn_blocking(move || {
+            eventually("1,000 held requests", Duration::from_secs(20), || {
+                (api.metrics().sum("chaos_active_faults", &[("rule", "r")]) == 1000.0).then_some(())
+            });
+            api.halt();
+            let halted = Instant::now();
+            for client in &singles {
+                let n = client.stream().read(&mut [0; 1024]).expect("an answer");
+                assert!(n > 0, "an answer, not an end");
+            }
+            (halted, halted.elapsed())
+        });
+        let (halted, mut last) = singles.await.unwrap();
+        for stream in streams {
+            last = last.max(stream.await.unwrap().saturating_duration_since(halted));
+        }
+        last
+    })
+}
+
+async fn answered_at(mut client: Client) -> Instant {
+    let answer = client.send(get("/v1/x")).await.expect("an answer, not an end");
+    assert_ne!(answer.status, 0);
+    Instant::now()
 }
 
 /// Latencies of requests that begin on a fixed beat, whatever became of those before.
