@@ -1,0 +1,20 @@
+//! `benches/compare`: what a proxy costs, Squall beside its peers, in one run. `benches/README.md` tells the method.
+
+mod args;
+mod copy;
+mod measure;
+mod origin;
+mod peer;
+mod process;
+mod report;
+mod work;
+
+use clap::Parser;
+
+fn main() -> anyhow::Result<()> {
+    match args::Cli::parse().command {
+        Some(args::Command::Origin) => origin::serve(),
+        Some(args::Command::Copy { upstream }) => copy::serve(upstream),
+        None => measure::run(&args::Cli::parse().options),
+    }
+}

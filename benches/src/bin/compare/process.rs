@@ -1,0 +1,93 @@
+//! Child processes on a core of their own, and what they use.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+/// The core of the proxy under test; it runs there alone.
+pub(crate) const PROXY_CORE: usize = 0;
+/// The core of load and upstream.
+pub(crate) const LOAD_CORE: usize = 1;
+
+/// A process that ends with its owner.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command that will run on one core only.
+pub(crate) fn pinned(core: usize, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).arg(program).stdin(Stdio::null());
+    command
+}
+
+impl Process {
+    /// Starts it; what it says goes to a file.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
+        let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let child = command.stdout(file.try_clone()?).stderr(file).spawn();
+        Ok(Self { child: child.with_context(|| format!("cannot start {command:?}"))? })
+    }
+
+    /// Starts it and gives back the first line it prints.
+    pub(crate) fn start_and_read_line(command: &mut Command) -> anyhow::Result<(Self, String)> {
+        let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let output = child.stdout.take().context("its output is piped")?;
+        let process = Self { child };
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        Ok((process, line.trim().to_owned()))
+    }
+
+    /// Waits until it accepts connections.
+    pub(crate) fn wait_for(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status}");
+            }
+            if Instant::now() > deadline {
+                bail!("nothing accepts on {address}");
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// User and system time since its start, in microseconds (`proc_pid_stat(5)`, fields 14 and 15).
+    pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.child.id()))?;
+        let main: f64 = stat.split(' ').next().context("schedstat begins with the time on the processor")?.parse()?;
+        let mut total = 0.0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
+            total += stat.split(' ').next().context("schedstat begins with the time")?.parse::<f64>()?;
+        }
+        Ok(total.max(main) / 1000.0)
+    }
+
+    /// Resident memory in KiB (`proc_pid_status(5)`, VmRSS).
+    pub(crate) fn resident_kib(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+/// An address of loopback that nobody uses.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}

@@ -1,0 +1,125 @@
+//! The kinds of work, and the load of each.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::origin::BODY;
+use crate::process::{LOAD_CORE, pinned};
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Work {
+    /// HTTP/1.1 keep-alive, 64 connections, 256 B answers.
+    Http1,
+    /// HTTP/2 without TLS on both sides, 8 connections of 16 streams.
+    Http2,
+    /// One direction as fast as it goes.
+    TcpBulk,
+    /// 64 B there and back on 32 connections.
+    TcpPingPong,
+    /// Memory of idle keep-alive connections.
+    Idle,
+}
+
+impl Work {
+    pub(crate) const ALL: [Self; 5] = [Self::Http1, Self::Http2, Self::TcpBulk, Self::TcpPingPong, Self::Idle];
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1 keep-alive, 64 connections, 256 B: CPU µs per request",
+            Self::Http2 => "HTTP/2 without TLS, 8 connections × 16 streams, 256 B: CPU µs per request",
+            Self::TcpBulk => "TCP bulk on 4 connections: CPU seconds per GiB",
+            Self::TcpPingPong => "TCP ping-pong, 32 connections, 64 B: CPU µs per round trip",
+            Self::Idle => "Memory with idle HTTP/1.1 keep-alive connections: KiB per connection",
+        }
+    }
+
+    /// Puts load on the proxy for so long; how many units of work it did.
+    pub(crate) fn load(self, address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+        match self {
+            Self::Http1 => wrk(address, time),
+            Self::Http2 => h2load(address, time),
+            Self::TcpBulk => bulk(address, time),
+            Self::TcpPingPong => ping_pong(address, time),
+            Self::Idle => bail!("idle connections are counted, not timed"),
+        }
+    }
+}
+
+/// Asks once and makes sure that the answer is the origin's, so that unlike work is not compared.
+pub(crate) fn check_http1(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")?;
+    let (mut answer, mut chunk) = (Vec::new(), [0; 2048]);
+    while !answer.ends_with(&BODY) {
+        let n = stream.read(&mut chunk)?;
+        ensure!(n > 0, "the answer ended early: {:?}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&chunk[..n]);
+    }
+    let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+    ensure!(text.starts_with("http/1.1 200"), "not the origin's answer: {text}");
+    ensure!(text.contains("content-length: 256"), "another framing: {text}");
+    Ok(stream)
+}
+
+fn wrk(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+    let seconds = format!("{}s", time.as_secs().max(1));
+    let mut command = pinned(LOAD_CORE, Path::new("wrk"));
+    let output = command.args(["-t1", "-c64", "-d", &seconds, &format!("http://{address}/")]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "wrk saw failures:\n{text}");
+    let line = text.lines().find(|line| line.contains("requests in")).with_context(|| format!("wrk said: {text}"))?;
+    Ok(line.trim().split(' ').next().context("a count")?.parse()?)
+}
+
+fn h2load(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+    let seconds = time.as_secs().max(1).to_string();
+    let mut command = pinned(LOAD_CORE, Path::new("h2load"));
+    let output = command.args(["-c8", "-m16", "-t1", "-D", &seconds, &format!("http://{address}/")]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let count = |word: &str| -> anyhow::Result<f64> {
+        let line = text.lines().find(|line| line.starts_with("requests:")).with_context(|| text.to_string())?;
+        let part = line.split(&[',', ':'][..]).find(|part| part.ends_with(word)).with_context(|| line.to_owned())?;
+        Ok(part.trim().split(' ').next().context("a count")?.parse()?)
+    };
+    ensure!(count("failed")? == 0.0 && count("errored")? == 0.0, "h2load saw failures:\n{text}");
+    count("succeeded")
+}
+
+/// GiB that came through.
+fn bulk(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+    let mut streams = (0..4).map(|_| TcpStream::connect(address)).collect::<Result<Vec<_>, _>>()?;
+    let (began, mut buffer, mut bytes) = (Instant::now(), vec![0; 256 * 1024], 0);
+    while began.elapsed() < time {
+        for stream in &mut streams {
+            let n = stream.read(&mut buffer)?;
+            ensure!(n > 0, "the stream ended");
+            bytes += n;
+        }
+    }
+    Ok(bytes as f64 / f64::from(1 << 30))
+}
+
+/// Round trips.
+fn ping_pong(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+    let mut streams = (0..32).map(|_| TcpStream::connect(address)).collect::<Result<Vec<_>, _>>()?;
+    for stream in &streams {
+        stream.set_nodelay(true)?;
+    }
+    let (began, mut buffer, mut trips) = (Instant::now(), [0; 64], 0.0);
+    while began.elapsed() < time {
+        for stream in &mut streams {
+            stream.write_all(&[b'p'; 64])?;
+        }
+        for stream in &mut streams {
+            stream.read_exact(&mut buffer)?;
+            trips += 1.0;
+        }
+    }
+    Ok(trips)
+}
