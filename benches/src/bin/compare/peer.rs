@@ -134,12 +134,13 @@ fn squall(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) 
     let matching = r#"{"name": "matches", "percentage": 0, "fault": {"delay": "1s"}}"#.to_owned();
     let other = |i| {
         format!(
-            r#"{{"name": "other-{i}", "match": {{"path": {{"prefix": "/other/{i}"}}}}, "fault": {{"delay": "1s"}}}}"#
+            r#"{{"name": "other-{i}", "percentage": 100, "match": {{"path": {{"prefix": "/other/{i}"}}}}, "fault": {{"delay": "1s"}}}}"#
         )
     };
     let rules: Vec<String> = std::iter::once(matching).chain((0..others).map(other)).collect();
     format!(
-        "listeners: [{{name: in, address: '{address}', protocol: {listener}, cluster: b}}]\n\
+        "version: 1\nlimits: {{rules_max: 20000}}\n\
+         listeners: [{{name: in, address: '{address}', protocol: {listener}, cluster: b}}]\n\
          clusters: [{{name: b, endpoints: ['{upstream}'], protocol: {cluster}}}]\n\
          rules: [{}]\n",
         rules.join(",\n")
@@ -147,13 +148,15 @@ fn squall(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) 
 }
 
 fn haproxy(work: Work, address: SocketAddr, upstream: SocketAddr) -> String {
+    // Spliced connections take four descriptors for their pipes, and HAProxy insists on having them all.
+    let maxconn = if matches!(work, Work::TcpBulk | Work::TcpPingPong) { 1_000 } else { 8_000 };
     let (mode, proto, options) = match work {
         Work::TcpBulk | Work::TcpPingPong => ("tcp", "", "option splice-request\n option splice-response"),
         Work::Http2 => ("http", "proto h2", "http-reuse always"),
         Work::Http1 | Work::Idle => ("http", "", "http-reuse always"),
     };
     format!(
-        "global\n nbthread 1\n maxconn 20000\n\
+        "global\n nbthread 1\n maxconn {maxconn}\n\
          defaults\n mode {mode}\n {options}\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n\
          frontend in\n bind {address} {proto}\n default_backend out\n\
          backend out\n server b {upstream} {proto}\n"
@@ -164,7 +167,7 @@ fn nginx(address: SocketAddr, upstream: SocketAddr, directory: &Path) -> String 
     let here = directory.display();
     format!(
         "daemon off; master_process off; worker_processes 1; pid {here}/nginx.pid; error_log {here}/nginx-error.log;\n\
-         events {{ worker_connections 20000; }}\n\
+         events {{ worker_connections 16000; }}\n\
          http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;\n\
          client_body_temp_path {here}/b; proxy_temp_path {here}/p; fastcgi_temp_path {here}/f;\n\
          uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;\n\
