@@ -18,6 +18,10 @@ const IDLE_CONNECTIONS: usize = 5_000;
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     ensure!(cores >= 2, "this machine has {cores} core: proxy and load need one each");
+    // Load that this process makes itself must not take time from the proxy.
+    let mut core = rustix::thread::CpuSet::new();
+    core.set(LOAD_CORE);
+    rustix::thread::sched_setaffinity(None, &core)?;
     let directory = options.out.join("run");
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let this = std::env::current_exe()?;
