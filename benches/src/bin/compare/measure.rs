@@ -65,8 +65,8 @@ fn compare(work: Work, options: &Options, setup: &Setup<'_>) -> anyhow::Result<T
 
 /// One round of one peer.
 fn one(work: Work, running: &Running, options: &Options) -> anyhow::Result<f64> {
-    let before = running.process.resident_kib()?;
     if work == Work::Idle {
+        let before = running.process.resident_kib()?;
         let open = (0..IDLE_CONNECTIONS).map(|_| check_http1(running.address)).collect::<Result<Vec<_>, _>>()?;
         return Ok((running.process.resident_kib()? - before) / open.len() as f64);
     }

@@ -67,16 +67,15 @@ impl Process {
         Ok(())
     }
 
-    /// User and system time since its start, in microseconds (`proc_pid_stat(5)`, fields 14 and 15).
+    /// Time on the processor, user and system, of all its threads that still run, in microseconds. From `schedstat`,
+    /// which counts nanoseconds (Linux, Documentation/scheduler/sched-stats).
     pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.child.id()))?;
-        let main: f64 = stat.split(' ').next().context("schedstat begins with the time on the processor")?.parse()?;
-        let mut total = 0.0;
+        let mut total_ns = 0.0;
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            total += stat.split(' ').next().context("schedstat begins with the time")?.parse::<f64>()?;
+            total_ns += stat.split(' ').next().context("schedstat begins with the time")?.parse::<f64>()?;
         }
-        Ok(total.max(main) / 1000.0)
+        Ok(total_ns / 1000.0)
     }
 
     /// Resident memory in KiB (`proc_pid_status(5)`, VmRSS).
