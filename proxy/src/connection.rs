@@ -10,8 +10,9 @@ use bytes::BytesMut;
 use squall_config::model::{ListenerProtocol, Name};
 use tokio::net::TcpStream;
 
-use crate::http::server::{serve_http1, serve_http2};
+use crate::http::http2;
 use crate::http::wire::Wire;
+use crate::http1;
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::protocol::{Protocol, detect};
@@ -25,7 +26,7 @@ use crate::worker::{OpenConnection, Worker};
 pub(crate) struct Downstream {
     pub(crate) worker: Rc<Worker>,
     pub(crate) source: SocketAddr,
-    pub(crate) wire: Arc<Wire>,
+    pub(crate) wire: Rc<Wire>,
     pub(crate) is_http2: bool,
     pub(crate) listener_name: Name,
     reset: ResetFlag,
@@ -90,9 +91,10 @@ pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerView>, stream
     let Some(protocol) = detected else { return };
     let accepted = Accepted { worker, listener, io: Io::with_prefix(stream, seen.freeze()), source, open };
     match protocol {
-        Protocol::Tcp => relay(accepted).await,
-        Protocol::Http1 => serve_http(accepted, false).await,
-        Protocol::Http2 => serve_http(accepted, true).await,
+        // Boxed, so that a connection has the size of its own protocol and not of the largest.
+        Protocol::Tcp => Box::pin(relay(accepted)).await,
+        Protocol::Http1 => Box::pin(serve_http1(accepted)).await,
+        Protocol::Http2 => Box::pin(serve_http2(accepted)).await,
     }
 }
 
@@ -105,25 +107,33 @@ fn time_limits(listener: &ListenerView, protocol: ListenerProtocol) -> (Option<D
     }
 }
 
-async fn serve_http(accepted: Accepted, is_http2: bool) {
-    let Accepted { worker, listener, io, source, mut open } = accepted;
-    let wire = Arc::new(Wire::new());
-    open.watch(&wire, &listener);
-    let head_bytes_max = listener.snapshot.config.limits.head_bytes_max;
-    let downstream = Rc::new(Downstream {
-        worker,
-        source,
-        wire,
-        is_http2,
-        listener_name: listener.key.listener.clone(),
-        reset: io.reset_flag(),
-        listener: RefCell::new(listener),
-        _open: open,
-    });
-    if is_http2 {
-        serve_http2(downstream, io).await;
-    } else {
-        serve_http1(downstream, io, head_bytes_max).await;
+async fn serve_http1(accepted: Accepted) {
+    let head_bytes_max = accepted.listener.snapshot.config.limits.head_bytes_max;
+    let (downstream, io) = accepted.into_http(false);
+    http1::server::serve(downstream, io, head_bytes_max).await;
+}
+
+async fn serve_http2(accepted: Accepted) {
+    let (downstream, io) = accepted.into_http(true);
+    http2::serve(downstream, io).await;
+}
+
+impl Accepted {
+    fn into_http(self, is_http2: bool) -> (Rc<Downstream>, Io) {
+        let Self { worker, listener, io, source, mut open } = self;
+        let wire = Rc::new(Wire::new());
+        open.watch(&wire, &listener);
+        let downstream = Downstream {
+            worker,
+            source,
+            wire,
+            is_http2,
+            listener_name: listener.key.listener.clone(),
+            reset: io.reset_flag(),
+            listener: RefCell::new(listener),
+            _open: open,
+        };
+        (Rc::new(downstream), io)
     }
 }
 

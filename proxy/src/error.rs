@@ -98,8 +98,14 @@ impl ProxyError {
         Self::caused_by(kind, error)
     }
 
-    /// A failure of an HTTP connection before there was a response head.
-    pub(crate) fn http(error: hyper::Error) -> Self {
+    /// A failure of a connection before there was a response head.
+    pub(crate) fn io(error: std::io::Error) -> Self {
+        let is_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
+        Self::caused_by(if is_reset { ErrorKind::Reset } else { ErrorKind::Closed }, error)
+    }
+
+    /// The same of an HTTP/2 connection.
+    pub(crate) fn http2(error: hyper::Error) -> Self {
         let kind = if error.is_parse() {
             ErrorKind::MalformedResponse
         } else if is_reset(&error) {

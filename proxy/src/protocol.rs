@@ -48,7 +48,7 @@ pub(crate) async fn detect(
             Ok(Ok(0) | Err(_)) => return (expected == ListenerProtocol::Auto).then_some(Protocol::Tcp),
             Err(_elapsed) if expected == ListenerProtocol::Auto => return Some(Protocol::Tcp),
             Err(_elapsed) if seen.is_empty() => return None,
-            // The gate answers what is not HTTP.
+            // The HTTP/1 server answers what is not HTTP.
             Err(_elapsed) => return Some(Protocol::Http1),
         }
         if let Some(protocol) = classify(seen, expected) {

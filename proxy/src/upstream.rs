@@ -9,14 +9,14 @@ pub(crate) mod pool;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{Request, response};
 use squall_config::model::ClusterProtocol;
 
 use self::cluster::{ClusterState, EndpointState};
-use self::h1::Lease;
+use self::h1::Leased;
 use crate::error::{ErrorKind, ProxyError};
-use crate::http::body::RequestBody;
+use crate::http::body::{RequestBody, Source};
+use crate::http1::client::Answer;
 
 /// Sends a prepared request to an endpoint and waits for the head of the response, at most for the cluster's
 /// `response_timeout`. Dropping the future closes the connection (HTTP/1) or resets the stream (HTTP/2).
@@ -25,14 +25,18 @@ pub(crate) async fn send(
     endpoint: &Rc<EndpointState>,
     request: Request<RequestBody>,
     now: Instant,
-) -> Result<(Response<Incoming>, Option<Lease>), ProxyError> {
+) -> Result<(response::Parts, Source), ProxyError> {
     let sending = async {
         match cluster.cluster.protocol {
-            ClusterProtocol::Http1 => {
-                let (response, lease) = h1::send(cluster, endpoint, request, now).await?;
-                Ok((response, Some(lease)))
+            ClusterProtocol::Http1 => Ok(match h1::send(cluster, endpoint, request, now).await? {
+                Answer::Response(head, download) => (head, Source::Http1(Leased::new(download, endpoint))),
+                Answer::Switched(head, tunnel) => (head, Source::Tunnel(tunnel)),
+            }),
+            ClusterProtocol::Http2 => {
+                // Boxed, so that exchanges over HTTP/1 do not carry its size.
+                let (head, body) = Box::pin(h2::send(cluster, endpoint, request)).await?.into_parts();
+                Ok((head, Source::Http2(body)))
             }
-            ClusterProtocol::Http2 => Ok((h2::send(cluster, endpoint, request).await?, None)),
         }
     };
     match cluster.cluster.response_timeout {

@@ -50,7 +50,7 @@ pub(crate) struct WorkerParts {
 }
 
 /// A connection with the listener whose time limits it has.
-type Watched = (Arc<Wire>, Rc<ListenerView>);
+type Watched = (Rc<Wire>, Rc<ListenerView>);
 
 /// The state of one worker.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub(crate) struct Worker {
     access_log: RefCell<Option<AccessLog>>,
     open: Arc<AtomicUsize>,
     life: watch::Sender<Life>,
+    /// The same, for a look that takes no lock.
+    is_draining: Cell<bool>,
     /// HTTP connections that the sweeper looks at.
     wires: RefCell<HashMap<u64, Watched>>,
     next_wire: Cell<u64>,
@@ -83,6 +85,7 @@ impl Worker {
             access_log: RefCell::new(parts.access_log),
             open: parts.open,
             life: watch::Sender::new(Life::Serving),
+            is_draining: Cell::new(false),
             wires: RefCell::default(),
             next_wire: Cell::new(0),
         };
@@ -119,7 +122,7 @@ impl Worker {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        *self.life.borrow() == Life::Draining
+        self.is_draining.get()
     }
 
     /// Completes when the process begins to drain.
@@ -155,6 +158,14 @@ impl Worker {
         OpenConnection { worker: Rc::clone(self), shard: Arc::clone(&listener.shard), wire: None }
     }
 
+    fn begin_drain(&self) {
+        self.is_draining.set(true);
+        self.life.send_replace(Life::Draining);
+        for (wire, _) in self.wires.borrow().values() {
+            wire.wake();
+        }
+    }
+
     fn sweep(&self) {
         let now = Instant::now();
         for (wire, view) in self.wires.borrow().values() {
@@ -179,10 +190,10 @@ pub(crate) struct OpenConnection {
 
 impl OpenConnection {
     /// Puts the connection's time limits under watch.
-    pub(crate) fn watch(&mut self, wire: &Arc<Wire>, listener: &Rc<ListenerView>) {
+    pub(crate) fn watch(&mut self, wire: &Rc<Wire>, listener: &Rc<ListenerView>) {
         let id = self.worker.next_wire.get();
         self.worker.next_wire.set(id + 1);
-        self.worker.wires.borrow_mut().insert(id, (Arc::clone(wire), Rc::clone(listener)));
+        self.worker.wires.borrow_mut().insert(id, (Rc::clone(wire), Rc::clone(listener)));
         self.wire = Some(id);
     }
 }
@@ -216,7 +227,7 @@ pub(crate) async fn run(parts: WorkerParts) {
             }
             Command::Drain => {
                 accepting.clear();
-                worker.life.send_replace(Life::Draining);
+                worker.begin_drain();
             }
             Command::Cut => {
                 worker.life.send_replace(Life::Cut);

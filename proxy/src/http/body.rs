@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -17,8 +17,10 @@ use super::hop_by_hop::remove_forbidden_trailers;
 use super::interrupt::Interrupt;
 use super::record::Record;
 use crate::error::ErrorKind;
+use crate::http1::socket::IncomingBody;
+use crate::http1::tunnel::Tunnel;
 use crate::net::reset::ResetFlag;
-use crate::upstream::h1::Lease;
+use crate::upstream::h1::Leased;
 
 /// What an exchange wants to know of the request body that went upstream.
 #[derive(Debug, Default)]
@@ -28,20 +30,50 @@ pub(crate) struct Upload {
     pub(crate) has_failed: Cell<bool>,
 }
 
+/// Whatever went wrong with a body on its way.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// The body of a request on its way upstream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum RequestBody {
+    #[default]
     Empty,
-    Streaming { inner: Incoming, upload: Rc<Upload> },
+    Http1(IncomingBody, Rc<Upload>),
+    Http2(Incoming, Rc<Upload>),
+}
+
+impl RequestBody {
+    pub(crate) fn http1(body: Option<IncomingBody>) -> Self {
+        body.map_or(Self::Empty, |body| Self::Http1(body, Rc::default()))
+    }
+
+    pub(crate) fn http2(body: Incoming) -> Self {
+        if body.is_end_stream() { Self::Empty } else { Self::Http2(body, Rc::default()) }
+    }
+
+    /// What is to be known of it afterwards; `None` when there is no body.
+    pub(crate) fn upload(&self) -> Option<&Rc<Upload>> {
+        match self {
+            Self::Empty => None,
+            Self::Http1(_, upload) | Self::Http2(_, upload) => Some(upload),
+        }
+    }
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self::Streaming { inner, upload } = &mut *self else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(inner).poll_frame(cx));
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let (frame, upload) = match &mut *self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Http1(body, upload) => {
+                (ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(BoxError::from)), upload)
+            }
+            Self::Http2(body, upload) => {
+                (ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(BoxError::from)), upload)
+            }
+        };
         match &frame {
             Some(Ok(frame)) => upload.bytes.set(upload.bytes.get() + frame.data_ref().map_or(0, |d| d.len() as u64)),
             Some(Err(_)) => upload.has_failed.set(true),
@@ -53,14 +85,16 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming { inner, .. } => inner.is_end_stream(),
+            Self::Http1(body, _) => body.is_end_stream(),
+            Self::Http2(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming { inner, .. } => inner.size_hint(),
+            Self::Http1(body, _) => body.size_hint(),
+            Self::Http2(body, _) => body.size_hint(),
         }
     }
 }
@@ -80,7 +114,25 @@ fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
 pub(crate) enum Source {
     Empty,
     Full(Bytes),
-    Upstream { inner: Incoming, lease: Option<Lease> },
+    Http1(Leased),
+    Http2(Incoming),
+    /// No body: what follows is not HTTP.
+    Tunnel(Tunnel),
+}
+
+impl Source {
+    /// The next frame as it comes from the upstream.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Http1(body) => Pin::new(&mut body.download).poll_frame(cx).map_err(BoxError::from),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(BoxError::from),
+        }
+    }
 }
 
 /// Ends a response by a reset after some of its bytes, unless its rule ends before they have passed.
@@ -113,23 +165,25 @@ impl ResponseBody {
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
-        match &mut self.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Full(_) => {
-                let Source::Full(bytes) = std::mem::replace(&mut self.source, Source::Empty) else {
-                    return Poll::Ready(None);
-                };
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+        let frame = ready!(self.source.poll_upstream(cx));
+        Poll::Ready(frame.map(|frame| match frame {
+            Ok(frame) => Ok(without_forbidden_trailers(frame)),
+            Err(error) => {
+                tracing::debug!(%error, "upstream body ended early");
+                self.record.fail(ErrorKind::Truncated);
+                Err(Interrupt::cut_short())
             }
-            Source::Upstream { inner, .. } => match ready!(Pin::new(inner).poll_frame(cx)) {
-                Some(Ok(frame)) => Poll::Ready(Some(Ok(without_forbidden_trailers(frame)))),
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "upstream body ended early");
-                    self.record.fail(ErrorKind::Truncated);
-                    Poll::Ready(Some(Err(Interrupt::cut_short())))
-                }
-                None => Poll::Ready(None),
-            },
+        }))
+    }
+
+    /// The upstream's end of a tunnel, where the answer is one to a protocol switch.
+    pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Tunnel(tunnel) => Some(tunnel),
+            source => {
+                self.source = source;
+                None
+            }
         }
     }
 
@@ -189,41 +243,30 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         let has_ended = match &self.source {
-            Source::Empty => true,
+            Source::Empty | Source::Tunnel(_) => true,
             Source::Full(bytes) => bytes.is_empty(),
-            Source::Upstream { inner, .. } => inner.is_end_stream(),
+            Source::Http1(body) => body.download.is_end_stream(),
+            Source::Http2(body) => body.is_end_stream(),
         };
         has_ended && self.cut.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
+            Source::Empty | Source::Tunnel(_) => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Upstream { inner, .. } => inner.size_hint(),
-        }
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        let Source::Upstream { inner, lease } = &mut self.source else { return };
-        if inner.is_end_stream()
-            && let Some(lease) = lease.take()
-        {
-            lease.give_back(Instant::now());
+            Source::Http1(body) => body.download.size_hint(),
+            Source::Http2(body) => body.size_hint(),
         }
     }
 }
 
 /// Reads and drops what is left of a request that a rule answered, so that the answer is not destroyed by a reset for
-/// unread bytes (RFC 9112 §9.6); within limits, after which the connection is closed.
-pub(crate) fn discard(mut body: Incoming) {
+/// unread bytes; within limits, after which the stream is reset. On HTTP/1 the server does the same.
+pub(crate) fn discard(body: RequestBody) {
     const BYTES_MAX: u64 = 1024 * 1024;
     const TIME_MAX: Duration = Duration::from_secs(5);
-    if body.is_end_stream() {
-        return;
-    }
+    let RequestBody::Http2(mut body, _) = body else { return };
     tokio::task::spawn_local(async move {
         let read = async {
             let mut left = BYTES_MAX;

@@ -7,16 +7,15 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode, response};
-use hyper::body::Incoming;
+use http_body::Body as _;
 use squall_fault::meta::RequestMeta;
 
 use super::answer::{self, Answer};
-use super::body::{Cut, RequestBody, ResponseBody, Source, Upload, discard};
+use super::body::{Cut, RequestBody, ResponseBody, Source, discard};
 use super::fault::{self, Instead};
 use super::interrupt::Interrupt;
 use super::record::Record;
 use super::refusal::Refusal;
-use super::upgrade::Upgrade;
 use super::{request, response as head};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
@@ -38,12 +37,12 @@ struct Answered {
     cut: Option<Cut>,
 }
 
-/// Serves one request. An error ends the connection (HTTP/1) or the stream (HTTP/2) without an answer.
+/// Serves one request, or answers one that cannot be served. An error ends the connection (HTTP/1) or the stream (HTTP/2) without an answer.
 ///
 /// A panic ends this exchange alone.
 pub(crate) async fn exchange(
     downstream: Rc<Downstream>,
-    request: Request<Incoming>,
+    request: Result<Request<RequestBody>, Refusal>,
 ) -> Result<Response<ResponseBody>, Interrupt> {
     let mut record = Record::begin(&downstream);
     let ended = AssertUnwindSafe(run(&downstream, request, &mut record)).catch_unwind().await;
@@ -86,13 +85,17 @@ pub(crate) async fn exchange(
     Ok(Response::from_parts(head, ResponseBody::new(source, cut, record)))
 }
 
-async fn run(downstream: &Rc<Downstream>, request: Request<Incoming>, record: &mut Record) -> Result<Answered, Ended> {
+async fn run(
+    downstream: &Rc<Downstream>,
+    request: Result<Request<RequestBody>, Refusal>,
+    record: &mut Record,
+) -> Result<Answered, Ended> {
     // The snapshot: one view of the configuration, from here to the end.
     let listener = Rc::clone(&record.listener);
 
     // The head: refused, or clear.
-    request::check(&request).map_err(Ended::Refused)?;
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, body) = request.map_err(Ended::Refused)?.into_parts();
+    request::check(&parts).map_err(Ended::Refused)?;
     let endpoint = listener.cluster.pick();
     record.note_request(&parts, &endpoint.endpoint.address);
 
@@ -107,11 +110,12 @@ async fn run(downstream: &Rc<Downstream>, request: Request<Incoming>, record: &m
         headers: &parts.headers,
     };
     record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
-    let upgrade = Upgrade::offered(&mut parts, downstream);
+    let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
 
     // Faults before the upstream.
     if let Some(faults) = &mut record.faults {
-        match faults.before_upstream(downstream, &listener, record.started).await {
+        // Boxed, so that exchanges without faults do not carry its size.
+        match Box::pin(faults.before_upstream(downstream, &listener, record.started)).await {
             None => {}
             Some(Instead::Interrupt(interrupt)) => return Err(Ended::Interrupted(interrupt)),
             Some(Instead::Abort(abort, rule)) => {
@@ -126,36 +130,28 @@ async fn run(downstream: &Rc<Downstream>, request: Request<Incoming>, record: &m
     }
 
     // The upstream.
-    let has_body = request::has_body(&body);
-    let offer = upgrade.as_ref().map(Upgrade::protocol);
+    record.upload = body.upload().cloned();
     let host =
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint.address.to_string() } else { String::new() };
-    request::rewrite(&mut parts, has_body, offer, listener.cluster.cluster.protocol, &host);
-    let body = if has_body {
-        let upload = Rc::<Upload>::default();
-        record.upload = Some(Rc::clone(&upload));
-        RequestBody::Streaming { inner: body, upload }
-    } else {
-        RequestBody::Empty
-    };
+    let is_upgrade_offered = upgrade.is_some();
+    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, listener.cluster.cluster.protocol, &host);
     let sent = upstream::send(&listener.cluster, endpoint, Request::from_parts(parts, body), record.started).await;
-    let (mut response, lease) = sent.map_err(|error| match &record.upload {
+    let (mut head, source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
     })?;
 
     // The head of the answer, and faults behind the upstream.
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let upgrade = upgrade.ok_or_else(|| Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse)))?;
-        upgrade.accept(&mut response);
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_upgrade_offered {
+        return Err(Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse)));
     }
-    let (mut head, body) = response.into_parts();
     head::prepare(&mut head).map_err(Ended::Failed)?;
     let mut cut = None;
     if let Some(faults) = &mut record.faults {
-        cut = faults.after_upstream(downstream, &listener, Instant::now()).await.map_err(Ended::Interrupted)?;
+        let applied = Box::pin(faults.after_upstream(downstream, &listener, Instant::now())).await;
+        cut = applied.map_err(Ended::Interrupted)?;
     }
-    Ok(Answered { head, source: Source::Upstream { inner: body, lease }, cut })
+    Ok(Answered { head, source, cut })
 }
 
 impl Downstream {

@@ -35,23 +35,6 @@ pub(crate) enum Refusal {
     HeadTimeout,
 }
 
-const ALL: [Refusal; 14] = [
-    Refusal::MalformedRequest,
-    Refusal::BareLineEnding,
-    Refusal::FoldedHeader,
-    Refusal::InvalidHeaderValue,
-    Refusal::InvalidHeaderName,
-    Refusal::InvalidHost,
-    Refusal::AmbiguousLength,
-    Refusal::InvalidContentLength,
-    Refusal::InvalidTransferEncoding,
-    Refusal::UnsupportedTransferEncoding,
-    Refusal::MalformedBody,
-    Refusal::UnsupportedMethod,
-    Refusal::HeadTooLarge,
-    Refusal::HeadTimeout,
-];
-
 impl Refusal {
     /// The stable name, for `x-squall-error` and metrics.
     pub(crate) fn label(self) -> &'static str {
@@ -71,11 +54,6 @@ impl Refusal {
             Self::HeadTooLarge => "head_too_large",
             Self::HeadTimeout => "head_timeout",
         }
-    }
-
-    /// The refusal of this label.
-    pub(crate) fn from_label(label: &str) -> Option<Self> {
-        ALL.into_iter().find(|refusal| refusal.label() == label)
     }
 
     /// What is answered.
@@ -105,19 +83,6 @@ impl Refusal {
             Self::UnsupportedMethod => "CONNECT is not served on this listener",
             Self::HeadTooLarge => "the request head is too large",
             Self::HeadTimeout => "the request head took too long to arrive",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_unique_and_found_again() {
-        for refusal in ALL {
-            assert_eq!(Refusal::from_label(refusal.label()), Some(refusal));
-            assert!(refusal.status().is_client_error() || refusal.status() == StatusCode::NOT_IMPLEMENTED);
         }
     }
 }

@@ -2,37 +2,30 @@
 
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Request, Uri, Version, request};
-use http_body::Body as _;
-use hyper::body::Incoming;
+use http::{Method, Uri, Version, request};
 use squall_config::model::ClusterProtocol;
 
-use super::gate::REFUSED_METHOD;
 use super::hop_by_hop;
 use super::refusal::Refusal;
 
-/// Refuses what cannot be forwarded without guessing. For HTTP/1 the gate has looked at the bytes already.
-pub(crate) fn check(request: &Request<Incoming>) -> Result<(), Refusal> {
-    if request.method().as_str() == REFUSED_METHOD {
-        let label = request.uri().path().trim_start_matches('/');
-        return Err(Refusal::from_label(label).unwrap_or(Refusal::MalformedRequest));
-    }
-    if request.method() == Method::CONNECT {
+/// Refuses what cannot be forwarded without guessing. For HTTP/1 that was done with the bytes.
+pub(crate) fn check(parts: &request::Parts) -> Result<(), Refusal> {
+    if parts.method == Method::CONNECT {
         return Err(Refusal::UnsupportedMethod);
     }
-    if request.version() == Version::HTTP_2 { check_http2(request) } else { Ok(()) }
+    if parts.version == Version::HTTP_2 { check_http2(parts) } else { Ok(()) }
 }
 
 /// `:authority` and Host must agree (RFC 9113 §8.3.1), and there is one of them.
-fn check_http2(request: &Request<Incoming>) -> Result<(), Refusal> {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    match (request.uri().authority(), hosts.next(), hosts.next()) {
+fn check_http2(parts: &request::Parts) -> Result<(), Refusal> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    match (parts.uri.authority(), hosts.next(), hosts.next()) {
         (Some(authority), Some(host), None) if authority.as_str().as_bytes() != host.as_bytes() => {
             Err(Refusal::InvalidHost)
         }
         (_, _, Some(_)) | (None, None, _) => Err(Refusal::InvalidHost),
-        _ if request.headers().get_all(CONTENT_LENGTH).iter().count() > 1 => Err(Refusal::InvalidContentLength),
-        _ if request.headers().contains_key(TRANSFER_ENCODING) => Err(Refusal::InvalidTransferEncoding),
+        _ if parts.headers.get_all(CONTENT_LENGTH).iter().count() > 1 => Err(Refusal::InvalidContentLength),
+        _ if parts.headers.contains_key(TRANSFER_ENCODING) => Err(Refusal::InvalidTransferEncoding),
         _ => Ok(()),
     }
 }
@@ -117,11 +110,6 @@ fn to_http2(parts: &mut request::Parts) {
     parts.uri = Uri::from_parts(uri).unwrap_or_default();
 }
 
-/// Whether the request has (or may have) a body.
-pub(crate) fn has_body(body: &Incoming) -> bool {
-    !body.is_end_stream()
-}
-
 /// The first value of a field, as text.
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
@@ -134,6 +122,7 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
     use http::header::TE;
 
     use super::*;

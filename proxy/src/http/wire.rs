@@ -1,130 +1,87 @@
-//! What the two ends of one downstream HTTP connection (its socket and its exchanges) tell each other.
-//!
-//! Both live on one worker; the atomics are there because the HTTP library wants a connection that can be upgraded to
-//! be `Send`. They are uncontended.
+//! What a downstream HTTP connection, its exchanges and the worker's sweeper tell each other.
 
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::{Duration, Instant};
-
-use futures_util::task::AtomicWaker;
-
-/// Milliseconds are counted from here.
-static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-/// No head is arriving.
-const NONE: u64 = u64::MAX;
-
-/// How the upstream answered an offer to switch protocols.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    /// 101: bytes from now on.
-    Tunnel,
-    /// Anything else: HTTP goes on.
-    Http,
-}
 
 /// Shared by the socket, the exchanges and the sweeper of one connection.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    waker: AtomicWaker,
-    decision: AtomicU8,
-    is_expired: AtomicBool,
-    exchanges: AtomicU32,
-    idle_since_ms: AtomicU64,
-    head_since_ms: AtomicU64,
+    waker: RefCell<Option<Waker>>,
+    is_expired: Cell<bool>,
+    exchanges: Cell<u32>,
+    idle_since: Cell<Instant>,
+    head_since: Cell<Option<Instant>>,
 }
 
 impl Wire {
     pub(crate) fn new() -> Self {
         Self {
-            waker: AtomicWaker::new(),
-            decision: AtomicU8::new(0),
-            is_expired: AtomicBool::new(false),
-            exchanges: AtomicU32::new(0),
-            idle_since_ms: AtomicU64::new(millis(Instant::now())),
-            head_since_ms: AtomicU64::new(NONE),
+            waker: RefCell::default(),
+            is_expired: Cell::new(false),
+            exchanges: Cell::new(0),
+            idle_since: Cell::new(Instant::now()),
+            head_since: Cell::new(None),
         }
     }
 
-    /// Asks to be woken by a decision or an expiry.
+    /// Asks to be woken by an expiry or a drain.
     pub(crate) fn register(&self, waker: &Waker) {
-        self.waker.register(waker);
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
     }
 
-    /// Tells the socket how an offered upgrade ended.
-    pub(crate) fn decide(&self, decision: Decision) {
-        self.decision.store(if decision == Decision::Tunnel { 1 } else { 2 }, Relaxed);
-        self.waker.wake();
-    }
-
-    /// The decision, once.
-    pub(crate) fn take_decision(&self) -> Option<Decision> {
-        match self.decision.swap(0, Relaxed) {
-            1 => Some(Decision::Tunnel),
-            2 => Some(Decision::Http),
-            _ => None,
+    /// Makes the connection look at what changed.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
         }
     }
 
     /// Notes whether an incomplete head is waiting for the rest of it.
     pub(crate) fn set_in_head(&self, is_in_head: bool) {
-        let was_in_head = self.head_since_ms.load(Relaxed) != NONE;
-        if is_in_head != was_in_head {
-            self.head_since_ms.store(if is_in_head { millis(Instant::now()) } else { NONE }, Relaxed);
+        if is_in_head != self.head_since.get().is_some() {
+            self.head_since.set(is_in_head.then(Instant::now));
         }
     }
 
     /// An exchange began.
     pub(crate) fn begin(&self) {
-        self.exchanges.fetch_add(1, Relaxed);
+        self.exchanges.set(self.exchanges.get() + 1);
     }
 
     /// An exchange ended.
     pub(crate) fn end(&self, now: Instant) {
-        let before = self.exchanges.fetch_sub(1, Relaxed);
-        debug_assert!(before > 0, "an exchange ended that did not begin");
-        self.idle_since_ms.store(millis(now), Relaxed);
+        debug_assert!(self.exchanges.get() > 0, "an exchange ended that did not begin");
+        self.exchanges.set(self.exchanges.get().saturating_sub(1));
+        self.idle_since.set(now);
     }
 
     /// Whether no exchange is going on.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.exchanges.load(Relaxed) == 0
+    fn is_idle(&self) -> bool {
+        self.exchanges.get() == 0
     }
 
     /// Whether a time limit ended the connection.
     pub(crate) fn is_expired(&self) -> bool {
-        self.is_expired.load(Relaxed)
+        self.is_expired.get()
     }
 
     /// Ends the connection if it is over one of its limits; called now and then by the worker's sweeper, so that no
-    /// request has to set a timer.
+    /// request has to set a timer. At its next look an incomplete head is answered, an idle connection is closed.
     pub(crate) fn sweep(&self, now: Instant, header_timeout: Duration, idle_timeout: Option<Duration>) {
-        let now = millis(now);
-        let head_since = self.head_since_ms.load(Relaxed);
-        let is_head_late = head_since != NONE && now.saturating_sub(head_since) > whole_millis(header_timeout);
-        let idle_for = now.saturating_sub(self.idle_since_ms.load(Relaxed));
-        let is_idle_long =
-            head_since == NONE && self.is_idle() && idle_timeout.is_some_and(|t| idle_for > whole_millis(t));
-        if is_head_late || is_idle_long {
-            self.expire();
+        let is_over = |since: Instant, limit: Duration| now.saturating_duration_since(since) > limit;
+        let is_late = match self.head_since.get() {
+            Some(since) => is_over(since, header_timeout),
+            None => self.is_idle() && idle_timeout.is_some_and(|limit| is_over(self.idle_since.get(), limit)),
+        };
+        if is_late {
+            self.is_expired.set(true);
+            self.wake();
         }
     }
-
-    /// Ends the connection at its next read: an incomplete head is answered, an idle connection is closed.
-    pub(crate) fn expire(&self) {
-        self.is_expired.store(true, Relaxed);
-        self.waker.wake();
-    }
-}
-
-fn millis(at: Instant) -> u64 {
-    whole_millis(at.saturating_duration_since(*EPOCH))
-}
-
-fn whole_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(NONE - 1)
 }
 
 #[cfg(test)]

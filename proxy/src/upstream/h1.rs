@@ -3,87 +3,56 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::Request;
+use http_body::Body;
 
 use super::cluster::{ClusterState, EndpointState};
 use super::connect::dial;
 use crate::error::ProxyError;
 use crate::http::body::RequestBody;
+use crate::http1::client::{Answer, Connection, Download};
 
-/// The connection of a response whose body is still being read; goes back to the pool when that is done.
+/// The body of an answer. Dropped when it was read to its end, it gives its connection back to the pool.
 #[derive(Debug)]
-pub(crate) struct Lease {
-    sender: SendRequest<RequestBody>,
+pub(crate) struct Leased {
+    pub(crate) download: Download,
     endpoint: Rc<EndpointState>,
 }
 
-impl Lease {
-    /// The response is complete.
-    pub(crate) fn give_back(self, now: Instant) {
-        self.endpoint.idle.put(self.sender, now);
+impl Leased {
+    pub(crate) fn new(download: Download, endpoint: &Rc<EndpointState>) -> Self {
+        Self { download, endpoint: Rc::clone(endpoint) }
     }
 }
 
-/// Sends the request; answers with the response head and the lease of the connection.
+impl Drop for Leased {
+    fn drop(&mut self) {
+        if let Some(connection) = self.download.take_connection() {
+            self.endpoint.idle.put(connection, Instant::now());
+        }
+    }
+}
+
+/// Sends the request and waits for the head of the answer.
 pub(crate) async fn send(
     cluster: &ClusterState,
-    endpoint: &Rc<EndpointState>,
+    endpoint: &EndpointState,
     request: Request<RequestBody>,
     now: Instant,
-) -> Result<(Response<Incoming>, Lease), ProxyError> {
-    let mut request = request;
-    if let Some(mut sender) = endpoint.idle.take(now) {
-        let copy = repeatable(&request);
-        match sender.try_send_request(request).await {
-            Ok(response) => return Ok((response, lease(sender, endpoint))),
-            Err(mut failed) => match failed.take_message().or(copy) {
-                // The upstream may have closed the connection while the request was on its way. Nothing of it was
-                // sent, or it may be sent twice: a new connection tells the truth.
-                Some(unsent) if !failed.error().is_parse() => request = unsent,
-                _ => return Err(ProxyError::http(failed.into_error())),
-            },
+) -> Result<Answer, ProxyError> {
+    let (parts, mut body) = request.into_parts();
+    if let Some(idle) = endpoint.idle.take(now) {
+        // RFC 9110 §9.2.2: what is idempotent may be sent twice; a body that is gone may not.
+        let may_repeat = body.is_end_stream() && parts.method.is_idempotent();
+        match idle.send(&parts, std::mem::take(&mut body)).await {
+            Ok(answer) => return Ok(answer),
+            // The upstream may have closed the connection while the request was on its way: a new one tells the truth.
+            Err(failed) if failed.is_unanswered && may_repeat => {}
+            Err(failed) => return Err(failed.error),
         }
     }
-    let mut sender = open(cluster, endpoint).await?;
-    let response = sender.send_request(request).await.map_err(ProxyError::http)?;
-    Ok((response, lease(sender, endpoint)))
-}
-
-fn lease(sender: SendRequest<RequestBody>, endpoint: &Rc<EndpointState>) -> Lease {
-    Lease { sender, endpoint: Rc::clone(endpoint) }
-}
-
-/// A copy of a request that has no body and is idempotent (RFC 9110 §9.2.2).
-fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !matches!(request.body(), RequestBody::Empty) || !request.method().is_idempotent() {
-        return None;
-    }
-    let mut copy = Request::new(RequestBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
-}
-
-async fn open(cluster: &ClusterState, endpoint: &EndpointState) -> Result<SendRequest<RequestBody>, ProxyError> {
-    let dialled = dial(&cluster.cluster, &endpoint.endpoint).await;
-    cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
-    let (sender, connection) = Builder::new()
-        .max_headers(100)
-        .http09_responses(false)
-        .allow_spaces_after_header_name_in_responses(false)
-        .allow_obsolete_multiline_headers_in_responses(false)
-        .ignore_invalid_headers_in_responses(false)
-        .handshake(TokioIo::new(dialled?))
-        .await
-        .map_err(ProxyError::http)?;
-    tokio::task::spawn_local(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "upstream connection ended");
-        }
-    });
-    Ok(sender)
+    // Boxed, because most requests do not need it.
+    let stream = Box::pin(dial(&cluster.cluster, &endpoint.endpoint)).await;
+    cluster.shard.count_connection(stream.as_ref().err().map(|e| e.kind));
+    Connection::new(stream?).send(&parts, body).await.map_err(|failed| failed.error)
 }

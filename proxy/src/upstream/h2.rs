@@ -11,7 +11,7 @@ use super::cluster::{ClusterState, EndpointState};
 use super::connect::dial;
 use crate::error::ProxyError;
 use crate::http::body::RequestBody;
-use crate::http::server::{CONNECTION_WINDOW, LocalExecutor, STREAM_WINDOW};
+use crate::http::http2::{CONNECTION_WINDOW, LocalExecutor, STREAM_WINDOW};
 
 /// The connection, once there is one.
 #[derive(Debug, Default)]
@@ -40,10 +40,10 @@ pub(crate) async fn send(
         Ok(response) => return Ok(response),
         Err(failed) => failed,
     };
-    let Some(unsent) = failed.take_message() else { return Err(ProxyError::http(failed.into_error())) };
+    let Some(unsent) = failed.take_message() else { return Err(ProxyError::http2(failed.into_error())) };
     endpoint.http2.current.replace(None);
     let mut sender = connection(cluster, endpoint).await?;
-    sender.send_request(unsent).await.map_err(ProxyError::http)
+    sender.send_request(unsent).await.map_err(ProxyError::http2)
 }
 
 async fn connection(cluster: &ClusterState, endpoint: &EndpointState) -> Result<SendRequest<RequestBody>, ProxyError> {
@@ -65,7 +65,7 @@ async fn connection(cluster: &ClusterState, endpoint: &EndpointState) -> Result<
         .max_send_buf_size(64 * 1024)
         .handshake(TokioIo::new(dialled?))
         .await
-        .map_err(ProxyError::http)?;
+        .map_err(ProxyError::http2)?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "upstream connection ended");

@@ -3,14 +3,12 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::SendRequest;
-
-use crate::http::body::RequestBody;
+use crate::http1::client::Connection;
 
 /// A connection that waits for its next request.
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    connection: Connection,
     since: Instant,
 }
 
@@ -28,29 +26,28 @@ impl IdlePool {
     }
 
     /// A connection that can take a request now.
-    pub(crate) fn take(&self, now: Instant) -> Option<SendRequest<RequestBody>> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         while let Some(candidate) = idle.pop() {
             let age = now.saturating_duration_since(candidate.since);
-            if age < self.idle_timeout && candidate.sender.is_ready() {
-                return Some(candidate.sender);
+            if age < self.idle_timeout && candidate.connection.is_quiet() {
+                return Some(candidate.connection);
             }
         }
         None
     }
 
-    /// Keeps a connection for later, if its last exchange is complete on both sides; drops (closes) it otherwise, or
-    /// when the pool is full.
-    pub(crate) fn put(&self, sender: SendRequest<RequestBody>, now: Instant) {
+    /// Keeps a connection for later; drops (closes) it when the pool is full.
+    pub(crate) fn put(&self, connection: Connection, now: Instant) {
         let mut idle = self.idle.borrow_mut();
-        if sender.is_ready() && idle.len() < self.idle_max {
-            idle.push(Idle { sender, since: now });
+        if idle.len() < self.idle_max {
+            idle.push(Idle { connection, since: now });
         }
     }
 
     /// Closes what was idle for too long or was closed by the upstream.
     pub(crate) fn sweep(&self, now: Instant) {
-        let is_fresh = |i: &Idle| now.saturating_duration_since(i.since) < self.idle_timeout && !i.sender.is_closed();
+        let is_fresh = |i: &Idle| now.saturating_duration_since(i.since) < self.idle_timeout && i.connection.is_quiet();
         self.idle.borrow_mut().retain(is_fresh);
     }
 }

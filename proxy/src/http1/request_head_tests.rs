@@ -4,16 +4,16 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn head(bytes: &[u8]) -> Result<Option<RequestHead>, Refusal> {
+    take(&mut Input::of(bytes), &mut 0, 8192)
+}
+
 fn refusal_of(bytes: &[u8]) -> Option<Refusal> {
-    let mut gate = Gate::new(8192);
-    let admitted = gate.admit(bytes);
-    let text = String::from_utf8_lossy(&admitted.bytes).into_owned();
-    let label = text.strip_prefix("SQUALL-REFUSED /")?.split(' ').next()?;
-    Refusal::from_label(label)
+    head(bytes).err()
 }
 
 fn is_admitted(bytes: &[u8]) -> bool {
-    Gate::new(8192).admit(bytes).bytes == bytes
+    head(bytes).unwrap().is_some()
 }
 
 #[test]
@@ -101,63 +101,52 @@ fn heads_have_a_size_limit() {
 }
 
 #[test]
-fn a_refused_request_leaves_those_before_it_alone() {
-    let good = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let mut gate = Gate::new(8192);
-    let mut bytes = good.to_vec();
-    bytes.extend_from_slice(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
-    let admitted = gate.admit(&bytes);
-    assert!(admitted.bytes.starts_with(good));
-    assert!(admitted.bytes[good.len()..].starts_with(b"SQUALL-REFUSED /invalid_host "));
-    assert!(gate.is_closed());
-    assert!(gate.admit(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").bytes.is_empty());
+fn a_head_is_taken_apart() {
+    let mut input = Input::of(
+        b"\r\nPOST /a%20b?c=d HTTP/1.1\r\nHost: b\r\nX-Two: 1\r\nx-two:  2 \r\nContent-Length: 4\r\n\r\nbody and more",
+    );
+    let taken = take(&mut input, &mut 0, 8192).unwrap().unwrap();
+    let parts = taken.parts;
+    assert_eq!((parts.method, parts.version), (Method::POST, Version::HTTP_11));
+    assert_eq!((parts.uri.path(), parts.uri.query()), ("/a%20b", Some("c=d")));
+    assert_eq!(parts.headers.get_all("x-two").iter().collect::<Vec<_>>(), ["1", "2"]);
+    assert!(matches!(taken.body, Decoder::Length(4)));
+    assert_eq!(input.bytes(), "body and more");
 }
 
 #[test]
-fn a_body_that_breaks_late_is_told_apart() {
-    let mut gate = Gate::new(8192);
-    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
-    assert_eq!(&*gate.admit(head).bytes, head);
-    assert!(gate.admit(b"zz\r\n").is_body_broken);
+fn what_the_client_wants_of_the_connection() {
+    let terms = |version: &str, fields: &str| {
+        head(format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\n").as_bytes()).unwrap().unwrap().terms
+    };
+    assert!(terms("1.1", "").keeps_alive && terms("1.0", "Connection: Keep-Alive\r\n").keeps_alive);
+    assert!(!terms("1.1", "Connection: x, Close\r\n").keeps_alive && !terms("1.0", "").keeps_alive);
+    let waiting = "Expect: 100-Continue\r\nContent-Length: 1\r\n";
+    assert!(terms("1.1", waiting).expects_continue && !terms("1.0", waiting).expects_continue);
+    assert!(!terms("1.1", "Expect: 100-continue\r\n").expects_continue, "there is no body to wait for");
+    assert!(terms("1.1", "TE: gzip, Trailers\r\n").wants_trailers);
 }
 
 #[test]
-fn an_upgrade_waits_for_its_answer() {
-    let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let mut bytes = head.to_vec();
-    bytes.extend_from_slice(b"\x81\x00");
-    let mut gate = Gate::new(8192);
-    assert_eq!(&*gate.admit(&bytes).bytes, head);
-    assert!(gate.is_undecided());
-    assert_eq!(gate.decide(true), b"\x81\x00");
-    assert_eq!(&*gate.admit(b"\xff\n").bytes, b"\xff\n");
-
-    let mut refused = Gate::new(8192);
-    refused.admit(head);
-    assert!(refused.decide(false).is_empty());
-    assert!(refused.admit(b"GET / HTTP/1.1\nHost: a\n\n").bytes.starts_with(b"SQUALL-REFUSED"));
+fn requests_are_taken_one_by_one_and_a_bad_one_is_refused_in_its_turn() {
+    let mut input = Input::of(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    assert!(take(&mut input, &mut 0, 8192).unwrap().is_some());
+    assert_eq!(take(&mut input, &mut 0, 8192).err(), Some(Refusal::InvalidHost));
 }
 
 proptest! {
     #[test]
-    fn any_bytes_in_any_pieces(bytes in proptest::collection::vec(any::<u8>(), 0..600), cut in 0usize..600) {
-        let mut gate = Gate::new(256);
-        let cut = cut.min(bytes.len());
-        gate.admit(&bytes[..cut]);
-        gate.admit(&bytes[cut..]);
+    fn any_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        let _ = take(&mut Input::of(&bytes), &mut 0, 256);
+        let _ = take(&mut Input::of(&[b"GET / HTTP/1.1\r\nHost: a\r\n", &bytes[..]].concat()), &mut 0, 8192);
     }
 
     #[test]
-    fn pieces_do_not_matter(sizes in proptest::collection::vec(1usize..40, 1..40)) {
-        let stream = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;q\r\nhello\r\n0\r\nT: x\r\n\r\n\
-            POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /c HTTP/1.1\r\nHost: a\r\n\r\n";
-        let mut gate = Gate::new(8192);
-        let (mut out, mut at) = (Vec::new(), 0);
-        for size in sizes.iter().cycle().take(4000) {
-            let end = (at + size).min(stream.len());
-            out.extend_from_slice(&gate.admit(&stream[at..end]).bytes);
-            at = end;
-        }
-        prop_assert_eq!(&out[..], &stream[..]);
+    fn pieces_do_not_matter(cut in 0usize..60) {
+        let bytes = b"GET /a HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n";
+        let (mut searched, cut) = (0, cut.min(bytes.len() - 1));
+        prop_assert!(take(&mut Input::of(&bytes[..cut]), &mut searched, 8192).unwrap().is_none());
+        prop_assert_eq!(searched, cut);
+        prop_assert!(take(&mut Input::of(bytes), &mut searched, 8192).unwrap().is_some());
     }
 }

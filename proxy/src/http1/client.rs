@@ -1,0 +1,225 @@
+//! One exchange on an upstream connection: the request out, the answer in, both at once.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http::{Method, StatusCode, request, response};
+use http_body::{Body, Frame, SizeHint};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::decoder::{BodyError, Decoder};
+use super::encoder;
+use super::input::Input;
+use super::output::Output;
+use super::response_head::{self, BadHead, ResponseHead};
+use super::sending::{SendError, Sending};
+use super::tunnel::Tunnel;
+use crate::error::{ErrorKind, ProxyError};
+use crate::http::body::RequestBody;
+
+/// A connection to an upstream, between two exchanges or in one.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    io: Rc<RefCell<TcpStream>>,
+    input: Input,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: ProxyError,
+    /// Not a byte of an answer came: the upstream may have closed the connection while the request was on its way.
+    pub(crate) is_unanswered: bool,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Response(response::Parts, Download),
+    Switched(response::Parts, Tunnel),
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { io: Rc::new(RefCell::new(stream)), input: Input::default() }
+    }
+
+    /// Whether the upstream neither closed it nor sent what nobody asked for; costs no system call unless it did.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let io = self.io.borrow();
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(ready) = io.poll_read_ready(&mut cx) {
+            let read = ready.and_then(|()| io.try_read(&mut [0]));
+            if !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                return false;
+            }
+        }
+        self.input.is_empty()
+    }
+
+    /// Sends a prepared request and waits for the head of the answer. Dropping the future closes the connection.
+    ///
+    /// Of the body, nothing is gone when the error says that nothing was sent.
+    pub(crate) async fn send(mut self, parts: &request::Parts, body: RequestBody) -> Result<Answer, Failed> {
+        let mut out = Output::new();
+        let encoder = encoder::request_head(parts, !body.is_end_stream(), &mut out);
+        let mut upload = Upload::Going(Sending::new(out, encoder, body));
+        let is_answer_to_head = parts.method == Method::HEAD;
+        let head = poll_fn(|cx| {
+            upload.poll(&self.io, cx)?;
+            self.poll_head(is_answer_to_head, cx).map_err(|failed| upload.explain(failed))
+        });
+        let ResponseHead { parts, body, keeps_alive } = head.await?;
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(Answer::Switched(parts, Tunnel { io: self.io, input: self.input }));
+        }
+        let upload = Detached::spawn(upload, &self.io);
+        Ok(Answer::Response(parts, Download { connection: Some(self), decoder: body, keeps_alive, upload }))
+    }
+
+    /// The head of the final answer; interim ones are for the hop that asked, and Squall asks for none.
+    fn poll_head(&mut self, is_answer_to_head: bool, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failed>> {
+        loop {
+            if !self.input.is_empty() {
+                let head = response_head::take(&mut self.input, is_answer_to_head);
+                match head.map_err(malformed)? {
+                    Some(head) if is_interim(head.parts.status) => continue,
+                    Some(head) => return Poll::Ready(Ok(head)),
+                    None => {}
+                }
+            }
+            let is_unanswered = self.input.is_empty();
+            match ready!(self.input.poll_fill(&mut *self.io.borrow_mut(), cx, 0)) {
+                Ok(1..) => {}
+                Ok(0) => return Poll::Ready(Err(Failed { error: ProxyError::new(ErrorKind::Closed), is_unanswered })),
+                Err(error) => return Poll::Ready(Err(Failed { error: ProxyError::io(error), is_unanswered })),
+            }
+        }
+    }
+}
+
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+fn malformed(error: BadHead) -> Failed {
+    Failed { error: ProxyError::caused_by(ErrorKind::MalformedResponse, error), is_unanswered: false }
+}
+
+/// The request on its way.
+#[derive(Debug)]
+enum Upload {
+    Going(Sending<RequestBody>),
+    Done,
+    /// The upstream takes no more; it may still have answered.
+    Refused(io::Error),
+}
+
+impl Upload {
+    /// Sends on. An error is one of the body: there is nothing to wait for.
+    fn poll(&mut self, io: &RefCell<TcpStream>, cx: &mut Context<'_>) -> Result<(), Failed> {
+        let Self::Going(sending) = self else { return Ok(()) };
+        match sending.poll(io, cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => *self = Self::Done,
+            Poll::Ready(Err(SendError::Io(error))) => *self = Self::Refused(error),
+            Poll::Ready(Err(error)) => {
+                let error = ProxyError::caused_by(ErrorKind::Closed, error);
+                return Err(Failed { error, is_unanswered: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// A reset that sending met first is the cause of the end that reading met.
+    fn explain(&mut self, failed: Failed) -> Failed {
+        match std::mem::replace(self, Self::Done) {
+            Self::Refused(error) if failed.error.kind == ErrorKind::Closed => {
+                Failed { error: ProxyError::io(error), ..failed }
+            }
+            _ => failed,
+        }
+    }
+}
+
+/// The rest of a request that was answered early, sent beside the answer; ends with the download.
+#[derive(Debug)]
+struct Detached {
+    upload: Rc<RefCell<Upload>>,
+    task: JoinHandle<()>,
+}
+
+impl Detached {
+    fn spawn(upload: Upload, io: &Rc<RefCell<TcpStream>>) -> Option<Self> {
+        if matches!(upload, Upload::Done) {
+            return None;
+        }
+        let (io, upload) = (Rc::clone(io), Rc::new(RefCell::new(upload)));
+        let going = Rc::clone(&upload);
+        let task = tokio::task::spawn_local(poll_fn(move |cx| {
+            let mut upload = going.borrow_mut();
+            if let Err(failed) = upload.poll(&io, cx) {
+                *upload = Upload::Refused(io::Error::other(failed.error));
+            }
+            if matches!(*upload, Upload::Going(_)) { Poll::Pending } else { Poll::Ready(()) }
+        }));
+        Some(Self { upload, task })
+    }
+
+    /// Whether it came to its end, so that the connection is in step.
+    fn is_done(&self) -> bool {
+        matches!(*self.upload.borrow(), Upload::Done)
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        // The task would let go of the request's body only at its next turn.
+        *self.upload.borrow_mut() = Upload::Done;
+        self.task.abort();
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) struct Download {
+    /// Gone once it was taken back.
+    connection: Option<Connection>,
+    decoder: Decoder,
+    keeps_alive: bool,
+    upload: Option<Detached>,
+}
+
+impl Download {
+    /// The connection, once the exchange is complete on both sides and nothing is left over.
+    pub(crate) fn take_connection(&mut self) -> Option<Connection> {
+        let is_in_step =
+            self.keeps_alive && self.decoder.is_done() && self.upload.as_ref().is_none_or(Detached::is_done);
+        self.connection.take_if(|connection| is_in_step && connection.input.is_empty())
+    }
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Self { connection, decoder, .. } = &mut *self;
+        let Some(Connection { io, input }) = connection else { return Poll::Ready(None) };
+        decoder.poll_frame(input, &mut *io.borrow_mut(), cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.decoder.exact().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

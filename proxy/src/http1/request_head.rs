@@ -1,0 +1,264 @@
+//! A request head: checked byte for byte, then taken apart (RFC 9112 §2.2, §3, §5, §6).
+//!
+//! Only heads with one possible reading pass. Two programs that could disagree about where a message ends are what
+//! request smuggling lives on; whatever is not beyond doubt is a [`Refusal`].
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, request};
+
+use super::chunks::Chunks;
+use super::decoder::Decoder;
+use super::fields::{FIELDS_MAX, is_token, is_value, trim};
+use super::input::Input;
+use crate::http::refusal::Refusal;
+
+/// A request whose head is in order.
+#[derive(Debug)]
+pub(crate) struct RequestHead {
+    pub(crate) parts: request::Parts,
+    /// Its body, of which nothing was read.
+    pub(crate) body: Decoder,
+    pub(crate) terms: Terms,
+}
+
+/// What the client said about the answer and the connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    /// HEAD: the answer has no body, whatever its head says.
+    pub(crate) is_head: bool,
+    pub(crate) is_http10: bool,
+    /// Another request may follow on this connection.
+    pub(crate) keeps_alive: bool,
+    /// It waits for a 100 before it sends the body.
+    pub(crate) expects_continue: bool,
+    pub(crate) wants_trailers: bool,
+}
+
+/// Takes the next request head from the input; `None` while it is incomplete. `searched` is how much of the input is
+/// known to hold no end of a head; it is kept by the caller and begins at 0.
+pub(crate) fn take(
+    input: &mut Input,
+    searched: &mut usize,
+    head_bytes_max: usize,
+) -> Result<Option<RequestHead>, Refusal> {
+    let found = find_head_end(input.bytes(), *searched)?;
+    if found.unwrap_or(input.len()) > head_bytes_max {
+        return Err(Refusal::HeadTooLarge);
+    }
+    let Some(end) = found else {
+        *searched = input.len();
+        return Ok(None);
+    };
+    *searched = 0;
+    let head = parse(&input.take(end))?;
+    if let Decoder::Chunked(chunks) = &head.body {
+        // What is broken already must not reach the upstream.
+        Chunks::clone(chunks).check(input.bytes()).map_err(|_| Refusal::MalformedBody)?;
+    }
+    Ok(Some(head))
+}
+
+/// Where the head ends (behind its empty line), looking from byte `from` on; `None` while it is incomplete.
+///
+/// Empty lines before the request line are part of the head (RFC 9112 §2.2).
+fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<usize>, Refusal> {
+    let mut at = from;
+    while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {
+        let lf = at + found;
+        if lf == 0 || bytes[lf - 1] != b'\r' {
+            return Err(Refusal::BareLineEnding);
+        }
+        let line_is_empty = lf >= 3 && bytes[lf - 2] == b'\n';
+        if line_is_empty && bytes[..lf - 1].iter().any(|b| !matches!(b, b'\r' | b'\n')) {
+            return Ok(Some(lf + 1));
+        }
+        at = lf + 1;
+    }
+    Ok(None)
+}
+
+/// Parses a complete head, from its first byte to its empty line.
+fn parse(head: &Bytes) -> Result<RequestHead, Refusal> {
+    let mut lines = Lines { rest: head };
+    let mut line = lines.next_line()?;
+    while line.is_empty() {
+        line = lines.next_line()?;
+    }
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.version = request_line(head, line, &mut parts.method, &mut parts.uri)?;
+    let mut framing = Framing::default();
+    // As many as there can be: the map never grows.
+    parts.headers = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', lines.rest).count().min(FIELDS_MAX));
+    for count in 0.. {
+        let line = lines.next_line()?;
+        if line.is_empty() {
+            break;
+        }
+        if count == FIELDS_MAX {
+            return Err(Refusal::HeadTooLarge);
+        }
+        let (name, value) = field(line)?;
+        framing.add(name, value)?;
+        let name = HeaderName::from_bytes(name).map_err(|_| Refusal::InvalidHeaderName)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| Refusal::InvalidHeaderValue)?;
+        parts.headers.append(name, value);
+    }
+    let is_http10 = parts.version == Version::HTTP_10;
+    let body = framing.conclude(is_http10)?;
+    let terms = Terms {
+        is_head: parts.method == Method::HEAD,
+        is_http10,
+        keeps_alive: if is_http10 { framing.says_keep_alive && !framing.says_close } else { !framing.says_close },
+        expects_continue: framing.expects_continue && !is_http10 && !body.is_done(),
+        wants_trailers: framing.wants_trailers,
+    };
+    Ok(RequestHead { parts, body, terms })
+}
+
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    fn next_line(&mut self) -> Result<&'a [u8], Refusal> {
+        let lf = memchr::memchr(b'\n', self.rest).ok_or(Refusal::MalformedRequest)?;
+        let (line, rest) = self.rest.split_at(lf + 1);
+        self.rest = rest;
+        line.strip_suffix(b"\r\n").ok_or(Refusal::BareLineEnding)
+    }
+}
+
+/// `method SP target SP HTTP/1.x` with single spaces.
+fn request_line(head: &Bytes, line: &[u8], method: &mut Method, uri: &mut Uri) -> Result<Version, Refusal> {
+    let mut words = line.split(|b| *b == b' ');
+    let (Some(verb), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(if line.contains(&b'\r') { Refusal::BareLineEnding } else { Refusal::MalformedRequest });
+    };
+    if !is_token(verb) {
+        return Err(Refusal::MalformedRequest);
+    }
+    if verb == b"CONNECT" {
+        return Err(Refusal::UnsupportedMethod);
+    }
+    if !is_target(verb, target) {
+        return Err(Refusal::MalformedRequest);
+    }
+    *method = Method::from_bytes(verb).map_err(|_| Refusal::MalformedRequest)?;
+    *uri = Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| Refusal::MalformedRequest)?;
+    match version {
+        b"HTTP/1.1" => Ok(Version::HTTP_11),
+        b"HTTP/1.0" => Ok(Version::HTTP_10),
+        _ => Err(Refusal::MalformedRequest),
+    }
+}
+
+/// Origin form, absolute form of a scheme that is HTTP's, or the asterisk of OPTIONS (RFC 9112 §3.2).
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    let begins_with = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme));
+    let has_form = match target {
+        b"*" => method == b"OPTIONS",
+        [b'/', ..] => true,
+        _ => begins_with(b"http://") || begins_with(b"https://"),
+    };
+    has_form && !target.iter().any(|b| *b <= b' ' || *b == 0x7f)
+}
+
+/// Name and value of a field line.
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    if matches!(line[0], b' ' | b'\t') {
+        return Err(Refusal::FoldedHeader);
+    }
+    let colon = memchr::memchr(b':', line).ok_or(Refusal::MalformedRequest)?;
+    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+    if !is_token(name) {
+        return Err(Refusal::InvalidHeaderName);
+    }
+    if !is_value(value) {
+        return Err(if value.contains(&b'\r') { Refusal::BareLineEnding } else { Refusal::InvalidHeaderValue });
+    }
+    Ok((name, value))
+}
+
+/// The fields that say where a message ends, whom it is for, and what becomes of the connection.
+#[derive(Default)]
+struct Framing {
+    hosts: usize,
+    content_length: Option<u64>,
+    is_chunked: bool,
+    says_close: bool,
+    says_keep_alive: bool,
+    expects_continue: bool,
+    wants_trailers: bool,
+}
+
+impl Framing {
+    fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        match name.len() {
+            2 if name.eq_ignore_ascii_case(b"te") => {
+                self.wants_trailers |= options(value).any(|o| o.eq_ignore_ascii_case(b"trailers"));
+            }
+            4 if name.eq_ignore_ascii_case(b"host") => self.add_host(value)?,
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in options(value) {
+                    self.says_close |= option.eq_ignore_ascii_case(b"close");
+                    self.says_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.add_content_length(value)?,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.add_transfer_encoding(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_host(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        self.hosts += 1;
+        let is_authority = value.iter().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:[]%".contains(b));
+        if is_authority && self.hosts == 1 { Ok(()) } else { Err(Refusal::InvalidHost) }
+    }
+
+    fn add_content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        // 18 digits stay below 2^63, so that no sum of lengths overflows.
+        let is_number = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+        if !is_number || self.content_length.is_some() {
+            return Err(Refusal::InvalidContentLength);
+        }
+        self.content_length = Some(value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')));
+        Ok(())
+    }
+
+    fn add_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refusal> {
+        if self.is_chunked {
+            return Err(Refusal::InvalidTransferEncoding);
+        }
+        if !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(Refusal::UnsupportedTransferEncoding);
+        }
+        self.is_chunked = true;
+        Ok(())
+    }
+
+    fn conclude(&self, is_http10: bool) -> Result<Decoder, Refusal> {
+        if !is_http10 && self.hosts == 0 {
+            return Err(Refusal::InvalidHost);
+        }
+        match (self.content_length, self.is_chunked) {
+            (Some(_), true) => Err(Refusal::AmbiguousLength),
+            (None, true) if is_http10 => Err(Refusal::InvalidTransferEncoding),
+            (None, true) => Ok(Decoder::Chunked(Box::new(Chunks::new()))),
+            (length, false) => Ok(Decoder::length(length.unwrap_or(0))),
+        }
+    }
+}
+
+fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+#[path = "request_head_tests.rs"]
+mod tests;

@@ -1,0 +1,219 @@
+//! Serves HTTP/1 on one downstream connection until it ends: requests in, answers out, one after the other.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use tokio::io::AsyncWrite;
+use tokio::time::Sleep;
+
+use super::encoder;
+use super::output::Output;
+use super::request_head::{self, RequestHead, Terms};
+use super::sending::{SendError, Sending};
+use super::socket::Socket;
+use super::tunnel::Tunnel;
+use crate::connection::Downstream;
+use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::exchange::exchange;
+use crate::http::refusal::Refusal;
+use crate::net::reset::Io;
+
+/// How long an idle keep-alive connection may still bring one request while draining; its answer then says `close`,
+/// which a client understands, while a connection closed under its hands looks like a failure.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
+/// How long, and for how many bytes, a connection that Squall closes is read to its end, so that the kernel does not
+/// answer late bytes with a reset that destroys the response on its way (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(1);
+/// The same for the body of a request that was answered before it was read.
+const DISCARD: Duration = Duration::from_secs(5);
+const DISCARD_BYTES_MAX: usize = 1024 * 1024;
+
+/// What becomes of the connection after an exchange.
+enum Next {
+    Request,
+    Tunnel(Tunnel),
+    /// It is closed so that the answer arrives.
+    Close,
+    /// It ends here: the client left, or must see that something broke.
+    Drop,
+}
+
+/// Serves requests until the connection ends.
+pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io, head_bytes_max: usize) {
+    let connection = Connection { socket: Rc::new(Socket::new(io)), downstream, head_bytes_max };
+    while let Some(request) = connection.next_request().await {
+        match connection.serve_one(request).await {
+            Next::Request => {}
+            Next::Tunnel(tunnel) => return connection.into_tunnel(tunnel).await,
+            Next::Close => return connection.linger().await,
+            Next::Drop => return,
+        }
+    }
+}
+
+struct Connection {
+    socket: Rc<Socket>,
+    downstream: Rc<Downstream>,
+    head_bytes_max: usize,
+}
+
+impl Connection {
+    /// Waits for the next request; `None` at the end of the connection.
+    async fn next_request(&self) -> Option<Result<RequestHead, Refusal>> {
+        let (mut searched, mut grace) = (0, None);
+        poll_fn(|cx| self.poll_request(cx, &mut searched, &mut grace)).await
+    }
+
+    fn poll_request(
+        &self,
+        cx: &mut Context<'_>,
+        searched: &mut usize,
+        grace: &mut Option<Pin<Box<Sleep>>>,
+    ) -> Poll<Option<Result<RequestHead, Refusal>>> {
+        let wire = &self.downstream.wire;
+        let mut input = self.socket.input.borrow_mut();
+        loop {
+            let head =
+                if input.is_empty() { Ok(None) } else { request_head::take(&mut input, searched, self.head_bytes_max) };
+            let is_incomplete = matches!(head, Ok(None));
+            wire.set_in_head(is_incomplete && !input.is_empty());
+            if !is_incomplete {
+                return Poll::Ready(head.transpose());
+            }
+            // What cannot become whole is answered, for a client that only half-closed still reads.
+            let late = if wire.is_expired() { Refusal::HeadTimeout } else { Refusal::MalformedRequest };
+            if wire.is_expired() || input.has_ended() {
+                return Poll::Ready((!input.is_empty()).then_some(Err(late)));
+            }
+            match input.poll_fill(&mut *self.socket.io.borrow_mut(), cx, 0) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(None),
+                Poll::Pending => break,
+            }
+        }
+        wire.register(cx.waker());
+        if !self.downstream.worker.is_draining() {
+            return Poll::Pending;
+        }
+        let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(DRAIN_GRACE)));
+        grace.as_mut().poll(cx).map(|()| None)
+    }
+
+    /// One exchange, from the head of its request to the end of its answer.
+    async fn serve_one(&self, request: Result<RequestHead, Refusal>) -> Next {
+        let (request, terms) = match request {
+            Ok(RequestHead { parts, body, terms }) => {
+                let body = self.socket.begin_body(body, terms.expects_continue);
+                (Ok(Request::from_parts(parts, RequestBody::http1(body))), terms)
+            }
+            Err(refusal) => (Err(refusal), Terms::default()),
+        };
+        let Some(response) = self.answer(request).await else { return Next::Drop };
+        let (keeps_alive, tunnel) = match self.send(response, terms).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "answer ended early");
+                return Next::Drop;
+            }
+        };
+        match tunnel {
+            Some(tunnel) => Next::Tunnel(tunnel),
+            None if keeps_alive && self.discard_body().await => Next::Request,
+            None => Next::Close,
+        }
+    }
+
+    /// The answer; `None` when there is to be none, or nobody left to read it.
+    async fn answer(&self, request: Result<Request<RequestBody>, Refusal>) -> Option<Response<ResponseBody>> {
+        let mut exchange = pin!(exchange(Rc::clone(&self.downstream), request));
+        poll_fn(|cx| match exchange.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(answer.ok()),
+            Poll::Pending => self.socket.poll_left(cx).map(|()| None),
+        })
+        .await
+    }
+
+    /// Sends the answer; whether the connection goes on, and as what.
+    async fn send(
+        &self,
+        response: Response<ResponseBody>,
+        mut terms: Terms,
+    ) -> Result<(bool, Option<Tunnel>), SendError> {
+        let (head, mut body) = response.into_parts();
+        let tunnel = if head.status == StatusCode::SWITCHING_PROTOCOLS { body.take_tunnel() } else { None };
+        terms.keeps_alive &= !self.socket.is_body_beyond_reading();
+        let mut out = Output::new();
+        let exact = http_body::Body::size_hint(&body).exact();
+        let (encoder, keeps_alive) = encoder::response_head(&head, exact, terms, &mut out);
+        let mut sending = Sending::new(out, encoder, body);
+        let sent = poll_fn(|cx| {
+            if let Poll::Ready(sent) = sending.poll(&self.socket.io, cx) {
+                return Poll::Ready(sent);
+            }
+            self.socket.poll_left(cx).map(|()| Err(SendError::Io(std::io::ErrorKind::ConnectionAborted.into())))
+        });
+        let sent = sent.await;
+        if sent.is_err() && sending.ends_with_connection() {
+            // A clean end would look like the end of the body.
+            self.downstream.arm_reset();
+        }
+        sent.map(|()| (keeps_alive, tunnel))
+    }
+
+    /// Reads what is left of a request that was answered early; whether it came to its end.
+    async fn discard_body(&self) -> bool {
+        if self.socket.is_body_done() {
+            return true;
+        }
+        let mut left = DISCARD_BYTES_MAX;
+        let read = poll_fn(|cx| {
+            loop {
+                let Some(Ok(frame)) = ready!(self.socket.poll_body(cx)) else { return Poll::Ready(()) };
+                left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
+                if left == 0 {
+                    return Poll::Ready(());
+                }
+            }
+        });
+        // Either end is fine: the body ended, or it had its time.
+        let _ = tokio::time::timeout(DISCARD, read).await;
+        self.socket.is_body_done()
+    }
+
+    /// Sends FIN, then reads and drops what still comes, for a while.
+    async fn linger(&self) {
+        let Socket { io, input, .. } = &*self.socket;
+        let shutdown = poll_fn(|cx| Pin::new(&mut *io.borrow_mut()).poll_shutdown(cx));
+        if input.borrow().has_ended() || io.borrow().reset_flag().is_armed() || shutdown.await.is_err() {
+            return;
+        }
+        let mut left = DISCARD_BYTES_MAX;
+        let drain = poll_fn(|cx| {
+            let mut input = input.borrow_mut();
+            while left > 0 {
+                let held = input.len();
+                input.take(held);
+                match ready!(input.poll_fill(&mut *io.borrow_mut(), cx, 0)) {
+                    Ok(n @ 1..) => left = left.saturating_sub(n),
+                    Ok(0) | Err(_) => break,
+                }
+            }
+            Poll::Ready(())
+        });
+        // Either end is fine: the peer closed, or it had its time.
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+
+    /// Holding the connection keeps it counted, so that a drain waits for the tunnel.
+    async fn into_tunnel(self, tunnel: Tunnel) {
+        let Self { socket, downstream, .. } = self;
+        if let Err(error) = tunnel.relay(socket).await {
+            tracing::debug!(%error, listener = %downstream.listener_name, "tunnel ended");
+        }
+    }
+}
