@@ -2,4 +2,5 @@
 
 pub(crate) mod reset;
 pub(crate) mod socket;
+pub(crate) mod splice;
 pub(crate) mod timer;

@@ -14,6 +14,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::relay::RelayRecord;
 use super::stream::{Front, StreamFaults, StreamSpec};
+use crate::net::splice::Pipe;
 
 /// One read takes at most this much; a multiple of what loopback and large receive offload deliver at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -21,6 +22,21 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 thread_local! {
     /// Shared by all connections of a worker, so that an idle one holds no buffer.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
+}
+
+/// A read of so much makes a stream one that is worth splicing: a pipe costs more system calls than a copy, and fewer
+/// instructions for each byte.
+const BULK_BYTES: usize = 16 * 1024;
+
+/// How the bytes of a direction without stream faults move.
+#[derive(Debug)]
+enum Path {
+    /// Through the scratch buffer.
+    Copied,
+    /// Through the kernel; the pipe is there while it holds something.
+    Spliced(Option<Pipe>),
+    /// The same for what is in the pipe, and then copied: it has become a trickle.
+    Drying(Pipe),
 }
 
 /// How a direction ended.
@@ -51,6 +67,7 @@ pub(super) struct Pump {
     early: Bytes,
     /// Read without stream faults, but not taken by the socket yet.
     unwritten: Bytes,
+    path: Path,
     source: Source,
     faults: Option<Box<StreamFaults>>,
     /// It ends when `passed` has come to this.
@@ -68,6 +85,7 @@ impl Pump {
             flow,
             early,
             unwritten: Bytes::new(),
+            path: Path::Copied,
             source: Source::Open,
             faults: None,
             pass_until: None,
@@ -127,12 +145,16 @@ impl Pump {
             if self.is_limit_reached() {
                 return self.end(PumpEnd::LimitReached);
             }
-            let step = if !self.unwritten.is_empty() {
+            let step = if matches!(self.path, Path::Spliced(Some(_)) | Path::Drying(_)) {
+                self.poll_drain(cx, to, record)
+            } else if !self.unwritten.is_empty() {
                 self.poll_unwritten(cx, to, record)
             } else if let Some(mut faults) = self.faults.take() {
                 let step = self.poll_faulted(&mut faults, cx, (from, to), record);
                 self.faults = (!faults.is_spent()).then_some(faults);
                 step
+            } else if matches!(self.path, Path::Spliced(_)) && !self.has_ended() {
+                self.poll_splice(cx, from)
             } else {
                 self.poll_plain(cx, (from, to), record)
             };
@@ -170,6 +192,9 @@ impl Pump {
                 Ok(0) => self.source = Source::Ended(None),
                 Err(error) => self.source = Source::Ended(Some(error)),
                 Ok(read) => {
+                    if read >= BULK_BYTES {
+                        self.path = Path::Spliced(None);
+                    }
                     let mut chunk = &scratch[..read];
                     // What the socket does not take wakes us when it will: `poll_unwritten` asks again.
                     while let Poll::Ready(written) = self.poll_write(cx, to, chunk, record) {
@@ -183,6 +208,43 @@ impl Pump {
             }
             Poll::Ready(Ok(()))
         })
+    }
+
+    /// Without faults, in bulk: from the socket into the pipe, which is empty.
+    fn poll_splice(&mut self, cx: &mut Context<'_>, from: &ReadHalf<'_>) -> Poll<Result<(), PumpEnd>> {
+        let Ok(mut lent) = Pipe::take() else {
+            // No descriptors are left.
+            self.path = Path::Copied;
+            return Poll::Ready(Ok(()));
+        };
+        // While there is nothing, the connection holds no pipe.
+        match ready!(lent.poll_fill(from.as_ref(), self.allowed(), cx)) {
+            Ok(0) => self.source = Source::Ended(None),
+            Ok(moved) if moved < BULK_BYTES => self.path = Path::Drying(lent),
+            Ok(_) => self.path = Path::Spliced(Some(lent)),
+            // A system without splice for sockets.
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                self.path = Path::Copied;
+            }
+            Err(error) => self.source = Source::Ended(Some(error)),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// From the pipe into the other socket.
+    fn poll_drain(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &WriteHalf<'_>,
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<(), PumpEnd>> {
+        let allowed = self.allowed();
+        let (Path::Spliced(Some(pipe)) | Path::Drying(pipe)) = &mut self.path else { return Poll::Ready(Ok(())) };
+        let drained = ready!(pipe.poll_drain(to.as_ref(), allowed, cx));
+        if pipe.is_empty() {
+            self.path = if matches!(self.path, Path::Drying(_)) { Path::Copied } else { Path::Spliced(None) };
+        }
+        Poll::Ready(self.count(drained, record).map(|_| ()))
     }
 
     fn poll_unwritten(
@@ -291,18 +353,25 @@ impl Pump {
         chunk: &[u8],
         record: &dyn RelayRecord,
     ) -> Poll<Result<usize, PumpEnd>> {
-        let left = self.pass_until.map_or(u64::MAX, |limit| limit.saturating_sub(self.passed));
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+        let most = self.allowed().min(chunk.len());
         debug_assert!(most > 0, "an empty write is no progress");
-        match ready!(Pin::new(to).poll_write(cx, &chunk[..most])) {
-            Ok(written) => {
-                self.passed += written as u64;
-                self.last_moved = Instant::now();
-                record.on_bytes(self.flow, written as u64);
-                Poll::Ready(Ok(written))
-            }
-            Err(error) => Poll::Ready(Err(PumpEnd::SinkBroken(error))),
-        }
+        let written = ready!(Pin::new(to).poll_write(cx, &chunk[..most]));
+        Poll::Ready(self.count(written, record))
+    }
+
+    /// How much it may still pass.
+    fn allowed(&self) -> usize {
+        let left = self.pass_until.map_or(u64::MAX, |limit| limit.saturating_sub(self.passed));
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// Counts what the sink took.
+    fn count(&mut self, written: io::Result<usize>, record: &dyn RelayRecord) -> Result<usize, PumpEnd> {
+        let written = written.map_err(PumpEnd::SinkBroken)?;
+        self.passed += written as u64;
+        self.last_moved = Instant::now();
+        record.on_bytes(self.flow, written as u64);
+        Ok(written)
     }
 }
 
