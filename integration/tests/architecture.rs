@@ -97,7 +97,7 @@ fn dependencies_point_one_way() {
     for (package, banned) in [
         ("squall-config", &["tokio", "hyper", "arc-swap", "squall-fault", "squall-proxy", "squall-control"][..]),
         ("squall-fault", &["tokio", "hyper", "squall-proxy", "squall-control"]),
-        ("squall-proxy", &["squall-control", "clap", "axum", "anyhow"]),
+        ("squall-proxy", &["squall-control", "clap", "axum", "anyhow", "hyper"]),
         ("squall-control", &["squall-proxy", "clap", "anyhow"]),
     ] {
         let own = direct.get(package).unwrap_or_else(|| panic!("no {package}"));
@@ -137,14 +137,6 @@ fn deciding_reads_no_clock_and_no_entropy() {
         "std::fs",
     ];
     assert_eq!(with_words("fault", &words), Vec::<String>::new());
-}
-
-#[test]
-fn hyper_stays_in_its_rooms() {
-    let allowed = ["proxy/src/http", "proxy/src/upstream", "proxy/src/net/reset.rs", "proxy/src/error.rs"];
-    let lines = with_words("proxy", &["hyper::"]);
-    let outside: Vec<_> = lines.iter().filter(|l| !allowed.iter().any(|a| l.starts_with(a))).collect();
-    assert!(outside.is_empty(), "{outside:#?}");
 }
 
 #[test]
@@ -232,7 +224,7 @@ fn names_of_packages_are_explained_once() {
     let shared = text.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
     for line in shared.lines().filter(|l| l.contains('=') && !l.starts_with('#')) {
         let name = line.split('=').next().unwrap().trim();
-        let is_for_tests = ["proptest", "insta", "jsonschema", "tempfile", "criterion"].contains(&name);
+        let is_for_tests = ["proptest", "insta", "jsonschema", "tempfile", "criterion", "plotters"].contains(&name);
         assert!(is_for_tests || users.contains_key(name), "{name} is in the workspace's list, but nobody uses it");
     }
 }

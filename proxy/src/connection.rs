@@ -10,9 +10,7 @@ use bytes::BytesMut;
 use squall_config::model::{ListenerProtocol, Name};
 use tokio::net::TcpStream;
 
-use crate::http::http2;
 use crate::http::wire::Wire;
-use crate::http1;
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::protocol::{Protocol, detect};
@@ -20,6 +18,7 @@ use crate::tcp::{self, record::ConnectionRecord, relay::RelayContext};
 use crate::upstream;
 use crate::view::ListenerView;
 use crate::worker::{OpenConnection, Worker};
+use crate::{http1, http2};
 
 /// What the exchanges of one connection share.
 #[derive(Debug)]
@@ -115,7 +114,7 @@ async fn serve_http1(accepted: Accepted) {
 
 async fn serve_http2(accepted: Accepted) {
     let (downstream, io) = accepted.into_http(true);
-    http2::serve(downstream, io).await;
+    http2::server::serve(downstream, io).await;
 }
 
 impl Accepted {

@@ -105,8 +105,8 @@ impl ProxyError {
     }
 
     /// The same of an HTTP/2 connection.
-    pub(crate) fn http2(error: hyper::Error) -> Self {
-        let kind = if error.is_parse() {
+    pub(crate) fn http2(error: h2::Error) -> Self {
+        let kind = if error.is_library() {
             ErrorKind::MalformedResponse
         } else if is_reset(&error) {
             ErrorKind::Reset
@@ -117,10 +117,7 @@ impl ProxyError {
     }
 }
 
-fn is_reset(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |e| e.source()).any(|e| {
-        let is_io_reset =
-            e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset);
-        is_io_reset || e.downcast_ref::<h2::Error>().is_some_and(|e| e.is_remote() && e.reason().is_some())
-    })
+fn is_reset(error: &h2::Error) -> bool {
+    let is_reset_by_kernel = error.get_io().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset);
+    is_reset_by_kernel || (error.is_remote() && error.reason().is_some())
 }

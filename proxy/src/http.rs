@@ -2,10 +2,10 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod date;
 pub(crate) mod exchange;
 pub(crate) mod fault;
 pub(crate) mod hop_by_hop;
-pub(crate) mod http2;
 pub(crate) mod interrupt;
 pub(crate) mod record;
 pub(crate) mod refusal;

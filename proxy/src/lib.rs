@@ -1,7 +1,7 @@
 //! The data plane: carries A's traffic and applies the decided faults to it.
 //!
 //! **The life of a request**, in order: [`listener`] accepts, [`connection`] tells the protocol ([`protocol`]) and
-//! counts, [`http1::server`] or [`http::http2`] reads requests, [`http::exchange`] ★ is the request from head to end:
+//! counts, [`http1::server`] or [`http2::server`] reads requests, [`http::exchange`] ★ is the request from head to end:
 //! view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`], head of the
 //! answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
 //!
@@ -21,6 +21,7 @@ mod error;
 mod hold;
 mod http;
 mod http1;
+mod http2;
 mod life;
 mod listener;
 mod net;

@@ -34,7 +34,7 @@ pub(crate) async fn send(
             }),
             ClusterProtocol::Http2 => {
                 // Boxed, so that exchanges over HTTP/1 do not carry its size.
-                let (head, body) = Box::pin(h2::send(cluster, endpoint, request)).await?.into_parts();
+                let (head, body) = Box::pin(h2::send(cluster, endpoint, request)).await?;
                 Ok((head, Source::Http2(body)))
             }
         }

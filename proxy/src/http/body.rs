@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use squall_fault::snapshot::RuleState;
 use tokio::time::Sleep;
 
@@ -19,6 +18,7 @@ use super::record::Record;
 use crate::error::ErrorKind;
 use crate::http1::socket::IncomingBody;
 use crate::http1::tunnel::Tunnel;
+use crate::http2;
 use crate::net::reset::ResetFlag;
 use crate::upstream::h1::Leased;
 
@@ -39,7 +39,7 @@ pub(crate) enum RequestBody {
     #[default]
     Empty,
     Http1(IncomingBody, Rc<Upload>),
-    Http2(Incoming, Rc<Upload>),
+    Http2(http2::body::IncomingBody, Rc<Upload>),
 }
 
 impl RequestBody {
@@ -47,7 +47,7 @@ impl RequestBody {
         body.map_or(Self::Empty, |body| Self::Http1(body, Rc::default()))
     }
 
-    pub(crate) fn http2(body: Incoming) -> Self {
+    pub(crate) fn http2(body: http2::body::IncomingBody) -> Self {
         if body.is_end_stream() { Self::Empty } else { Self::Http2(body, Rc::default()) }
     }
 
@@ -115,7 +115,7 @@ pub(crate) enum Source {
     Empty,
     Full(Bytes),
     Http1(Leased),
-    Http2(Incoming),
+    Http2(http2::body::IncomingBody),
     /// No body: what follows is not HTTP.
     Tunnel(Tunnel),
 }

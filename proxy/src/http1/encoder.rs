@@ -1,8 +1,6 @@
 //! Heads and bodies in the form of HTTP/1 (RFC 9112).
 
-use std::cell::RefCell;
 use std::io::Write;
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, TRANSFER_ENCODING};
@@ -12,6 +10,7 @@ use http_body::Frame;
 use super::output::Output;
 use super::request_head::Terms;
 use super::response_head::Reason;
+use crate::http::date;
 
 /// A body that is not as long as its head said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -164,7 +163,7 @@ pub(crate) fn response_head(
         buffer.extend_from_slice(b"connection: keep-alive\r\n");
     }
     if !has_date && !parts.status.is_informational() {
-        date(buffer);
+        field(buffer, &DATE, date::now().as_bytes());
     }
     buffer.extend_from_slice(b"\r\n");
     (encoder, keeps_alive)
@@ -188,25 +187,6 @@ fn field(buffer: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     buffer.extend_from_slice(b": ");
     buffer.extend_from_slice(value);
     buffer.extend_from_slice(b"\r\n");
-}
-
-/// RFC 9110 §6.6.1: a message without a date gets that of its arrival.
-fn date(buffer: &mut Vec<u8>) {
-    thread_local! {
-        /// The text of a second, for all answers within it.
-        static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
-    }
-    let now = SystemTime::now();
-    let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    LAST.with_borrow_mut(|(last, text)| {
-        if *last != second {
-            *last = second;
-            *text = httpdate::fmt_http_date(now);
-        }
-        buffer.extend_from_slice(b"date: ");
-        buffer.extend_from_slice(text.as_bytes());
-        buffer.extend_from_slice(b"\r\n");
-    });
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -29,7 +28,7 @@ impl ResetFlag {
     }
 }
 
-/// A TCP stream as hyper and the relay use it.
+/// A TCP stream as the HTTP servers and the relay use it.
 ///
 /// Dropped while its [`ResetFlag`] is armed, it sends RST with nothing before it: zero linger, and no shutdown, which
 /// would send FIN first. Unsent data is discarded by the kernel then.
@@ -119,44 +118,6 @@ impl AsyncWrite for Io {
             return Poll::Ready(Ok(())); // a FIN must not precede the reset
         }
         self.stream().poll_shutdown(cx)
-    }
-}
-
-// hyper's own traits, through hyper-util's adapter: it holds the unsafe code that uninitialised buffers need.
-
-impl hyper::rt::Read for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        hyper::rt::Read::poll_read(Pin::new(&mut TokioIo::new(&mut *self)), cx, buf)
-    }
-}
-
-impl hyper::rt::Write for Io {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(self, cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write_vectored(self, cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        AsyncWrite::is_write_vectored(self)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_flush(self, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_shutdown(self, cx)
     }
 }
 

@@ -3,8 +3,10 @@
 mod args;
 mod copy;
 mod measure;
+mod open_loop;
 mod origin;
 mod peer;
+mod picture;
 mod process;
 mod report;
 mod work;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use crate::args::Options;
+use crate::open_loop;
 use crate::origin::Origin;
-use crate::peer::{Peer, Running, Setup};
+use crate::peer::{DELAYED, Peer, Running, Setup};
 use crate::process::{LOAD_CORE, Process, pinned};
 use crate::report::{Row, Table};
 use crate::work::{Work, check_http1};
@@ -31,18 +32,25 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let kinds = if options.work.is_empty() { Work::ALL.to_vec() } else { options.work.clone() };
     let mut page = String::new();
     for work in kinds {
-        let table = compare(work, options, &setup)?;
-        crate::report::say(&table.markdown());
-        page.push_str(&table.markdown());
+        for (i, table) in compare(work, options, &setup)?.into_iter().enumerate() {
+            crate::report::say(&table.markdown());
+            page.push_str(&table.markdown());
+            let name = format!("{}{}.svg", work.name(), if i == 0 { String::new() } else { format!("-{}", i + 1) });
+            crate::picture::draw(&table, &options.out.join(&name))?;
+            page.push_str(&format!("\n![{}]({name})\n", table.title));
+        }
     }
     let file = options.out.join("results.md");
     std::fs::write(&file, page).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn compare(work: Work, options: &Options, setup: &Setup<'_>) -> anyhow::Result<Table> {
-    let is_wanted = |peer: &Peer| options.peers.is_empty() || options.peers.iter().any(|p| peer.name().starts_with(p));
-    let mut rows = Vec::new();
-    let mut peers = Vec::new();
+fn compare(work: Work, options: &Options, setup: &Setup<'_>) -> anyhow::Result<Vec<Table>> {
+    let is_wanted = |peer: &Peer| {
+        options.peers.is_empty()
+            || *peer == Peer::Direct
+            || options.peers.iter().any(|wanted| peer.name().starts_with(wanted))
+    };
+    let (mut rows, mut peers) = (Vec::new(), Vec::new());
     for peer in Peer::of(work).into_iter().filter(is_wanted) {
         match peer.start(work, setup)? {
             Some(running) => {
@@ -52,30 +60,62 @@ fn compare(work: Work, options: &Options, setup: &Setup<'_>) -> anyhow::Result<T
             None => rows.push(Row::left_out(peer.name())),
         }
     }
-    for _ in 0..options.rounds {
-        for (row, running) in rows.iter_mut().filter(|row| !row.is_left_out).zip(&peers) {
-            row.values.push(one(work, running, options).with_context(|| row.name.clone())?);
-        }
-        if work == Work::Idle {
-            break; // memory that was once used is not given back: a second round would say less
+    // One set of rows for each number that a round gives.
+    let mut tables: Vec<Table> =
+        work.titles().iter().map(|title| Table { title: (*title).to_owned(), rows: rows.clone() }).collect();
+    // What was used once is not given back: a second round of memory would say less.
+    let rounds = if work == Work::Idle { 1 } else { options.rounds };
+    for _ in 0..rounds {
+        let mut direct = None;
+        let present = rows.iter().enumerate().filter(|(_, row)| !row.is_left_out).map(|(at, _)| at);
+        for (at, running) in present.zip(&peers) {
+            let values = one(work, running, &mut direct, options).with_context(|| rows[at].name.clone())?;
+            for (table, value) in tables.iter_mut().zip(values) {
+                table.rows[at].values.push(value);
+            }
         }
     }
-    Ok(Table { title: work.title(), rows })
+    Ok(tables)
 }
 
-/// One round of one peer.
-fn one(work: Work, running: &Running, options: &Options) -> anyhow::Result<f64> {
-    if work == Work::Idle {
-        let before = running.process.resident_kib()?;
-        let open = (0..IDLE_CONNECTIONS).map(|_| check_http1(running.address)).collect::<Result<Vec<_>, _>>()?;
-        return Ok((running.process.resident_kib()? - before) / open.len() as f64);
+/// One round of one peer: a number for each title of the work. `direct` is what the round's first peer, the origin
+/// itself, gave.
+fn one(work: Work, running: &Running, direct: &mut Option<Vec<f64>>, options: &Options) -> anyhow::Result<Vec<f64>> {
+    let time = Duration::from_secs(options.seconds);
+    match work {
+        Work::Idle => memory(running),
+        Work::OpenLoop => {
+            open_loop::run(running.address, "/", 2_000, Duration::from_secs(1))?;
+            let latencies = open_loop::run(running.address, "/", 2_000, time)?;
+            let own: Vec<f64> = [0.5, 0.99, 0.999].map(|share| latencies.quantile_us(share)).into();
+            let direct = direct.get_or_insert_with(|| own.clone());
+            let added = own.iter().zip(direct.iter()).map(|(own, direct)| own - direct);
+            Ok(if running.process.is_none() { own.clone() } else { added.collect() })
+        }
+        Work::Delay => {
+            let without = open_loop::run(running.address, "/", 200, time)?.quantile_us(0.5);
+            let with = open_loop::run(running.address, DELAYED, 200, time)?;
+            let beyond = |share: f64, expected: f64| (with.quantile_us(share) - expected) / 1e3;
+            Ok(vec![beyond(0.0, 1e5), beyond(0.5, 1e5 + without), beyond(0.99, 1e5 + without)])
+        }
+        _ => {
+            let process = running.process()?;
+            if matches!(work, Work::Http1 | Work::Rules) {
+                check_http1(running.address)?;
+            }
+            work.load(running.address, Duration::from_secs(1))?;
+            let before = process.cpu_us()?;
+            let units = work.load(running.address, time)?;
+            let used = process.cpu_us()? - before;
+            Ok(vec![if work == Work::TcpBulk { used / 1e6 / units } else { used / units }])
+        }
     }
-    if work == Work::Http1 {
-        check_http1(running.address)?;
-    }
-    work.load(running.address, Duration::from_secs(1))?;
-    let before = running.process.cpu_us()?;
-    let units = work.load(running.address, Duration::from_secs(options.seconds))?;
-    let used = running.process.cpu_us()? - before;
-    Ok(if work == Work::TcpBulk { used / 1e6 / units } else { used / units })
+}
+
+/// KiB for each idle connection, and MiB before the first.
+fn memory(running: &Running) -> anyhow::Result<Vec<f64>> {
+    let process = running.process()?;
+    let before = process.resident_kib()?;
+    let open = (0..IDLE_CONNECTIONS).map(|_| check_http1(running.address)).collect::<Result<Vec<_>, _>>()?;
+    Ok(vec![(process.resident_kib()? - before) / open.len() as f64, before / 1024.0])
 }

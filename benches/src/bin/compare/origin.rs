@@ -16,6 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 /// What HTTP answers.
 pub(crate) const BODY: [u8; 256] = [b'b'; 256];
 
+/// What the source sends.
+pub(crate) const SOURCE_BYTE: u8 = b's';
+
 /// The ports of an origin.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
@@ -90,6 +93,6 @@ async fn echo(mut stream: TcpStream) {
 }
 
 async fn source(mut stream: TcpStream) {
-    let chunk = vec![b's'; 256 * 1024];
+    let chunk = vec![SOURCE_BYTE; 256 * 1024];
     while stream.write_all(&chunk).await.is_ok() {}
 }

@@ -9,25 +9,43 @@ use crate::origin::Origin;
 use crate::process::{PROXY_CORE, Process, free_address, pinned};
 use crate::work::Work;
 
+/// The path whose requests are delayed.
+pub(crate) const DELAYED: &str = "/delayed";
+
 /// A proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
+    /// None at all: the origin.
+    Direct,
     /// The floor.
     Copy,
     /// With metrics on, one rule of 0 % that matches, and so many that do not.
     Squall {
         others: usize,
     },
-    HaProxy,
+    /// With so many conditions that do not match.
+    HaProxy {
+        others: usize,
+    },
     Nginx,
-    Envoy,
+    /// With so many routes that do not match.
+    Envoy {
+        others: usize,
+    },
 }
 
 /// A proxy that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pub(crate) process: Process,
+    /// `None` for the origin.
+    pub(crate) process: Option<Process>,
     pub(crate) address: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn process(&self) -> anyhow::Result<&Process> {
+        self.process.as_ref().context("the origin is not measured")
+    }
 }
 
 /// Where to find things.
@@ -41,31 +59,39 @@ pub(crate) struct Setup<'a> {
 impl Peer {
     pub(crate) fn name(self) -> String {
         match self {
+            Self::Direct => "direct (absolute)".into(),
             Self::Copy => "bare TCP copy".into(),
             Self::Squall { others: 0 } => "Squall".into(),
             Self::Squall { others } => format!("Squall, {others} rules"),
-            Self::HaProxy => "HAProxy".into(),
+            Self::HaProxy { others: 0 } => "HAProxy".into(),
+            Self::HaProxy { others } => format!("HAProxy, {others} rules"),
             Self::Nginx => "nginx".into(),
-            Self::Envoy => "Envoy".into(),
+            Self::Envoy { others: 0 } => "Envoy".into(),
+            Self::Envoy { others } => format!("Envoy, {others} routes"),
         }
     }
 
     /// All that can do this work, the floor first.
     pub(crate) fn of(work: Work) -> Vec<Self> {
-        let squall = Self::Squall { others: 0 };
+        let (squall, haproxy, envoy) =
+            (Self::Squall { others: 0 }, Self::HaProxy { others: 0 }, Self::Envoy { others: 0 });
         match work {
-            Work::Http1 => vec![
-                Self::Copy,
+            Work::Http1 => vec![Self::Copy, squall, haproxy, Self::Nginx, envoy],
+            Work::Rules => vec![
                 squall,
                 Self::Squall { others: 1_000 },
                 Self::Squall { others: 10_000 },
-                Self::HaProxy,
-                Self::Nginx,
-                Self::Envoy,
+                haproxy,
+                Self::HaProxy { others: 1_000 },
+                envoy,
+                Self::Envoy { others: 1_000 },
             ],
             // nginx 1.22 does not speak HTTP/2 to upstreams.
-            Work::Http2 | Work::TcpBulk | Work::TcpPingPong => vec![Self::Copy, squall, Self::HaProxy, Self::Envoy],
-            Work::Idle => vec![squall, Self::HaProxy, Self::Nginx, Self::Envoy],
+            Work::Http2 | Work::TcpBulk | Work::TcpPingPong => vec![Self::Copy, squall, haproxy, envoy],
+            Work::OpenLoop => vec![Self::Direct, Self::Copy, squall, haproxy, Self::Nginx, envoy],
+            // The others have no delay of their own.
+            Work::Delay => vec![squall, envoy],
+            Work::Idle => vec![squall, haproxy, Self::Nginx, envoy],
         }
     }
 
@@ -73,11 +99,11 @@ impl Peer {
     fn program(self, setup: &Setup<'_>) -> Option<PathBuf> {
         let found = |places: &[&str]| places.iter().map(PathBuf::from).find(|path| path.is_file());
         match self {
-            Self::Copy => std::env::current_exe().ok(),
+            Self::Direct | Self::Copy => std::env::current_exe().ok(),
             Self::Squall { .. } => setup.squall.is_file().then(|| setup.squall.to_owned()),
-            Self::HaProxy => found(&["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"]),
+            Self::HaProxy { .. } => found(&["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"]),
             Self::Nginx => found(&["/usr/sbin/nginx", "/usr/local/sbin/nginx"]),
-            Self::Envoy => std::env::var_os("ENVOY").map(PathBuf::from).filter(|path| path.is_file()),
+            Self::Envoy { .. } => std::env::var_os("ENVOY").map(PathBuf::from).filter(|path| path.is_file()),
         }
     }
 
@@ -85,35 +111,38 @@ impl Peer {
     pub(crate) fn start(self, work: Work, setup: &Setup<'_>) -> anyhow::Result<Option<Running>> {
         let Some(program) = self.program(setup) else { return Ok(None) };
         let upstream = match work {
-            Work::Http1 | Work::Idle => setup.origin.http1,
+            Work::Http1 | Work::Rules | Work::OpenLoop | Work::Delay | Work::Idle => setup.origin.http1,
             Work::Http2 => setup.origin.http2,
             Work::TcpBulk => setup.origin.source,
             Work::TcpPingPong => setup.origin.echo,
         };
+        if self == Self::Direct {
+            return Ok(Some(Running { process: None, address: upstream }));
+        }
         let mut command = pinned(PROXY_CORE, &program);
         if self == Self::Copy {
             let (process, line) = Process::start_and_read_line(command.args(["copy", &upstream.to_string()]))?;
-            return Ok(Some(Running { process, address: line.parse()? }));
+            return Ok(Some(Running { process: Some(process), address: line.parse()? }));
         }
         let address = free_address()?;
         let file = setup.directory.join(format!("{}.conf", self.name().replace([' ', ','], "-")));
         let path = file.display().to_string();
         match self {
-            Self::Copy => {}
+            Self::Direct | Self::Copy => {}
             Self::Squall { others } => {
                 std::fs::write(&file, squall(work, address, upstream, others))?;
                 command.args(["run", "-c", &path, "--workers", "1", "--control", "127.0.0.1:0"]);
             }
-            Self::HaProxy => {
-                std::fs::write(&file, haproxy(work, address, upstream))?;
+            Self::HaProxy { others } => {
+                std::fs::write(&file, haproxy(work, address, upstream, others))?;
                 command.args(["-db", "-f", &path]);
             }
             Self::Nginx => {
                 std::fs::write(&file, nginx(address, upstream, setup.directory))?;
                 command.args(["-c", &path, "-p", &setup.directory.display().to_string()]);
             }
-            Self::Envoy => {
-                std::fs::write(&file, envoy(work, address, upstream).to_string())?;
+            Self::Envoy { others } => {
+                std::fs::write(&file, envoy(work, address, upstream, others).to_string())?;
                 let options = ["--concurrency", "1", "--disable-hot-restart", "-l", "error", "--config-path", &path];
                 command.args(options);
             }
@@ -121,7 +150,7 @@ impl Peer {
         let log = file.with_extension("log");
         let mut process = Process::start(&mut command, &log)?;
         process.wait_for(address).with_context(|| format!("{} did not start; see {}", self.name(), log.display()))?;
-        Ok(Some(Running { process, address }))
+        Ok(Some(Running { process: Some(process), address }))
     }
 }
 
@@ -129,7 +158,7 @@ fn squall(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) 
     let (listener, cluster) = match work {
         Work::TcpBulk | Work::TcpPingPong => ("tcp", "http1"),
         Work::Http2 => ("http", "http2"),
-        Work::Http1 | Work::Idle => ("http", "http1"),
+        Work::Http1 | Work::Rules | Work::OpenLoop | Work::Delay | Work::Idle => ("http", "http1"),
     };
     let matching = r#"{"name": "matches", "percentage": 0, "fault": {"delay": "1s"}}"#.to_owned();
     let other = |i| {
@@ -137,7 +166,11 @@ fn squall(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) 
             r#"{{"name": "other-{i}", "percentage": 100, "match": {{"path": {{"prefix": "/other/{i}"}}}}, "fault": {{"delay": "1s"}}}}"#
         )
     };
-    let rules: Vec<String> = std::iter::once(matching).chain((0..others).map(other)).collect();
+    let delay = format!(
+        r#"{{"name": "delayed", "percentage": 100, "match": {{"path": "{DELAYED}"}}, "fault": {{"delay": "100ms"}}}}"#
+    );
+    let delay = (work == Work::Delay).then_some(delay);
+    let rules: Vec<String> = std::iter::once(matching).chain(delay).chain((0..others).map(other)).collect();
     format!(
         "version: 1\nlimits: {{rules_max: 20000}}\n\
          listeners: [{{name: in, address: '{address}', protocol: {listener}, cluster: b}}]\n\
@@ -147,18 +180,20 @@ fn squall(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) 
     )
 }
 
-fn haproxy(work: Work, address: SocketAddr, upstream: SocketAddr) -> String {
+fn haproxy(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) -> String {
     // Spliced connections take four descriptors for their pipes, and HAProxy insists on having them all.
     let maxconn = if matches!(work, Work::TcpBulk | Work::TcpPingPong) { 1_000 } else { 8_000 };
     let (mode, proto, options) = match work {
         Work::TcpBulk | Work::TcpPingPong => ("tcp", "", "option splice-request\n option splice-response"),
         Work::Http2 => ("http", "proto h2", "http-reuse always"),
-        Work::Http1 | Work::Idle => ("http", "", "http-reuse always"),
+        Work::Http1 | Work::Rules | Work::OpenLoop | Work::Delay | Work::Idle => ("http", "", "http-reuse always"),
     };
+    let other = |i| format!(" use_backend out if {{ path_beg /other/{i} }}\n");
+    let others: String = (0..others).map(other).collect();
     format!(
         "global\n nbthread 1\n maxconn {maxconn}\n\
          defaults\n mode {mode}\n {options}\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n\
-         frontend in\n bind {address} {proto}\n default_backend out\n\
+         frontend in\n bind {address} {proto}\n{others} default_backend out\n\
          backend out\n server b {upstream} {proto}\n"
     )
 }
@@ -178,7 +213,7 @@ fn nginx(address: SocketAddr, upstream: SocketAddr, directory: &Path) -> String 
     )
 }
 
-fn envoy(work: Work, address: SocketAddr, upstream: SocketAddr) -> serde_json::Value {
+fn envoy(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) -> serde_json::Value {
     use serde_json::json;
     let at = |a: SocketAddr| json!({"socket_address": {"address": a.ip().to_string(), "port_value": a.port()}});
     let filter = if matches!(work, Work::TcpBulk | Work::TcpPingPong) {
@@ -186,17 +221,23 @@ fn envoy(work: Work, address: SocketAddr, upstream: SocketAddr) -> serde_json::V
             "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
             "stat_prefix": "in", "cluster": "b"}})
     } else {
-        let fault = json!({"name": "envoy.filters.http.fault", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-            "delay": {"fixed_delay": "1s", "percentage": {"numerator": 0}}}});
+        let delay = |fixed: &str, percent: u32| {
+            json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+                "delay": {"fixed_delay": fixed, "percentage": {"numerator": percent}}})
+        };
+        let fault = json!({"name": "envoy.filters.http.fault", "typed_config": delay("1s", 0)});
+        let other = |i| json!({"match": {"prefix": format!("/other/{i}")}, "route": {"cluster": "b"}});
+        let mut routes: Vec<serde_json::Value> = (0..others).map(other).collect();
+        routes.push(json!({"match": {"path": DELAYED}, "route": {"cluster": "b"},
+            "typed_per_filter_config": {"envoy.filters.http.fault": delay("0.1s", 100)}}));
+        routes.push(json!({"match": {"prefix": "/"}, "route": {"cluster": "b"}}));
         let router = json!({"name": "envoy.filters.http.router", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
         json!({"name": "http", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "in", "codec_type": if work == Work::Http2 { "HTTP2" } else { "HTTP1" },
             "generate_request_id": false,
-            "route_config": {"virtual_hosts": [{"name": "b", "domains": ["*"],
-                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "b"}}]}]},
+            "route_config": {"virtual_hosts": [{"name": "b", "domains": ["*"], "routes": routes}]},
             "http_filters": [fault, router]}})
     };
     let mut cluster = json!({"name": "b", "type": "STATIC", "connect_timeout": "5s",

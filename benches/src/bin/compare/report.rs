@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// One proxy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) values: Vec<f64>,
@@ -25,7 +25,13 @@ impl Row {
         values
     }
 
-    fn median(&self) -> f64 {
+    /// The least and the greatest value.
+    pub(crate) fn range(&self) -> [f64; 2] {
+        let values = self.sorted();
+        [values.first().copied().unwrap_or(f64::NAN), values.last().copied().unwrap_or(f64::NAN)]
+    }
+
+    pub(crate) fn median(&self) -> f64 {
         let values = self.sorted();
         values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
     }
@@ -34,7 +40,7 @@ impl Row {
 /// One kind of work.
 #[derive(Debug)]
 pub(crate) struct Table {
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -48,8 +54,7 @@ impl Table {
                 let _ = writeln!(text, "| {} | not installed | | |", row.name);
                 continue;
             }
-            let (values, median) = (row.sorted(), row.median());
-            let (least, most) = (values.first().unwrap_or(&f64::NAN), values.last().unwrap_or(&f64::NAN));
+            let ([least, most], median) = (row.range(), row.median());
             let ratio = squall / median;
             let _ = writeln!(text, "| {} | {median:.2} | {least:.2} – {most:.2} | {ratio:.2} × |", row.name);
         }

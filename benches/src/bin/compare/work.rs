@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::origin::BODY;
+use crate::origin::{BODY, SOURCE_BYTE};
 use crate::process::{LOAD_CORE, pinned};
 
 /// A kind of work.
@@ -21,31 +21,66 @@ pub(crate) enum Work {
     TcpBulk,
     /// 64 B there and back on 32 connections.
     TcpPingPong,
-    /// Memory of idle keep-alive connections.
+    /// The same as `http1`, with more and more rules that do not match.
+    Rules,
+    /// 2,000 requests a second, whatever the answers do: latency beyond that of a direct call.
+    OpenLoop,
+    /// A delay of 100 ms at 200 requests a second: how far from 100 ms beyond the latency without it.
+    Delay,
+    /// Memory of the process, and of its idle keep-alive connections.
     Idle,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 5] = [Self::Http1, Self::Http2, Self::TcpBulk, Self::TcpPingPong, Self::Idle];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Http1,
+        Self::Rules,
+        Self::Http2,
+        Self::TcpBulk,
+        Self::TcpPingPong,
+        Self::OpenLoop,
+        Self::Delay,
+        Self::Idle,
+    ];
 
-    pub(crate) fn title(self) -> &'static str {
+    /// What one round measures.
+    pub(crate) fn titles(self) -> &'static [&'static str] {
         match self {
-            Self::Http1 => "HTTP/1.1 keep-alive, 64 connections, 256 B: CPU µs per request",
-            Self::Http2 => "HTTP/2 without TLS, 8 connections × 16 streams, 256 B: CPU µs per request",
-            Self::TcpBulk => "TCP bulk on 4 connections: CPU seconds per GiB",
-            Self::TcpPingPong => "TCP ping-pong, 32 connections, 64 B: CPU µs per round trip",
-            Self::Idle => "Memory with idle HTTP/1.1 keep-alive connections: KiB per connection",
+            Self::Http1 => &["HTTP/1.1 keep-alive, 64 connections, 256 B: CPU µs per request"],
+            Self::Rules => &["The same with rules or routes that do not match: CPU µs per request"],
+            Self::Http2 => &["HTTP/2 without TLS, 8 connections × 16 streams, 256 B: CPU µs per request"],
+            Self::TcpBulk => &["TCP bulk on 4 connections: CPU seconds per GiB"],
+            Self::TcpPingPong => &["TCP ping-pong, 32 connections, 64 B: CPU µs per round trip"],
+            Self::OpenLoop => &[
+                "2,000 requests a second: µs added to the median of a direct call",
+                "2,000 requests a second: µs added to its 99th percentile",
+                "2,000 requests a second: µs added to its 99.9th percentile",
+            ],
+            Self::Delay => &[
+                "Delay of 100 ms at 200 requests a second: ms of the earliest answer beyond 100 ms (negative: early)",
+                "Delay of 100 ms at 200 requests a second: ms of error, median",
+                "Delay of 100 ms at 200 requests a second: ms of error, 99th percentile",
+            ],
+            Self::Idle => &[
+                "Memory with 5,000 idle HTTP/1.1 keep-alive connections: KiB per connection",
+                "Memory before the first connection: MiB",
+            ],
         }
+    }
+
+    /// The name that is given on the command line, and to its files.
+    pub(crate) fn name(self) -> String {
+        clap::ValueEnum::to_possible_value(&self).map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     /// Puts load on the proxy for so long; how many units of work it did.
     pub(crate) fn load(self, address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
         match self {
-            Self::Http1 => wrk(address, time),
+            Self::Http1 | Self::Rules => wrk(address, time),
             Self::Http2 => h2load(address, time),
             Self::TcpBulk => bulk(address, time),
             Self::TcpPingPong => ping_pong(address, time),
-            Self::Idle => bail!("idle connections are counted, not timed"),
+            Self::OpenLoop | Self::Delay | Self::Idle => bail!("latency and memory have no load of their own"),
         }
     }
 }
@@ -88,7 +123,14 @@ fn h2load(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
         Ok(part.trim().split(' ').next().context("a count")?.parse()?)
     };
     ensure!(count("failed")? == 0.0 && count("errored")? == 0.0, "h2load saw failures:\n{text}");
-    count("succeeded")
+    let succeeded = count("succeeded")?;
+    // Every answer has the origin's body; those under way at the end may have brought a part of theirs.
+    let traffic = text.lines().find(|line| line.starts_with("traffic:")).context("h2load counts traffic")?;
+    let data = traffic.rsplit_once('(').and_then(|(_, rest)| rest.split(')').next()).context("bytes of data")?;
+    let (data, body): (f64, f64) = (data.parse()?, BODY.len() as f64);
+    let under_way = 8.0 * 16.0 * body;
+    ensure!((succeeded * body..=succeeded * body + under_way).contains(&data), "not the origin's answers:\n{text}");
+    Ok(succeeded)
 }
 
 /// GiB that came through. A thread for each connection: one that is not read must not hold up the others.
@@ -99,6 +141,7 @@ fn bulk(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
         while began.elapsed() < time {
             let n = stream.read(&mut buffer)?;
             ensure!(n > 0, "the stream ended");
+            ensure!(buffer[0] == SOURCE_BYTE && buffer[n - 1] == SOURCE_BYTE, "not what the origin sends");
             bytes += n as u64;
         }
         Ok(bytes)
@@ -124,6 +167,7 @@ fn ping_pong(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
         }
         for stream in &mut streams {
             stream.read_exact(&mut buffer)?;
+            ensure!(buffer == [b'p'; 64], "not what was sent");
             trips += 1.0;
         }
     }

@@ -1,0 +1,105 @@
+//! A body on its way out, as fast as the receiver's windows allow.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http::HeaderMap;
+use http_body::Body;
+use tokio::task::JoinHandle;
+
+use crate::http::body::BoxError;
+
+/// A message whose head is on its way already.
+#[derive(Debug)]
+pub(crate) struct Sending<B> {
+    stream: SendStream<Bytes>,
+    body: B,
+    /// Data that found no room yet.
+    waiting: Bytes,
+}
+
+/// How a message that was not sent to its end came to it.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// The body failed; the stream is still open.
+    Body(BoxError),
+    /// The receiver wants no more, or the connection ended.
+    Receiver,
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
+    pub(crate) fn new(stream: SendStream<Bytes>, body: B) -> Self {
+        Self { stream, body, waiting: Bytes::new() }
+    }
+
+    /// Sends on; ready when all of it is with the connection.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+        loop {
+            if !self.waiting.is_empty() {
+                ready!(self.poll_waiting(cx))?;
+                if self.waiting.is_empty() && self.body.is_end_stream() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            // A receiver that wants no more is heard of while there is nothing to send, too.
+            if self.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Err(Stopped::Receiver));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => return Poll::Ready(self.end(None)),
+                Some(Err(error)) => return Poll::Ready(Err(Stopped::Body(error.into()))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.waiting = data,
+                    Err(frame) => return Poll::Ready(self.end(frame.into_trailers().ok())),
+                },
+            }
+        }
+    }
+
+    /// Sends as much as there is room for.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+        self.stream.reserve_capacity(self.waiting.len());
+        let mut room = self.stream.capacity();
+        while room == 0 {
+            match ready!(self.stream.poll_capacity(cx)) {
+                Some(Ok(capacity)) => room = capacity,
+                Some(Err(_)) | None => return Poll::Ready(Err(Stopped::Receiver)),
+            }
+        }
+        let data = self.waiting.split_to(room.min(self.waiting.len()));
+        let is_last = self.waiting.is_empty() && self.body.is_end_stream();
+        Poll::Ready(self.stream.send_data(data, is_last).map_err(|_| Stopped::Receiver))
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Stopped> {
+        let ended = match trailers {
+            Some(trailers) => self.stream.send_trailers(trailers),
+            None => self.stream.send_data(Bytes::new(), true),
+        };
+        ended.map_err(|_| Stopped::Receiver)
+    }
+
+    /// Ends the stream where it stands.
+    pub(crate) fn reset(&mut self, reason: Reason) {
+        self.stream.send_reset(reason);
+    }
+}
+
+/// A task that ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Detached(JoinHandle<()>);
+
+impl Detached {
+    pub(crate) fn spawn(task: impl Future<Output = ()> + 'static) -> Self {
+        Self(tokio::task::spawn_local(task))
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

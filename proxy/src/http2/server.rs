@@ -1,0 +1,105 @@
+//! Serves HTTP/2 on one downstream connection until it ends.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::{Builder, Connection, SendResponse};
+use http::header::{CONNECTION, DATE, TRANSFER_ENCODING};
+use http::{Request, Response};
+use http_body::Body;
+
+use super::body::IncomingBody;
+use super::sending::{Sending, Stopped};
+use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
+use crate::connection::Downstream;
+use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::date;
+use crate::http::exchange::exchange;
+use crate::http::interrupt::Interrupt;
+use crate::net::reset::Io;
+
+/// Serves requests until the connection ends.
+pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
+    let mut settings = Builder::new();
+    settings
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(200)
+        .max_header_list_size(HEADER_LIST_MAX)
+        .max_send_buffer_size(SEND_BUFFER_MAX)
+        // CVE-2023-44487 and its relatives: bound what a peer can make and take back.
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(Some(1024));
+    let mut connection = match settings.handshake(io).await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::debug!(%error, "downstream connection ended before it began"),
+    };
+    let mut is_closing = false;
+    while let Some(accepted) = poll_fn(|cx| poll_accept(&mut connection, &downstream, &mut is_closing, cx)).await {
+        match accepted {
+            Ok((request, respond)) => {
+                tokio::task::spawn_local(serve_stream(Rc::clone(&downstream), request, respond));
+            }
+            Err(error) => return tracing::debug!(%error, "downstream connection ended"),
+        }
+    }
+}
+
+type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+
+/// The next request; what the connection sends and receives goes on with it. Asks for no more once the connection is
+/// over a time limit or the process drains: the streams that are open come to their end.
+fn poll_accept(
+    connection: &mut Connection<Io, Bytes>,
+    downstream: &Downstream,
+    is_closing: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Accepted>> {
+    downstream.wire.register(cx.waker());
+    if !*is_closing && (downstream.wire.is_expired() || downstream.worker.is_draining()) {
+        *is_closing = true;
+        connection.graceful_shutdown();
+    }
+    connection.poll_accept(cx)
+}
+
+/// One stream, from the head of its request to the end of its answer.
+async fn serve_stream(downstream: Rc<Downstream>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let request = request.map(|stream| RequestBody::http2(IncomingBody::new(stream, None)));
+    let mut exchange = pin!(exchange(downstream, Ok(request)));
+    let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        // Nobody is left to read an answer.
+        Poll::Pending => respond.poll_reset(cx).map(|_| None),
+    });
+    match answered.await {
+        Some(Ok(response)) => send(response, &mut respond).await,
+        Some(Err(interrupt)) => respond.send_reset(interrupt.reason()),
+        None => {}
+    }
+}
+
+async fn send(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes>) {
+    let (mut head, body) = response.into_parts();
+    // What a rule's own headers may say does not exist here (RFC 9113 §8.2.2).
+    for name in [CONNECTION, TRANSFER_ENCODING] {
+        head.headers.remove(name);
+    }
+    if !head.headers.contains_key(DATE) {
+        head.headers.insert(DATE, date::now());
+    }
+    let is_end = body.is_end_stream();
+    let Ok(stream) = respond.send_response(Response::from_parts(head, ()), is_end) else { return };
+    if is_end {
+        return;
+    }
+    let mut sending = Sending::new(stream, body);
+    if let Err(Stopped::Body(error)) = poll_fn(|cx| sending.poll(cx)).await {
+        let reason = error.downcast::<Interrupt>().map_or(h2::Reason::INTERNAL_ERROR, |interrupt| interrupt.reason());
+        sending.reset(reason);
+    }
+}
