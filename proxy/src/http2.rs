@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod sending;
 pub(crate) mod server;
+pub(crate) mod socket;
 
 /// Flow control of one stream; see [`CONNECTION_WINDOW`].
 const STREAM_WINDOW: u32 = 256 * 1024;

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::body::IncomingBody;
 use super::sending::{Detached, Sending, Stopped};
+use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
@@ -32,7 +33,7 @@ impl Connection {
             .max_header_list_size(HEADER_LIST_MAX)
             .max_send_buffer_size(SEND_BUFFER_MAX)
             .enable_push(false);
-        let (requests, connection) = settings.handshake(stream).await.map_err(ProxyError::http2)?;
+        let (requests, connection) = settings.handshake(Socket::new(stream)).await.map_err(ProxyError::http2)?;
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "upstream connection ended");

@@ -14,6 +14,7 @@ use http_body::Body;
 
 use super::body::IncomingBody;
 use super::sending::{Sending, Stopped};
+use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
 use crate::connection::Downstream;
 use crate::http::body::{RequestBody, ResponseBody};
@@ -34,7 +35,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
         // CVE-2023-44487 and its relatives: bound what a peer can make and take back.
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(1024));
-    let mut connection = match settings.handshake(io).await {
+    let mut connection = match settings.handshake(Socket::new(io)).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "downstream connection ended before it began"),
     };
@@ -54,7 +55,7 @@ type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
 /// The next request; what the connection sends and receives goes on with it. Asks for no more once the connection is
 /// over a time limit or the process drains: the streams that are open come to their end.
 fn poll_accept(
-    connection: &mut Connection<Io, Bytes>,
+    connection: &mut Connection<Socket<Io>, Bytes>,
     downstream: &Downstream,
     is_closing: &mut bool,
     cx: &mut Context<'_>,
