@@ -6,6 +6,7 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod pool;
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -26,7 +27,8 @@ pub(crate) async fn send(
     request: Request<RequestBody>,
     now: Instant,
 ) -> Result<(response::Parts, Source), ProxyError> {
-    let sending = async {
+    // Pinned here, so that it is stored once and not for each way of waiting.
+    let sending = pin!(async {
         match cluster.cluster.protocol {
             ClusterProtocol::Http1 => Ok(match h1::send(cluster, endpoint, request, now).await? {
                 Answer::Response(head, download) => (head, Source::Http1(Leased::new(download, endpoint))),
@@ -38,7 +40,7 @@ pub(crate) async fn send(
                 Ok((head, Source::Http2(body)))
             }
         }
-    };
+    });
     match cluster.cluster.response_timeout {
         None => sending.await,
         Some(limit) => match tokio::time::timeout(limit, sending).await {

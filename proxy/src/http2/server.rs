@@ -70,18 +70,26 @@ fn poll_accept(
 
 /// One stream, from the head of its request to the end of its answer.
 async fn serve_stream(downstream: Rc<Downstream>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    let request = request.map(|stream| RequestBody::http2(IncomingBody::new(stream, None)));
-    let mut exchange = pin!(exchange(downstream, Ok(request)));
-    let answered = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        // Nobody is left to read an answer.
-        Poll::Pending => respond.poll_reset(cx).map(|_| None),
-    });
-    match answered.await {
+    match answer(downstream, request, &mut respond).await {
         Some(Ok(response)) => send(response, &mut respond).await,
         Some(Err(interrupt)) => respond.send_reset(interrupt.reason()),
         None => {}
     }
+}
+
+/// The answer; `None` when nobody is left to read it.
+async fn answer(
+    downstream: Rc<Downstream>,
+    request: Request<RecvStream>,
+    respond: &mut SendResponse<Bytes>,
+) -> Option<Result<Response<ResponseBody>, Interrupt>> {
+    let request = request.map(|stream| RequestBody::http2(IncomingBody::new(stream, None)));
+    let mut exchange = pin!(exchange(downstream, Ok(request)));
+    poll_fn(|cx| match exchange.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => respond.poll_reset(cx).map(|_| None),
+    })
+    .await
 }
 
 async fn send(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes>) {
