@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, Response, StatusCode, response};
 use http_body::Body as _;
 use squall_fault::meta::RequestMeta;
@@ -16,7 +16,7 @@ use super::fault::{self, Instead};
 use super::interrupt::Interrupt;
 use super::record::Record;
 use super::refusal::Refusal;
-use super::{request, response as head};
+use super::{hop_by_hop, request, response as head};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::telemetry::shard::Origin;
@@ -53,7 +53,12 @@ pub(crate) async fn exchange(
             (head, source, cut)
         }
         Err(Ended::Aborted(answer)) => {
-            let (head, body) = *answer;
+            let (mut head, body) = *answer;
+            if downstream.is_http2 {
+                // What a rule's own headers may say of the connection does not exist there (RFC 9113 §8.2.2).
+                hop_by_hop::remove(&mut head.headers);
+                head.headers.remove(TRANSFER_ENCODING);
+            }
             record.answer(head.status, Origin::Injected);
             (head, Source::Full(body), None)
         }

@@ -1,7 +1,8 @@
 //! Fields that are for one connection and not for the next (RFC 9110 §7.6.1).
 
 use http::header::{
-    self, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    self, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 
 /// Always removed. `transfer-encoding` is the framing's business and is handled where heads are prepared.
@@ -12,6 +13,34 @@ const HOP_BY_HOP: [HeaderName; 5] = [
     HeaderName::from_static("http2-settings"),
     UPGRADE,
 ];
+
+/// Which of the fields that a proxy has to look at are there: one walk instead of a look-up for each, because most
+/// messages have none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// Any that is for one connection.
+    pub(crate) hop_by_hop: bool,
+    pub(crate) te: bool,
+    pub(crate) expect: bool,
+    pub(crate) host: bool,
+    pub(crate) content_length: bool,
+    pub(crate) transfer_encoding: bool,
+}
+
+impl Present {
+    pub(crate) fn among(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            present.host |= *name == HOST;
+            present.content_length |= *name == CONTENT_LENGTH;
+            present.transfer_encoding |= *name == TRANSFER_ENCODING;
+            present.te |= *name == TE;
+            present.expect |= *name == EXPECT;
+            present.hop_by_hop |= HOP_BY_HOP.contains(name);
+        }
+        present
+    }
+}
 
 /// A sender that nominates these in `Connection` is mistaken or attacks the next hop; they stay.
 fn is_protected(name: &HeaderName) -> bool {
@@ -52,9 +81,6 @@ pub(crate) fn connection_has(headers: &HeaderMap, option: &str) -> bool {
 
 /// Leaves of `TE` only what means the same at every hop: that trailers are welcome. Whether it does.
 pub(crate) fn reduce_te(headers: &mut HeaderMap) -> bool {
-    if !headers.contains_key(TE) {
-        return false;
-    }
     let lines = headers.get_all(TE).iter().filter_map(|line| line.to_str().ok());
     let wants_trailers = lines.flat_map(|line| line.split(',')).any(|o| o.trim().eq_ignore_ascii_case("trailers"));
     headers.remove(TE);

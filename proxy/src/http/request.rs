@@ -5,7 +5,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, Version, request};
 use squall_config::model::ClusterProtocol;
 
-use super::hop_by_hop;
+use super::hop_by_hop::{self, Present};
 use super::refusal::Refusal;
 
 /// Refuses what cannot be forwarded without guessing. For HTTP/1 that was done with the bytes.
@@ -62,33 +62,42 @@ pub(crate) fn rewrite(
     protocol: ClusterProtocol,
     endpoint: &str,
 ) {
-    if parts.uri.authority().is_some() || !parts.headers.contains_key(HOST) {
+    let present = Present::among(&parts.headers);
+    if parts.uri.authority().is_some() || !present.host {
         let name = parts.uri.authority().map_or(endpoint, Authority::as_str);
         if let Ok(host) = HeaderValue::from_str(name) {
             parts.headers.insert(HOST, host);
         }
     }
-    hop_by_hop::remove(&mut parts.headers);
-    let wants_trailers = hop_by_hop::reduce_te(&mut parts.headers);
-    // The 100 is answered here, when the body is first asked for; a fault that needs no body asks for none.
-    parts.headers.remove(EXPECT);
+    if present.hop_by_hop {
+        hop_by_hop::remove(&mut parts.headers);
+    }
+    let wants_trailers = present.te && hop_by_hop::reduce_te(&mut parts.headers);
+    if present.expect {
+        // The 100 is answered here, when the body is first asked for; a fault that needs no body asks for none.
+        parts.headers.remove(EXPECT);
+    }
     match protocol {
-        ClusterProtocol::Http1 => to_http1(parts, has_body, wants_trailers, upgrade),
+        // Without it the body of a GET would be lost: its length is unknown and not expected.
+        ClusterProtocol::Http1 if has_body && !present.content_length => {
+            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        _ if present.transfer_encoding => {
+            parts.headers.remove(TRANSFER_ENCODING);
+        }
+        _ => {}
+    }
+    match protocol {
+        ClusterProtocol::Http1 => to_http1(parts, wants_trailers, upgrade),
         ClusterProtocol::Http2 => to_http2(parts),
     }
 }
 
-fn to_http1(parts: &mut request::Parts, has_body: bool, wants_trailers: bool, upgrade: Option<HeaderValue>) {
+fn to_http1(parts: &mut request::Parts, wants_trailers: bool, upgrade: Option<HeaderValue>) {
     parts.version = Version::HTTP_11;
     if parts.uri.authority().is_some() {
         let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         parts.uri = target.parse().unwrap_or_default();
-    }
-    // Without it the body of a GET would be lost: its length is unknown and not expected.
-    if has_body && !parts.headers.contains_key(CONTENT_LENGTH) {
-        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    } else {
-        parts.headers.remove(TRANSFER_ENCODING);
     }
     if let Some(protocol) = upgrade {
         parts.headers.insert(http::header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -101,7 +110,6 @@ fn to_http1(parts: &mut request::Parts, has_body: bool, wants_trailers: bool, up
 
 fn to_http2(parts: &mut request::Parts) {
     parts.version = Version::HTTP_2;
-    parts.headers.remove(TRANSFER_ENCODING);
     let authority = parts.headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     uri.scheme = Some(Scheme::HTTP);

@@ -3,15 +3,19 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{StatusCode, Version, response};
 
-use super::hop_by_hop;
+use super::hop_by_hop::{self, Present};
 use crate::error::{ErrorKind, ProxyError};
 
 /// Rewrites the head: end-to-end fields only; the body is framed anew for downstream.
 pub(crate) fn prepare(parts: &mut response::Parts) -> Result<(), ProxyError> {
-    check_framing(parts)?;
-    let protocol = parts.headers.get(UPGRADE).cloned();
-    hop_by_hop::remove(&mut parts.headers);
-    if parts.headers.remove(TRANSFER_ENCODING).is_some() {
+    let present = Present::among(&parts.headers);
+    let protocol = if present.hop_by_hop { parts.headers.get(UPGRADE).cloned() } else { None };
+    if present.hop_by_hop {
+        hop_by_hop::remove(&mut parts.headers);
+    }
+    if present.transfer_encoding {
+        check_framing(parts)?;
+        parts.headers.remove(TRANSFER_ENCODING);
         // RFC 9112 §6.1: with both, the length is what an attacker would like it to be.
         parts.headers.remove(CONTENT_LENGTH);
     }

@@ -6,10 +6,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
-use http_body::Body;
+use http_body::{Body, Frame};
 use tokio::task::JoinHandle;
 
 use crate::http::body::BoxError;
+
+/// The end of a body that is handed over without asking for room: what a stream may hold in memory at most.
+const LAST_MAX: usize = 16 * 1024;
 
 /// A message whose head is on its way already.
 #[derive(Debug)]
@@ -44,17 +47,18 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
                 }
                 continue;
             }
-            // A receiver that wants no more is heard of while there is nothing to send, too.
-            if self.stream.poll_reset(cx).is_ready() {
-                return Poll::Ready(Err(Stopped::Receiver));
-            }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                // A receiver that wants no more is heard of while there is nothing to send, too.
+                return self.stream.poll_reset(cx).map(|_| Err(Stopped::Receiver));
+            };
+            match frame.transpose().map_err(|error| Stopped::Body(error.into()))?.map(Frame::into_data) {
                 None => return Poll::Ready(self.end(None)),
-                Some(Err(error)) => return Poll::Ready(Err(Stopped::Body(error.into()))),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.waiting = data,
-                    Err(frame) => return Poll::Ready(self.end(frame.into_trailers().ok())),
-                },
+                Some(Err(frame)) => return Poll::Ready(self.end(frame.into_trailers().ok())),
+                // Short and the last: the connection may keep it until there is room.
+                Some(Ok(data)) if data.len() <= LAST_MAX && self.body.is_end_stream() => {
+                    return Poll::Ready(self.stream.send_data(data, true).map_err(|_| Stopped::Receiver));
+                }
+                Some(Ok(data)) => self.waiting = data,
             }
         }
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
-use http::header::{CONNECTION, DATE, TRANSFER_ENCODING};
+use http::header::DATE;
 use http::{Request, Response};
 use http_body::Body;
 
@@ -43,7 +43,8 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
     while let Some(accepted) = poll_fn(|cx| poll_accept(&mut connection, &downstream, &mut is_closing, cx)).await {
         match accepted {
             Ok((request, respond)) => {
-                tokio::task::spawn_local(serve_stream(Rc::clone(&downstream), request, respond));
+                // Boxed, because the runtime moves what it is given several times over.
+                tokio::task::spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), request, respond)));
             }
             Err(error) => return tracing::debug!(%error, "downstream connection ended"),
         }
@@ -94,10 +95,6 @@ async fn answer(
 
 async fn send(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes>) {
     let (mut head, body) = response.into_parts();
-    // What a rule's own headers may say does not exist here (RFC 9113 §8.2.2).
-    for name in [CONNECTION, TRANSFER_ENCODING] {
-        head.headers.remove(name);
-    }
     if !head.headers.contains_key(DATE) {
         head.headers.insert(DATE, date::now());
     }
