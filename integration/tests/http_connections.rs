@@ -131,6 +131,51 @@ fn an_early_answer_to_an_upload_is_seen() {
 }
 
 #[test]
+fn a_connection_outlives_an_answer_that_came_before_the_body() {
+    let origin = Origin::start(|mut peer| {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match peer.read(1)[..] {
+                [byte] => head.push(byte),
+                _ => return,
+            }
+        }
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly");
+        squall_integration::wait::pause(Duration::from_millis(300));
+    });
+    let squall = Squall::start(&Settings::http(origin.address));
+    let mut client = RawClient::connect(squall.to_b());
+    for _ in 0..3 {
+        client.send("POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
+        assert_eq!(client.answer_to("POST").text(), "early");
+        // Nobody waits for the rest any more; it is not taken for the next request.
+        client.send("6\r\nsecond\r\n0\r\n\r\n");
+    }
+    assert_eq!(client.get("/").text(), "early");
+}
+
+#[test]
+fn requests_that_wait_behind_a_held_one_are_kept_and_the_client_that_leaves_is_noticed() {
+    let origin = Origin::ok();
+    let squall = Squall::start(&Settings::http(origin.address));
+    let api = squall.api();
+    api.rule("hold", &serde_json::json!({"percentage": 100, "fault": {"delay": "400ms"}}));
+    let mut client = RawClient::connect(squall.to_b());
+    client.send("POST /1 HTTP/1.1\r\nHost: b\r\nContent-Length: 3\r\n\r\n");
+    client.send("abcGET /2 HTTP/1.1\r\nHost: b\r\n\r\n");
+    assert_eq!((client.answer_to("POST").status, client.answer().status), (200, 200));
+    let seen = origin.seen();
+    assert_eq!((seen[0].body.as_slice(), seen[1].line.as_str()), (&b"abc"[..], "GET /2 HTTP/1.1"));
+    api.rule("hold", &serde_json::json!({"percentage": 100, "fault": {"blackhole": true}}));
+    let mut client = RawClient::connect(squall.to_b());
+    client.send("POST /3 HTTP/1.1\r\nHost: b\r\nContent-Length: 3\r\n\r\nabc");
+    let held = || api.metrics().sum("chaos_active_faults", &[]);
+    squall_integration::eventually("it is held", Duration::from_secs(5), || (held() == 1.0).then_some(()));
+    drop(client);
+    squall_integration::eventually("it is let go", Duration::from_secs(5), || (held() == 0.0).then_some(()));
+}
+
+#[test]
 fn a_head_that_does_not_come_ends_the_connection() {
     let origin = Origin::ok();
     let settings = Settings::new()

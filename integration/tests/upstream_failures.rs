@@ -132,6 +132,15 @@ fn a_body_cut_short_is_not_ended_cleanly() {
 }
 
 #[test]
+fn an_answer_to_http_1_0_that_breaks_off_does_not_look_complete() {
+    // Its length is not told, so only the way in which the connection ends can tell.
+    let origin = Origin::answering_once("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n");
+    let squall = Squall::start(&Settings::http(origin.address));
+    let (_, end, _) = squall_integration::raw::exchange(squall.to_b(), "GET / HTTP/1.0\r\nHost: b\r\n\r\n");
+    assert_eq!(end, End::Reset);
+}
+
+#[test]
 fn a_stale_pooled_connection_is_replaced_unseen() {
     // Each connection serves one request, pretends to keep alive, and is closed a moment later.
     let origin = Origin::answering_once("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");

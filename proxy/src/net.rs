@@ -1,5 +1,7 @@
-//! Sockets, what happens when they close, and exact time.
+//! Sockets, what happens when they close, bytes that stay in the kernel, and exact time.
 
+#[cfg(test)]
+pub(crate) mod for_tests;
 pub(crate) mod reset;
 pub(crate) mod socket;
 pub(crate) mod splice;

@@ -37,7 +37,8 @@ struct Answered {
     cut: Option<Cut>,
 }
 
-/// Serves one request, or answers one that cannot be served. An error ends the connection (HTTP/1) or the stream (HTTP/2) without an answer.
+/// Serves one request, or answers one that cannot be served. An error ends the connection (HTTP/1) or the stream
+/// (HTTP/2) without an answer.
 ///
 /// A panic ends this exchange alone.
 pub(crate) async fn exchange(

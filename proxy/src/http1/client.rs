@@ -64,8 +64,6 @@ impl Connection {
     }
 
     /// Sends a prepared request and waits for the head of the answer. Dropping the future closes the connection.
-    ///
-    /// Of the body, nothing is gone when the error says that nothing was sent.
     pub(crate) async fn send(mut self, parts: &request::Parts, body: RequestBody) -> Result<Answer, Failed> {
         let mut out = Output::new();
         let encoder = encoder::request_head(parts, !body.is_end_stream(), &mut out);

@@ -88,13 +88,9 @@ impl Socket {
         let mut input = self.input.borrow_mut();
         loop {
             if input.has_ended() {
-                let held = input.len() as u64;
-                let can_complete = match self.incoming.borrow().decoder.exact() {
-                    _ if is_body_done => held > 0,
-                    Some(left) => left <= held,
-                    None => held > 0,
-                };
-                return if can_complete { Poll::Pending } else { Poll::Ready(()) };
+                // More requests before the end are a script's, which still reads.
+                let is_pipelined = self.incoming.borrow().decoder.exact().is_some_and(|left| input.len() as u64 > left);
+                return if is_pipelined { Poll::Pending } else { Poll::Ready(()) };
             }
             if input.len() >= READ_AHEAD_MAX || ready!(input.poll_fill(&mut *self.io.borrow_mut(), cx, 0)).is_err() {
                 return if input.len() >= READ_AHEAD_MAX { Poll::Pending } else { Poll::Ready(()) };

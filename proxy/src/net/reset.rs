@@ -125,15 +125,9 @@ impl AsyncWrite for Io {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
 
     use super::*;
-
-    async fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (client, listener.accept().await.unwrap().0)
-    }
+    use crate::net::for_tests::pair;
 
     #[tokio::test]
     async fn an_armed_stream_ends_in_a_reset_even_after_shutdown() {
