@@ -7,12 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::time::Timespec;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 
 use crate::origin::BODY;
 
 /// More than are ever needed at once; each is used in turn, last in, first out.
 const CONNECTIONS: usize = 64;
+
+/// The timer among the events of the connections.
+const ALARM: u64 = u64::MAX;
 
 /// Latencies of one run, sorted.
 #[derive(Debug)]
@@ -47,6 +52,9 @@ pub(crate) fn run(address: SocketAddr, path: &str, rate: u32, time: Duration) ->
         epoll::add(&poll, &stream, EventData::new_u64(id as u64), EventFlags::IN)?;
         connections.push(Connection { stream, due: began, received: Vec::new() });
     }
+    // epoll's own timeout counts milliseconds.
+    let alarm = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    epoll::add(&poll, &alarm, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
     let interval = Duration::from_secs(1) / rate;
     let total = usize::try_from(time.as_nanos() / interval.as_nanos())?;
     let (mut free, mut sent): (Vec<usize>, u32) = ((0..CONNECTIONS).collect(), 0);
@@ -67,9 +75,11 @@ pub(crate) fn run(address: SocketAddr, path: &str, rate: u32, time: Duration) ->
         }
         ensure!(began.elapsed() < time + Duration::from_secs(20), "answers do not come");
         events.clear();
-        let wait = Timespec::try_from(wait)?;
-        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&wait))?;
-        for event in &events {
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let once = Itimerspec { it_interval: never, it_value: Timespec::try_from(wait)? };
+        timerfd_settime(&alarm, TimerfdTimerFlags::empty(), &once)?;
+        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+        for event in events.iter().filter(|event| event.data.u64() != ALARM) {
             let id = usize::try_from(event.data.u64())?;
             let connection = &mut connections[id];
             if is_answered(connection)? {
