@@ -10,13 +10,14 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{Request, response};
+use http::response;
 use squall_config::model::ClusterProtocol;
 
 use self::cluster::{ClusterState, EndpointState};
 use self::h1::Leased;
 use crate::error::{ErrorKind, ProxyError};
-use crate::http::body::{RequestBody, Source};
+use crate::http::body::Source;
+use crate::http::request::Incoming;
 use crate::http1::client::Answer;
 
 /// Sends a prepared request to an endpoint and waits for the head of the response, at most for the cluster's
@@ -24,7 +25,7 @@ use crate::http1::client::Answer;
 pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &Rc<EndpointState>,
-    request: Request<RequestBody>,
+    request: Incoming,
     now: Instant,
 ) -> Result<(response::Parts, Source), ProxyError> {
     // Pinned here, so that it is stored once and not for each way of waiting.

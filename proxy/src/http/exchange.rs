@@ -6,16 +6,17 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, response};
+use http::{Response, StatusCode, response};
 use http_body::Body as _;
 use squall_fault::meta::RequestMeta;
 
 use super::answer::{self, Answer};
-use super::body::{Cut, RequestBody, ResponseBody, Source, discard};
+use super::body::{Cut, ResponseBody, Source, discard};
 use super::fault::{self, Instead};
 use super::interrupt::Interrupt;
 use super::record::Record;
 use super::refusal::Refusal;
+use super::request::Incoming;
 use super::{hop_by_hop, request, response as head};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
@@ -43,7 +44,7 @@ struct Answered {
 /// A panic ends this exchange alone.
 pub(crate) async fn exchange(
     downstream: Rc<Downstream>,
-    request: Result<Request<RequestBody>, Refusal>,
+    request: Result<Incoming, Refusal>,
 ) -> Result<Response<ResponseBody>, Interrupt> {
     let mut record = Record::begin(&downstream);
     let ended = AssertUnwindSafe(run(&downstream, request, &mut record)).catch_unwind().await;
@@ -93,14 +94,14 @@ pub(crate) async fn exchange(
 
 async fn run(
     downstream: &Rc<Downstream>,
-    request: Result<Request<RequestBody>, Refusal>,
+    request: Result<Incoming, Refusal>,
     record: &mut Record,
 ) -> Result<Answered, Ended> {
     // The snapshot: one view of the configuration, from here to the end.
     let listener = Rc::clone(&record.listener);
 
     // The head: refused, or clear.
-    let (mut parts, body) = request.map_err(Ended::Refused)?.into_parts();
+    let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
     request::check(&parts).map_err(Ended::Refused)?;
     let endpoint = listener.cluster.pick();
     record.note_request(&parts, &endpoint.endpoint.address);
@@ -141,7 +142,7 @@ async fn run(
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint.address.to_string() } else { String::new() };
     let is_upgrade_offered = upgrade.is_some();
     request::rewrite(&mut parts, !body.is_end_stream(), upgrade, listener.cluster.cluster.protocol, &host);
-    let sent = upstream::send(&listener.cluster, endpoint, Request::from_parts(parts, body), record.started).await;
+    let sent = upstream::send(&listener.cluster, endpoint, Incoming { head: parts, body }, record.started).await;
     let (mut head, source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),

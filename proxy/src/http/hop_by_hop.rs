@@ -1,12 +1,11 @@
 //! Fields that are for one connection and not for the next (RFC 9110 §7.6.1).
 
 use http::header::{
-    self, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    self, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 /// Always removed. `transfer-encoding` is the framing's business and is handled where heads are prepared.
-const HOP_BY_HOP: [HeaderName; 5] = [
+static HOP_BY_HOP: [HeaderName; 5] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -31,12 +30,14 @@ impl Present {
     pub(crate) fn among(headers: &HeaderMap) -> Self {
         let mut present = Self::default();
         for name in headers.keys() {
-            present.host |= *name == HOST;
-            present.content_length |= *name == CONTENT_LENGTH;
-            present.transfer_encoding |= *name == TRANSFER_ENCODING;
-            present.te |= *name == TE;
-            present.expect |= *name == EXPECT;
-            present.hop_by_hop |= HOP_BY_HOP.contains(name);
+            match name.as_str() {
+                "host" => present.host = true,
+                "content-length" => present.content_length = true,
+                "transfer-encoding" => present.transfer_encoding = true,
+                "te" => present.te = true,
+                "expect" => present.expect = true,
+                _ => present.hop_by_hop |= HOP_BY_HOP.contains(name),
+            }
         }
         present
     }

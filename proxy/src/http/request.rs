@@ -5,8 +5,17 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, Version, request};
 use squall_config::model::ClusterProtocol;
 
+use super::body::RequestBody;
 use super::hop_by_hop::{self, Present};
 use super::refusal::Refusal;
+
+/// A request on its way through Squall.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// Boxed, because it is handed on many times, and every future on the way would hold it twice.
+    pub(crate) head: Box<request::Parts>,
+    pub(crate) body: RequestBody,
+}
 
 /// Refuses what cannot be forwarded without guessing. For HTTP/1 that was done with the bytes.
 pub(crate) fn check(parts: &request::Parts) -> Result<(), Refusal> {

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Method, StatusCode, request, response};
@@ -52,15 +52,8 @@ impl Connection {
 
     /// Whether the upstream neither closed it nor sent what nobody asked for; costs no system call unless it did.
     pub(crate) fn is_quiet(&self) -> bool {
-        let io = self.io.borrow();
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(ready) = io.poll_read_ready(&mut cx) {
-            let read = ready.and_then(|()| io.try_read(&mut [0]));
-            if !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                return false;
-            }
-        }
-        self.input.is_empty()
+        let nothing_came = self.io.borrow().try_read(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
+        nothing_came && self.input.is_empty()
     }
 
     /// Sends a prepared request and waits for the head of the answer. Dropping the future closes the connection.

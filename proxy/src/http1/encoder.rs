@@ -35,6 +35,11 @@ impl Encoder {
         Self::Chunked { is_line_end_due: false, has_trailers }
     }
 
+    /// Whether all that the head promised was encoded, and nothing is needed to end it.
+    pub(crate) fn is_complete(self) -> bool {
+        self == Self::Length(0)
+    }
+
     /// Adds a frame to the output, which must not be full.
     pub(crate) fn push(&mut self, frame: Frame<Bytes>, out: &mut Output) -> Result<(), WrongLength> {
         let data = match frame.into_data() {

@@ -8,14 +8,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, re
 
 use super::chunks::Chunks;
 use super::decoder::Decoder;
-use super::fields::{FIELDS_MAX, is_token, is_value, trim};
+use super::fields::{FIELDS_MAX, is_token, options, trim};
 use super::input::Input;
 use crate::http::refusal::Refusal;
 
 /// A request whose head is in order.
 #[derive(Debug)]
 pub(crate) struct RequestHead {
-    pub(crate) parts: request::Parts,
+    pub(crate) parts: Box<request::Parts>,
     /// Its body, of which nothing was read.
     pub(crate) body: Decoder,
     pub(crate) terms: Terms,
@@ -84,7 +84,7 @@ fn parse(head: &Bytes) -> Result<RequestHead, Refusal> {
     while line.is_empty() {
         line = lines.next_line()?;
     }
-    let (mut parts, ()) = Request::new(()).into_parts();
+    let mut parts = Box::new(Request::new(()).into_parts().0);
     parts.version = request_line(head, line, &mut parts.method, &mut parts.uri)?;
     let mut framing = Framing::default();
     // As many as there can be: the map never grows.
@@ -97,10 +97,8 @@ fn parse(head: &Bytes) -> Result<RequestHead, Refusal> {
         if count == FIELDS_MAX {
             return Err(Refusal::HeadTooLarge);
         }
-        let (name, value) = field(line)?;
-        framing.add(name, value)?;
-        let name = HeaderName::from_bytes(name).map_err(|_| Refusal::InvalidHeaderName)?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| Refusal::InvalidHeaderValue)?;
+        let (name, value) = field(head, line)?;
+        framing.add(&name, value.as_bytes())?;
         parts.headers.append(name, value);
     }
     let is_http10 = parts.version == Version::HTTP_10;
@@ -161,23 +159,24 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
         [b'/', ..] => true,
         _ => begins_with(b"http://") || begins_with(b"https://"),
     };
-    has_form && !target.iter().any(|b| *b <= b' ' || *b == 0x7f)
+    // Without an early end, so that the compiler compares many bytes at once.
+    has_form && !target.iter().fold(false, |bad, b| bad | (*b <= b' ') | (*b == 0x7f))
 }
 
-/// Name and value of a field line.
-fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+/// Name and value of a field line. The `http` crate takes as a name exactly what is a token (RFC 9110 §5.6.2), and as
+/// a value what has no control characters but tabs (§5.5).
+fn field(head: &Bytes, line: &[u8]) -> Result<(HeaderName, HeaderValue), Refusal> {
     if matches!(line[0], b' ' | b'\t') {
         return Err(Refusal::FoldedHeader);
     }
     let colon = memchr::memchr(b':', line).ok_or(Refusal::MalformedRequest)?;
-    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-    if !is_token(name) {
-        return Err(Refusal::InvalidHeaderName);
+    let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| Refusal::InvalidHeaderName)?;
+    let value = trim(&line[colon + 1..]);
+    match HeaderValue::from_maybe_shared(head.slice_ref(value)) {
+        Ok(value) => Ok((name, value)),
+        Err(_) if value.contains(&b'\r') => Err(Refusal::BareLineEnding),
+        Err(_) => Err(Refusal::InvalidHeaderValue),
     }
-    if !is_value(value) {
-        return Err(if value.contains(&b'\r') { Refusal::BareLineEnding } else { Refusal::InvalidHeaderValue });
-    }
-    Ok((name, value))
 }
 
 /// The fields that say where a message ends, whom it is for, and what becomes of the connection.
@@ -193,23 +192,19 @@ struct Framing {
 }
 
 impl Framing {
-    fn add(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
-        match name.len() {
-            2 if name.eq_ignore_ascii_case(b"te") => {
-                self.wants_trailers |= options(value).any(|o| o.eq_ignore_ascii_case(b"trailers"));
-            }
-            4 if name.eq_ignore_ascii_case(b"host") => self.add_host(value)?,
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
-            }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+    fn add(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Refusal> {
+        match name.as_str() {
+            "te" => self.wants_trailers |= options(value).any(|o| o.eq_ignore_ascii_case(b"trailers")),
+            "host" => self.add_host(value)?,
+            "expect" => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            "connection" => {
                 for option in options(value) {
                     self.says_close |= option.eq_ignore_ascii_case(b"close");
                     self.says_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.add_content_length(value)?,
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.add_transfer_encoding(value)?,
+            "content-length" => self.add_content_length(value)?,
+            "transfer-encoding" => self.add_transfer_encoding(value)?,
             _ => {}
         }
         Ok(())
@@ -253,10 +248,6 @@ impl Framing {
             (length, false) => Ok(Decoder::length(length.unwrap_or(0))),
         }
     }
-}
-
-fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

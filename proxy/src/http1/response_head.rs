@@ -4,12 +4,12 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, response};
 
 use super::chunks::Chunks;
 use super::decoder::Decoder;
-use super::fields::FIELDS_MAX;
+use super::fields::{FIELDS_MAX, options};
 use super::input::Input;
 
 /// A larger response head is refused. Generous: it is the operator's own server.
@@ -56,68 +56,86 @@ pub(crate) fn take(input: &mut Input, is_answer_to_head: bool) -> Result<Option<
         parts.extensions.insert(Reason(Bytes::copy_from_slice(reason.as_bytes())));
     }
     parts.headers = HeaderMap::with_capacity(head.headers.len());
+    let mut framing = Framing::default();
     for field in &*head.headers {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| BadHead::Framing)?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).map_err(|_| BadHead::Framing)?;
+        framing.add(&name, field.value)?;
         parts.headers.append(name, value);
     }
     input.take(length);
-    let body = body_of(&mut parts, is_answer_to_head)?;
-    let keeps_alive = keeps_alive(&parts) && !matches!(body, Decoder::UntilEnd);
+    if let (Some(length), 2..) = (framing.length, framing.lengths) {
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let body = framing.body(&parts, is_answer_to_head)?;
+    let keeps_alive = framing.keeps_alive(parts.version) && !matches!(body, Decoder::UntilEnd);
     Ok(Some(ResponseHead { parts, body, keeps_alive }))
 }
 
-/// How the body is framed, in the order of RFC 9112 §6.3.
-fn body_of(parts: &mut response::Parts, is_answer_to_head: bool) -> Result<Decoder, BadHead> {
-    let length = content_length(&mut parts.headers)?;
-    let has_no_body = is_answer_to_head
-        || parts.status.is_informational()
-        || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if has_no_body {
-        return Ok(Decoder::Done);
-    }
-    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(length.map_or(Decoder::UntilEnd, Decoder::length)),
-        // With both, the length is what an attacker would like it to be; the coding counts (§6.1).
-        (Some(coding), None)
-            if coding.as_bytes().eq_ignore_ascii_case(b"chunked") && parts.version == Version::HTTP_11 =>
-        {
-            Ok(Decoder::Chunked(Box::new(Chunks::of_response())))
-        }
-        // A coding that cannot be undone here would be passed on as if it were content.
-        _ => Err(BadHead::Framing),
-    }
+/// The fields that say where the message ends, and what becomes of the connection.
+#[derive(Default)]
+struct Framing {
+    /// The one length that all of `lengths` agree on.
+    length: Option<u64>,
+    lengths: usize,
+    codings: usize,
+    is_chunked: bool,
+    says_close: bool,
+    says_keep_alive: bool,
 }
 
-/// The one length that all fields agree on.
-fn content_length(headers: &mut HeaderMap) -> Result<Option<u64>, BadHead> {
-    let mut agreed = None;
-    let mut count = 0;
-    for value in headers.get_all(CONTENT_LENGTH) {
-        for text in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-            let is_number = (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-            let length = text.iter().fold(0, |n, digit| n * 10 + u64::from(digit.wrapping_sub(b'0')));
-            if !is_number || agreed.is_some_and(|agreed| agreed != length) {
-                return Err(BadHead::Framing);
+impl Framing {
+    fn add(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), BadHead> {
+        match name.as_str() {
+            "connection" => {
+                for option in options(value) {
+                    self.says_close |= option.eq_ignore_ascii_case(b"close");
+                    self.says_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
             }
-            agreed = Some(length);
-            count += 1;
+            "content-length" => options(value).try_for_each(|text| self.add_length(text))?,
+            "transfer-encoding" => {
+                self.codings += 1;
+                self.is_chunked = value.eq_ignore_ascii_case(b"chunked");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_length(&mut self, text: &[u8]) -> Result<(), BadHead> {
+        let is_number = (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
+        let length = text.iter().fold(0, |n, digit| n * 10 + u64::from(digit.wrapping_sub(b'0')));
+        if !is_number || self.length.is_some_and(|agreed| agreed != length) {
+            return Err(BadHead::Framing);
+        }
+        self.length = Some(length);
+        self.lengths += 1;
+        Ok(())
+    }
+
+    /// How the body is framed, in the order of RFC 9112 §6.3.
+    fn body(&self, parts: &response::Parts, is_answer_to_head: bool) -> Result<Decoder, BadHead> {
+        let has_no_body = is_answer_to_head
+            || parts.status.is_informational()
+            || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if has_no_body {
+            return Ok(Decoder::Done);
+        }
+        match self.codings {
+            0 => Ok(self.length.map_or(Decoder::UntilEnd, Decoder::length)),
+            // With both, the length is what an attacker would like it to be; the coding counts (§6.1).
+            1 if self.is_chunked && parts.version == Version::HTTP_11 => {
+                Ok(Decoder::Chunked(Box::new(Chunks::of_response())))
+            }
+            // A coding that cannot be undone here would be passed on as if it were content.
+            _ => Err(BadHead::Framing),
         }
     }
-    if let (Some(length), 2..) = (agreed, count) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    Ok(agreed)
-}
 
-fn keeps_alive(parts: &response::Parts) -> bool {
-    let says = |option: &[u8]| {
-        let lines = parts.headers.get_all(CONNECTION).iter();
-        let mut options = lines.flat_map(|line| line.as_bytes().split(|b| *b == b','));
-        options.any(|o| o.trim_ascii().eq_ignore_ascii_case(option))
-    };
-    if parts.version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") }
+    fn keeps_alive(&self, version: Version) -> bool {
+        if version == Version::HTTP_10 { self.says_keep_alive } else { !self.says_close }
+    }
 }
 
 #[cfg(test)]

@@ -30,13 +30,14 @@ pub(crate) enum SendError {
 pub(crate) struct Sending<B> {
     out: Output,
     encoder: Encoder,
-    body: B,
-    is_body_done: bool,
+    /// `None` once it came to its end: what is counted at the end of a body is counted before its last byte leaves, so
+    /// that whoever has read a message finds it in the metrics.
+    body: Option<B>,
 }
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
     pub(crate) fn new(out: Output, encoder: Encoder, body: B) -> Self {
-        Self { out, encoder, body, is_body_done: false }
+        Self { out, encoder, body: Some(body) }
     }
 
     /// Sends on; ready when everything is with the kernel.
@@ -48,10 +49,10 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         loop {
             self.gather(cx)?;
             if self.out.is_empty() {
-                return if self.is_body_done { Poll::Ready(Ok(())) } else { Poll::Pending };
+                return if self.body.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             ready!(self.out.poll_write(&mut *io.borrow_mut(), cx)).map_err(SendError::Io)?;
-            if self.is_body_done {
+            if self.body.is_none() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -59,16 +60,19 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
 
     /// Encodes what is there of the body, so that one write takes it along.
     fn gather(&mut self, cx: &mut Context<'_>) -> Result<(), SendError> {
-        while !self.is_body_done && !self.out.is_full() {
-            match Pin::new(&mut self.body).poll_frame(cx) {
+        while let Some(body) = self.body.as_mut().filter(|_| !self.out.is_full()) {
+            match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Some(frame)) => {
                     let frame = frame.map_err(|error| SendError::Body(error.into()))?;
                     self.encoder.push(frame, &mut self.out)?;
+                    if self.encoder.is_complete() && body.is_end_stream() {
+                        self.body = None;
+                    }
                 }
                 Poll::Ready(None) => {
                     self.encoder.end(&mut self.out)?;
-                    self.is_body_done = true;
+                    self.body = None;
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 
@@ -20,6 +20,7 @@ use crate::connection::Downstream;
 use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::exchange::exchange;
 use crate::http::refusal::Refusal;
+use crate::http::request::Incoming;
 use crate::net::reset::Io;
 
 /// How long an idle keep-alive connection may still bring one request while draining; its answer then says `close`,
@@ -111,7 +112,7 @@ impl Connection {
         let (request, terms) = match request {
             Ok(RequestHead { parts, body, terms }) => {
                 let body = self.socket.begin_body(body, terms.expects_continue);
-                (Ok(Request::from_parts(parts, RequestBody::http1(body))), terms)
+                (Ok(Incoming { head: parts, body: RequestBody::http1(body) }), terms)
             }
             Err(refusal) => (Err(refusal), Terms::default()),
         };
@@ -131,7 +132,7 @@ impl Connection {
     }
 
     /// The answer; `None` when there is to be none, or nobody left to read it.
-    async fn answer(&self, request: Result<Request<RequestBody>, Refusal>) -> Option<Response<ResponseBody>> {
+    async fn answer(&self, request: Result<Incoming, Refusal>) -> Option<Response<ResponseBody>> {
         let mut exchange = pin!(exchange(Rc::clone(&self.downstream), request));
         poll_fn(|cx| match exchange.as_mut().poll(cx) {
             Poll::Ready(answer) => Poll::Ready(answer.ok()),

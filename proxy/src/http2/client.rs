@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::Reason;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use http::{Request, request, response};
+use http::{Request, response};
 use http_body::Body;
 use tokio::net::TcpStream;
 
@@ -16,6 +16,7 @@ use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
+use crate::http::request::Incoming;
 
 /// A connection to an upstream; its clones are the same connection.
 #[derive(Clone, Debug)]
@@ -48,13 +49,10 @@ impl Connection {
     }
 
     /// Sends a prepared request and waits for the head of the answer. Dropping the future resets the stream.
-    pub(crate) async fn send(
-        mut self,
-        parts: request::Parts,
-        body: RequestBody,
-    ) -> Result<(response::Parts, IncomingBody), ProxyError> {
+    pub(crate) async fn send(mut self, request: Incoming) -> Result<(response::Parts, IncomingBody), ProxyError> {
+        let Incoming { head, body } = request;
         let is_end = body.is_end_stream();
-        let sent = self.requests.send_request(Request::from_parts(parts, ()), is_end);
+        let sent = self.requests.send_request(Request::from_parts(*head, ()), is_end);
         let (mut response, stream) = sent.map_err(ProxyError::http2)?;
         let mut upload = if is_end { None } else { Some(Sending::new(stream, body)) };
         let (head, stream) = poll_fn(|cx| poll_answer(&mut response, &mut upload, cx)).await?.into_parts();

@@ -21,6 +21,7 @@ use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::date;
 use crate::http::exchange::exchange;
 use crate::http::interrupt::Interrupt;
+use crate::http::request::Incoming;
 use crate::net::reset::Io;
 
 /// Serves requests until the connection ends.
@@ -84,7 +85,8 @@ async fn answer(
     request: Request<RecvStream>,
     respond: &mut SendResponse<Bytes>,
 ) -> Option<Result<Response<ResponseBody>, Interrupt>> {
-    let request = request.map(|stream| RequestBody::http2(IncomingBody::new(stream, None)));
+    let (head, stream) = request.into_parts();
+    let request = Incoming { head: Box::new(head), body: RequestBody::http2(IncomingBody::new(stream, None)) };
     let mut exchange = pin!(exchange(downstream, Ok(request)));
     poll_fn(|cx| match exchange.as_mut().poll(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),

@@ -3,13 +3,12 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::Request;
 use http_body::Body;
 
 use super::cluster::{ClusterState, EndpointState};
 use super::connect::dial;
 use crate::error::ProxyError;
-use crate::http::body::RequestBody;
+use crate::http::request::Incoming;
 use crate::http1::client::{Answer, Connection, Download};
 
 /// The body of an answer. Dropped when it was read to its end, it gives its connection back to the pool.
@@ -37,10 +36,10 @@ impl Drop for Leased {
 pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &EndpointState,
-    request: Request<RequestBody>,
+    request: Incoming,
     now: Instant,
 ) -> Result<Answer, ProxyError> {
-    let (parts, mut body) = request.into_parts();
+    let Incoming { head: parts, mut body } = request;
     if let Some(idle) = endpoint.idle.take(now) {
         // RFC 9110 §9.2.2: what is idempotent may be sent twice; a body that is gone may not.
         let may_repeat = body.is_end_stream() && parts.method.is_idempotent();

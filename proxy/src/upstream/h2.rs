@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 
-use http::{Request, response};
+use http::response;
 
 use super::cluster::{ClusterState, EndpointState};
 use super::connect::dial;
 use crate::error::ProxyError;
-use crate::http::body::RequestBody;
+use crate::http::request::Incoming;
 use crate::http2::body::IncomingBody;
 use crate::http2::client::Connection;
 
@@ -30,10 +30,9 @@ impl Http2Connection {
 pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &EndpointState,
-    request: Request<RequestBody>,
+    request: Incoming,
 ) -> Result<(response::Parts, IncomingBody), ProxyError> {
-    let (parts, body) = request.into_parts();
-    connection(cluster, endpoint).await?.send(parts, body).await
+    connection(cluster, endpoint).await?.send(request).await
 }
 
 async fn connection(cluster: &ClusterState, endpoint: &EndpointState) -> Result<Connection, ProxyError> {
