@@ -1,7 +1,9 @@
 //! What Squall says while it runs: on stderr, as text or JSON lines.
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -22,19 +24,19 @@ const FILTER_DEFAULT: &str = "info,hyper=warn,h2=warn";
 pub(crate) fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failure> {
     let rust_log = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let text = filter.or(rust_log.as_deref()).unwrap_or(FILTER_DEFAULT);
-    let filter = EnvFilter::try_new(text).map_err(|e| {
+    let targets: Targets = text.parse().map_err(|e| {
         let fix = "use a level (error, warn, info, debug, trace) or target=level pairs";
         Failure::new(Exit::Usage, format_args!("log filter {text:?} is not valid: {e}; {fix}"))
     })?;
     // `log_internal_errors(false)`: a closed stderr must not make the logger write to stderr about it.
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .log_internal_errors(false)
         .with_ansi(output::stderr_has_colour());
+    let all = tracing_subscriber::registry().with(targets);
     let started = match format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Text => all.with(lines.with_target(false)).try_init(),
+        LogFormat::Json => all.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
     };
     started.map_err(|e| Failure::new(Exit::Failure, format_args!("cannot start logging: {e}")))
 }
