@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use squall_config::model::{ListenerProtocol, Name};
 use tokio::net::TcpStream;
 
+use crate::balance::Claim;
 use crate::http::wire::Wire;
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
@@ -30,11 +31,25 @@ pub(crate) struct Downstream {
     pub(crate) listener_name: Name,
     reset: ResetFlag,
     listener: RefCell<Rc<ListenerView>>,
-    /// Counts the connection; tunnels keep it beyond the HTTP server's life.
-    _open: OpenConnection,
+    /// Counts the connection, unless another worker does; tunnels keep it beyond the HTTP server's life.
+    _open: Option<OpenConnection>,
 }
 
 impl Downstream {
+    /// A connection of another worker, for one of its HTTP/2 streams.
+    pub(crate) fn of_guest(worker: &Rc<Worker>, listener: &Rc<ListenerView>, source: SocketAddr) -> Rc<Self> {
+        Rc::new(Self {
+            worker: Rc::clone(worker),
+            source,
+            wire: Rc::new(Wire::new()),
+            is_http2: true,
+            listener_name: listener.key.listener.clone(),
+            reset: ResetFlag::default(),
+            listener: RefCell::new(Rc::clone(listener)),
+            _open: None,
+        })
+    }
+
     /// The listener as of the newest snapshot.
     pub(crate) fn current_listener(&self) -> Rc<ListenerView> {
         let view = self.worker.view();
@@ -71,8 +86,14 @@ struct Accepted {
 }
 
 /// Serves a connection from its first byte to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, listener: Rc<ListenerView>, stream: TcpStream, source: SocketAddr) {
-    let open = worker.open(&listener);
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    listener: Rc<ListenerView>,
+    stream: TcpStream,
+    source: SocketAddr,
+    claim: Claim,
+) {
+    let open = worker.open(&listener, claim);
     if let Err(error) = socket::prepare_accepted(&stream) {
         return tracing::debug!(%error, "connection ended before it began");
     }
@@ -130,7 +151,7 @@ impl Accepted {
             listener_name: listener.key.listener.clone(),
             reset: io.reset_flag(),
             listener: RefCell::new(listener),
-            _open: open,
+            _open: Some(open),
         };
         (Rc::new(downstream), io)
     }

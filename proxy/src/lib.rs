@@ -11,11 +11,13 @@
 //! what faults hold ([`hold`]) looks at it at once.
 //!
 //! A worker shares nothing for a request that no rule matches: thread, runtime, sockets, upstream connections and
-//! counters are its own ([`worker`]); [`workers`] is all of them, for the rest of the process.
+//! counters are its own ([`worker`]); [`workers`] is all of them, for the rest of the process. Connections, and at times
+//! streams, go to the worker that has least to do ([`balance`]).
 
 #![cfg_attr(docsrs, allow(rustdoc::private_intra_doc_links))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the map is for those who read the code")]
 
+mod balance;
 mod connection;
 mod error;
 mod hold;

@@ -1,6 +1,7 @@
 //! Accepts the connections of one listener on one worker.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use squall_config::model::Name;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::balance::Claim;
 use crate::connection;
 use crate::worker::Worker;
 
@@ -37,7 +39,7 @@ pub(crate) async fn accept(
             biased;
             _ = &mut stopped => break,
             accepted = socket.accept() => {
-                if let Some(error) = serve(&worker, &name, accepted) {
+                if let Some(error) = place(&worker, &name, accepted) {
                     tracing::warn!(listener = %name, %error, "cannot accept connections for a moment; raise the limit of open files");
                     tokio::time::sleep(BACK_OFF).await;
                 }
@@ -45,26 +47,26 @@ pub(crate) async fn accept(
         }
     }
     while let Some(accepted) = socket.accept().now_or_never() {
-        serve(&worker, &name, accepted);
+        place(&worker, &name, accepted);
     }
 }
 
-/// Serves an accepted connection; gives back an error that concerns the process and not one connection.
-fn serve(
-    worker: &Rc<Worker>,
-    name: &Name,
-    accepted: io::Result<(TcpStream, std::net::SocketAddr)>,
-) -> Option<io::Error> {
+/// Has an accepted connection served; gives back an error that concerns the process and not one connection.
+fn place(worker: &Rc<Worker>, name: &Name, accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<io::Error> {
     match accepted {
         Ok((stream, source)) => {
-            let view = worker.view();
-            if let Some(listener) = view.listener(name.as_str()) {
-                tokio::task::spawn_local(connection::serve(Rc::clone(worker), Rc::clone(listener), stream, source));
-            }
+            worker.place(name, stream, source);
             None
         }
         Err(error) if is_of_one_connection(&error) => None,
         Err(error) => Some(error),
+    }
+}
+
+/// Serves a connection on this worker, unless its listener is gone.
+pub(crate) fn serve(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source: SocketAddr, claim: Claim) {
+    if let Some(listener) = worker.view().listener(name.as_str()) {
+        tokio::task::spawn_local(connection::serve(Rc::clone(worker), Rc::clone(listener), stream, source, claim));
     }
 }
 

@@ -2,28 +2,32 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use squall_config::model::Name;
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotReader;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::balance::{Claim, Loads, Sharing};
 use crate::http::wire::Wire;
+use crate::http2::server::Guest;
 use crate::life::Life;
-use crate::listener::accept;
+use crate::listener::{self, accept};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::shard::Shard;
 use crate::view::{ListenerView, View};
 
-/// How often time limits of connections are looked at.
+/// How often time limits of connections, and the load of the workers, are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the rest of the process asks of a worker.
+/// What the rest of the process, and other workers, ask of a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Accept on this socket, in place of any socket of the same listener.
@@ -34,6 +38,10 @@ pub(crate) enum Command {
     Drain,
     /// End now.
     Cut,
+    /// Serve a connection that another worker accepted for this listener.
+    Serve(Name, std::net::TcpStream, SocketAddr, Claim),
+    /// Serve a stream of a connection that another worker serves.
+    ServeStream(Box<Guest>),
 }
 
 /// What a worker is made from.
@@ -44,8 +52,11 @@ pub(crate) struct WorkerParts {
     pub(crate) shard: Arc<Shard>,
     pub(crate) budget: Budget,
     pub(crate) access_log: Option<AccessLog>,
-    /// Open downstream connections of all workers.
-    pub(crate) open: Arc<AtomicUsize>,
+    /// Which of the workers this is.
+    pub(crate) index: usize,
+    pub(crate) loads: Arc<Loads>,
+    /// The command queues of all workers; weak, because a worker ends when the process has forgotten it.
+    pub(crate) all: Arc<[mpsc::WeakUnboundedSender<Command>]>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
 }
 
@@ -62,7 +73,10 @@ pub(crate) struct Worker {
     budget: Budget,
     has_access_log: bool,
     access_log: RefCell<Option<AccessLog>>,
-    open: Arc<AtomicUsize>,
+    index: usize,
+    loads: Arc<Loads>,
+    all: Arc<[mpsc::WeakUnboundedSender<Command>]>,
+    sharing: RefCell<Sharing>,
     life: watch::Sender<Life>,
     /// The same, for a look that takes no lock.
     is_draining: Cell<bool>,
@@ -83,7 +97,10 @@ impl Worker {
             budget: parts.budget,
             has_access_log: parts.access_log.is_some(),
             access_log: RefCell::new(parts.access_log),
-            open: parts.open,
+            index: parts.index,
+            loads: parts.loads,
+            all: parts.all,
+            sharing: RefCell::default(),
             life: watch::Sender::new(Life::Serving),
             is_draining: Cell::new(false),
             wires: RefCell::default(),
@@ -148,14 +165,48 @@ impl Worker {
 
     /// Whether the process is at its limit of connections.
     pub(crate) fn is_full(&self) -> bool {
-        self.open.load(Relaxed) >= self.view.borrow().snapshot.config.limits.connections_max
+        self.loads.connections() >= self.view.borrow().snapshot.config.limits.connections_max
     }
 
     /// Counts a downstream connection until the guard is dropped.
-    pub(crate) fn open(self: &Rc<Self>, listener: &ListenerView) -> OpenConnection {
-        self.open.fetch_add(1, Relaxed);
+    pub(crate) fn open(self: &Rc<Self>, listener: &ListenerView, claim: Claim) -> OpenConnection {
         listener.shard.connections.add(1);
-        OpenConnection { worker: Rc::clone(self), shard: Arc::clone(&listener.shard), wire: None }
+        OpenConnection { worker: Rc::clone(self), shard: Arc::clone(&listener.shard), wire: None, _claim: claim }
+    }
+
+    /// Serves an accepted connection, here or on a worker that has less to do.
+    pub(crate) fn place(self: &Rc<Self>, listener: &Name, stream: TcpStream, source: SocketAddr) {
+        let claim = self.loads.place(self.index);
+        if claim.worker == self.index {
+            return listener::serve(self, listener, stream, source, claim);
+        }
+        match stream.into_std() {
+            Ok(stream) => self.tell(claim.worker, Command::Serve(listener.clone(), stream, source, claim)),
+            Err(error) => tracing::debug!(%error, %listener, "connection ended before it began"),
+        }
+    }
+
+    /// The worker that is to serve a new stream of a connection of this one; `None` for this one.
+    pub(crate) fn helper(&self) -> Option<usize> {
+        self.sharing.borrow_mut().next()
+    }
+
+    /// Gives a stream to another worker.
+    pub(crate) fn hand_over(&self, helper: usize, guest: Box<Guest>) {
+        self.loads.each()[self.index].streams_handed_over.fetch_add(1, Relaxed);
+        self.tell(helper, Command::ServeStream(guest));
+    }
+
+    fn tell(&self, worker: usize, command: Command) {
+        // A worker that ended takes nothing any more: the process ends, and what was to be served with it.
+        if let Some(queue) = self.all[worker].upgrade() {
+            let _ended = queue.send(command);
+        }
+    }
+
+    fn look_at_load(&self, interval: Duration) {
+        let busy = tokio::runtime::Handle::current().metrics().worker_total_busy_duration(0);
+        self.sharing.borrow_mut().adjust(&self.loads, self.index, busy, interval);
     }
 
     fn begin_drain(&self) {
@@ -186,6 +237,7 @@ pub(crate) struct OpenConnection {
     worker: Rc<Worker>,
     shard: Arc<crate::telemetry::shard::ListenerShard>,
     wire: Option<u64>,
+    _claim: Claim,
 }
 
 impl OpenConnection {
@@ -200,7 +252,6 @@ impl OpenConnection {
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.worker.open.fetch_sub(1, Relaxed);
         self.shard.connections.subtract_one();
         if let Some(id) = self.wire {
             self.worker.wires.borrow_mut().remove(&id);
@@ -229,6 +280,11 @@ pub(crate) async fn run(parts: WorkerParts) {
                 accepting.clear();
                 worker.begin_drain();
             }
+            Command::Serve(name, stream, source, claim) => match TcpStream::from_std(stream) {
+                Ok(stream) => listener::serve(&worker, &name, stream, source, claim),
+                Err(error) => tracing::debug!(%error, listener = %name, "connection ended before it began"),
+            },
+            Command::ServeStream(guest) => guest.serve(&worker),
             Command::Cut => {
                 worker.life.send_replace(Life::Cut);
                 // Lets the relays end in their own way before the runtime drops them.
@@ -241,9 +297,12 @@ pub(crate) async fn run(parts: WorkerParts) {
 
 async fn sweep_regularly(worker: Rc<Worker>) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    let mut last = Instant::now();
     loop {
         ticks.tick().await;
         worker.sweep();
+        worker.look_at_load(last.elapsed());
+        last = Instant::now();
     }
 }
 

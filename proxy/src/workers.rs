@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use squall_fault::store::SnapshotStore;
 use tokio::sync::{mpsc, watch};
 use tracing_appender::non_blocking::WorkerGuard;
 
+use crate::balance::Loads;
 use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics;
@@ -32,7 +33,7 @@ pub struct Proxy {
     store: Arc<SnapshotStore>,
     workers: Vec<WorkerHandle>,
     listening: Mutex<BTreeMap<Name, Listening>>,
-    open: Arc<AtomicUsize>,
+    loads: Arc<Loads>,
     is_accepting: AtomicBool,
     /// Writes what is left of the access log when the proxy is dropped.
     _access_log: Option<WorkerGuard>,
@@ -40,7 +41,8 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct WorkerHandle {
-    /// Unbounded, because the sender must never wait; it carries a few commands for each change of listeners.
+    /// Unbounded, because the sender must never wait; it carries a few commands for each change of listeners, and what
+    /// workers hand to each other: at most as much as there are connections and streams.
     commands: mpsc::UnboundedSender<Command>,
     shard: Arc<Shard>,
     /// Answers with an error once the thread has ended.
@@ -110,10 +112,11 @@ impl Proxy {
         };
         let budget = Budget::new(snapshot.config.limits.active_faults_max);
         let changes = watch::Sender::new(snapshot);
-        let open = Arc::<AtomicUsize>::default();
+        let loads = Loads::of(options.workers.max(1));
+        let (all, queues): (Vec<_>, Vec<_>) = loads.each().iter().map(|_| mpsc::unbounded_channel()).unzip();
+        let weak = all.iter().map(mpsc::UnboundedSender::downgrade).collect::<Arc<[_]>>();
         let mut workers = Vec::new();
-        for id in 0..options.workers.max(1) {
-            let (commands, received) = mpsc::unbounded_channel();
+        for (index, (commands, received)) in all.into_iter().zip(queues).enumerate() {
             let shard = Arc::<Shard>::default();
             let parts = WorkerParts {
                 reader: store.reader(),
@@ -121,10 +124,12 @@ impl Proxy {
                 shard: Arc::clone(&shard),
                 budget: budget.clone(),
                 access_log: log.clone(),
-                open: Arc::clone(&open),
+                index,
+                loads: Arc::clone(&loads),
+                all: Arc::clone(&weak),
                 commands: received,
             };
-            let ended = Mutex::new(spawn(id, parts)?);
+            let ended = Mutex::new(spawn(parts)?);
             workers.push(WorkerHandle { commands, shard, ended });
         }
         store.on_publish(move |snapshot| {
@@ -132,7 +137,7 @@ impl Proxy {
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
-        Ok(Arc::new(Self { store, workers, listening, open, is_accepting, _access_log: guard }))
+        Ok(Arc::new(Self { store, workers, listening, loads, is_accepting, _access_log: guard }))
     }
 
     /// Binds the sockets of listeners that are new or that moved. Nothing changes yet; dropping the result gives the
@@ -200,7 +205,7 @@ impl Proxy {
     /// All metrics of the data plane, merged over the workers.
     pub fn metric_families(&self) -> Vec<MetricFamily> {
         let shards: Vec<Arc<Shard>> = self.workers.iter().map(|w| Arc::clone(&w.shard)).collect();
-        metrics::families(&shards, &self.store.load())
+        metrics::families(&shards, self.loads.each(), &self.store.load())
     }
 
     /// Whether new connections are accepted: from the start until a drain begins.
@@ -217,10 +222,10 @@ impl Proxy {
         // Connections that wait in the sockets' queues are taken before the workers are done with the command.
         let mut quiet = 0;
         while quiet < 2 && Instant::now() < deadline {
-            quiet = if self.open.load(Relaxed) == 0 { quiet + 1 } else { 0 };
+            quiet = if self.loads.connections() == 0 { quiet + 1 } else { 0 };
             self.wait_for_end(Duration::from_millis(20));
         }
-        let cut = self.open.load(Relaxed);
+        let cut = self.loads.connections();
         self.drain_now();
         Drained { finished: cut == 0, cut }
     }
@@ -251,15 +256,15 @@ impl Proxy {
 }
 
 /// Starts a worker's thread; the receiver fails once the thread has ended.
-fn spawn(id: usize, parts: WorkerParts) -> std::io::Result<std_mpsc::Receiver<()>> {
+fn spawn(parts: WorkerParts) -> std::io::Result<std_mpsc::Receiver<()>> {
     let (alive, ended) = std_mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+    let (runtime, index) = (tokio::runtime::Builder::new_current_thread(), parts.index);
+    std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         let _alive: std_mpsc::Sender<()> = alive;
         let mut runtime = runtime;
         match runtime.enable_all().build_local(tokio::runtime::LocalOptions::default()) {
             Ok(runtime) => runtime.block_on(worker::run(parts)),
-            Err(error) => tracing::error!(%error, worker = id, "a worker cannot start"),
+            Err(error) => tracing::error!(%error, worker = index, "a worker cannot start"),
         }
     })?;
     Ok(ended)

@@ -1,16 +1,19 @@
 //! Serves HTTP/2 on one downstream connection until it ends.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
 use http::header::DATE;
 use http::{Request, Response};
 use http_body::Body;
+use squall_config::model::Name;
+use tokio::task::spawn_local;
 
 use super::body::IncomingBody;
 use super::sending::{Sending, Stopped};
@@ -23,6 +26,7 @@ use crate::http::exchange::exchange;
 use crate::http::interrupt::Interrupt;
 use crate::http::request::Incoming;
 use crate::net::reset::Io;
+use crate::worker::Worker;
 
 /// Serves requests until the connection ends.
 pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
@@ -43,10 +47,14 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
     let mut is_closing = false;
     while let Some(accepted) = poll_fn(|cx| poll_accept(&mut connection, &downstream, &mut is_closing, cx)).await {
         match accepted {
-            Ok((request, respond)) => {
+            Ok((request, respond)) => match downstream.worker.helper() {
                 // Boxed, because the runtime moves what it is given several times over.
-                tokio::task::spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), request, respond)));
-            }
+                None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), request, respond)))),
+                Some(helper) => {
+                    let (listener, source) = (downstream.listener_name.clone(), downstream.source);
+                    downstream.worker.hand_over(helper, Box::new(Guest { listener, source, request, respond }));
+                }
+            },
             Err(error) => return tracing::debug!(%error, "downstream connection ended"),
         }
     }
@@ -68,6 +76,29 @@ fn poll_accept(
         connection.graceful_shutdown();
     }
     connection.poll_accept(cx)
+}
+
+/// A stream that another worker serves than the one that has its connection. Meanwhile it does not keep that connection
+/// from being idle: one that is idle for too long says that it goes away, and ends after its last stream.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    listener: Name,
+    source: SocketAddr,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+}
+
+impl Guest {
+    pub(crate) fn serve(mut self, worker: &Rc<Worker>) {
+        match worker.view().listener(self.listener.as_str()) {
+            Some(listener) => {
+                let downstream = Downstream::of_guest(worker, listener, self.source);
+                spawn_local(Box::pin(serve_stream(downstream, self.request, self.respond)));
+            }
+            // Its listener was removed in this moment: nothing was done, the client may try again.
+            None => self.respond.send_reset(Reason::REFUSED_STREAM),
+        }
+    }
 }
 
 /// One stream, from the head of its request to the end of its answer.
@@ -107,7 +138,7 @@ async fn send(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes
     }
     let mut sending = Sending::new(stream, body);
     if let Err(Stopped::Body(error)) = poll_fn(|cx| sending.poll(cx)).await {
-        let reason = error.downcast::<Interrupt>().map_or(h2::Reason::INTERNAL_ERROR, |interrupt| interrupt.reason());
+        let reason = error.downcast::<Interrupt>().map_or(Reason::INTERNAL_ERROR, |interrupt| interrupt.reason());
         sending.reset(reason);
     }
 }

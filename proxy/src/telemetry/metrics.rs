@@ -8,14 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use squall_fault::snapshot::Snapshot;
 
+use crate::balance::Load;
+
 use super::shard::{
     BUCKETS, CONNECT_RESULTS, ClusterShard, Count, FaultKey, FaultShard, Histogram, ListenerKey, ListenerShard, Origin,
     STATUS_CLASSES, Shard,
 };
 
 /// All families, from the counters of all workers and from the rules of the current snapshot.
-pub(crate) fn families(shards: &[Arc<Shard>], snapshot: &Snapshot) -> Vec<MetricFamily> {
+pub(crate) fn families(shards: &[Arc<Shard>], loads: &[Load], snapshot: &Snapshot) -> Vec<MetricFamily> {
     let mut families = rule_families(snapshot);
+    families.extend(worker_families(loads));
     families.extend(fault_families(&gather(shards, |s| &s.faults)));
     families.extend(listener_families(&gather(shards, |s| &s.listeners)));
     families.extend(cluster_families(&gather(shards, |s| &s.clusters)));
@@ -212,6 +215,36 @@ fn cluster_families(clusters: &[(squall_config::model::Name, Vec<Arc<ClusterShar
     )]
 }
 
+fn worker_families(loads: &[Load]) -> Vec<MetricFamily> {
+    let each = || loads.iter().enumerate().map(|(index, load)| (index.to_string(), load));
+    let busy = each().map(|(worker, load)| seconds(&[("worker", &worker)], load.busy_total()));
+    let connections = each().map(|(worker, load)| gauge(&[("worker", &worker)], load.connections() as f64));
+    let handed = each().flat_map(|(worker, load)| {
+        [("connection", &load.placed_elsewhere), ("stream", &load.streams_handed_over)]
+            .map(|(unit, n)| counter(&[("worker", &worker), ("unit", unit)], n.load(Relaxed)))
+    });
+    vec![
+        family(
+            "squall_worker_busy_seconds_total",
+            "Time that a worker was not waiting; at one second a second it is saturated.",
+            MetricType::COUNTER,
+            busy.collect(),
+        ),
+        family(
+            "squall_worker_connections",
+            "Downstream connections that a worker has right now.",
+            MetricType::GAUGE,
+            connections.collect(),
+        ),
+        family(
+            "squall_worker_handovers_total",
+            "Connections and HTTP/2 streams that a worker left to another one that had less to do.",
+            MetricType::COUNTER,
+            handed.collect(),
+        ),
+    ]
+}
+
 fn listener_labels(key: &ListenerKey) -> [(&str, &str); 3] {
     [("listener", key.listener.as_str()), ("cluster", key.cluster.as_str()), ("direction", key.direction.as_str())]
 }
@@ -243,6 +276,14 @@ fn counter(labels: &[(&str, &str)], value: u64) -> Metric {
     let mut metric = labelled(labels);
     let mut counter = Counter::default();
     counter.set_value(value as f64);
+    metric.set_counter(counter);
+    metric
+}
+
+fn seconds(labels: &[(&str, &str)], value: std::time::Duration) -> Metric {
+    let mut metric = labelled(labels);
+    let mut counter = Counter::default();
+    counter.set_value(value.as_secs_f64());
     metric.set_counter(counter);
     metric
 }

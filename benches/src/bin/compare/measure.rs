@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let directory = options.out.join("run");
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let this = std::env::current_exe()?;
-    let (_origin, line) = Process::start_and_read_line(pinned(LOAD_CORE, &this).arg("origin"))?;
+    let (_origin, line) = Process::start_and_read_line(pinned(&[LOAD_CORE], &this).arg("origin"))?;
     let origin = Origin::parse(&line).with_context(|| format!("the origin said {line:?}"))?;
     let setup = Setup { squall: &options.squall, directory: &directory.canonicalize()?, origin };
     let kinds = if options.work.is_empty() { Work::ALL.to_vec() } else { options.work.clone() };
@@ -98,7 +98,18 @@ fn one(work: Work, running: &Running, direct: &mut Option<Vec<f64>>, options: &O
             let beyond = |share: f64, expected: f64| (with.quantile_us(share) - expected) / 1e3;
             Ok(vec![beyond(0.0, 1e5), beyond(0.5, 1e5 + without), beyond(0.99, 1e5 + without)])
         }
-        _ => {
+        Work::WorkersHttp1 | Work::WorkersHttp2 => {
+            let process = running.process()?;
+            // Longer than the others: who shares by load has to see it first.
+            work.load(running.address, Duration::from_secs(3))?;
+            let before = process.cpu_us_of_threads()?;
+            let units = work.load(running.address, time)?;
+            let after = process.cpu_us_of_threads()?;
+            let used = after.iter().map(|(thread, us)| us - before.get(thread).copied().unwrap_or(0.0));
+            let (all, most) = used.fold((0.0, 0.0), |(all, most): (f64, f64), us| (all + us, most.max(us)));
+            Ok(vec![100.0 * most / all, all / units, most / units])
+        }
+        Work::Http1 | Work::Rules | Work::Http2 | Work::TcpBulk | Work::TcpPingPong => {
             let process = running.process()?;
             if matches!(work, Work::Http1 | Work::Rules) {
                 check_http1(running.address)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::origin::Origin;
-use crate::process::{PROXY_CORE, Process, free_address, pinned};
+use crate::process::{LOAD_CORE, PROXY_CORE, Process, free_address, pinned};
 use crate::work::Work;
 
 /// The path whose requests are delayed.
@@ -91,6 +91,8 @@ impl Peer {
             Work::OpenLoop => vec![Self::Direct, Self::Copy, squall, haproxy, Self::Nginx, envoy],
             // The others have no delay of their own.
             Work::Delay => vec![squall, envoy],
+            // The workers of nginx are processes, and share as the kernel does.
+            Work::WorkersHttp1 | Work::WorkersHttp2 => vec![squall, haproxy, envoy],
             Work::Idle => vec![squall, haproxy, Self::Nginx, envoy],
         }
     }
@@ -111,15 +113,20 @@ impl Peer {
     pub(crate) fn start(self, work: Work, setup: &Setup<'_>) -> anyhow::Result<Option<Running>> {
         let Some(program) = self.program(setup) else { return Ok(None) };
         let upstream = match work {
-            Work::Http1 | Work::Rules | Work::OpenLoop | Work::Delay | Work::Idle => setup.origin.http1,
-            Work::Http2 => setup.origin.http2,
+            Work::Http1 | Work::Rules | Work::OpenLoop | Work::Delay | Work::WorkersHttp1 | Work::Idle => {
+                setup.origin.http1
+            }
+            Work::Http2 | Work::WorkersHttp2 => setup.origin.http2,
             Work::TcpBulk => setup.origin.source,
             Work::TcpPingPong => setup.origin.echo,
         };
         if self == Self::Direct {
             return Ok(Some(Running { process: None, address: upstream }));
         }
-        let mut command = pinned(PROXY_CORE, &program);
+        let workers = work.workers().to_string();
+        // A second worker has to share the core of the load.
+        let cores = [PROXY_CORE, LOAD_CORE];
+        let mut command = pinned(&cores[..work.workers()], &program);
         if self == Self::Copy {
             let (process, line) = Process::start_and_read_line(command.args(["copy", &upstream.to_string()]))?;
             return Ok(Some(Running { process: Some(process), address: line.parse()? }));
@@ -131,7 +138,7 @@ impl Peer {
             Self::Direct | Self::Copy => {}
             Self::Squall { others } => {
                 std::fs::write(&file, squall(work, address, upstream, others))?;
-                command.args(["run", "-c", &path, "--workers", "1", "--control", "127.0.0.1:0"]);
+                command.args(["run", "-c", &path, "--workers", &workers, "--control", "127.0.0.1:0"]);
             }
             Self::HaProxy { others } => {
                 std::fs::write(&file, haproxy(work, address, upstream, others))?;
@@ -143,7 +150,8 @@ impl Peer {
             }
             Self::Envoy { others } => {
                 std::fs::write(&file, envoy(work, address, upstream, others).to_string())?;
-                let options = ["--concurrency", "1", "--disable-hot-restart", "-l", "error", "--config-path", &path];
+                let options =
+                    ["--concurrency", &workers, "--disable-hot-restart", "-l", "error", "--config-path", &path];
                 command.args(options);
             }
         }
@@ -157,8 +165,8 @@ impl Peer {
 fn squall(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) -> String {
     let (listener, cluster) = match work {
         Work::TcpBulk | Work::TcpPingPong => ("tcp", "http1"),
-        Work::Http2 => ("http", "http2"),
-        Work::Http1 | Work::Rules | Work::OpenLoop | Work::Delay | Work::Idle => ("http", "http1"),
+        Work::Http2 | Work::WorkersHttp2 => ("http", "http2"),
+        _ => ("http", "http1"),
     };
     let matching = r#"{"name": "matches", "percentage": 0, "fault": {"delay": "1s"}}"#.to_owned();
     let other = |i| {
@@ -185,13 +193,13 @@ fn haproxy(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize)
     let maxconn = if matches!(work, Work::TcpBulk | Work::TcpPingPong) { 1_000 } else { 8_000 };
     let (mode, proto, options) = match work {
         Work::TcpBulk | Work::TcpPingPong => ("tcp", "", "option splice-request\n option splice-response"),
-        Work::Http2 => ("http", "proto h2", "http-reuse always"),
-        Work::Http1 | Work::Rules | Work::OpenLoop | Work::Delay | Work::Idle => ("http", "", "http-reuse always"),
+        Work::Http2 | Work::WorkersHttp2 => ("http", "proto h2", "http-reuse always"),
+        _ => ("http", "", "http-reuse always"),
     };
     let other = |i| format!(" use_backend out if {{ path_beg /other/{i} }}\n");
-    let others: String = (0..others).map(other).collect();
+    let (others, workers): (String, _) = ((0..others).map(other).collect(), work.workers());
     format!(
-        "global\n nbthread 1\n maxconn {maxconn}\n\
+        "global\n nbthread {workers}\n maxconn {maxconn}\n\
          defaults\n mode {mode}\n {options}\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n\
          frontend in\n bind {address} {proto}\n{others} default_backend out\n\
          backend out\n server b {upstream} {proto}\n"
@@ -215,6 +223,7 @@ fn nginx(address: SocketAddr, upstream: SocketAddr, directory: &Path) -> String 
 
 fn envoy(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) -> serde_json::Value {
     use serde_json::json;
+    let is_http2 = matches!(work, Work::Http2 | Work::WorkersHttp2);
     let at = |a: SocketAddr| json!({"socket_address": {"address": a.ip().to_string(), "port_value": a.port()}});
     let filter = if matches!(work, Work::TcpBulk | Work::TcpPingPong) {
         json!({"name": "tcp", "typed_config": {
@@ -235,7 +244,7 @@ fn envoy(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) -
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
         json!({"name": "http", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-            "stat_prefix": "in", "codec_type": if work == Work::Http2 { "HTTP2" } else { "HTTP1" },
+            "stat_prefix": "in", "codec_type": if is_http2 { "HTTP2" } else { "HTTP1" },
             "generate_request_id": false,
             "route_config": {"virtual_hosts": [{"name": "b", "domains": ["*"], "routes": routes}]},
             "http_filters": [fault, router]}})
@@ -243,7 +252,7 @@ fn envoy(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) -
     let mut cluster = json!({"name": "b", "type": "STATIC", "connect_timeout": "5s",
         "circuit_breakers": {"thresholds": [{"max_connections": 20000, "max_pending_requests": 20000, "max_requests": 20000}]},
         "load_assignment": {"cluster_name": "b", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": at(upstream)}}]}]}});
-    if work == Work::Http2 {
+    if is_http2 {
         cluster["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": {"http2_protocol_options": {}}}});

@@ -1,5 +1,7 @@
 //! Child processes on a core of their own, and what they use.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -27,10 +29,11 @@ impl Drop for Process {
     }
 }
 
-/// A command that will run on one core only.
-pub(crate) fn pinned(core: usize, program: &Path) -> Command {
+/// A command that will run on these cores only.
+pub(crate) fn pinned(cores: &[usize], program: &Path) -> Command {
+    let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
     let mut command = Command::new("taskset");
-    command.arg("-c").arg(core.to_string()).arg(program).stdin(Stdio::null());
+    command.arg("-c").arg(cores.join(",")).arg(program).stdin(Stdio::null());
     command
 }
 
@@ -70,12 +73,19 @@ impl Process {
     /// Time on the processor, user and system, of all its threads that still run, in microseconds. From `schedstat`,
     /// which counts nanoseconds (Linux, Documentation/scheduler/sched-stats).
     pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
-        let mut total_ns = 0.0;
+        Ok(self.cpu_us_of_threads()?.values().sum())
+    }
+
+    /// The same for each thread, by its id.
+    pub(crate) fn cpu_us_of_threads(&self) -> anyhow::Result<BTreeMap<OsString, f64>> {
+        let mut threads = BTreeMap::new();
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let stat = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            total_ns += stat.split(' ').next().context("schedstat begins with the time")?.parse::<f64>()?;
+            let task = task?;
+            let stat = std::fs::read_to_string(task.path().join("schedstat"))?;
+            let ns: f64 = stat.split(' ').next().context("schedstat begins with the time")?.parse()?;
+            threads.insert(task.file_name(), ns / 1000.0);
         }
-        Ok(total_ns / 1000.0)
+        Ok(threads)
     }
 
     /// Resident memory in KiB (`proc_pid_status(5)`, VmRSS).

@@ -27,12 +27,16 @@ pub(crate) enum Work {
     OpenLoop,
     /// A delay of 100 ms at 200 requests a second: how far from 100 ms beyond the latency without it.
     Delay,
+    /// Two workers, 16 HTTP/1.1 connections: how evenly the workers share the work.
+    WorkersHttp1,
+    /// Two workers, one HTTP/2 connection of 128 streams: the same.
+    WorkersHttp2,
     /// Memory of the process, and of its idle keep-alive connections.
     Idle,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Http1,
         Self::Rules,
         Self::Http2,
@@ -40,6 +44,8 @@ impl Work {
         Self::TcpPingPong,
         Self::OpenLoop,
         Self::Delay,
+        Self::WorkersHttp1,
+        Self::WorkersHttp2,
         Self::Idle,
     ];
 
@@ -61,11 +67,26 @@ impl Work {
                 "Delay of 100 ms at 200 requests a second: ms of error, median",
                 "Delay of 100 ms at 200 requests a second: ms of error, 99th percentile",
             ],
+            Self::WorkersHttp1 => &[
+                "2 workers, 16 HTTP/1.1 connections: % of the work that the busier worker does",
+                "2 workers, 16 HTTP/1.1 connections: CPU µs per request, both workers",
+                "2 workers, 16 HTTP/1.1 connections: CPU µs per request, the busier worker",
+            ],
+            Self::WorkersHttp2 => &[
+                "2 workers, 1 HTTP/2 connection × 128 streams: % of the work that the busier worker does",
+                "2 workers, 1 HTTP/2 connection × 128 streams: CPU µs per request, both workers",
+                "2 workers, 1 HTTP/2 connection × 128 streams: CPU µs per request, the busier worker",
+            ],
             Self::Idle => &[
                 "Memory with 5,000 idle HTTP/1.1 keep-alive connections: KiB per connection",
                 "Memory before the first connection: MiB",
             ],
         }
+    }
+
+    /// Threads that carry traffic.
+    pub(crate) fn workers(self) -> usize {
+        if matches!(self, Self::WorkersHttp1 | Self::WorkersHttp2) { 2 } else { 1 }
     }
 
     /// The name that is given on the command line, and to its files.
@@ -76,8 +97,10 @@ impl Work {
     /// Puts load on the proxy for so long; how many units of work it did.
     pub(crate) fn load(self, address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
         match self {
-            Self::Http1 | Self::Rules => wrk(address, time),
-            Self::Http2 => h2load(address, time),
+            Self::Http1 | Self::Rules => wrk(address, 64, time),
+            Self::WorkersHttp1 => wrk(address, 16, time),
+            Self::Http2 => h2load(address, 8, 16, time),
+            Self::WorkersHttp2 => h2load(address, 1, 128, time),
             Self::TcpBulk => bulk(address, time),
             Self::TcpPingPong => ping_pong(address, time),
             Self::OpenLoop | Self::Delay | Self::Idle => bail!("latency and memory have no load of their own"),
@@ -102,20 +125,22 @@ pub(crate) fn check_http1(address: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
-fn wrk(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+fn wrk(address: SocketAddr, connections: usize, time: Duration) -> anyhow::Result<f64> {
     let seconds = format!("{}s", time.as_secs().max(1));
-    let mut command = pinned(LOAD_CORE, Path::new("wrk"));
-    let output = command.args(["-t1", "-c64", "-d", &seconds, &format!("http://{address}/")]).output()?;
+    let mut command = pinned(&[LOAD_CORE], Path::new("wrk"));
+    command.args(["-t1", "-c", &connections.to_string(), "-d", &seconds, &format!("http://{address}/")]);
+    let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "wrk saw failures:\n{text}");
     let line = text.lines().find(|line| line.contains("requests in")).with_context(|| format!("wrk said: {text}"))?;
     Ok(line.trim().split(' ').next().context("a count")?.parse()?)
 }
 
-fn h2load(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
+fn h2load(address: SocketAddr, connections: u32, streams: u32, time: Duration) -> anyhow::Result<f64> {
     let seconds = time.as_secs().max(1).to_string();
-    let mut command = pinned(LOAD_CORE, Path::new("h2load"));
-    let output = command.args(["-c8", "-m16", "-t1", "-D", &seconds, &format!("http://{address}/")]).output()?;
+    let mut command = pinned(&[LOAD_CORE], Path::new("h2load"));
+    command.args([&format!("-c{connections}"), &format!("-m{streams}"), "-t1", "-D", &seconds]);
+    let output = command.arg(format!("http://{address}/")).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let count = |word: &str| -> anyhow::Result<f64> {
         let line = text.lines().find(|line| line.starts_with("requests:")).with_context(|| text.to_string())?;
@@ -128,7 +153,7 @@ fn h2load(address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
     let traffic = text.lines().find(|line| line.starts_with("traffic:")).context("h2load counts traffic")?;
     let data = traffic.rsplit_once('(').and_then(|(_, rest)| rest.split(')').next()).context("bytes of data")?;
     let (data, body): (f64, f64) = (data.parse()?, BODY.len() as f64);
-    let under_way = 8.0 * 16.0 * body;
+    let under_way = f64::from(connections * streams) * body;
     ensure!((succeeded * body..=succeeded * body + under_way).contains(&data), "not the origin's answers:\n{text}");
     Ok(succeeded)
 }
