@@ -1,4 +1,7 @@
-//! Micro benches of Squall's hot paths: `cargo bench -p squall-benches`. Here is what they share: a configuration.
+//! Micro benches of Squall's hot paths: `benches/instructions`, and `cargo bench -p squall-benches --bench time`. Here
+//! is what they share.
+
+pub mod cases;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,6 +12,10 @@ use squall_config::model::{
     ListenerProtocol, Match, Name, Phase, Rule, Sample,
 };
 use squall_config::units::Percentage;
+
+/// That of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A well-formed name.
 ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use squall_config::model::{Config, Fault, Limits, Listener, ListenerProtocol, Name, Phase, Rule};
 
 use crate::draw::stream_of;
-use crate::index::PathIndex;
+use crate::index::Index;
 use crate::matcher::{lowercase, match_listener};
 use crate::snapshot::{CompiledListener, CompiledRule, RuleState, Snapshot};
 
@@ -73,7 +73,7 @@ fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]
         listener: listener.clone(),
         cluster: cluster.expect("invariant: validation refuses a listener whose cluster does not exist"),
         http_rules: http.clone().map(|(index, _)| *index).collect(),
-        paths: PathIndex::new(http.map(|(index, rule)| (*index, &rule.matches))),
+        index: Index::new(http.map(|(index, rule)| (*index, &rule.matches))),
         tcp_rules: tcp.map(|(index, _)| *index).collect(),
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName};
 use squall_config::model::*;
 use squall_config::pattern::Pattern;
 
@@ -68,9 +69,43 @@ fn ten_thousand_other_paths_are_not_candidates() {
     let mut rules: Vec<Rule> = (0..9_999).map(|i| with(&format!("r{i}"), other(i), delays())).collect();
     rules.push(rule("all", delays()));
     let snapshot = snapshot(1, rules);
-    let candidates = |path| snapshot.listeners[0].paths.candidates(path).collect::<Vec<_>>();
+    let headers = HeaderMap::new();
+    let candidates = |path| snapshot.listeners[0].index.candidates(path, &headers).collect::<Vec<_>>();
     assert_eq!(candidates("/v1/orders"), [9_999]);
     assert_eq!(candidates("/other/42"), [42, 9_999]);
+}
+
+#[test]
+fn rules_for_other_header_values_are_not_candidates() {
+    let field = |name: &str, value: ValueMatch| (HeaderName::try_from(name).unwrap(), value);
+    let exact = |value: &str| ValueMatch::Pattern(Pattern::Exact(value.to_owned()));
+    let of_user = |user: &str| Match { headers: vec![field("x-user", exact(user))], ..Match::default() };
+    let present = Match { headers: vec![field("x-user", ValueMatch::Present(true))], ..Match::default() };
+    let regex = Match { path: Pattern::regex("/.*").ok(), ..of_user("alice") };
+    let mut rules = vec![
+        with("alice", of_user("alice"), delays()),
+        with("bob", of_user("bob"), delays()),
+        with("present", present, delays()),
+        with("regex", regex, delays()),
+    ];
+    // More names than are looked up: the last six are candidates always.
+    for i in 0..9 {
+        let matches = Match { headers: vec![field(&format!("x-{i}"), exact("y"))], ..Match::default() };
+        rules.push(with(&format!("r{i}"), matches, delays()));
+    }
+    let snapshot = snapshot(1, rules);
+    let candidates = |fields: &[(&str, &str)]| {
+        let pair = |(name, value): &(&str, &str)| (HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        let headers = fields.iter().map(pair).collect();
+        snapshot.listeners[0].index.candidates("/", &headers).filter(|rule| *rule < 7).collect::<Vec<_>>()
+    };
+    assert_eq!(candidates(&[]), [2]);
+    assert_eq!(candidates(&[("x-user", "alice")]), [0, 2, 3]);
+    assert_eq!(candidates(&[("x-user", "bob")]), [1, 2]);
+    assert_eq!(candidates(&[("x-user", "nobody")]), [2]);
+    assert_eq!(candidates(&[("x-user", "nobody"), ("x-user", "bob")]), [0, 1, 2, 3], "any value of several counts");
+    assert_eq!(candidates(&[("x-0", "y"), ("x-2", "y")]), [2, 4, 6]);
+    assert!((7..13).all(|rule| snapshot.listeners[0].index.candidates("/", &HeaderMap::new()).any(|c| c == rule)));
 }
 
 #[test]
@@ -85,7 +120,8 @@ fn grpc_rules_are_indexed_by_path() {
         with("method", grpc(None, Some("M")), delays()),
     ];
     let snapshot = snapshot(1, rules);
-    let candidates = |path| snapshot.listeners[0].paths.candidates(path).collect::<Vec<_>>();
+    let headers = HeaderMap::new();
+    let candidates = |path| snapshot.listeners[0].index.candidates(path, &headers).collect::<Vec<_>>();
     assert_eq!(candidates("/pkg.S/M"), [0, 1, 2]);
     assert_eq!(candidates("/pkg.S/N"), [1, 2]);
     assert_eq!(candidates("/pkg.SX/M"), [2]);

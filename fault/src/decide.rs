@@ -27,7 +27,7 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
         return planning.plan;
     }
     let mut exclusion = Exclusion::new(snapshot, request.path);
-    for index in listener.paths.candidates(request.path) {
+    for index in listener.index.candidates(request.path, request.headers) {
         let rule = &snapshot.rules[usize::from(index)];
         if match_request(rule, request).is_err() {
             continue;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 use squall_config::model::*;
 use squall_config::units::Percentage;
@@ -225,30 +226,41 @@ proptest! {
     /// The index is an optimisation: it finds what a walk over all rules finds.
     #[test]
     fn index_finds_what_a_walk_finds(
-        patterns in prop::collection::vec((0..4u8, "(/[ab]{0,2}){0,3}"), 0..30),
+        patterns in prop::collection::vec((0..4u8, "(/[ab]{0,2}){0,3}", 0..6u8, 0..3u8), 0..30),
         path in "(/[ab]{0,2}){1,3}",
+        fields in prop::collection::vec((0..6u8, 0..3u8), 0..6),
     ) {
-        let pattern = |(kind, text): &(u8, String)| match kind {
-            0 => Some(Pattern::Exact(text.clone())),
-            1 => Some(Pattern::Prefix(text.clone())),
+        let pattern = |kind: u8, text: &str| match kind {
+            0 => Some(Pattern::Exact(text.to_owned())),
+            1 => Some(Pattern::Prefix(text.to_owned())),
             2 => Pattern::glob(&format!("{text}*")).ok(),
             _ => None,
         };
+        let name = |name: u8| HeaderName::try_from(format!("x-{name}")).unwrap();
+        let field = |n: u8, value: u8| match n {
+            0 => Vec::new(),
+            _ => vec![(name(n), ValueMatch::Pattern(Pattern::Exact(value.to_string())))],
+        };
+        let headers = fields.iter().fold(HeaderMap::new(), |mut all, (n, value)| {
+            all.append(name(*n), value.to_string().parse().unwrap());
+            all
+        });
         let rules: Vec<Rule> = patterns
             .iter()
             .enumerate()
-            .map(|(i, p)| Rule {
-                matches: Match { path: pattern(p), ..Match::default() },
+            .map(|(i, (kind, text, name, value))| Rule {
+                matches: Match { path: pattern(*kind, text), headers: field(*name, *value), ..Match::default() },
                 ..rule(&format!("r{i}"), vec![delay(Phase::Request, 1)])
             })
             .collect();
         let snapshot = snapshot(1, rules);
-        decide(&snapshot, &path);
+        let request = RequestMeta { headers: &headers, ..get(&snapshot, &path) };
+        decide_request(&snapshot, &snapshot.listeners[0], &request);
         for rule in &snapshot.rules {
-            let holds = rule.rule.matches.path.as_ref().is_none_or(|pattern| pattern.is_match(&path));
+            let holds = match_request(rule, &request).is_ok();
             prop_assert_eq!(rule.state.matched.load(Relaxed), u64::from(holds));
         }
-        let found: Vec<u16> = snapshot.listeners[0].paths.candidates(&path).collect();
+        let found: Vec<u16> = snapshot.listeners[0].index.candidates(&path, &headers).collect();
         prop_assert!(found.is_sorted_by(|a, b| a < b));
     }
 }

@@ -1,143 +1,115 @@
-//! Finds the rules that a path can match without looking at the others.
+//! Finds the rules that a request can match without looking at the others.
+
+mod headers;
+mod paths;
 
 use std::collections::BTreeMap;
 
-use squall_config::model::Match;
+use http::header::{HeaderMap, HeaderName};
+use squall_config::model::{Match, ValueMatch};
 use squall_config::pattern::Pattern;
 
-/// Rules of one listener by what their path condition demands. Each rule is in exactly one place, and the places of
-/// one path are walked merged, in the order of the rules.
+use self::headers::{Headers, NAMES_MAX};
+use self::paths::{Paths, Place};
+
+/// Rules of one listener by something that they demand: a path, its beginning, or the value of a header field. Each rule
+/// is in exactly one place; the places that a request leads to are walked merged, in the order of the rules.
 ///
-/// Paths and prefixes make up one radix tree, so that a request whose path begins like no rule's is done with after
-/// the first bytes that differ, however many rules there are.
+/// The rest, which demands none of these, is looked at for each request.
 #[derive(Debug, Default)]
-pub(crate) struct PathIndex {
-    root: Node,
-    /// Rules without a path condition, or with one that begins anyhow.
+pub(crate) struct Index {
+    paths: Paths,
+    headers: Headers,
     anywhere: Vec<u16>,
 }
 
-/// All paths that begin with the labels from the root to here.
-#[derive(Debug, Default)]
-struct Node {
-    label: Box<[u8]>,
-    /// Rules for this path alone.
-    exact: Vec<u16>,
-    /// Rules for this prefix (or the literal beginning of a glob) and for all that begin it, in order.
-    prefixed: Vec<u16>,
-    /// Sorted by the first byte of their labels, in which they differ.
-    children: Vec<(u8, Node)>,
-}
-
-/// What a path must look like for a rule to match; necessary, not sufficient.
+/// What a request must look like for a rule to match; necessary, not sufficient.
 #[derive(Debug, PartialEq, Eq)]
-enum Demand {
-    Exact(String),
+enum Demand<'a> {
+    Path(String),
     Prefix(String),
-    Anything,
+    Header(&'a HeaderName, &'a str),
+    Nothing,
 }
 
-impl Demand {
-    fn of(matches: &Match) -> Self {
+impl<'a> Demand<'a> {
+    fn of(matches: &'a Match) -> Self {
         match (&matches.path, &matches.grpc) {
-            (Some(Pattern::Exact(path)), _) => Self::Exact(path.clone()),
-            (Some(Pattern::Prefix(prefix)), _) => Self::prefix(prefix),
+            (Some(Pattern::Exact(path)), _) => Self::Path(path.clone()),
+            (Some(Pattern::Prefix(prefix)), _) => Self::prefix(prefix, matches),
             (Some(Pattern::Glob(glob)), _) => {
                 let text = glob.glob().glob();
-                Self::prefix(&text[..text.find(['*', '?', '[', '{', '\\']).unwrap_or(text.len())])
+                Self::prefix(&text[..text.find(['*', '?', '[', '{', '\\']).unwrap_or(text.len())], matches)
             }
-            (Some(Pattern::Regex(_)), _) => Self::Anything,
             (None, Some(grpc)) => match (&grpc.service, &grpc.method) {
-                (Some(service), Some(method)) => Self::Exact(format!("/{service}/{method}")),
+                (Some(service), Some(method)) => Self::Path(format!("/{service}/{method}")),
                 (Some(service), None) => Self::Prefix(format!("/{service}/")),
-                (None, _) => Self::Anything,
+                (None, _) => Self::header(matches),
             },
-            (None, None) => Self::Anything,
+            (Some(Pattern::Regex(_)) | None, _) => Self::header(matches),
         }
     }
 
-    fn prefix(text: &str) -> Self {
-        if text.is_empty() { Self::Anything } else { Self::Prefix(text.to_owned()) }
+    /// Nearly all paths begin with a slash: that alone tells nothing.
+    fn prefix(text: &str, matches: &'a Match) -> Self {
+        if matches!(text, "" | "/") { Self::header(matches) } else { Self::Prefix(text.to_owned()) }
+    }
+
+    fn header(matches: &'a Match) -> Self {
+        let exact = matches.headers.iter().find_map(|(name, value)| match value {
+            ValueMatch::Pattern(Pattern::Exact(value)) => Some((name, value)),
+            _ => None,
+        });
+        exact.map_or(Self::Nothing, |(name, value)| Self::Header(name, value))
     }
 }
 
-impl PathIndex {
+impl Index {
     /// Indexes rules given in ascending order.
     pub(crate) fn new<'a>(rules: impl Iterator<Item = (u16, &'a Match)>) -> Self {
-        let (mut places, mut anywhere) = (BTreeMap::<String, Place>::new(), Vec::new());
+        let (mut index, mut places) = (Self::default(), BTreeMap::<String, Place>::new());
         for (rule, matches) in rules {
             match Demand::of(matches) {
-                Demand::Exact(path) => places.entry(path).or_default().exact.push(rule),
+                Demand::Path(path) => places.entry(path).or_default().exact.push(rule),
                 Demand::Prefix(prefix) => places.entry(prefix).or_default().prefixed.push(rule),
-                Demand::Anything => anywhere.push(rule),
+                Demand::Header(name, value) if index.headers.add(name, value, rule) => {}
+                Demand::Header(..) | Demand::Nothing => index.anywhere.push(rule),
             }
         }
-        let places: Vec<_> = places.into_iter().map(|(text, place)| (text.into_bytes(), place)).collect();
-        Self { root: Node::new(0, 0, &places, &[]), anywhere }
+        index.paths = Paths::new(places);
+        index
     }
 
-    /// The rules that this path can match, in ascending order.
-    pub(crate) fn candidates(&self, path: &str) -> Candidates<'_> {
-        let (mut node, mut rest) = (&self.root, path.as_bytes());
-        while let Some(child) = rest.first().and_then(|byte| node.child(*byte)) {
-            let Some(after) = rest.strip_prefix(&*child.label) else { break };
-            (node, rest) = (child, after);
+    /// The rules that a request of this path, with these header fields, can match; in ascending order.
+    pub(crate) fn candidates<'a>(&'a self, path: &str, headers: &'a HeaderMap) -> Candidates<'a> {
+        let mut candidates = Candidates { lists: [&[]; LISTS_MAX], n_lists: 0 };
+        let of_path = self.paths.find(path).into_iter();
+        for list in of_path.chain([&self.anywhere[..]]).chain(self.headers.find(headers)).filter(|l| !l.is_empty()) {
+            candidates.lists[candidates.n_lists] = list;
+            candidates.n_lists += 1;
         }
-        let exact = if rest.is_empty() { &node.exact[..] } else { &[] };
-        Candidates { lists: [exact, &node.prefixed, &self.anywhere] }
-    }
-}
-
-/// The rules of one path or prefix.
-#[derive(Debug, Default)]
-struct Place {
-    exact: Vec<u16>,
-    prefixed: Vec<u16>,
-}
-
-impl Node {
-    /// The node of what all `places` begin with, labelled with its bytes from `from` to `to`; its prefixes begin with
-    /// those of its parent. `places` are sorted.
-    fn new(from: usize, to: usize, places: &[(Vec<u8>, Place)], parent: &[u16]) -> Self {
-        let (own, below) = places.split_at(usize::from(places.first().is_some_and(|(text, _)| text.len() == to)));
-        let mut node =
-            Self { label: places.first().map_or(&[][..], |(text, _)| &text[from..to]).into(), ..Self::default() };
-        node.prefixed.extend_from_slice(parent);
-        for (_, place) in own {
-            node.exact.extend_from_slice(&place.exact);
-            node.prefixed.extend_from_slice(&place.prefixed);
-            node.prefixed.sort_unstable();
-        }
-        for group in below.chunk_by(|a, b| a.0[to] == b.0[to]) {
-            let (Some((first, _)), Some((last, _))) = (group.first(), group.last()) else { continue };
-            // Sorted: what the first and the last have in common, all between them have too.
-            let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
-            node.children.push((first[to], Self::new(to, common, group, &node.prefixed)));
-        }
-        node
-    }
-
-    fn child(&self, byte: u8) -> Option<&Self> {
-        match &self.children[..] {
-            [(only, child)] => (*only == byte).then_some(child),
-            children => children.binary_search_by_key(&byte, |(first, _)| *first).ok().map(|at| &children[at].1),
-        }
+        candidates
     }
 }
+
+/// Two of a path, the rest, and one for each name of a header field.
+const LISTS_MAX: usize = 3 + NAMES_MAX;
 
 /// Merges ascending lists.
 #[derive(Debug)]
 pub(crate) struct Candidates<'a> {
-    lists: [&'a [u16]; 3],
+    lists: [&'a [u16]; LISTS_MAX],
+    n_lists: usize,
 }
 
 impl Iterator for Candidates<'_> {
     type Item = u16;
 
     fn next(&mut self) -> Option<u16> {
-        let (list, rule) =
-            self.lists.iter().enumerate().filter_map(|(i, l)| l.first().map(|r| (i, *r))).min_by_key(|c| c.1)?;
-        self.lists[list] = &self.lists[list][1..];
-        Some(rule)
+        let lists = &mut self.lists[..self.n_lists];
+        let list = lists.iter_mut().filter(|list| !list.is_empty()).min_by_key(|list| list[0])?;
+        let (first, rest) = list.split_first()?;
+        *list = rest;
+        Some(*first)
     }
 }

@@ -7,7 +7,7 @@ use squall_config::model::{Cluster, Config, Fault, Listener, Rule};
 use squall_config::pattern::Pattern;
 
 use crate::draw::mix;
-use crate::index::PathIndex;
+use crate::index::Index;
 use crate::plan::Step;
 
 /// What a rule has done since it was made; survives changes of other rules and of its own definition.
@@ -52,8 +52,8 @@ pub struct CompiledListener {
     pub http_rules: Vec<u16>,
     /// Indices of the enabled rules that can match TCP connections here, in order; empty when halted.
     pub tcp_rules: Vec<u16>,
-    /// Finds those of `http_rules` that a path can match.
-    pub(crate) paths: PathIndex,
+    /// Finds those of `http_rules` that a request can match.
+    pub(crate) index: Index,
 }
 
 /// Everything that an exchange needs to know, at one moment.

@@ -18,6 +18,8 @@
 #![allow(rustdoc::private_intra_doc_links, reason = "the map is for those who read the code")]
 
 mod balance;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod connection;
 mod error;
 mod hold;

@@ -86,7 +86,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn new(parts: WorkerParts) -> (Rc<Self>, mpsc::UnboundedReceiver<Command>) {
+    pub(crate) fn new(parts: WorkerParts) -> (Rc<Self>, mpsc::UnboundedReceiver<Command>) {
         let mut reader = parts.reader;
         let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, &parts.shard));
         let worker = Self {

@@ -103,7 +103,7 @@ impl Input {
         if n == self.held.len() { std::mem::take(&mut self.held) } else { self.held.split_to(n) }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self { held: Bytes::copy_from_slice(bytes), has_ended: false }
     }

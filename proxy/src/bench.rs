@@ -1,0 +1,277 @@
+//! Pieces of the data path, for benches that count what each of them costs. Nothing of a build without the feature
+//! `bench`, and not meant for anything else: what is here changes with what it measures.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body::{Body, Frame};
+use squall_config::model::{ClusterProtocol, Config, Name, Phase};
+use squall_fault::budget::Budget;
+use squall_fault::store::SnapshotStore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::balance::Loads;
+use crate::connection::Downstream;
+use crate::http::body::RequestBody;
+use crate::http::exchange::exchange;
+use crate::http::request::Incoming;
+use crate::http::{request, response};
+use crate::http1::chunks::Chunks;
+use crate::http1::client::Connection;
+use crate::http1::decoder::{BodyError, Decoder};
+use crate::http1::encoder::{self, Encoder};
+use crate::http1::input::Input;
+use crate::http1::output::Output;
+use crate::http1::request_head::{self, Terms};
+use crate::http1::response_head;
+use crate::http1::sending::Sending;
+use crate::life::Life;
+use crate::net::reset::Io;
+use crate::tcp::relay::{RelayContext, RelayRecord, relay};
+use crate::upstream::pool::IdlePool;
+use crate::worker::{Worker, WorkerParts};
+
+const KEEP: Terms =
+    Terms { is_head: false, is_http10: false, keeps_alive: true, expects_continue: false, wants_trailers: false };
+
+/// Parses a request head, makes it ready for the upstream, and writes it; how many bytes that were.
+///
+/// # Panics
+/// When it is no complete request head.
+pub fn request_head(bytes: &[u8]) -> usize {
+    let head = request_head::take(&mut Input::of(bytes), &mut 0, bytes.len());
+    let mut parts = head.expect("a valid head").expect("a whole head").parts;
+    let has_upgrade = request::offered_upgrade(&parts);
+    request::rewrite(&mut parts, false, has_upgrade, ClusterProtocol::Http1, "");
+    let mut out = Output::new();
+    encoder::request_head(&parts, false, &mut out);
+    out.buffer().len()
+}
+
+/// Parses a response head, makes it ready for downstream, and writes it; how many bytes that were.
+///
+/// # Panics
+/// When it is no complete response head.
+pub fn response_head(bytes: &[u8]) -> usize {
+    let head = response_head::take(&mut Input::of(bytes), false).expect("a valid head").expect("a whole head");
+    let mut parts = head.parts;
+    response::prepare(&mut parts).expect("a head that can be passed on");
+    let mut out = Output::new();
+    encoder::response_head(&parts, head.body.exact(), KEEP, &mut out);
+    out.buffer().len()
+}
+
+/// Takes a chunked body apart and frames it anew, into nowhere.
+///
+/// # Panics
+/// When it is no complete chunked body.
+pub fn chunked_body(bytes: &[u8]) {
+    let body = Incomplete { decoder: Decoder::Chunked(Box::new(Chunks::new())), input: Input::default(), io: bytes };
+    let encoder = Encoder::Chunked { is_line_end_due: false, has_trailers: true };
+    send(Sending::new(Output::new(), encoder, body));
+}
+
+fn send<B: Body<Data = Bytes, Error: Into<crate::http::body::BoxError>> + Unpin>(mut sending: Sending<B>) {
+    let nowhere = RefCell::new(tokio::io::sink());
+    let sent = sending.poll(&nowhere, &mut Context::from_waker(Waker::noop()));
+    assert!(matches!(sent, Poll::Ready(Ok(()))), "nothing to wait for, and nothing wrong: {sent:?}");
+}
+
+/// A body that is all there, in the form of the wire.
+struct Incomplete<'a> {
+    decoder: Decoder,
+    input: Input,
+    io: &'a [u8],
+}
+
+impl Body for Incomplete<'_> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Self { decoder, input, io } = &mut *self;
+        decoder.poll_frame(input, io, cx)
+    }
+}
+
+/// A worker without sockets, and a connection of its first listener.
+#[derive(Debug)]
+pub struct Exchanges {
+    downstream: Rc<Downstream>,
+}
+
+impl Exchanges {
+    /// A worker with this configuration.
+    ///
+    /// # Panics
+    /// When the configuration has no listener.
+    pub fn new(config: Arc<Config>) -> Self {
+        let store = SnapshotStore::new(squall_fault::compile(config, None, 1, false, 7));
+        let parts = WorkerParts {
+            reader: store.reader(),
+            changes: watch::Sender::new(store.load()).subscribe(),
+            shard: Arc::default(),
+            budget: Budget::new(1_000),
+            access_log: None,
+            index: 0,
+            loads: Loads::of(1),
+            all: Arc::new([]),
+            commands: mpsc::unbounded_channel().1,
+        };
+        let worker = Worker::new(parts).0;
+        let listener = Rc::clone(worker.view().listeners.first().expect("a listener"));
+        Self { downstream: Downstream::of_guest(&worker, &listener, SocketAddr::from((Ipv4Addr::LOCALHOST, 1))) }
+    }
+
+    /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,
+    /// fault, body, record; no I/O.
+    ///
+    /// # Panics
+    /// When it waits.
+    pub fn run(&self, head: &[u8]) {
+        let head = request_head::take(&mut Input::of(head), &mut 0, head.len());
+        let head = head.expect("a valid head").expect("a whole head").parts;
+        let answer = exchange(Rc::clone(&self.downstream), Ok(Incoming { head, body: RequestBody::Empty }));
+        let (head, body) = answer.now_or_never().expect("nothing to wait for").expect("an answer").into_parts();
+        let mut out = Output::new();
+        let (encoder, _) = encoder::response_head(&head, body.size_hint().exact(), KEEP, &mut out);
+        send(Sending::new(out, encoder, body));
+    }
+}
+
+/// Idle connections to an upstream.
+pub struct Pool {
+    /// For the sockets.
+    _runtime: Runtime,
+    idle: IdlePool,
+    _peers: Vec<TcpStream>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.idle.fmt(f)
+    }
+}
+
+impl Pool {
+    /// So many of them.
+    ///
+    /// # Panics
+    /// When the system has no sockets left.
+    pub fn new(connections: usize) -> Self {
+        let runtime = runtime();
+        let idle = IdlePool::new(Duration::from_secs(3600), connections);
+        let peers = runtime.block_on(async {
+            let mut peers = Vec::new();
+            for _ in 0..connections {
+                let (near, far) = pair().await.expect("sockets");
+                idle.put(Connection::new(near), Instant::now());
+                peers.push(far);
+            }
+            peers
+        });
+        Self { _runtime: runtime, idle, _peers: peers }
+    }
+
+    /// Takes a connection out, and gives it back.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn cycle(&self, now: Instant) {
+        let connection = self.idle.take(now).expect("an idle connection");
+        self.idle.put(connection, now);
+    }
+}
+
+/// A relay between two connections.
+pub struct Relay {
+    runtime: Runtime,
+    tasks: LocalSet,
+    client: TcpStream,
+    upstream: TcpStream,
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.client.fmt(f)
+    }
+}
+
+impl Relay {
+    /// Without faults, over loopback.
+    ///
+    /// # Panics
+    /// When the system has no sockets left, or the configuration no listener.
+    pub fn new(config: Arc<Config>) -> Self {
+        let (runtime, tasks) = (runtime(), LocalSet::new());
+        let snapshot = Arc::new(squall_fault::compile(config, None, 1, false, 7));
+        let (client, upstream) = tasks.block_on(&runtime, async {
+            let (client, downstream) = pair().await.expect("sockets");
+            let (near, upstream) = pair().await.expect("sockets");
+            let context = RelayContext {
+                listener: Arc::clone(snapshot.listeners.first().expect("a listener")),
+                source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+                cluster: Arc::clone(&snapshot.clusters[0]),
+                endpoint: 0,
+                changes: watch::Sender::new(Arc::clone(&snapshot)).subscribe(),
+                life: watch::Sender::new(Life::Serving).subscribe(),
+                budget: Budget::new(1),
+                dial: std::future::ready(Ok::<_, io::Error>(near)),
+                record: Rc::new(Nobody),
+            };
+            tokio::task::spawn_local(Box::pin(relay(context, Io::with_prefix(downstream, Bytes::new()))));
+            (client, upstream)
+        });
+        Self { runtime, tasks, client, upstream }
+    }
+
+    /// So many bytes from the client to the upstream, and back; what both ends need for it is part of the cost.
+    ///
+    /// # Panics
+    /// When a connection breaks.
+    pub fn round_trip(&mut self, bytes: &mut [u8]) {
+        let Self { runtime, tasks, client, upstream } = self;
+        let trip = async {
+            client.write_all(bytes).await?;
+            upstream.read_exact(bytes).await?;
+            upstream.write_all(bytes).await?;
+            client.read_exact(bytes).await
+        };
+        tasks.block_on(runtime, trip).expect("a relay that works");
+    }
+}
+
+/// Records nothing.
+struct Nobody;
+
+impl RelayRecord for Nobody {
+    fn on_injected(&self, _rule: &Name, _kind: &'static str) {}
+    fn on_latency(&self, _rule: &Name, _latency: Duration) {}
+    fn on_bytes(&self, _flow: Phase, _bytes: u64) {}
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+async fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let near = TcpStream::connect(listener.local_addr()?).await?;
+    let far = listener.accept().await?.0;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
+    Ok((near, far))
+}
