@@ -37,9 +37,9 @@ fn main() {
     all.bench_function("body/64 chunks of 1 KiB", |b| b.iter(|| chunked_body(black_box(&body))));
     let (exchanges, head) = (cases::aborting(), cases::request_head(3));
     all.bench_function("exchange/answered by a rule", |b| b.iter(|| exchanges.run(black_box(&head))));
-    let (pool, now) = (Pool::new(64), Instant::now());
+    let (pool, now) = (Pool::new(64).expect("sockets"), Instant::now());
     all.bench_function("pool/take and put", |b| b.iter(|| pool.cycle(black_box(now))));
-    let mut relay = Relay::new(config(Vec::new()));
+    let mut relay = Relay::new(config(Vec::new())).expect("sockets");
     all.bench_function("relay/64 B there and back", |b| b.iter(|| relay.round_trip(&mut [1; 64])));
     criterion.final_summary();
 }

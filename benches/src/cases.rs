@@ -111,9 +111,12 @@ pub fn chunked_body(chunks: usize) -> Vec<u8> {
 }
 
 /// A worker with a rule that answers everything.
+///
+/// # Panics
+/// Never: the configuration has a listener.
 pub fn aborting() -> Exchanges {
     let mut rule = delay_rule("abort", Match::default());
     let answer = AbortAnswer::Http { status: http::StatusCode::SERVICE_UNAVAILABLE, body: None, headers: Vec::new() };
     rule.faults = vec![Fault::Abort(Abort { answer })];
-    Exchanges::new(config(vec![rule]))
+    Exchanges::new(config(vec![rule])).expect("a listener")
 }

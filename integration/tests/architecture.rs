@@ -151,6 +151,7 @@ fn metric_names_stand_in_one_file() {
         "\"squall_upstream",
         "\"squall_config",
         "\"squall_build",
+        "\"squall_worker",
     ];
     for folder in CRATES {
         let lines = with_words(folder, &names);

@@ -47,47 +47,45 @@ use crate::worker::{Worker, WorkerParts};
 const KEEP: Terms =
     Terms { is_head: false, is_http10: false, keeps_alive: true, expects_continue: false, wants_trailers: false };
 
-/// Parses a request head, makes it ready for the upstream, and writes it; how many bytes that were.
-///
-/// # Panics
-/// When it is no complete request head.
-pub fn request_head(bytes: &[u8]) -> usize {
-    let head = request_head::take(&mut Input::of(bytes), &mut 0, bytes.len());
-    let mut parts = head.expect("a valid head").expect("a whole head").parts;
+/// Parses a request head, makes it ready for the upstream, and writes it; how many bytes that were. `None` when it is no
+/// complete request head.
+pub fn request_head(bytes: &[u8]) -> Option<usize> {
+    let mut parts = parsed(bytes)?;
     let has_upgrade = request::offered_upgrade(&parts);
     request::rewrite(&mut parts, false, has_upgrade, ClusterProtocol::Http1, "");
     let mut out = Output::new();
     encoder::request_head(&parts, false, &mut out);
-    out.buffer().len()
+    Some(out.buffer().len())
 }
 
-/// Parses a response head, makes it ready for downstream, and writes it; how many bytes that were.
-///
-/// # Panics
-/// When it is no complete response head.
-pub fn response_head(bytes: &[u8]) -> usize {
-    let head = response_head::take(&mut Input::of(bytes), false).expect("a valid head").expect("a whole head");
+fn parsed(request_head: &[u8]) -> Option<Box<http::request::Parts>> {
+    Some(request_head::take(&mut Input::of(request_head), &mut 0, request_head.len()).ok()??.parts)
+}
+
+/// Parses a response head, makes it ready for downstream, and writes it; how many bytes that were. `None` when it is no
+/// complete response head.
+pub fn response_head(bytes: &[u8]) -> Option<usize> {
+    let head = response_head::take(&mut Input::of(bytes), false).ok()??;
     let mut parts = head.parts;
-    response::prepare(&mut parts).expect("a head that can be passed on");
+    response::prepare(&mut parts).ok()?;
     let mut out = Output::new();
     encoder::response_head(&parts, head.body.exact(), KEEP, &mut out);
-    out.buffer().len()
+    Some(out.buffer().len())
 }
 
-/// Takes a chunked body apart and frames it anew, into nowhere.
-///
-/// # Panics
-/// When it is no complete chunked body.
-pub fn chunked_body(bytes: &[u8]) {
+/// Takes a chunked body apart and frames it anew, into nowhere; `None` when it is no complete chunked body.
+pub fn chunked_body(bytes: &[u8]) -> Option<()> {
     let body = Incomplete { decoder: Decoder::Chunked(Box::new(Chunks::new())), input: Input::default(), io: bytes };
     let encoder = Encoder::Chunked { is_line_end_due: false, has_trailers: true };
-    send(Sending::new(Output::new(), encoder, body));
+    send(Sending::new(Output::new(), encoder, body))
 }
 
-fn send<B: Body<Data = Bytes, Error: Into<crate::http::body::BoxError>> + Unpin>(mut sending: Sending<B>) {
+fn send<B: Body<Data = Bytes, Error: Into<crate::http::body::BoxError>> + Unpin>(
+    mut sending: Sending<B>,
+) -> Option<()> {
     let nowhere = RefCell::new(tokio::io::sink());
     let sent = sending.poll(&nowhere, &mut Context::from_waker(Waker::noop()));
-    assert!(matches!(sent, Poll::Ready(Ok(()))), "nothing to wait for, and nothing wrong: {sent:?}");
+    matches!(sent, Poll::Ready(Ok(()))).then_some(())
 }
 
 /// A body that is all there, in the form of the wire.
@@ -114,11 +112,8 @@ pub struct Exchanges {
 }
 
 impl Exchanges {
-    /// A worker with this configuration.
-    ///
-    /// # Panics
-    /// When the configuration has no listener.
-    pub fn new(config: Arc<Config>) -> Self {
+    /// A worker with this configuration; `None` when it has no listener.
+    pub fn new(config: Arc<Config>) -> Option<Self> {
         let store = SnapshotStore::new(squall_fault::compile(config, None, 1, false, 7));
         let parts = WorkerParts {
             reader: store.reader(),
@@ -132,23 +127,20 @@ impl Exchanges {
             commands: mpsc::unbounded_channel().1,
         };
         let worker = Worker::new(parts).0;
-        let listener = Rc::clone(worker.view().listeners.first().expect("a listener"));
-        Self { downstream: Downstream::of_guest(&worker, &listener, SocketAddr::from((Ipv4Addr::LOCALHOST, 1))) }
+        let view = worker.view();
+        let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        Some(Self { downstream: Downstream::of_guest(&worker, view.listeners.first()?, source) })
     }
 
     /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,
-    /// fault, body, record; no I/O.
-    ///
-    /// # Panics
-    /// When it waits.
-    pub fn run(&self, head: &[u8]) {
-        let head = request_head::take(&mut Input::of(head), &mut 0, head.len());
-        let head = head.expect("a valid head").expect("a whole head").parts;
+    /// fault, body, record; no I/O. `None` when it would have to wait.
+    pub fn run(&self, head: &[u8]) -> Option<()> {
+        let head = parsed(head)?;
         let answer = exchange(Rc::clone(&self.downstream), Ok(Incoming { head, body: RequestBody::Empty }));
-        let (head, body) = answer.now_or_never().expect("nothing to wait for").expect("an answer").into_parts();
+        let (head, body) = answer.now_or_never()?.ok()?.into_parts();
         let mut out = Output::new();
         let (encoder, _) = encoder::response_head(&head, body.size_hint().exact(), KEEP, &mut out);
-        send(Sending::new(out, encoder, body));
+        send(Sending::new(out, encoder, body))
     }
 }
 
@@ -169,30 +161,27 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// So many of them.
     ///
-    /// # Panics
+    /// # Errors
     /// When the system has no sockets left.
-    pub fn new(connections: usize) -> Self {
-        let runtime = runtime();
+    pub fn new(connections: usize) -> io::Result<Self> {
+        let runtime = runtime()?;
         let idle = IdlePool::new(Duration::from_secs(3600), connections);
         let peers = runtime.block_on(async {
             let mut peers = Vec::new();
             for _ in 0..connections {
-                let (near, far) = pair().await.expect("sockets");
+                let (near, far) = pair().await?;
                 idle.put(Connection::new(near), Instant::now());
                 peers.push(far);
             }
-            peers
-        });
-        Self { _runtime: runtime, idle, _peers: peers }
+            Ok::<_, io::Error>(peers)
+        })?;
+        Ok(Self { _runtime: runtime, idle, _peers: peers })
     }
 
-    /// Takes a connection out, and gives it back.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub fn cycle(&self, now: Instant) {
-        let connection = self.idle.take(now).expect("an idle connection");
-        self.idle.put(connection, now);
+    /// Takes a connection out, and gives it back; `None` when there is none.
+    pub fn cycle(&self, now: Instant) -> Option<()> {
+        self.idle.put(self.idle.take(now)?, now);
+        Some(())
     }
 }
 
@@ -213,16 +202,17 @@ impl fmt::Debug for Relay {
 impl Relay {
     /// Without faults, over loopback.
     ///
-    /// # Panics
-    /// When the system has no sockets left, or the configuration no listener.
-    pub fn new(config: Arc<Config>) -> Self {
-        let (runtime, tasks) = (runtime(), LocalSet::new());
+    /// # Errors
+    /// When the system has no sockets left, or the configuration has no listener.
+    pub fn new(config: Arc<Config>) -> io::Result<Self> {
+        let (runtime, tasks) = (runtime()?, LocalSet::new());
         let snapshot = Arc::new(squall_fault::compile(config, None, 1, false, 7));
+        let listener = Arc::clone(snapshot.listeners.first().ok_or(io::ErrorKind::NotFound)?);
         let (client, upstream) = tasks.block_on(&runtime, async {
-            let (client, downstream) = pair().await.expect("sockets");
-            let (near, upstream) = pair().await.expect("sockets");
+            let (client, downstream) = pair().await?;
+            let (near, upstream) = pair().await?;
             let context = RelayContext {
-                listener: Arc::clone(snapshot.listeners.first().expect("a listener")),
+                listener,
                 source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
                 cluster: Arc::clone(&snapshot.clusters[0]),
                 endpoint: 0,
@@ -233,24 +223,24 @@ impl Relay {
                 record: Rc::new(Nobody),
             };
             tokio::task::spawn_local(Box::pin(relay(context, Io::with_prefix(downstream, Bytes::new()))));
-            (client, upstream)
-        });
-        Self { runtime, tasks, client, upstream }
+            Ok::<_, io::Error>((client, upstream))
+        })?;
+        Ok(Self { runtime, tasks, client, upstream })
     }
 
     /// So many bytes from the client to the upstream, and back; what both ends need for it is part of the cost.
     ///
-    /// # Panics
+    /// # Errors
     /// When a connection breaks.
-    pub fn round_trip(&mut self, bytes: &mut [u8]) {
+    pub fn round_trip(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         let Self { runtime, tasks, client, upstream } = self;
         let trip = async {
             client.write_all(bytes).await?;
             upstream.read_exact(bytes).await?;
             upstream.write_all(bytes).await?;
-            client.read_exact(bytes).await
+            client.read_exact(bytes).await.map(drop)
         };
-        tasks.block_on(runtime, trip).expect("a relay that works");
+        tasks.block_on(runtime, trip)
     }
 }
 
@@ -263,8 +253,8 @@ impl RelayRecord for Nobody {
     fn on_bytes(&self, _flow: Phase, _bytes: u64) {}
 }
 
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 async fn pair() -> io::Result<(TcpStream, TcpStream)> {

@@ -69,7 +69,9 @@ fn compare(work: Work, options: &Options, setup: &Setup<'_>) -> anyhow::Result<V
         let mut direct = None;
         let present = rows.iter().enumerate().filter(|(_, row)| !row.is_left_out).map(|(at, _)| at);
         for (at, running) in present.zip(&peers) {
+            let logged = running.logged()?;
             let values = one(work, running, &mut direct, options).with_context(|| rows[at].name.clone())?;
+            ensure!(running.logged()? == logged, "{} wrote to its log, the others do not", rows[at].name);
             for (table, value) in tables.iter_mut().zip(values) {
                 table.rows[at].values.push(value);
             }
@@ -100,6 +102,9 @@ fn one(work: Work, running: &Running, direct: &mut Option<Vec<f64>>, options: &O
         }
         Work::WorkersHttp1 | Work::WorkersHttp2 => {
             let process = running.process()?;
+            if work == Work::WorkersHttp1 {
+                check_http1(running.address)?;
+            }
             // Longer than the others: who shares by load has to see it first.
             work.load(running.address, Duration::from_secs(3))?;
             let before = process.cpu_us_of_threads()?;

@@ -40,11 +40,18 @@ pub(crate) struct Running {
     /// `None` for the origin.
     pub(crate) process: Option<Process>,
     pub(crate) address: SocketAddr,
+    /// What it says goes there.
+    log: Option<PathBuf>,
 }
 
 impl Running {
     pub(crate) fn process(&self) -> anyhow::Result<&Process> {
         self.process.as_ref().context("the origin is not measured")
+    }
+
+    /// How many bytes it has written to its log.
+    pub(crate) fn logged(&self) -> anyhow::Result<u64> {
+        Ok(self.log.as_ref().map(std::fs::metadata).transpose()?.map_or(0, |log| log.len()))
     }
 }
 
@@ -121,7 +128,7 @@ impl Peer {
             Work::TcpPingPong => setup.origin.echo,
         };
         if self == Self::Direct {
-            return Ok(Some(Running { process: None, address: upstream }));
+            return Ok(Some(Running { process: None, address: upstream, log: None }));
         }
         let workers = work.workers().to_string();
         // A second worker has to share the core of the load.
@@ -129,7 +136,7 @@ impl Peer {
         let mut command = pinned(&cores[..work.workers()], &program);
         if self == Self::Copy {
             let (process, line) = Process::start_and_read_line(command.args(["copy", &upstream.to_string()]))?;
-            return Ok(Some(Running { process: Some(process), address: line.parse()? }));
+            return Ok(Some(Running { process: Some(process), address: line.parse()?, log: None }));
         }
         let address = free_address()?;
         let file = setup.directory.join(format!("{}.conf", self.name().replace([' ', ','], "-")));
@@ -158,7 +165,7 @@ impl Peer {
         let log = file.with_extension("log");
         let mut process = Process::start(&mut command, &log)?;
         process.wait_for(address).with_context(|| format!("{} did not start; see {}", self.name(), log.display()))?;
-        Ok(Some(Running { process: Some(process), address }))
+        Ok(Some(Running { process: Some(process), address, log: Some(log) }))
     }
 }
 
