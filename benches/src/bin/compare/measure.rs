@@ -97,6 +97,7 @@ fn one(work: Work, running: &Running, direct: &mut Option<Vec<f64>>, options: &O
         Work::Delay => {
             let without = open_loop::run(running.address, "/", 200, time)?.quantile_us(0.5);
             let with = open_loop::run(running.address, DELAYED, 200, time)?;
+            ensure!(with.quantile_us(0.5) > 9e4, "it does not delay each request");
             let beyond = |share: f64, expected: f64| (with.quantile_us(share) - expected) / 1e3;
             Ok(vec![beyond(0.0, 1e5), beyond(0.5, 1e5 + without), beyond(0.99, 1e5 + without)])
         }

@@ -32,6 +32,8 @@ pub(crate) enum Peer {
     Envoy {
         others: usize,
     },
+    /// fault-cli, which knows bytes only.
+    Fault,
 }
 
 /// A proxy that runs.
@@ -75,6 +77,7 @@ impl Peer {
             Self::Nginx => "nginx".into(),
             Self::Envoy { others: 0 } => "Envoy".into(),
             Self::Envoy { others } => format!("Envoy, {others} routes"),
+            Self::Fault => "fault-cli".into(),
         }
     }
 
@@ -94,9 +97,10 @@ impl Peer {
                 Self::Envoy { others: 1_000 },
             ],
             // nginx 1.22 does not speak HTTP/2 to upstreams.
-            Work::Http2 | Work::TcpBulk | Work::TcpPingPong => vec![Self::Copy, squall, haproxy, envoy],
+            Work::Http2 => vec![Self::Copy, squall, haproxy, envoy],
+            Work::TcpBulk | Work::TcpPingPong => vec![Self::Copy, squall, haproxy, envoy, Self::Fault],
             Work::OpenLoop => vec![Self::Direct, Self::Copy, squall, haproxy, Self::Nginx, envoy],
-            // The others have no delay of their own.
+            // The others have no delay of their own; that of fault-cli is one for each connection, not for each request.
             Work::Delay => vec![squall, envoy],
             // The workers of nginx are processes, and share as the kernel does.
             Work::WorkersHttp1 | Work::WorkersHttp2 => vec![squall, haproxy, envoy],
@@ -113,6 +117,7 @@ impl Peer {
             Self::HaProxy { .. } => found(&["/usr/sbin/haproxy", "/usr/local/sbin/haproxy"]),
             Self::Nginx => found(&["/usr/sbin/nginx", "/usr/local/sbin/nginx"]),
             Self::Envoy { .. } => std::env::var_os("ENVOY").map(PathBuf::from).filter(|path| path.is_file()),
+            Self::Fault => std::env::var_os("FAULT").map(PathBuf::from).filter(|path| path.is_file()),
         }
     }
 
@@ -139,7 +144,8 @@ impl Peer {
             return Ok(Some(Running { process: Some(process), address: line.parse()?, log: None }));
         }
         let address = free_address()?;
-        let file = setup.directory.join(format!("{}.conf", self.name().replace([' ', ','], "-")));
+        // fault-cli tells the form from the extension; the others do not care.
+        let file = setup.directory.join(format!("{}.yaml", self.name().replace([' ', ','], "-")));
         let path = file.display().to_string();
         match self {
             Self::Direct | Self::Copy => {}
@@ -160,6 +166,10 @@ impl Peer {
                 let options =
                     ["--concurrency", &workers, "--disable-hot-restart", "-l", "error", "--config-path", &path];
                 command.args(options);
+            }
+            Self::Fault => {
+                std::fs::write(&file, fault(address, upstream).to_string())?;
+                command.args(["run", &path]);
             }
         }
         let log = file.with_extension("log");
@@ -226,6 +236,11 @@ fn nginx(address: SocketAddr, upstream: SocketAddr, directory: &Path) -> String 
          location / {{ proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
          proxy_set_header Host $http_host; }} }} }}\n"
     )
+}
+
+fn fault(address: SocketAddr, upstream: SocketAddr) -> serde_json::Value {
+    serde_json::json!({"schema_version": 1, "name": "compare", "phases": [{"name": "all", "proxies": []}],
+        "proxies": [{"name": "in", "protocol": "tcp", "listen": address, "upstream": upstream}]})
 }
 
 fn envoy(work: Work, address: SocketAddr, upstream: SocketAddr, others: usize) -> serde_json::Value {
