@@ -42,15 +42,15 @@ pub(crate) fn take(
     head_bytes_max: usize,
 ) -> Result<Option<RequestHead>, Refusal> {
     let found = find_head_end(input.bytes(), *searched)?;
-    if found.unwrap_or(input.len()) > head_bytes_max {
+    if found.map_or(input.len(), |(end, _)| end) > head_bytes_max {
         return Err(Refusal::HeadTooLarge);
     }
-    let Some(end) = found else {
+    let Some((end, n_lines)) = found else {
         *searched = input.len();
         return Ok(None);
     };
     *searched = 0;
-    let head = parse(&input.take(end))?;
+    let head = parse(&input.take(end), n_lines)?;
     if let Decoder::Chunked(chunks) = &head.body {
         // What is broken already must not reach the upstream.
         Chunks::clone(chunks).check(input.bytes()).map_err(|_| Refusal::MalformedBody)?;
@@ -58,11 +58,12 @@ pub(crate) fn take(
     Ok(Some(head))
 }
 
-/// Where the head ends (behind its empty line), looking from byte `from` on; `None` while it is incomplete.
+/// Where the head ends (behind its empty line), looking from byte `from` on, and how many lines were seen on the way;
+/// `None` while it is incomplete.
 ///
 /// Empty lines before the request line are part of the head (RFC 9112 §2.2).
-fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<usize>, Refusal> {
-    let mut at = from;
+fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, Refusal> {
+    let (mut at, mut n_lines) = (from, 0);
     while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {
         let lf = at + found;
         if lf == 0 || bytes[lf - 1] != b'\r' {
@@ -70,15 +71,16 @@ fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<usize>, Refusal> {
         }
         let line_is_empty = lf >= 3 && bytes[lf - 2] == b'\n';
         if line_is_empty && bytes[..lf - 1].iter().any(|b| !matches!(b, b'\r' | b'\n')) {
-            return Ok(Some(lf + 1));
+            return Ok(Some((lf + 1, n_lines)));
         }
         at = lf + 1;
+        n_lines += 1;
     }
     Ok(None)
 }
 
-/// Parses a complete head, from its first byte to its empty line.
-fn parse(head: &Bytes) -> Result<RequestHead, Refusal> {
+/// Parses a complete head, from its first byte to its empty line. `n_lines` is about how many it has.
+fn parse(head: &Bytes, n_lines: usize) -> Result<RequestHead, Refusal> {
     let mut lines = Lines { rest: head };
     let mut line = lines.next_line()?;
     while line.is_empty() {
@@ -87,8 +89,8 @@ fn parse(head: &Bytes) -> Result<RequestHead, Refusal> {
     let mut parts = Box::new(Request::new(()).into_parts().0);
     parts.version = request_line(head, line, &mut parts.method, &mut parts.uri)?;
     let mut framing = Framing::default();
-    // As many as there can be: the map never grows.
-    parts.headers = HeaderMap::with_capacity(memchr::memchr_iter(b'\n', lines.rest).count().min(FIELDS_MAX));
+    // As many as there are: the map does not grow.
+    parts.headers = HeaderMap::with_capacity(n_lines.min(FIELDS_MAX));
     for count in 0.. {
         let line = lines.next_line()?;
         if line.is_empty() {
