@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+/// What a new connection is taken to add until its work is seen; without it, all that come between two looks would go to
+/// the worker that was least busy before they came.
+const NEW: usize = 50;
 /// So much busier (in parts per thousand of time) is a difference that matters.
 const MARGIN: u32 = 200;
 /// A worker that is less busy than this keeps up; handing over would only cost.
@@ -37,6 +40,9 @@ pub(crate) struct Load {
     connections: AtomicUsize,
     /// Share of the last interval, in parts per thousand.
     busy: AtomicU32,
+    /// The connections that it had at the end of that interval, and how many of them are left.
+    looked_at: AtomicUsize,
+    left: AtomicUsize,
     busy_total_us: AtomicU64,
     pub(crate) placed_elsewhere: AtomicU64,
     pub(crate) streams_handed_over: AtomicU64,
@@ -59,10 +65,19 @@ impl Load {
         let since = u128::from(total_us.saturating_sub(self.busy_total_us.swap(total_us, Relaxed)));
         let share = since * 1000 / interval.as_micros().max(1);
         self.busy.store(u32::try_from(share.min(1000)).unwrap_or(1000), Relaxed);
+        self.looked_at.store(self.connections(), Relaxed);
+        self.left.store(self.connections(), Relaxed);
     }
 
+    /// What it has to do now: it was busy with connections some of which may be gone, and others have come.
     fn work(&self) -> Work {
-        Work { connections: self.connections(), busy: self.busy.load(Relaxed) }
+        let (connections, before) = (self.connections(), self.looked_at.load(Relaxed));
+        let left = self.left.load(Relaxed).min(before);
+        let busy = usize::try_from(self.busy.load(Relaxed)).unwrap_or(1000);
+        // Without a connection then, it was busy with some that were short, or with the streams of others.
+        let of_left = (busy * left).checked_div(before).unwrap_or(busy);
+        let busy = of_left + connections.saturating_sub(left).saturating_mul(NEW);
+        Work { connections, busy: u32::try_from(busy.min(1000)).unwrap_or(1000) }
     }
 }
 
@@ -102,7 +117,9 @@ pub(crate) struct Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.loads.0[self.worker].connections.fetch_sub(1, Relaxed);
+        let load = &self.loads.0[self.worker];
+        let connections = load.connections.fetch_sub(1, Relaxed) - 1;
+        load.left.fetch_min(connections, Relaxed);
     }
 }
 
@@ -207,12 +224,47 @@ mod tests {
         assert_eq!(loads.connections(), 0);
     }
 
+    /// Connections by worker after so many were accepted by the first one.
+    fn placed(loads: &Arc<Loads>, n: usize) -> (Vec<Claim>, Vec<usize>) {
+        let claims = (0..n).map(|_| loads.place(0)).collect();
+        (claims, loads.each().iter().map(Load::connections).collect())
+    }
+
+    fn note(loads: &Loads, worker: usize, busy_ms: u64) {
+        loads.0[worker]
+            .note_busy(loads.0[worker].busy_total() + Duration::from_millis(busy_ms), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn work_that_has_gone_drives_nobody_away() {
+        let loads = Loads::of(2);
+        let (before, spread) = placed(&loads, 16);
+        assert_eq!(spread, [8, 8]);
+        note(&loads, 0, 0);
+        note(&loads, 1, 1000);
+        drop(before);
+        assert_eq!(placed(&loads, 16).1, [8, 8]);
+    }
+
+    #[test]
+    fn who_carries_much_is_spared_but_not_for_ever() {
+        let loads = Loads::of(2);
+        let (_heavy, spread) = placed(&loads, 1);
+        assert_eq!(spread, [1, 0]);
+        note(&loads, 0, 1000);
+        note(&loads, 1, 0);
+        let (_light, spread) = placed(&loads, 10);
+        assert_eq!(spread, [1, 10]);
+        let (_more, spread) = placed(&loads, 53);
+        assert!(spread[0] >= 24, "they may carry much as well: {spread:?}");
+    }
+
     #[test]
     fn busy_time_becomes_a_share_of_the_interval() {
         let (load, second) = (Load::default(), Duration::from_secs(1));
         for (total_ms, share) in [(250, 250), (250, 0), (1_250, 1000), (9_000, 1000)] {
             load.note_busy(Duration::from_millis(total_ms), second);
-            assert_eq!(load.work().busy, share);
+            assert_eq!(load.busy.load(Relaxed), share);
         }
         assert_eq!(load.busy_total(), Duration::from_secs(9));
     }
