@@ -296,8 +296,9 @@ pub(crate) async fn run(parts: WorkerParts) {
 }
 
 async fn sweep_regularly(worker: Rc<Worker>) {
-    let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    // Not at once: what happened in no time would look like a worker that is always busy.
     let mut last = Instant::now();
+    let mut ticks = tokio::time::interval_at((last + SWEEP_INTERVAL).into(), SWEEP_INTERVAL);
     loop {
         ticks.tick().await;
         worker.sweep();
