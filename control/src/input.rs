@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use futures_util::StreamExt;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value;
@@ -15,6 +16,9 @@ use crate::publish::{Precondition, Write};
 
 /// Room for ten thousand rules of 400 bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// More of a body is not waited for.
+const BODY_BYTES_DROPPED_MAX: usize = 64 << 20;
 
 /// A body that takes longer does not come from somebody who waits for the answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -122,15 +126,34 @@ async fn read_json(request: Request) -> Result<Option<Value>, ApiError> {
         let detail = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
         ApiError::new(StatusCode::REQUEST_TIMEOUT, "", detail, "check Content-Length, or send it again")
     };
-    let read = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX);
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(too_slow)?.map_err(|error| {
-        let detail = format!("the body is broken or longer than {BODY_BYTES_MAX} bytes: {error}");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "", detail, "send fewer rules at once")
-    })?;
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, read_body(request.into_body())).await.map_err(too_slow)??;
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
     serde_json::from_slice(&bytes).map(Some).map_err(|error| not_json(&error, &bytes))
+}
+
+/// Reads the body to its end. One that is too long is read and dropped up to [`BODY_BYTES_DROPPED_MAX`]: a client that is
+/// still sending when the connection closes would not see the answer (RFC 9112 §9.6).
+async fn read_body(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
+    let (mut chunks, mut bytes, mut n_bytes) = (body.into_data_stream(), Vec::new(), 0);
+    while n_bytes <= BODY_BYTES_DROPPED_MAX
+        && let Some(chunk) = chunks.next().await
+    {
+        let chunk = chunk.map_err(|error| {
+            let detail = format!("the body is broken: {error}");
+            ApiError::new(StatusCode::BAD_REQUEST, "", detail, "check Content-Length, or send it again")
+        })?;
+        n_bytes += chunk.len();
+        if n_bytes <= BODY_BYTES_MAX {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if n_bytes <= BODY_BYTES_MAX {
+        return Ok(bytes);
+    }
+    let detail = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "", detail, "send fewer rules at once"))
 }
 
 fn not_json(error: &serde_json::Error, bytes: &[u8]) -> ApiError {
