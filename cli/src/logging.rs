@@ -25,7 +25,7 @@ pub(crate) fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failu
     let rust_log = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let text = filter.or(rust_log.as_deref()).unwrap_or(FILTER_DEFAULT);
     let targets: Targets = text.parse().map_err(|e| {
-        let fix = "use a level (error, warn, info, debug, trace) or target=level pairs";
+        let fix = "use a level (error, warn, info, debug) or target=level pairs";
         Failure::new(Exit::Usage, format_args!("log filter {text:?} is not valid: {e}; {fix}"))
     })?;
     // `log_internal_errors(false)`: a closed stderr must not make the logger write to stderr about it.

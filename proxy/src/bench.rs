@@ -75,7 +75,7 @@ pub fn response_head(bytes: &[u8]) -> Option<usize> {
 
 /// Takes a chunked body apart and frames it anew, into nowhere; `None` when it is no complete chunked body.
 pub fn chunked_body(bytes: &[u8]) -> Option<()> {
-    let body = Incomplete { decoder: Decoder::Chunked(Box::new(Chunks::new())), input: Input::default(), io: bytes };
+    let body = Encoded { decoder: Decoder::Chunked(Box::new(Chunks::new())), input: Input::default(), io: bytes };
     let encoder = Encoder::Chunked { is_line_end_due: false, has_trailers: true };
     send(Sending::new(Output::new(), encoder, body))
 }
@@ -89,13 +89,13 @@ fn send<B: Body<Data = Bytes, Error: Into<crate::http::body::BoxError>> + Unpin>
 }
 
 /// A body that is all there, in the form of the wire.
-struct Incomplete<'a> {
+struct Encoded<'a> {
     decoder: Decoder,
     input: Input,
     io: &'a [u8],
 }
 
-impl Body for Incomplete<'_> {
+impl Body for Encoded<'_> {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, re
 
 use super::chunks::Chunks;
 use super::decoder::Decoder;
-use super::fields::{FIELDS_MAX, is_token, options, trim};
+use super::fields::{FIELDS_MAX, options, trim};
 use super::input::Input;
 use crate::http::refusal::Refusal;
 
@@ -135,16 +135,14 @@ fn request_line(head: &Bytes, line: &[u8], method: &mut Method, uri: &mut Uri) -
     else {
         return Err(if line.contains(&b'\r') { Refusal::BareLineEnding } else { Refusal::MalformedRequest });
     };
-    if !is_token(verb) {
-        return Err(Refusal::MalformedRequest);
-    }
+    // What is no token (RFC 9110 §5.6.2) is no method to the `http` crate.
+    *method = Method::from_bytes(verb).map_err(|_| Refusal::MalformedRequest)?;
     if verb == b"CONNECT" {
         return Err(Refusal::UnsupportedMethod);
     }
     if !is_target(verb, target) {
         return Err(Refusal::MalformedRequest);
     }
-    *method = Method::from_bytes(verb).map_err(|_| Refusal::MalformedRequest)?;
     *uri = Uri::from_maybe_shared(head.slice_ref(target)).map_err(|_| Refusal::MalformedRequest)?;
     match version {
         b"HTTP/1.1" => Ok(Version::HTTP_11),
