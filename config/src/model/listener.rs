@@ -1,0 +1,57 @@
+//! Listeners.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Name;
+
+/// Which side of Service A a listener stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Calls to A.
+    Inbound,
+    /// Calls that A makes.
+    Outbound,
+}
+
+impl Direction {
+    /// The metric label and the word of the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
+/// What a listener expects downstream to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    /// HTTP/1.1, and HTTP/2 by prior knowledge.
+    Http,
+    /// Bytes.
+    Tcp,
+    /// HTTP/1, the HTTP/2 preface, else bytes; silence for `detect_timeout` means bytes.
+    Auto,
+}
+
+/// A socket that accepts downstream connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Unique among listeners.
+    pub name: Name,
+    /// Port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// Which side of A.
+    pub direction: Direction,
+    /// What downstream speaks.
+    pub protocol: ListenerProtocol,
+    /// The cluster that gets the traffic; exists.
+    pub cluster: Name,
+    /// The longest time from the first byte of a request head to its last.
+    pub header_timeout: Duration,
+    /// A downstream connection without an exchange (HTTP) or a byte (TCP) for this long is closed; `None` never.
+    pub idle_timeout: Option<Duration>,
+    /// How long `auto` waits for the first byte before it takes the connection for TCP.
+    pub detect_timeout: Duration,
+}

@@ -1,0 +1,109 @@
+//! Rules but for their faults: what they match and how their share is picked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+
+use super::{Direction, Fault, HostPort, Name};
+use crate::pattern::Pattern;
+use crate::units::Percentage;
+
+/// A match, a percentage and the faults for the picked share.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Unique among rules.
+    pub name: Name,
+    /// A rule that is not enabled is kept but decides nothing.
+    pub enabled: bool,
+    /// What it applies to.
+    pub matches: Match,
+    /// The share of what matches.
+    pub percentage: Percentage,
+    /// How the share is picked.
+    pub sample: Sample,
+    /// At least one, each kind (and phase) at most once, in order of application.
+    pub faults: Vec<Fault>,
+    /// Ends the rule this long after it was made; `None` never (only rules of the file may say so).
+    pub ttl: Option<Duration>,
+}
+
+/// Conditions that must all hold; an empty one matches everything.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    /// Listener by name.
+    pub listener: Option<Name>,
+    /// Side of A.
+    pub direction: Option<Direction>,
+    /// Cluster by name.
+    pub cluster: Option<Name>,
+    /// Endpoint by address or labels.
+    pub endpoint: Option<EndpointMatch>,
+    /// The downstream address is in one of these; empty means any.
+    pub source: Vec<IpNet>,
+    /// One of these methods; empty means any.
+    pub method: Vec<Method>,
+    /// The path without query.
+    pub path: Option<Pattern>,
+    /// Host and port as the client named them.
+    pub authority: Option<Pattern>,
+    /// Each named header has a value that matches.
+    pub headers: Vec<(HeaderName, ValueMatch)>,
+    /// Each named query parameter has a value that matches.
+    pub query: Vec<(String, ValueMatch)>,
+    /// gRPC service and method, from the path of a gRPC request.
+    pub grpc: Option<GrpcMatch>,
+}
+
+impl Match {
+    /// Whether a condition can only be told of an HTTP request, so that the rule never matches a TCP connection.
+    pub fn needs_http(&self) -> bool {
+        !self.method.is_empty()
+            || self.path.is_some()
+            || self.authority.is_some()
+            || !self.headers.is_empty()
+            || !self.query.is_empty()
+            || self.grpc.is_some()
+    }
+}
+
+/// One endpoint, or all that carry some labels.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EndpointMatch {
+    /// The address as written in the cluster.
+    Address(HostPort),
+    /// All of these labels, with these values.
+    Labels(BTreeMap<String, String>),
+}
+
+/// A condition on the values of a header or query parameter.
+#[derive(Clone, Debug)]
+pub enum ValueMatch {
+    /// There is (true) or is not (false) such a field.
+    Present(bool),
+    /// One of its values matches.
+    Pattern(Pattern),
+}
+
+/// A condition on a gRPC call; `None` means any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcMatch {
+    /// Full name with package, as in `helloworld.Greeter`.
+    pub service: Option<String>,
+    /// Method name.
+    pub method: Option<String>,
+}
+
+/// How the share of a rule is picked from what matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// Each on its own, by a seeded draw.
+    Random,
+    /// Exactly p of every 100, evenly spread.
+    Exact,
+    /// The first N that match and no more; the percentage applies to those.
+    First(u64),
+    /// Every N-th that matches: the N-th, the 2N-th, …; the percentage applies to those.
+    Every(u64),
+}
