@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Cluster, ClusterProtocol, Config, Delay, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits, Listener,
-    ListenerProtocol, Match, Name, Phase, Rule, Sample,
+    Amount, Cluster, ClusterProtocol, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency,
+    Limits, Listener, ListenerProtocol, Match, Name, Rule, Sample,
 };
 use squall_config::units::Percentage;
 
@@ -28,7 +28,7 @@ pub fn name(text: &str) -> Name {
 /// A rule that delays everything that matches by 1 s.
 pub fn delay_rule(text: &str, matches: Match) -> Rule {
     let second = Duration::from_secs(1);
-    let delay = Delay { latency: Latency::Fixed(second), on: Phase::Request, max: second };
+    let delay = Delay { amount: Amount::Drawn(Latency::Fixed(second)), on: DelayPoint::Request, max: second };
     Rule {
         name: name(text),
         enabled: true,

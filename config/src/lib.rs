@@ -9,6 +9,7 @@ pub mod pattern;
 pub mod spec;
 pub mod units;
 
+mod faults;
 mod load;
 mod locate;
 mod parse;

@@ -4,7 +4,6 @@
 //! combination of them is valid; what must hold inside a field is held by the field's own type.
 
 mod cluster;
-mod fault;
 mod limits;
 mod listener;
 mod name;
@@ -12,12 +11,16 @@ mod rule;
 
 use std::net::SocketAddr;
 
+pub use crate::faults::{
+    Abort, AbortAnswer, Amount, Blackhole, Corrupt, Delay, DelayPoint, Duplicate, Fault, Goaway, Http2Code, Latency,
+    Malformed, Modify, Phase, Piece, Quantiles, Reset, ResetMoment, Slice, SlowBody, SlowClose, Stage, Stall, Throttle,
+    Truncate,
+};
 pub use cluster::{Cluster, ClusterProtocol, Endpoint, HostPort};
-pub use fault::{Abort, AbortAnswer, Blackhole, Delay, Fault, Latency, Phase, Reset, Throttle};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;
-pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, ValueMatch};
+pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, UpgradeMatch, ValueMatch};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]

@@ -5,18 +5,18 @@
 //! in the JSON Schema ([`crate::schema()`]).
 
 mod cluster;
-mod fault;
 mod file;
 mod listener;
 mod rule;
-mod shape;
+pub(crate) mod shape;
 mod written;
 
-pub use cluster::{ClusterSpec, EndpointSpec};
-pub use fault::{
-    AbortSpec, BlackholeSpec, DelaySpec, ExponentialSpec, FaultSpec, LogNormalSpec, NormalSpec, ParetoSpec, ResetSpec,
-    ThrottleSpec, UniformSpec,
+pub use crate::faults::{
+    AbortSpec, BlackholeSpec, CorruptSpec, DelaySpec, DuplicateSpec, ExponentialSpec, FaultSpec, GoawaySpec,
+    LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, ResetSpec, SliceSpec, SlowBodySpec, SlowCloseSpec, StallSpec,
+    ThrottleSpec, TruncateSpec, UniformSpec,
 };
+pub use cluster::{ClusterSpec, EndpointSpec};
 pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DrainSpec, LimitsSpec, TelemetrySpec};
 pub use listener::ListenerSpec;
 pub use rule::{

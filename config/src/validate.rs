@@ -2,12 +2,10 @@
 
 mod address;
 mod clusters;
-mod faults;
-mod latency;
 mod limits;
 mod listeners;
 mod matches;
-mod report;
+pub(crate) mod report;
 mod rules;
 
 use crate::defaults;

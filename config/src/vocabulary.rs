@@ -7,7 +7,7 @@ use crate::path::{Path, Step, render};
 use crate::problem::Problem;
 
 /// Fields that are planned and therefore known by name: where, which, and what works until then.
-const NOT_YET: [(&str, &str); 14] = [
+const NOT_YET: [(&str, &str); 7] = [
     ("", "toxiproxy"),
     ("control", "tls"),
     ("control", "token_file"),
@@ -15,13 +15,6 @@ const NOT_YET: [(&str, &str); 14] = [
     ("listeners", "tls"),
     ("clusters", "tls"),
     ("sample", "key"),
-    ("fault", "response_lost"),
-    ("fault", "truncate"),
-    ("fault", "corrupt"),
-    ("fault", "slow_body"),
-    ("fault", "modify"),
-    ("fault", "slow_close"),
-    ("fault", "slice"),
 ];
 
 /// The fields of one kind of document.

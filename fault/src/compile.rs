@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use squall_config::model::{Config, Fault, Limits, Listener, ListenerProtocol, Name, Phase, Rule};
+use squall_config::model::{Config, Fault, Limits, Listener, ListenerProtocol, Name, Rule};
 
 use crate::draw::stream_of;
 use crate::index::Index;
@@ -36,7 +36,7 @@ const RULES_MAX: usize = 1 << 16;
 fn compile_rule(rule: &Rule, limits: &Limits, state: Option<&Arc<RuleState>>) -> CompiledRule {
     let mut rule = rule.clone();
     // A stable sort: what is listed first of the same rank stays first.
-    rule.faults.sort_by_key(rank);
+    rule.faults.sort_by_key(Fault::stage);
     for fault in &mut rule.faults {
         if let Fault::Delay(delay) = fault {
             delay.max = delay.max.min(limits.delay_max);
@@ -50,17 +50,6 @@ fn compile_rule(rule: &Rule, limits: &Limits, state: Option<&Arc<RuleState>>) ->
     }
 }
 
-/// Delay first, then the terminal fault, in each half of the exchange.
-fn rank(fault: &Fault) -> u8 {
-    match fault {
-        Fault::Throttle(_) => 0,
-        Fault::Delay(delay) if delay.on == Phase::Request => 0,
-        Fault::Reset(reset) if reset.on == Phase::Response => 3,
-        Fault::Delay(_) => 2,
-        Fault::Abort(_) | Fault::Reset(_) | Fault::Blackhole(_) | Fault::Refuse => 1,
-    }
-}
-
 fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]) -> CompiledListener {
     let cluster = config.clusters.iter().position(|cluster| cluster.name == listener.cluster);
     let here: Vec<(u16, &Rule)> = (0..=u16::MAX)
@@ -69,18 +58,26 @@ fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]
         .collect();
     let http = here.iter().filter(|(_, rule)| can_hit_http(rule, listener.protocol));
     let tcp = here.iter().filter(|(_, rule)| can_hit_tcp(rule, listener.protocol));
+    let tunnel = here.iter().filter(|(_, rule)| can_hit_tunnel(rule, listener.protocol));
     CompiledListener {
         listener: listener.clone(),
         cluster: cluster.expect("invariant: validation refuses a listener whose cluster does not exist"),
         http_rules: http.clone().map(|(index, _)| *index).collect(),
         index: Index::new(http.map(|(index, rule)| (*index, &rule.matches))),
         tcp_rules: tcp.map(|(index, _)| *index).collect(),
+        tunnel_rules: tunnel.map(|(index, _)| *index).collect(),
     }
 }
 
 /// Whether the rule could do anything to an HTTP exchange behind a listener of this protocol.
 pub(crate) fn can_hit_http(rule: &Rule, protocol: ListenerProtocol) -> bool {
-    protocol != ListenerProtocol::Tcp && rule.faults.iter().any(Fault::applies_to_http)
+    protocol != ListenerProtocol::Tcp
+        && rule.matches.upgrade.is_none()
+        && rule.faults.iter().any(Fault::applies_to_http)
+}
+
+fn can_hit_tunnel(rule: &Rule, protocol: ListenerProtocol) -> bool {
+    protocol != ListenerProtocol::Tcp && rule.matches.upgrade.is_some() && rule.faults.iter().any(Fault::applies_to_tcp)
 }
 
 fn can_hit_tcp(rule: &Rule, protocol: ListenerProtocol) -> bool {

@@ -60,7 +60,7 @@ fn faults_are_sorted_and_delays_bounded() {
     let snapshot = compile(Arc::new(config), None, 1, false, 1);
     let kinds: Vec<_> = snapshot.rules[0].rule.faults.iter().map(Fault::kind).collect();
     assert_eq!(kinds, ["delay", "abort", "delay", "reset"]);
-    assert_eq!(decide(&snapshot, "/").request_delay(&snapshot), Duration::from_secs(2));
+    assert_eq!(delay_of(&decide(&snapshot, "/"), &snapshot, Stage::RequestDelay), Duration::from_secs(2));
 }
 
 #[test]

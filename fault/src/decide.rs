@@ -3,18 +3,19 @@
 //! Rules are taken in order. Every rule that matches counts and draws, whatever other rules do, so that adding or
 //! removing one rule never changes the outcome of another. The faults of the picked ones make up the plan:
 //! * delays of the same phase add up;
-//! * the first terminal fault (abort, reset, blackhole, refuse) wins; later ones are left out;
+//! * the first terminal fault (abort, reset, blackhole, truncate, …) wins; later ones are left out;
 //! * what could not be reached any more is left out: after a terminal fault of the request phase everything, after
-//!   one of the response phase the delays of later rules in that phase.
+//!   one of the response phase what later rules have in that phase.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use squall_config::model::{Fault, Phase};
+use squall_config::model::{Amount, Delay, Fault, Phase, ResetMoment, Stage, UpgradeMatch};
 use squall_config::pattern::Pattern;
 
 use crate::draw::{Draw, Picker};
 use crate::matcher::{match_connection, match_request};
-use crate::meta::{ConnectionMeta, RequestMeta};
+use crate::meta::{ConnectionMeta, RequestMeta, TunnelMeta};
 use crate::plan::{FaultPlan, RuleIndex, Step};
 use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
@@ -51,18 +52,34 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
 ///
 /// Faults after one that ends the connection at once are left out; a reset after some bytes does not.
 pub fn decide_connection(snapshot: &Snapshot, rule: RuleIndex, connection: &ConnectionMeta<'_>) -> FaultPlan {
+    decide_stream(snapshot, rule, |compiled| {
+        !compiled.rule.matches.needs_http() && match_connection(&compiled.rule.matches, connection).is_ok()
+    })
+}
+
+/// The same for what flows in a tunnel. `rule` is one of the listener's `tunnel_rules`.
+pub fn decide_tunnel(snapshot: &Snapshot, rule: RuleIndex, tunnel: &TunnelMeta<'_>) -> FaultPlan {
+    decide_stream(snapshot, rule, |compiled| {
+        let is_protocol = match &compiled.rule.matches.upgrade {
+            None => false,
+            Some(UpgradeMatch::Any) => true,
+            Some(UpgradeMatch::Protocol(protocol)) => protocol == tunnel.protocol,
+        };
+        is_protocol && match_request(compiled, &tunnel.request).is_ok()
+    })
+}
+
+fn decide_stream(snapshot: &Snapshot, rule: RuleIndex, matches: impl FnOnce(&CompiledRule) -> bool) -> FaultPlan {
     let mut plan = FaultPlan::EMPTY;
     let Some(compiled) = snapshot.rules.get(usize::from(rule.0)) else { return plan };
-    let is_candidate = !snapshot.halted && compiled.rule.enabled && !compiled.rule.matches.needs_http();
-    if !is_candidate || match_connection(&compiled.rule.matches, connection).is_err() {
+    if snapshot.halted || !compiled.rule.enabled || !matches(compiled) {
         return plan;
     }
     let ordinal = compiled.state.matched.fetch_add(1, Relaxed);
-    if compiled.picker(snapshot.seed).pick(ordinal).is_none() {
-        return plan;
-    }
+    let Some(mut draw) = compiled.picker(snapshot.seed).pick(ordinal) else { return plan };
     for (fault, kind) in (0..=u8::MAX).zip(&compiled.rule.faults).filter(|(_, kind)| kind.applies_to_tcp()) {
-        if !plan.push(Step { rule, fault, delay_us: 0 }) {
+        let drawn = if matches!(kind, Fault::Delay(_)) { 0 } else { drawn(&mut draw, kind) };
+        if !plan.push(Step { rule, fault, drawn }) {
             compiled.state.skipped_plan_full.fetch_add(1, Relaxed);
             return FaultPlan::EMPTY;
         }
@@ -76,18 +93,25 @@ pub fn decide_connection(snapshot: &Snapshot, rule: RuleIndex, connection: &Conn
 fn ends_connection_at_once(fault: &Fault) -> bool {
     match fault {
         Fault::Refuse | Fault::Blackhole(_) => true,
-        Fault::Reset(reset) => reset.after_bytes == 0,
-        Fault::Delay(_) | Fault::Throttle(_) | Fault::Abort(_) => false,
+        Fault::Reset(reset) => {
+            matches!(reset.moment, ResetMoment::Request | ResetMoment::Response { after_bytes: 0 })
+        }
+        _ => false,
     }
 }
 
-/// The terminal phase of a fault of an HTTP exchange; `None` when the exchange goes on after it.
-pub(crate) fn ends_exchange(fault: &Fault) -> Option<Phase> {
+/// What a fault needs of chance.
+fn drawn(draw: &mut Draw, fault: &Fault) -> u32 {
     match fault {
-        Fault::Abort(_) | Fault::Blackhole(_) | Fault::Refuse => Some(Phase::Request),
-        Fault::Reset(reset) => Some(reset.on),
-        Fault::Delay(_) | Fault::Throttle(_) => None,
+        Fault::Delay(Delay { amount: Amount::Drawn(latency), max, .. }) => micros(draw.latency(latency, *max)),
+        Fault::Delay(Delay { amount: Amount::AtLeast(floor), max, .. }) => micros((*floor).min(*max)),
+        Fault::Corrupt(_) | Fault::Slice(_) | Fault::Malformed(_) => draw.seed(),
+        _ => 0,
     }
+}
+
+fn micros(latency: Duration) -> u32 {
+    u32::try_from(latency.as_micros()).unwrap_or(u32::MAX)
 }
 
 impl CompiledRule {
@@ -114,15 +138,12 @@ impl Planning {
     pub(crate) fn add_http(&mut self, index: RuleIndex, rule: &CompiledRule, mut draw: Draw) -> Result<(), PlanFull> {
         let mut next = *self;
         for (fault, kind) in (0..=u8::MAX).zip(&rule.rule.faults).filter(|(_, kind)| kind.applies_to_http()) {
-            let mut step = Step { rule: index, fault, delay_us: 0 };
-            if let Fault::Delay(delay) = kind {
-                step.delay_us = u32::try_from(draw.latency(delay).as_micros()).unwrap_or(u32::MAX);
-            }
+            let step = Step { rule: index, fault, drawn: drawn(&mut draw, kind) };
             if next.is_reachable(kind) {
                 if !next.plan.push(step) {
                     return Err(PlanFull);
                 }
-                next.end = next.end.or(ends_exchange(kind));
+                next.end = next.end.or(kind.ends());
             }
         }
         *self = next;
@@ -130,10 +151,10 @@ impl Planning {
     }
 
     fn is_reachable(&self, fault: &Fault) -> bool {
-        match (self.end, fault) {
-            (None, _) => true,
-            (Some(Phase::Response), Fault::Delay(delay)) => delay.on == Phase::Request,
-            (Some(_), _) => false,
+        match self.end {
+            None => true,
+            Some(Phase::Response) => matches!(fault.stage(), Stage::RequestDelay | Stage::Alter),
+            Some(Phase::Request) => false,
         }
     }
 }

@@ -34,13 +34,9 @@ fn delays_add_up_and_the_first_terminal_fault_wins() {
     let snapshot = snapshot(1, rules);
     let plan = decide(&snapshot, "/");
     assert_eq!(kinds(&snapshot, &plan), [(0, "delay"), (0, "delay"), (1, "delay"), (2, "delay"), (2, "abort")]);
-    assert_eq!(plan.request_delay(&snapshot), Duration::from_millis(60));
-    assert_eq!(plan.response_delay(&snapshot), Duration::from_millis(5));
-    assert_eq!(
-        plan.request_terminal(&snapshot).map(|(rule, fault)| (rule, fault.kind())),
-        Some((RuleIndex(2), "abort"))
-    );
-    assert_eq!(plan.response_terminal(&snapshot), None);
+    assert_eq!(delay_of(&plan, &snapshot, Stage::RequestDelay), Duration::from_millis(60));
+    assert_eq!(delay_of(&plan, &snapshot, Stage::ResponseDelay), Duration::from_millis(5));
+    assert_eq!(end_of(&plan, &snapshot), Some((2, &abort())));
     // The last rule counted although nothing of it could be reached.
     assert_eq!(snapshot.rules[3].state.matched.load(Relaxed), 1);
 }
@@ -54,8 +50,8 @@ fn after_a_response_reset_request_delays_still_add_up() {
     let snapshot = snapshot(1, rules);
     let plan = decide(&snapshot, "/");
     assert_eq!(kinds(&snapshot, &plan), [(0, "reset"), (1, "delay")]);
-    assert_eq!(plan.request_delay(&snapshot), Duration::from_millis(20));
-    assert_eq!(plan.response_terminal(&snapshot), Some((RuleIndex(0), &reset(Phase::Response, 7))));
+    assert_eq!(delay_of(&plan, &snapshot, Stage::RequestDelay), Duration::from_millis(20));
+    assert_eq!(end_of(&plan, &snapshot), Some((0, &reset(Phase::Response, 7))));
 }
 
 #[test]
@@ -89,26 +85,23 @@ fn connections_get_all_faults_that_can_be_reached() {
         direction: None,
     });
     let rules = vec![
-        rule("late", vec![reset(Phase::Request, 9), delay(Phase::Response, 1), throttle, abort()]),
+        rule("late", vec![reset(Phase::Response, 9), delay(Phase::Response, 1), throttle, abort()]),
         rule("now", vec![Fault::Refuse, delay(Phase::Response, 1)]),
         Rule { enabled: false, ..rule("off", vec![Fault::Refuse]) },
     ];
     let snapshot = snapshot(1, rules);
     let decide = |rule| decide_connection(&snapshot, RuleIndex(rule), &connection(&snapshot));
-    assert_eq!(kinds(&snapshot, &decide(0)), [(0, "throttle"), (0, "reset"), (0, "delay")]);
+    assert_eq!(kinds(&snapshot, &decide(0)), [(0, "throttle"), (0, "delay"), (0, "reset")]);
     assert_eq!(kinds(&snapshot, &decide(1)), [(1, "refuse")]);
     assert!(decide(2).is_empty() && decide(3).is_empty());
-    assert_eq!(decide(0).steps()[2].delay_us, 0);
+    assert_eq!(decide(0).steps()[1].drawn, 0);
     assert_eq!(snapshot.listeners[2].tcp_rules, [0, 1]);
 }
 
 /// The latency of a plan tells its ordinal: the log of what fired, sorted, is the same for every number of threads.
 #[test]
 fn thread_count_does_not_change_what_fires() {
-    let exponential = || {
-        let latency = Latency::Exponential { mean: Duration::from_millis(50) };
-        Fault::Delay(Delay { latency, on: Phase::Request, max: Duration::from_secs(60) })
-    };
+    let exponential = || drawn_delay(Phase::Request, Latency::Exponential { mean: Duration::from_millis(50) });
     let log = |threads: usize| {
         let a = Rule { faults: vec![exponential()], ..share_rule("a", percent(5.0), Sample::Random) };
         let b = Rule { faults: vec![exponential()], ..share_rule("b", percent(5.0), Sample::Exact) };
@@ -118,7 +111,7 @@ fn thread_count_does_not_change_what_fires() {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
-        let steps = plans.iter().flat_map(|plan| plan.steps().iter().map(|step| (step.rule.0, step.delay_us)));
+        let steps = plans.iter().flat_map(|plan| plan.steps().iter().map(|step| (step.rule.0, step.drawn)));
         let mut log: Vec<_> = steps.collect();
         log.sort_unstable();
         log
@@ -201,13 +194,9 @@ proptest! {
 
     #[test]
     fn same_seed_same_plans(seed: u64, p in share(), sample in sample()) {
-        let delay = Delay {
-            latency: Latency::Exponential { mean: Duration::from_millis(50) },
-            on: Phase::Request,
-            max: Duration::from_secs(1),
-        };
+        let delay = drawn_delay(Phase::Request, Latency::Exponential { mean: Duration::from_millis(50) });
         let plans = || {
-            let rule = Rule { faults: vec![Fault::Delay(delay.clone())], ..share_rule("r", p, sample.clone()) };
+            let rule = Rule { faults: vec![delay.clone()], ..share_rule("r", p, sample.clone()) };
             let snapshot = snapshot(seed, vec![rule]);
             (0..100).map(|_| decide(&snapshot, "/")).collect::<Vec<_>>()
         };

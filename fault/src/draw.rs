@@ -10,7 +10,7 @@ use rand::Rng;
 use rand_distr::{Distribution, Exp, LogNormal, Normal, Pareto};
 use rand_pcg::Pcg32;
 
-use squall_config::model::{Delay, Latency, Sample};
+use squall_config::model::{Latency, Sample};
 use squall_config::units::Percentage;
 
 const PPM_WHOLE: u64 = 1_000_000;
@@ -53,9 +53,14 @@ impl Draw {
         u128::from(self.generator.next_u64()) * u128::from(PPM_WHOLE) < u128::from(percentage.ppm()) << 64
     }
 
-    /// A latency of at most `delay.max`.
-    pub(crate) fn latency(&mut self, delay: &Delay) -> Duration {
-        latency(&mut self.generator, delay.latency, delay.max).min(delay.max)
+    /// A latency of at most `max`.
+    pub(crate) fn latency(&mut self, of: &Latency, max: Duration) -> Duration {
+        latency(&mut self.generator, of, max).min(max)
+    }
+
+    /// The seed of a generator that makes bytes or sizes.
+    pub(crate) fn seed(&mut self) -> u32 {
+        self.generator.next_u32()
     }
 }
 
@@ -105,34 +110,42 @@ impl Picker<'_> {
 /// Draws latencies for the chunks of one delayed stream; the n-th draw depends on the seed alone.
 #[derive(Debug)]
 pub struct LatencyStream {
-    delay: Delay,
+    latency: Latency,
+    max: Duration,
     draw: Draw,
 }
 
 impl LatencyStream {
-    /// A stream of draws of `delay`; [`crate::snapshot::Snapshot::stream_seed`] makes seeds.
-    pub fn new(delay: Delay, seed: u64) -> Self {
-        Self { delay, draw: Draw::new(seed, 0, 0) }
+    /// A stream of draws of `latency`; [`crate::snapshot::Snapshot::stream_seed`] makes seeds.
+    pub fn new(latency: Latency, max: Duration, seed: u64) -> Self {
+        Self { latency, max, draw: Draw::new(seed, 0, 0) }
     }
 
-    /// The next latency, at most `delay.max`.
+    /// The next latency, at most `max`.
     pub fn next_latency(&mut self) -> Duration {
-        self.draw.latency(&self.delay)
+        self.draw.latency(&self.latency, self.max)
     }
 }
 
 /// A value of the distribution. What no `Duration` can hold counts as `max`; negative values count as zero, as do
 /// all values of a distribution whose parameters make no sense (validation lets none through).
-fn latency(generator: &mut Pcg32, latency: Latency, max: Duration) -> Duration {
+fn latency(generator: &mut Pcg32, latency: &Latency, max: Duration) -> Duration {
     let seconds = match latency {
-        Latency::Fixed(fixed) => return fixed,
-        Latency::Uniform { min, max } => return uniform(generator, min, max),
+        Latency::Fixed(fixed) => return *fixed,
+        Latency::Uniform { min, max } => return uniform(generator, *min, *max),
+        Latency::Quantiles(table) => return table.at(unit(generator)),
         Latency::Normal { mean, stddev } => sample(generator, Normal::new(mean.as_secs_f64(), stddev.as_secs_f64())),
-        Latency::LogNormal { median, sigma } => sample(generator, LogNormal::new(median.as_secs_f64().ln(), sigma)),
+        Latency::LogNormal { median, sigma } => sample(generator, LogNormal::new(median.as_secs_f64().ln(), *sigma)),
         Latency::Exponential { mean } => sample(generator, Exp::new(mean.as_secs_f64().recip())),
-        Latency::Pareto { scale, shape } => sample(generator, Pareto::new(scale.as_secs_f64(), shape)),
+        Latency::Pareto { scale, shape } => sample(generator, Pareto::new(scale.as_secs_f64(), *shape)),
     };
     Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(max)
+}
+
+/// Evenly from 0 up to but not including 1: the 53 bits that a double holds exactly.
+#[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
+fn unit(generator: &mut Pcg32) -> f64 {
+    (generator.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 fn sample<D: Distribution<f64>, E>(generator: &mut Pcg32, distribution: Result<D, E>) -> f64 {

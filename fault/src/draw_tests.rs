@@ -1,5 +1,7 @@
 //! Exact counts and distributions, with fixed seeds: a change here breaks the replay of reports.
 
+use squall_config::model::Quantiles;
+
 use super::*;
 use crate::testing::percent;
 
@@ -82,15 +84,15 @@ fn first_and_every() {
     assert!((4_700..5_300).contains(&half), "{half}");
 }
 
-fn latencies(latency: Latency, max: Duration) -> Vec<f64> {
-    let mut stream = LatencyStream::new(Delay { latency, on: squall_config::model::Phase::Request, max }, 2026);
+fn latencies(latency: &Latency, max: Duration) -> Vec<f64> {
+    let mut stream = LatencyStream::new(latency.clone(), max, 2026);
     let mut values: Vec<f64> = (0..10_000).map(|_| stream.next_latency().as_secs_f64()).collect();
     values.sort_by(f64::total_cmp);
     values
 }
 
 /// The Kolmogorov–Smirnov distance to a distribution function; 1.63/√n is passed by chance in 1 of 100 seeds.
-fn assert_distribution(latency: Latency, distribution: impl Fn(f64) -> f64) {
+fn assert_distribution(latency: &Latency, distribution: impl Fn(f64) -> f64) {
     let values = latencies(latency, Duration::from_secs(1_000_000));
     let n = 10_000.0;
     let distance = |(i, x): (u32, &f64)| {
@@ -112,11 +114,17 @@ fn normal_below(z: f64) -> f64 {
 #[test]
 fn latencies_follow_their_distributions() {
     let ms = Duration::from_millis;
-    assert_distribution(Latency::Uniform { min: ms(100), max: ms(300) }, |x| ((x - 0.1) / 0.2).clamp(0.0, 1.0));
-    assert_distribution(Latency::Normal { mean: ms(500), stddev: ms(50) }, |x| normal_below((x - 0.5) / 0.05));
-    assert_distribution(Latency::LogNormal { median: ms(200), sigma: 0.5 }, |x| normal_below((x / 0.2).ln() / 0.5));
-    assert_distribution(Latency::Exponential { mean: ms(100) }, |x| 1.0 - (-x / 0.1).exp());
-    assert_distribution(Latency::Pareto { scale: ms(50), shape: 1.5 }, |x| 1.0 - (0.05 / x).powf(1.5));
+    assert_distribution(&Latency::Uniform { min: ms(100), max: ms(300) }, |x| ((x - 0.1) / 0.2).clamp(0.0, 1.0));
+    assert_distribution(&Latency::Normal { mean: ms(500), stddev: ms(50) }, |x| normal_below((x - 0.5) / 0.05));
+    assert_distribution(&Latency::LogNormal { median: ms(200), sigma: 0.5 }, |x| normal_below((x / 0.2).ln() / 0.5));
+    assert_distribution(&Latency::Exponential { mean: ms(100) }, |x| 1.0 - (-x / 0.1).exp());
+    assert_distribution(&Latency::Pareto { scale: ms(50), shape: 1.5 }, |x| 1.0 - (0.05 / x).powf(1.5));
+    let table = [(0.0, ms(0)), (0.5, ms(10)), (0.99, ms(2_000)), (1.0, ms(4_000))];
+    assert_distribution(&Latency::Quantiles(Quantiles::new(table).unwrap()), |x| match x {
+        ..0.01 => x / 0.01 * 0.5,
+        ..2.0 => 0.5 + (x - 0.01) / 1.99 * 0.49,
+        _ => 0.99 + (x - 2.0) / 2.0 * 0.01,
+    });
 }
 
 #[test]
@@ -132,7 +140,7 @@ fn latencies_stay_within_zero_and_max() {
         Latency::Pareto { scale: ms(0), shape: 1.0 },
     ];
     for latency in wild {
-        let values = latencies(latency, ms(2_000));
+        let values = latencies(&latency, ms(2_000));
         assert!(values[0] >= 0.0 && values[9_999] <= 2.0, "{latency:?}");
     }
 }
@@ -140,12 +148,12 @@ fn latencies_stay_within_zero_and_max() {
 #[test]
 fn uniform_reaches_both_ends() {
     let us = Duration::from_micros;
-    let values = latencies(Latency::Uniform { min: us(1), max: us(3) }, us(3));
+    let values = latencies(&Latency::Uniform { min: us(1), max: us(3) }, us(3));
     assert!((values[0] - 1e-6).abs() < 1e-9 && (values[9_999] - 3e-6).abs() < 1e-9);
 }
 
 #[test]
 fn same_seed_same_stream() {
     let latency = Latency::Exponential { mean: Duration::from_millis(10) };
-    assert_eq!(latencies(latency, Duration::from_secs(9)), latencies(latency, Duration::from_secs(9)));
+    assert_eq!(latencies(&latency, Duration::from_secs(9)), latencies(&latency, Duration::from_secs(9)));
 }

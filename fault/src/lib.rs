@@ -8,6 +8,7 @@ pub mod explain;
 mod index;
 mod matcher;
 pub mod meta;
+pub mod noise;
 pub mod plan;
 pub mod snapshot;
 pub mod store;

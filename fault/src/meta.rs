@@ -34,3 +34,12 @@ pub struct ConnectionMeta<'a> {
     /// The endpoint that would get the connection.
     pub endpoint: &'a Endpoint,
 }
+
+/// One tunnel: the request that opened it, and what is spoken in it.
+#[derive(Clone, Copy, Debug)]
+pub struct TunnelMeta<'a> {
+    /// The request.
+    pub request: RequestMeta<'a>,
+    /// What the upstream switched to, in lower case.
+    pub protocol: &'a str,
+}

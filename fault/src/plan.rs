@@ -2,11 +2,6 @@
 
 use std::time::Duration;
 
-use squall_config::model::{Fault, Phase};
-
-use crate::decide::ends_exchange;
-use crate::snapshot::Snapshot;
-
 /// Index of a rule in its snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuleIndex(pub u16);
@@ -18,14 +13,15 @@ pub struct Step {
     pub rule: RuleIndex,
     /// Index into the rule's faults.
     pub fault: u8,
-    /// For a delay: the drawn latency in microseconds (at most 71 minutes), else 0.
-    pub delay_us: u32,
+    /// What was drawn for it: of a delay the latency in microseconds (at most 71 minutes), of a fault that makes random
+    /// bytes or sizes the seed of them, else 0.
+    pub drawn: u32,
 }
 
 impl Step {
-    /// The drawn latency.
+    /// The drawn latency of a delay.
     pub fn delay(&self) -> Duration {
-        Duration::from_micros(u64::from(self.delay_us))
+        Duration::from_micros(u64::from(self.drawn))
     }
 }
 
@@ -51,8 +47,7 @@ impl FaultPlan {
     pub const STEPS_MAX: usize = 7;
 
     /// Nothing is injected.
-    pub const EMPTY: Self =
-        Self { steps: [Step { rule: RuleIndex(0), fault: 0, delay_us: 0 }; Self::STEPS_MAX], len: 0 };
+    pub const EMPTY: Self = Self { steps: [Step { rule: RuleIndex(0), fault: 0, drawn: 0 }; Self::STEPS_MAX], len: 0 };
 
     /// Whether nothing is injected.
     pub fn is_empty(&self) -> bool {
@@ -71,38 +66,6 @@ impl FaultPlan {
         *slot = step;
         self.len += 1;
         true
-    }
-
-    /// The sum of the request-side delays of an HTTP exchange; the deadline is this long after the request's arrival.
-    /// `snapshot` is the one that the plan was decided on, as in the other methods.
-    pub fn request_delay(&self, snapshot: &Snapshot) -> Duration {
-        self.delay(snapshot, Phase::Request)
-    }
-
-    /// The sum of the response-side delays of an HTTP exchange.
-    pub fn response_delay(&self, snapshot: &Snapshot) -> Duration {
-        self.delay(snapshot, Phase::Response)
-    }
-
-    fn delay(&self, snapshot: &Snapshot, phase: Phase) -> Duration {
-        let is_delay = |fault: &Fault| matches!(fault, Fault::Delay(delay) if delay.on == phase);
-        self.steps().iter().filter(|step| is_delay(snapshot.step_fault(**step))).map(Step::delay).sum()
-    }
-
-    /// What ends an HTTP exchange in place of a call to the upstream, after [`Self::request_delay`]: an abort, a reset
-    /// or a blackhole.
-    pub fn request_terminal<'s>(&self, snapshot: &'s Snapshot) -> Option<(RuleIndex, &'s Fault)> {
-        self.terminal(snapshot, Phase::Request)
-    }
-
-    /// What ends an HTTP exchange in the upstream's answer, after [`Self::response_delay`]: a reset.
-    pub fn response_terminal<'s>(&self, snapshot: &'s Snapshot) -> Option<(RuleIndex, &'s Fault)> {
-        self.terminal(snapshot, Phase::Response)
-    }
-
-    fn terminal<'s>(&self, snapshot: &'s Snapshot, phase: Phase) -> Option<(RuleIndex, &'s Fault)> {
-        let faults = self.steps().iter().map(|step| (step.rule, snapshot.step_fault(*step)));
-        faults.into_iter().find(|(_, fault)| ends_exchange(fault) == Some(phase))
     }
 
     /// The rules that fired, each once, in order.

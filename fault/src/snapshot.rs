@@ -23,6 +23,8 @@ pub struct RuleState {
     pub skipped_budget: AtomicU64,
     /// Picked, but passed because the plan had no room.
     pub skipped_plan_full: AtomicU64,
+    /// Picked, but the exchange had nothing that the fault could be applied to.
+    pub skipped_not_applicable: AtomicU64,
     /// Matched, but passed because the path is excluded from faults.
     pub skipped_excluded_path: AtomicU64,
 }
@@ -52,6 +54,8 @@ pub struct CompiledListener {
     pub http_rules: Vec<u16>,
     /// Indices of the enabled rules that can match TCP connections here, in order; empty when halted.
     pub tcp_rules: Vec<u16>,
+    /// Indices of the enabled rules that can match the tunnels opened here, in order; empty when halted.
+    pub tunnel_rules: Vec<u16>,
     /// Finds those of `http_rules` that a request can match.
     pub(crate) index: Index,
 }

@@ -12,7 +12,7 @@ use squall_config::units::Percentage;
 use crate::compile;
 use crate::decide::decide_request;
 use crate::meta::{ConnectionMeta, RequestMeta};
-use crate::plan::FaultPlan;
+use crate::plan::{FaultPlan, Step};
 use crate::snapshot::Snapshot;
 
 pub(crate) fn name(text: &str) -> Name {
@@ -26,8 +26,26 @@ pub(crate) fn percent(percent: f64) -> Percentage {
 }
 
 pub(crate) fn delay(on: Phase, ms: u64) -> Fault {
-    let latency = Latency::Fixed(Duration::from_millis(ms));
-    Fault::Delay(Delay { latency, on, max: Duration::from_secs(3600) })
+    drawn_delay(on, Latency::Fixed(Duration::from_millis(ms)))
+}
+
+pub(crate) fn drawn_delay(on: Phase, latency: Latency) -> Fault {
+    let on = match on {
+        Phase::Request => DelayPoint::Request,
+        Phase::Response => DelayPoint::Response,
+    };
+    Fault::Delay(Delay { amount: Amount::Drawn(latency), on, max: Duration::from_secs(3600) })
+}
+
+/// The sum of the delays of a stage.
+pub(crate) fn delay_of(plan: &FaultPlan, snapshot: &Snapshot, stage: Stage) -> Duration {
+    plan.steps().iter().filter(|step| snapshot.step_fault(**step).stage() == stage).map(Step::delay).sum()
+}
+
+/// The fault that ends the exchange, with its rule.
+pub(crate) fn end_of<'s>(plan: &FaultPlan, snapshot: &'s Snapshot) -> Option<(u16, &'s Fault)> {
+    let faults = plan.steps().iter().map(|step| (step.rule.0, snapshot.step_fault(*step)));
+    faults.into_iter().find(|(_, fault)| fault.ends().is_some())
 }
 
 pub(crate) fn abort() -> Fault {
@@ -36,7 +54,11 @@ pub(crate) fn abort() -> Fault {
 }
 
 pub(crate) fn reset(on: Phase, after_bytes: u64) -> Fault {
-    Fault::Reset(Reset { on, after_bytes })
+    let moment = match on {
+        Phase::Request => ResetMoment::Request,
+        Phase::Response => ResetMoment::Response { after_bytes },
+    };
+    Fault::Reset(Reset { moment, code: Http2Code::INTERNAL_ERROR })
 }
 
 /// A rule that matches everything, always.

@@ -22,6 +22,8 @@ pub enum End {
 #[derive(Debug)]
 pub struct RawClient {
     reader: BufReader<TcpStream>,
+    /// A write met a reset: the kernel tells of it once, and reads see an end afterwards.
+    was_reset: bool,
 }
 
 impl RawClient {
@@ -43,7 +45,7 @@ impl RawClient {
         stream.set_nodelay(true).expect("a connected socket takes options");
         stream.set_read_timeout(Some(PATIENCE)).expect("a connected socket takes options");
         stream.set_write_timeout(Some(PATIENCE)).expect("a connected socket takes options");
-        Ok(Self { reader: BufReader::new(stream) })
+        Ok(Self { reader: BufReader::new(stream), was_reset: false })
     }
 
     /// Bounds each read from now on.
@@ -69,7 +71,9 @@ impl RawClient {
 
     /// Sends bytes, as long as the peer takes them.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.reader.get_mut().write_all(bytes.as_ref())
+        let sent = self.reader.get_mut().write_all(bytes.as_ref());
+        self.was_reset |= sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
+        sent
     }
 
     /// Sends FIN; answers can still be read.
@@ -124,6 +128,7 @@ impl RawClient {
     pub fn read_to_end(&mut self) -> (Vec<u8>, End) {
         let mut bytes = Vec::new();
         let end = match self.reader.read_to_end(&mut bytes) {
+            Ok(_) if self.was_reset => End::Reset,
             Ok(_) => End::Fin,
             Err(e) => end_of(&e).unwrap_or_else(|| panic!("neither FIN, RST nor silence: {e}")),
         };

@@ -100,10 +100,12 @@ impl Squall {
     /// # Panics
     /// When there is no such listener.
     pub fn address(&self, listener: &str) -> SocketAddr {
-        let status = self.api().json("/v1/status");
-        let all = status["listeners"].as_array().unwrap_or_else(|| panic!("no listeners in {status}"));
-        let found = all.iter().find(|l| l["name"] == listener).unwrap_or_else(|| panic!("no {listener} in {status}"));
-        found["address"].as_str().and_then(|a| a.parse().ok()).unwrap_or_else(|| panic!("no address in {found}"))
+        // The configuration names a new listener a moment before it listens.
+        eventually(&format!("an address of {listener}"), PATIENCE, || {
+            let status = self.api().json("/v1/status");
+            let all = status["listeners"].as_array()?;
+            all.iter().find(|l| l["name"] == listener)?["address"].as_str()?.parse().ok()
+        })
     }
 
     /// Where the usual listener `to-b` listens.

@@ -38,6 +38,7 @@ use crate::http1::output::Output;
 use crate::http1::request_head::{self, Terms};
 use crate::http1::response_head;
 use crate::http1::sending::Sending;
+use crate::http2::going_away::GoingAway;
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::tcp::relay::{RelayContext, RelayRecord, relay};
@@ -129,7 +130,7 @@ impl Exchanges {
         let worker = Worker::new(parts).0;
         let view = worker.view();
         let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        Some(Self { downstream: Downstream::of_guest(&worker, view.listeners.first()?, source) })
+        Some(Self { downstream: Downstream::of_guest(&worker, view.listeners.first()?, source, GoingAway::default()) })
     }
 
     /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,
@@ -219,6 +220,8 @@ impl Relay {
                 changes: watch::Sender::new(Arc::clone(&snapshot)).subscribe(),
                 life: watch::Sender::new(Life::Serving).subscribe(),
                 budget: Budget::new(1),
+                opening: None,
+                early: Bytes::new(),
                 dial: std::future::ready(Ok::<_, io::Error>(near)),
                 record: Rc::new(Nobody),
             };

@@ -6,12 +6,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use squall_config::model::{ListenerProtocol, Name};
+use bytes::{Bytes, BytesMut};
+use squall_config::model::{Http2Code, ListenerProtocol, Name};
 use tokio::net::TcpStream;
 
 use crate::balance::Claim;
+use crate::error::ProxyError;
+use crate::http::opening::Opening;
 use crate::http::wire::Wire;
+use crate::http1::tunnel::Tunnel;
+use crate::http2::going_away::GoingAway;
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::protocol::{Protocol, detect};
@@ -29,6 +33,8 @@ pub(crate) struct Downstream {
     pub(crate) wire: Rc<Wire>,
     pub(crate) is_http2: bool,
     pub(crate) listener_name: Name,
+    /// Of an HTTP/2 connection.
+    pub(crate) going_away: Option<GoingAway>,
     reset: ResetFlag,
     listener: RefCell<Rc<ListenerView>>,
     /// Counts the connection, unless another worker does; tunnels keep it beyond the HTTP server's life.
@@ -37,13 +43,19 @@ pub(crate) struct Downstream {
 
 impl Downstream {
     /// A connection of another worker, for one of its HTTP/2 streams.
-    pub(crate) fn of_guest(worker: &Rc<Worker>, listener: &Rc<ListenerView>, source: SocketAddr) -> Rc<Self> {
+    pub(crate) fn of_guest(
+        worker: &Rc<Worker>,
+        listener: &Rc<ListenerView>,
+        source: SocketAddr,
+        going_away: GoingAway,
+    ) -> Rc<Self> {
         Rc::new(Self {
             worker: Rc::clone(worker),
             source,
             wire: Rc::new(Wire::new()),
             is_http2: true,
             listener_name: listener.key.listener.clone(),
+            going_away: Some(going_away),
             reset: ResetFlag::default(),
             listener: RefCell::new(Rc::clone(listener)),
             _open: None,
@@ -67,6 +79,13 @@ impl Downstream {
     pub(crate) fn arm_reset(&self) {
         if !self.is_http2 {
             self.reset.arm();
+        }
+    }
+
+    /// Makes an HTTP/2 connection say that it goes away.
+    pub(crate) fn go_away(&self, code: Http2Code) {
+        if let Some(going_away) = &self.going_away {
+            going_away.ask(code);
         }
     }
 
@@ -149,6 +168,7 @@ impl Accepted {
             wire,
             is_http2,
             listener_name: listener.key.listener.clone(),
+            going_away: is_http2.then(GoingAway::default),
             reset: io.reset_flag(),
             listener: RefCell::new(listener),
             _open: Some(open),
@@ -159,8 +179,7 @@ impl Accepted {
 
 async fn relay(accepted: Accepted) {
     let Accepted { worker, listener, io, source, open: _open } = accepted;
-    let record = Rc::new(ConnectionRecord::begin(&worker, &listener, source));
-    let (index, endpoint) = listener.cluster.pick_index();
+    let (index, endpoint) = listener.cluster.pick();
     let endpoint = Rc::clone(endpoint);
     let cluster = Rc::clone(&listener.cluster);
     let dial = async move {
@@ -168,17 +187,61 @@ async fn relay(accepted: Accepted) {
         cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
         dialled
     };
-    let context = RelayContext {
-        listener: Arc::clone(&listener.compiled),
-        source,
-        cluster: Arc::clone(&listener.cluster.cluster),
-        endpoint: index,
-        changes: worker.changes(),
-        life: worker.life(),
-        budget: worker.budget().clone(),
-        dial,
-        record: Rc::<ConnectionRecord>::clone(&record),
+    let (opening, early) = (None, Bytes::new());
+    let stream = Stream { worker: &worker, listener: &listener, source, opening, endpoint: index, early };
+    stream.relay(io, dial).await;
+}
+
+/// Relays what flows after a switch of protocols. Whoever calls holds the connection, which keeps it counted.
+pub(crate) async fn relay_tunnel(downstream: &Downstream, io: Io, tunnel: Tunnel) {
+    let Tunnel { io: upstream, input, opening } = tunnel;
+    let (Some(upstream), Some(opening)) = (Rc::into_inner(upstream), opening) else {
+        debug_assert!(false, "a tunnel whose exchange is not over");
+        return;
     };
-    let outcome = tcp::relay::relay(context, io).await;
-    record.finish(&outcome);
+    let dial = std::future::ready(Ok(upstream.into_inner()));
+    let listener = Rc::clone(&opening.listener);
+    let stream = Stream {
+        worker: &downstream.worker,
+        listener: &listener,
+        source: downstream.source,
+        endpoint: opening.endpoint,
+        opening: Some(opening),
+        early: input.bytes().clone(),
+    };
+    stream.relay(io, dial).await;
+}
+
+/// A connection whose bytes are relayed.
+struct Stream<'a> {
+    worker: &'a Rc<Worker>,
+    listener: &'a Rc<ListenerView>,
+    source: SocketAddr,
+    opening: Option<Box<Opening>>,
+    /// Place of the endpoint in its cluster.
+    endpoint: usize,
+    /// What was read from the endpoint before.
+    early: Bytes,
+}
+
+impl Stream<'_> {
+    async fn relay(self, io: Io, dial: impl Future<Output = Result<TcpStream, ProxyError>>) {
+        let Self { worker, listener, source, opening, endpoint, early } = self;
+        let record = Rc::new(ConnectionRecord::begin(worker, listener, source));
+        let context = RelayContext {
+            listener: Arc::clone(&listener.compiled),
+            source,
+            opening,
+            cluster: Arc::clone(&listener.cluster.cluster),
+            endpoint,
+            changes: worker.changes(),
+            life: worker.life(),
+            budget: worker.budget().clone(),
+            early,
+            dial,
+            record: Rc::<ConnectionRecord>::clone(&record),
+        };
+        let outcome = tcp::relay::relay(context, io).await;
+        record.finish(&outcome);
+    }
 }

@@ -7,6 +7,7 @@ pub(crate) mod exchange;
 pub(crate) mod fault;
 pub(crate) mod hop_by_hop;
 pub(crate) mod interrupt;
+pub(crate) mod opening;
 pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod request;

@@ -29,6 +29,7 @@ mod http2;
 mod life;
 mod listener;
 mod net;
+mod pace;
 mod protocol;
 mod tcp;
 mod telemetry;

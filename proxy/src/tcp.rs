@@ -1,11 +1,11 @@
 //! Life of a TCP connection: begin at `relay.rs`.
 
+mod control;
 mod fault;
 mod pump;
 pub(crate) mod record;
 pub(crate) mod relay;
 mod stream;
-mod throttle;
 
 #[cfg(test)]
 mod tests;

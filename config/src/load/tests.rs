@@ -37,7 +37,7 @@ fn what_was_written_is_what_is_printed_back() {
 fn all_problems_come_at_once_with_their_places() {
     let text = format!(
         "{HEAD}rules:\n  - name: a\n    percentge: 5\n    fault:\n      delay: {{uniform: {{min: 3s, max: 1s}}}}\n  - nonsense\n  - name: c\n    \
-         percentage: [1]\n    match: {{cluster: bb}}\n    fault: {{abort: 99, truncate: {{after_bytes: 1}}}}\n"
+         percentage: [1]\n    match: {{cluster: bb}}\n    fault: {{abort: 99, earthquake: 1}}\n"
     );
     assert_eq!(
         problems(&text),
@@ -52,8 +52,9 @@ fn all_problems_come_at_once_with_their_places() {
             "rules[2].match.cluster (line 14, column 13): rule \"c\": there is no cluster \"bb\"; there are: b",
             "rules[2].fault.abort (line 15, column 13): rule \"c\": 99 is not a final HTTP status; write one from 200 to \
              599, such as 503",
-            "rules[2].fault.truncate (line 15, column 24): truncate is not supported yet; remove it; supported here: \
-             abort, blackhole, delay, refuse, reset, throttle",
+            "rules[2].fault.earthquake (line 15, column 24): unknown field \"earthquake\"; known here: abort, blackhole, corrupt, \
+             delay, duplicate, goaway, malformed, modify, refuse, reset, response_lost, slice, slow_body, slow_close, \
+             stall, throttle, truncate",
         ]
     );
 }

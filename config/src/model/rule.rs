@@ -54,6 +54,8 @@ pub struct Match {
     pub query: Vec<(String, ValueMatch)>,
     /// gRPC service and method, from the path of a gRPC request.
     pub grpc: Option<GrpcMatch>,
+    /// Tunnels of this protocol, in lower case; the other conditions are of the request that opened it.
+    pub upgrade: Option<UpgradeMatch>,
 }
 
 impl Match {
@@ -65,6 +67,7 @@ impl Match {
             || !self.headers.is_empty()
             || !self.query.is_empty()
             || self.grpc.is_some()
+            || self.upgrade.is_some()
     }
 }
 
@@ -93,6 +96,15 @@ pub struct GrpcMatch {
     pub service: Option<String>,
     /// Method name.
     pub method: Option<String>,
+}
+
+/// Which tunnels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpgradeMatch {
+    /// Whatever is spoken.
+    Any,
+    /// The protocol that the upstream switched to, in lower case.
+    Protocol(String),
 }
 
 /// How the share of a rule is picked from what matches.

@@ -44,12 +44,11 @@ fn wrong_types_are_all_told_in_plain_words() {
 #[test]
 fn unknown_fields_are_told_where_they_belong() {
     let body = json!({"name": "a", "percentage": 1, "path": "/x", "zzzzzzzz": 1, "match": {"headerz": {}},
-        "fault": {"corrupt": {"rate": 1}}, "sample": {"mode": "sticky", "key": "trace"}});
+        "fault": {"corrupt": {"rates": 1}}, "sample": {"mode": "sticky", "key": "trace"}});
     assert_eq!(
         rule_problems(&body),
         [
-            "fault.corrupt: corrupt is not supported yet; remove it; supported here: abort, blackhole, delay, refuse, \
-             reset, throttle",
+            "fault.corrupt.rates: unknown field \"rates\"; did you mean \"rate\"?",
             "match.headerz: unknown field \"headerz\"; did you mean \"headers\"?",
             "path: unknown field \"path\"; \"path\" belongs in match",
             "sample.key: key is not supported yet; remove it; supported here: every, first, mode",

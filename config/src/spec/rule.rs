@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::fault::FaultSpec;
 use super::shape;
 use super::written::{Full, OneOrMany, Scalar, Written, list};
+use crate::faults::FaultSpec;
 
 /// A list of rules, as the API takes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -86,6 +86,10 @@ pub struct MatchSpec {
     /// gRPC calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc: Option<GrpcMatchSpec>,
+    /// Tunnels: what flows once the upstream has switched to this protocol, such as `websocket`; `*` for any. The rule
+    /// then acts on the bytes of the tunnel, as on a TCP connection, and not on the request that opened it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<String>,
 }
 
 /// Endpoints by address or by labels.

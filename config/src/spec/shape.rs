@@ -24,6 +24,11 @@ pub(crate) fn duration_text() -> Schema {
 
 /// `64KiB` or a number of bytes.
 pub(crate) fn bytes(_: &mut SchemaGenerator) -> Schema {
+    bytes_any()
+}
+
+/// `64KiB` or a number of bytes.
+pub(crate) fn bytes_any() -> Schema {
     json_schema!({
         "anyOf": [
             { "type": "integer", "minimum": 0 },
@@ -61,6 +66,7 @@ words! {
     listener_protocol: "http" | "tcp" | "auto";
     cluster_protocol: "http1" | "http2";
     phase: "request" | "response";
+    delay_point: "request" | "response" | "connect";
     sample_mode: "random" | "exact";
 }
 

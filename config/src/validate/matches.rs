@@ -3,7 +3,7 @@
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use crate::model::{EndpointMatch, GrpcMatch, Match, Name, ValueMatch};
+use crate::model::{EndpointMatch, GrpcMatch, Match, Name, UpgradeMatch, ValueMatch};
 use crate::pattern::Pattern;
 use crate::spec::{EndpointMatchSpec, GrpcMatchSpec, MatchSpec, OneOrMany, TextMatchSpec, ValueMatchSpec, Written};
 
@@ -38,6 +38,20 @@ pub(crate) fn matches(path: &str, spec: &MatchSpec, context: &Context<'_>, repor
         headers,
         query,
         grpc: spec.grpc.as_ref().and_then(|spec| grpc(&at("grpc"), spec, report)),
+        upgrade: spec.upgrade.as_deref().and_then(|text| upgrade(&at("upgrade"), text, report)),
+    }
+}
+
+/// A token of the Upgrade field (RFC 9110 §7.8).
+fn upgrade(path: &str, text: &str, report: &mut Report) -> Option<UpgradeMatch> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'+-.^_`|~/".contains(&byte);
+    match text {
+        "*" => Some(UpgradeMatch::Any),
+        _ if !text.is_empty() && text.bytes().all(is_token) => Some(UpgradeMatch::Protocol(text.to_ascii_lowercase())),
+        _ => {
+            report.add(path, format!("{text:?} is not a protocol"), "write one such as websocket, or \"*\" for any");
+            None
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Collects problems and reads scalars; every reader notes what is wrong and lets the check go on.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::model::Name;
@@ -75,6 +76,14 @@ impl Report {
 
     pub(crate) fn bytes(&mut self, path: &str, value: &Scalar) -> Option<u64> {
         value.to_string().parse::<ByteSize>().map(|size| size.0).map_err(|error| self.add_unit(path, error)).ok()
+    }
+
+    pub(crate) fn positive_bytes(&mut self, path: &str, value: &Scalar) -> Option<NonZeroU64> {
+        let bytes = NonZeroU64::new(self.bytes(path, value)?);
+        if bytes.is_none() {
+            self.add(path, "it must be more than 0", "write a size such as 64B");
+        }
+        bytes
     }
 
     /// A count from `min` to `max`, or the default.

@@ -1,13 +1,17 @@
 //! Rules, and what only the whole of a rule shows.
 
-use crate::model::{Fault, Listener, ListenerProtocol, Match, Rule, Sample};
+use http::Method;
+
+use crate::model::{
+    AbortAnswer, Cluster, ClusterProtocol, Fault, Listener, ListenerProtocol, Match, Phase, Rule, Sample,
+};
 use crate::spec::{RuleSpec, SampleSpec, Scalar};
 use crate::units::Percentage;
 
 use super::Context;
-use super::faults::faults;
 use super::matches::matches;
 use super::report::Report;
+use crate::faults::faults;
 
 pub(crate) fn rules(specs: &[RuleSpec], context: &Context<'_>, report: &mut Report) -> Vec<Rule> {
     if specs.len() > context.limits.rules_max {
@@ -37,7 +41,7 @@ fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report)
         .map(|spec| faults(&at("fault"), spec, context.limits.delay_max, report))
         .unwrap_or_default();
     let ttl = spec.ttl.as_ref().and_then(|value| report.positive_duration(&at("ttl"), value));
-    protocols(path, &matches, &faults, context.listeners, report);
+    protocols(path, &matches, &faults, context, report);
     Some(Rule {
         name: name?,
         enabled: spec.enabled.unwrap_or(true),
@@ -89,7 +93,7 @@ fn at_least_one(path: &str, n: u64, report: &mut Report) -> Option<u64> {
 }
 
 /// Refuses rules that could never do what they say: HTTP and TCP each have faults and conditions of their own.
-fn protocols(path: &str, matches: &Match, faults: &[Fault], listeners: &[Listener], report: &mut Report) {
+fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_>, report: &mut Report) {
     let http_only = faults.iter().find(|fault| !fault.applies_to_tcp());
     let tcp_only = faults.iter().find(|fault| !fault.applies_to_http());
     if let (Some(http), Some(tcp)) = (http_only, tcp_only) {
@@ -97,12 +101,16 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], listeners: &[Listene
         report.add(format!("{path}.fault"), detail, "make two rules of it");
         return;
     }
+    let listener =
+        matches.listener.as_ref().and_then(|name| context.listeners.iter().find(|listener| listener.name == *name));
+    if matches.upgrade.is_some() {
+        return on_tunnel(path, listener, faults, http_only, report);
+    }
     if let (Some(tcp), true) = (tcp_only, matches.needs_http()) {
         let detail = format!("{} is only for TCP, but the match looks at HTTP requests", tcp.kind());
         let hint = "match by listener, cluster, endpoint or source alone, or use another fault";
         report.add(format!("{path}.fault.{}", tcp.kind()), detail, hint);
     }
-    let listener = matches.listener.as_ref().and_then(|name| listeners.iter().find(|listener| listener.name == *name));
     match listener.map(|listener| (listener, listener.protocol)) {
         Some((listener, ListenerProtocol::Tcp)) => on_tcp(path, listener, matches, http_only, report),
         Some((listener, ListenerProtocol::Http)) => {
@@ -113,6 +121,53 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], listeners: &[Listene
             }
         }
         Some((_, ListenerProtocol::Auto)) | None => {}
+    }
+    let cluster = matches.cluster.as_ref().or(listener.map(|listener| &listener.cluster));
+    let cluster = cluster.and_then(|name| context.clusters.iter().find(|cluster| cluster.name == *name));
+    grpc_is_possible(path, matches, faults, cluster, report);
+}
+
+/// What flows in a tunnel is bytes.
+fn on_tunnel(
+    path: &str,
+    listener: Option<&Listener>,
+    faults: &[Fault],
+    http_only: Option<&Fault>,
+    report: &mut Report,
+) {
+    let refuse = faults.iter().find(|fault| matches!(fault, Fault::Refuse));
+    if let Some(fault) = http_only.or(refuse) {
+        let detail = format!("{} cannot be applied to the bytes of a tunnel", fault.kind());
+        let hint = "without match.upgrade the rule acts on the request that opens the tunnel";
+        report.add(format!("{path}.fault.{}", fault.kind()), detail, hint);
+    }
+    if let Some(listener) = listener.filter(|listener| listener.protocol == ListenerProtocol::Tcp) {
+        let detail = format!("listener {:?} speaks TCP, where nothing is upgraded", listener.name.as_str());
+        report.add(format!("{path}.match.upgrade"), detail, "remove it, or use protocol: http on the listener");
+    }
+}
+
+/// A gRPC status means nothing to a request that cannot be a gRPC call.
+fn grpc_is_possible(path: &str, matches: &Match, faults: &[Fault], cluster: Option<&Cluster>, report: &mut Report) {
+    let is_grpc =
+        |fault: &&Fault| matches!(fault, Fault::Abort(abort) if matches!(abort.answer, AbortAnswer::Grpc { .. }));
+    let Some(fault) = faults.iter().find(is_grpc) else { return };
+    if !matches.method.is_empty() && !matches.method.contains(&Method::POST) {
+        let detail = "a gRPC status is for gRPC calls, which are POST, but the match asks for another method";
+        report.add(
+            format!("{path}.fault.abort"),
+            detail,
+            "write status instead of grpc_status, or remove match.method",
+        );
+    }
+    if let Some(cluster) =
+        cluster.filter(|cluster| fault.ends() == Some(Phase::Response) && cluster.protocol == ClusterProtocol::Http1)
+    {
+        let detail = format!(
+            "after_messages needs gRPC from the upstream, but cluster {:?} speaks http1",
+            cluster.name.as_str()
+        );
+        report.add(format!("{path}.fault.abort.after_messages"), detail, "write protocol: http2 for the cluster");
     }
 }
 

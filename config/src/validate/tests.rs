@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Config, Fault, Latency, Phase, Sample};
+use crate::model::*;
 use crate::spec::ConfigSpec;
 
 mod faults;
@@ -49,7 +49,7 @@ pub(super) fn rule_faults(fault: &str) -> Vec<Fault> {
 #[test]
 fn everything_loads() {
     let config = load(EVERYTHING);
-    assert_eq!(config.rules.len(), 9);
+    assert_eq!(config.rules.len(), 21);
     let first = &config.rules[0];
     assert_eq!(first.percentage.ppm(), 1);
     assert_eq!(first.sample, Sample::Exact);
@@ -58,9 +58,9 @@ fn everything_loads() {
     assert_eq!(config.listeners[1].idle_timeout, None);
     assert_eq!(config.limits.head_bytes_max, 32 << 10);
     let kinds: Vec<&str> = config.rules[1].faults.iter().map(Fault::kind).collect();
-    assert_eq!(kinds, ["reset", "delay"]);
-    assert!(matches!(&config.rules[1].faults[1], Fault::Delay(delay)
-        if delay.on == Phase::Response && matches!(delay.latency, Latency::Uniform { .. })));
+    assert_eq!(kinds, ["delay", "reset"]);
+    assert!(matches!(&config.rules[1].faults[0], Fault::Delay(delay)
+        if delay.on == DelayPoint::Response && matches!(delay.amount, Amount::Drawn(Latency::Uniform { .. }))));
 }
 
 #[test]

@@ -43,8 +43,8 @@ pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
             let body = body.as_ref().map_or(default_body, |body| Bytes::copy_from_slice(body));
             with_length(parts, body)
         }
-        AbortAnswer::Grpc { status, message } if is_grpc => grpc(*status, message),
-        AbortAnswer::Grpc { status, message } => {
+        AbortAnswer::Grpc { status, message, .. } if is_grpc => grpc(*status, message),
+        AbortAnswer::Grpc { status, message, .. } => {
             let text =
                 if message.is_empty() { format!("fault injected by rule {rule}\n") } else { format!("{message}\n") };
             let (parts, body) = plain(http_status_of_grpc(*status), text);
@@ -57,11 +57,16 @@ pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
 fn grpc(status: u8, message: &str) -> Answer {
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    parts.headers.insert("grpc-status", HeaderValue::from(u16::from(status)));
-    if !message.is_empty() {
-        insert(&mut parts.headers, "grpc-message", &percent_encoded(message));
-    }
+    grpc_fields(status, message, &mut parts.headers);
     (parts, Bytes::new())
+}
+
+/// A gRPC status as fields of a head or of trailers.
+pub(crate) fn grpc_fields(status: u8, message: &str, fields: &mut HeaderMap) {
+    fields.insert("grpc-status", HeaderValue::from(u16::from(status)));
+    if !message.is_empty() {
+        insert(fields, "grpc-message", &percent_encoded(message));
+    }
 }
 
 /// The percent-encoding of `grpc-message`: everything but printable ASCII, and the percent sign.
@@ -143,7 +148,8 @@ mod tests {
 
     #[test]
     fn grpc_aborts_are_trailers_only_for_grpc_alone() {
-        let abort = Abort { answer: AbortAnswer::Grpc { status: 14, message: "50% dürr".into() } };
+        let abort =
+            Abort { answer: AbortAnswer::Grpc { status: 14, message: "50% dürr".into(), after_messages: None } };
         let (parts, body) = aborted(&abort, "r", true);
         assert_eq!((parts.status.as_u16(), body.len()), (200, 0));
         assert_eq!(

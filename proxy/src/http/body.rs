@@ -1,17 +1,16 @@
-//! Bodies on their way: counted, cut by faults, and the end of every exchange.
+//! Bodies on their way: counted, altered by faults, and the end of every exchange.
 
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use squall_fault::snapshot::RuleState;
-use tokio::time::Sleep;
 
+use super::fault::body::{BodyFaults, Stopped};
+use super::fault::duplicate::Frames;
 use super::hop_by_hop::remove_forbidden_trailers;
 use super::interrupt::Interrupt;
 use super::record::Record;
@@ -19,7 +18,6 @@ use crate::error::ErrorKind;
 use crate::http1::socket::IncomingBody;
 use crate::http1::tunnel::Tunnel;
 use crate::http2;
-use crate::net::reset::ResetFlag;
 use crate::upstream::h1::Leased;
 
 /// What an exchange wants to know of the request body that went upstream.
@@ -40,6 +38,17 @@ pub(crate) enum RequestBody {
     Empty,
     Http1(IncomingBody, Rc<Upload>),
     Http2(http2::body::IncomingBody, Rc<Upload>),
+    /// Not as it came.
+    Altered(Box<Altered>),
+}
+
+/// A request body that a fault has a part in.
+#[derive(Debug)]
+pub(crate) enum Altered {
+    Full(Bytes),
+    /// Frames that were read already, and what is behind them.
+    Resumed(Frames, RequestBody),
+    Faulted(Box<BodyFaults>, RequestBody),
 }
 
 impl RequestBody {
@@ -51,10 +60,25 @@ impl RequestBody {
         if body.is_end_stream() { Self::Empty } else { Self::Http2(body, Rc::default()) }
     }
 
+    /// A body of a rule.
+    pub(crate) fn full(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Altered(Box::new(Altered::Full(bytes))) }
+    }
+
+    /// The body before some of its frames were read.
+    pub(crate) fn resumed(self, frames: Frames) -> Self {
+        if frames.is_empty() { self } else { Self::Altered(Box::new(Altered::Resumed(frames, self))) }
+    }
+
+    /// The body under faults.
+    pub(crate) fn faulted(self, faults: Box<BodyFaults>) -> Self {
+        if self.is_end_stream() { self } else { Self::Altered(Box::new(Altered::Faulted(faults, self))) }
+    }
+
     /// What is to be known of it afterwards; `None` when there is no body.
     pub(crate) fn upload(&self) -> Option<&Rc<Upload>> {
         match self {
-            Self::Empty => None,
+            Self::Empty | Self::Altered(_) => None,
             Self::Http1(_, upload) | Self::Http2(_, upload) => Some(upload),
         }
     }
@@ -67,6 +91,7 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let (frame, upload) = match &mut *self {
             Self::Empty => return Poll::Ready(None),
+            Self::Altered(altered) => return altered.poll_frame(cx),
             Self::Http1(body, upload) => {
                 (ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(BoxError::from)), upload)
             }
@@ -87,6 +112,7 @@ impl Body for RequestBody {
             Self::Empty => true,
             Self::Http1(body, _) => body.is_end_stream(),
             Self::Http2(body, _) => body.is_end_stream(),
+            Self::Altered(altered) => altered.is_end_stream(),
         }
     }
 
@@ -95,6 +121,43 @@ impl Body for RequestBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Http1(body, _) => body.size_hint(),
             Self::Http2(body, _) => body.size_hint(),
+            Self::Altered(altered) => match &**altered {
+                Altered::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+                Altered::Resumed(..) => SizeHint::default(),
+                Altered::Faulted(_, body) => body.size_hint(),
+            },
+        }
+    }
+}
+
+impl Altered {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Resumed(frames, body) => match frames.pop_front() {
+                Some(frame) => Poll::Ready(Some(frame)),
+                None => Pin::new(body).poll_frame(cx),
+            },
+            Self::Faulted(faults, body) => {
+                let frame = ready!(faults.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
+                Poll::Ready(frame.map(|frame| {
+                    frame.map_err(|stopped| match stopped {
+                        Stopped::Source(error) => error,
+                        Stopped::Injected(interrupt) => interrupt.into(),
+                    })
+                }))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Resumed(frames, body) => frames.is_empty() && body.is_end_stream(),
+            Self::Faulted(faults, body) => faults.is_over() || faults.holds_nothing() && body.is_end_stream(),
         }
     }
 }
@@ -122,7 +185,7 @@ pub(crate) enum Source {
 
 impl Source {
     /// The next frame as it comes from the upstream.
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    pub(crate) fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
             Self::Full(bytes) => {
@@ -135,45 +198,39 @@ impl Source {
     }
 }
 
-/// Ends a response by a reset after some of its bytes, unless its rule ends before they have passed.
-#[derive(Debug)]
-pub(crate) struct Cut {
-    /// The rule that asks for it.
-    pub(crate) rule: Arc<RuleState>,
-    /// Bytes that may still pass.
-    pub(crate) left: u64,
-    /// Armed before the end, where a reset is a matter of the connection (HTTP/1).
-    pub(crate) reset: Option<ResetFlag>,
-    /// Runs once the bytes have passed.
-    pub(crate) flushing: Option<Pin<Box<Sleep>>>,
-}
-
-/// A reset throws away what the kernel has not sent; so much time is given to the bytes before it.
-const FLUSH_TIME: Duration = Duration::from_millis(20);
-
 /// The body of a response on its way downstream. Dropping it ends the exchange, complete or not.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     source: Source,
-    cut: Option<Cut>,
+    faults: Option<Box<BodyFaults>>,
     record: Record,
 }
 
 impl ResponseBody {
-    pub(crate) fn new(source: Source, cut: Option<Cut>, record: Record) -> Self {
-        Self { source, cut, record }
+    pub(crate) fn new(source: Source, faults: Option<Box<BodyFaults>>, record: Record) -> Self {
+        Self { source, faults, record }
     }
 
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
-        let frame = ready!(self.source.poll_upstream(cx));
-        Poll::Ready(frame.map(|frame| match frame {
-            Ok(frame) => Ok(without_forbidden_trailers(frame)),
-            Err(error) => {
+        let source = &mut self.source;
+        let stopped = match &mut self.faults {
+            None => match ready!(source.poll_upstream(cx)) {
+                Some(Err(error)) => Stopped::Source(error),
+                frame => return Poll::Ready(frame.and_then(Result::ok).map(|f| Ok(without_forbidden_trailers(f)))),
+            },
+            Some(faults) => match ready!(faults.poll(cx, |cx| source.poll_upstream(cx))) {
+                Some(Err(stopped)) => stopped,
+                frame => return Poll::Ready(frame.and_then(Result::ok).map(|f| Ok(without_forbidden_trailers(f)))),
+            },
+        };
+        Poll::Ready(Some(Err(match stopped {
+            Stopped::Injected(interrupt) => interrupt,
+            Stopped::Source(error) => {
                 tracing::debug!(%error, "upstream body ended early");
                 self.record.fail(ErrorKind::Truncated);
-                Err(Interrupt::cut_short())
+                Interrupt::cut_short()
             }
-        }))
+        })))
     }
 
     /// The upstream's end of a tunnel, where the answer is one to a protocol switch.
@@ -186,35 +243,6 @@ impl ResponseBody {
             }
         }
     }
-
-    /// A rule that ended, or halt, lets the rest of the body pass; what was thrown away cannot come back.
-    fn forget_lapsed_cut(&mut self) {
-        let snapshot = || self.record.downstream.worker.latest_snapshot();
-        if self.cut.as_ref().is_some_and(|cut| cut.left > 0 && !snapshot().is_active(&cut.rule)) {
-            self.cut = None;
-        }
-    }
-
-    /// Once the allowed bytes have passed: waits for them to leave, then resets.
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
-        let Some(cut) = &mut self.cut else { return Poll::Pending };
-        let flushing = cut.flushing.get_or_insert_with(|| Box::pin(tokio::time::sleep(FLUSH_TIME)));
-        ready!(flushing.as_mut().poll(cx));
-        if let Some(reset) = &cut.reset {
-            reset.arm();
-        }
-        Poll::Ready(Interrupt::reset())
-    }
-
-    /// Lets through no more than the cut allows.
-    fn shorten(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
-        let Some(cut) = &mut self.cut else { return Some(frame) };
-        let mut data = frame.into_data().ok()?;
-        let allowed = usize::try_from(cut.left).unwrap_or(usize::MAX).min(data.len());
-        cut.left -= allowed as u64;
-        data.truncate(allowed);
-        (!data.is_empty()).then(|| Frame::data(data))
-    }
 }
 
 impl Body for ResponseBody {
@@ -222,23 +250,10 @@ impl Body for ResponseBody {
     type Error = Interrupt;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
-        let this = &mut *self;
-        this.forget_lapsed_cut();
-        if this.cut.as_ref().is_some_and(|cut| cut.left == 0) {
-            return this.poll_cut(cx).map(|interrupt| Some(Err(interrupt)));
-        }
-        let Some(frame) = ready!(this.poll_source(cx)?) else {
-            // A body shorter than the cut allows ends by the reset as well.
-            return match &this.cut {
-                Some(_) => this.poll_cut(cx).map(|interrupt| Some(Err(interrupt))),
-                None => Poll::Ready(None),
-            };
-        };
-        let Some(frame) = this.shorten(frame) else {
-            return this.poll_cut(cx).map(|interrupt| Some(Err(interrupt)));
-        };
-        this.record.count_response_bytes(frame.data_ref().map_or(0, |d| d.len() as u64));
-        Poll::Ready(Some(Ok(frame)))
+        let frame = ready!(self.poll_source(cx)?);
+        let bytes = frame.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
+        self.record.count_response_bytes(bytes);
+        Poll::Ready(frame.map(Ok))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -248,7 +263,7 @@ impl Body for ResponseBody {
             Source::Http1(body) => body.download.is_end_stream(),
             Source::Http2(body) => body.is_end_stream(),
         };
-        has_ended && self.cut.is_none()
+        has_ended && self.faults.as_ref().is_none_or(|faults| faults.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -266,7 +281,14 @@ impl Body for ResponseBody {
 pub(crate) fn discard(body: RequestBody) {
     const BYTES_MAX: u64 = 1024 * 1024;
     const TIME_MAX: Duration = Duration::from_secs(5);
-    let RequestBody::Http2(mut body, _) = body else { return };
+    let mut body = match body {
+        RequestBody::Http2(body, _) => body,
+        RequestBody::Altered(altered) => match *altered {
+            Altered::Resumed(_, body) | Altered::Faulted(_, body) => return discard(body),
+            Altered::Full(_) => return,
+        },
+        RequestBody::Http1(..) | RequestBody::Empty => return,
+    };
     tokio::task::spawn_local(async move {
         let read = async {
             let mut left = BYTES_MAX;

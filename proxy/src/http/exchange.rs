@@ -8,12 +8,14 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode, response};
 use http_body::Body as _;
-use squall_fault::meta::RequestMeta;
 
 use super::answer::{self, Answer};
-use super::body::{Cut, ResponseBody, Source, discard};
-use super::fault::{self, Instead};
+use super::body::{ResponseBody, Source, discard};
+use super::fault::body::BodyFaults;
+use super::fault::delay::Times;
+use super::fault::{self, Instead, Place};
 use super::interrupt::Interrupt;
+use super::opening::{Opening, request_meta};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::request::Incoming;
@@ -27,7 +29,7 @@ use crate::upstream;
 enum Ended {
     Refused(Refusal),
     Failed(ProxyError),
-    Aborted(Box<Answer>),
+    Aborted(Box<Answer>, Option<Box<BodyFaults>>),
     Interrupted(Interrupt),
 }
 
@@ -35,7 +37,7 @@ enum Ended {
 struct Answered {
     head: response::Parts,
     source: Source,
-    cut: Option<Cut>,
+    faults: Option<Box<BodyFaults>>,
 }
 
 /// Serves one request, or answers one that cannot be served. An error ends the connection (HTTP/1) or the stream
@@ -49,12 +51,12 @@ pub(crate) async fn exchange(
     let mut record = Record::begin(&downstream);
     let ended = AssertUnwindSafe(run(&downstream, request, &mut record)).catch_unwind().await;
     let ended = ended.unwrap_or_else(|_panic| Err(Ended::Failed(ProxyError::new(ErrorKind::Panic))));
-    let (mut head, source, cut) = match ended {
-        Ok(Answered { head, source, cut }) => {
+    let (mut head, source, faults) = match ended {
+        Ok(Answered { head, source, faults }) => {
             record.answer(head.status, Origin::Upstream);
-            (head, source, cut)
+            (head, source, faults)
         }
-        Err(Ended::Aborted(answer)) => {
+        Err(Ended::Aborted(answer, faults)) => {
             let (mut head, body) = *answer;
             if downstream.is_http2 {
                 // What a rule's own headers may say of the connection does not exist there (RFC 9113 §8.2.2).
@@ -62,7 +64,7 @@ pub(crate) async fn exchange(
                 head.headers.remove(TRANSFER_ENCODING);
             }
             record.answer(head.status, Origin::Injected);
-            (head, Source::Full(body), None)
+            (head, Source::Full(body), faults)
         }
         Err(Ended::Refused(refusal)) => {
             record.refuse(refusal.label());
@@ -84,12 +86,12 @@ pub(crate) async fn exchange(
         }
     };
     if let Some(faults) = &record.faults {
-        faults.mark(&mut head.headers);
+        faults.mark(&downstream, &mut head.headers);
     }
     if downstream.worker.is_draining() && head.status != StatusCode::SWITCHING_PROTOCOLS {
         downstream.close_after(&mut head.headers);
     }
-    Ok(Response::from_parts(head, ResponseBody::new(source, cut, record)))
+    Ok(Response::from_parts(head, ResponseBody::new(source, faults, record)))
 }
 
 async fn run(
@@ -103,26 +105,19 @@ async fn run(
     // The head: refused, or clear.
     let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
     request::check(&parts).map_err(Ended::Refused)?;
-    let endpoint = listener.cluster.pick();
+    let (endpoint_index, endpoint) = listener.cluster.pick();
     record.note_request(&parts, &endpoint.endpoint.address);
 
     // The decision, once, before any I/O.
-    let meta = RequestMeta {
-        source: downstream.source.ip(),
-        endpoint: &endpoint.endpoint,
-        method: &parts.method,
-        path: parts.uri.path(),
-        query: parts.uri.query(),
-        authority: request::authority(&parts),
-        headers: &parts.headers,
-    };
+    let meta = request_meta(&parts, downstream.source.ip(), &endpoint.endpoint);
     record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
     let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
 
     // Faults before the upstream.
     if let Some(faults) = &mut record.faults {
         // Boxed, so that exchanges without faults do not carry its size.
-        match Box::pin(faults.before_upstream(downstream, &listener, record.started)).await {
+        let place = Place { downstream, listener: &listener };
+        match Box::pin(faults.before_upstream(place, record.started)).await {
             None => {}
             Some(Instead::Interrupt(interrupt)) => return Err(Ended::Interrupted(interrupt)),
             Some(Instead::Abort(abort, rule)) => {
@@ -131,39 +126,54 @@ async fn run(
                     discard(body);
                 }
                 let answer = answer::aborted(&abort, &rule, request::is_grpc(&parts.headers));
-                return Err(Ended::Aborted(Box::new(answer)));
+                return Err(Ended::Aborted(Box::new(answer), faults.after_abort(place)));
             }
         }
     }
 
     // The upstream.
     record.upload = body.upload().cloned();
+    let opening = upgrade.as_ref().map(|_| parts.clone());
+    let (body, copy) = match &mut record.faults {
+        None => (body, None),
+        Some(faults) => faults.alter_request(Place { downstream, listener: &listener }, &mut parts, body),
+    };
     let host =
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint.address.to_string() } else { String::new() };
-    let is_upgrade_offered = upgrade.is_some();
     request::rewrite(&mut parts, !body.is_end_stream(), upgrade, listener.cluster.cluster.protocol, &host);
+    let body = match copy {
+        None => body,
+        Some(copy) => Box::pin(copy.send(&listener.cluster, endpoint, &parts, body)).await,
+    };
+    let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
     let sent = upstream::send(&listener.cluster, endpoint, Incoming { head: parts, body }, record.started).await;
-    let (mut head, source) = sent.map_err(|error| match &record.upload {
+    let (mut head, mut source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
     })?;
 
     // The head of the answer, and faults behind the upstream.
-    if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_upgrade_offered {
-        return Err(Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse)));
+    match (&mut source, opening) {
+        (Source::Tunnel(tunnel), Some(head)) => {
+            tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint_index)));
+        }
+        (Source::Tunnel(_), None) => return Err(Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse))),
+        _ => {}
     }
     head::prepare(&mut head).map_err(Ended::Failed)?;
-    let mut cut = None;
+    let mut body_faults = None;
     if let Some(faults) = &mut record.faults {
-        let applied = Box::pin(faults.after_upstream(downstream, &listener, Instant::now())).await;
-        cut = applied.map_err(Ended::Interrupted)?;
+        let place = Place { downstream, listener: &listener };
+        let times = Times { arrived: record.started, sent: sent_at, since: Instant::now() };
+        let applied = Box::pin(faults.after_upstream(place, times, &mut head, &mut source)).await;
+        body_faults = applied.map_err(Ended::Interrupted)?;
     }
-    Ok(Answered { head, source, cut })
+    Ok(Answered { head, source, faults: body_faults })
 }
 
 impl Downstream {
     /// Asks for the connection to be closed after this answer, where that is a matter of a header (HTTP/1).
-    fn close_after(&self, headers: &mut http::HeaderMap) {
+    pub(crate) fn close_after(&self, headers: &mut http::HeaderMap) {
         if !self.is_http2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

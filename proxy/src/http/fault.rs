@@ -1,24 +1,37 @@
-//! Applies the decided faults of one exchange.
+//! The decided faults of one exchange: what of them is due, and what of it was applied.
+//!
+//! In order of application: [`delay`], [`alter`] (the request), [`instead`] (of the upstream), [`duplicate`], then, once
+//! there is an answer, [`behind`] and [`body`].
+
+mod alter;
+mod behind;
+pub(crate) mod body;
+pub(crate) mod delay;
+pub(crate) mod duplicate;
+mod ending;
+mod instead;
+mod messages;
+mod of_body;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderValue;
-use squall_config::model::{Abort, Fault, Phase};
-use squall_fault::budget::Permit;
+use squall_config::model::{Fault, Stage};
+use squall_fault::budget::{Budget, Permit};
 use squall_fault::decide::decide_request;
 use squall_fault::meta::RequestMeta;
 use squall_fault::plan::Step;
 use squall_fault::snapshot::{CompiledRule, RuleState, Snapshot};
 
-use super::body::Cut;
-use super::interrupt::Interrupt;
 use crate::connection::Downstream;
-use crate::hold::{Released, Until, hold};
+use crate::http::request::is_grpc;
 use crate::telemetry::access_log::InjectedFault;
 use crate::telemetry::shard::{FaultKey, FaultShard};
 use crate::view::ListenerView;
+
+pub(crate) use instead::Instead;
 
 /// The header that tells an injected fault from a real one.
 const FAULT_HEADER: &str = "x-squall-fault";
@@ -32,23 +45,20 @@ pub(crate) struct Faults {
     _permits: Vec<Permit>,
     applied: Vec<InjectedFault>,
     latency: Duration,
+    is_grpc: bool,
+    /// Whether an HTTP/1 connection says that it closes.
+    closes: bool,
 }
 
-/// What a fault before the upstream wants.
-#[derive(Debug)]
-pub(crate) enum Instead {
-    /// Answer in the upstream's place.
-    Abort(Abort, String),
-    /// No answer.
-    Interrupt(Interrupt),
+/// Where the exchange is: what applying a fault needs beside the fault.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) downstream: &'a Downstream,
+    pub(crate) listener: &'a ListenerView,
 }
 
 /// Decides, and takes what the decision needs from the budget; `None` when nothing is to be injected.
-pub(crate) fn decide(
-    listener: &ListenerView,
-    request: &RequestMeta<'_>,
-    budget: &squall_fault::budget::Budget,
-) -> Option<Box<Faults>> {
+pub(crate) fn decide(listener: &ListenerView, request: &RequestMeta<'_>, budget: &Budget) -> Option<Box<Faults>> {
     if listener.http_rules_are_empty() {
         return None;
     }
@@ -61,7 +71,7 @@ pub(crate) fn decide(
     let mut admitted = None;
     for step in plan.steps() {
         if admitted != Some(step.rule) && refused != Some(step.rule) {
-            let state = &rule(snapshot, *step).state;
+            let state = &snapshot.step_rule(*step).state;
             match budget.reserve(state) {
                 Some(permit) => {
                     permits.push(permit);
@@ -77,13 +87,17 @@ pub(crate) fn decide(
             steps.push(*step);
         }
     }
-    let (snapshot, applied) = (Arc::clone(snapshot), Vec::with_capacity(steps.len()));
-    (!steps.is_empty())
-        .then(|| Box::new(Faults { snapshot, steps, _permits: permits, applied, latency: Duration::ZERO }))
-}
-
-fn rule(snapshot: &Snapshot, step: Step) -> &CompiledRule {
-    &snapshot.rules[usize::from(step.rule.0)]
+    (!steps.is_empty()).then(|| {
+        Box::new(Faults {
+            snapshot: Arc::clone(snapshot),
+            applied: Vec::with_capacity(steps.len()),
+            steps,
+            _permits: permits,
+            latency: Duration::ZERO,
+            is_grpc: is_grpc(request.headers),
+            closes: false,
+        })
+    })
 }
 
 impl Faults {
@@ -95,146 +109,61 @@ impl Faults {
         self.latency
     }
 
-    fn fault(&self, step: Step) -> &Fault {
-        &rule(&self.snapshot, step).rule.faults[usize::from(step.fault)]
-    }
-
-    /// Applies what comes before the upstream: delays first, then what ends the exchange.
-    pub(crate) async fn before_upstream(
-        &mut self,
-        downstream: &Downstream,
-        listener: &ListenerView,
-        arrived: Instant,
-    ) -> Option<Instead> {
-        self.delay(Phase::Request, downstream, listener, arrived).await;
-        for step in self.steps.clone() {
-            if !self.is_still_active(downstream, step) {
-                continue;
-            }
-            match self.fault(step).clone() {
-                Fault::Abort(abort) => {
-                    self.inject(downstream, listener, step);
-                    let name = rule(&self.snapshot, step).rule.name.to_string();
-                    return Some(Instead::Abort(abort, name));
-                }
-                Fault::Reset(reset) if reset.on == Phase::Request => {
-                    self.inject(downstream, listener, step);
-                    downstream.arm_reset();
-                    return Some(Instead::Interrupt(Interrupt::reset()));
-                }
-                Fault::Blackhole(blackhole) => {
-                    self.inject(downstream, listener, step);
-                    let until = blackhole.max.map_or(Until::Forever, |max| Until::At(arrived + max));
-                    let state = Arc::clone(&rule(&self.snapshot, step).state);
-                    let released = hold(&downstream.worker, |now| now.is_active(&state).then_some(until)).await;
-                    if released == Released::Elapsed {
-                        return Some(Instead::Interrupt(Interrupt::close()));
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// Applies what comes between the upstream's answer and downstream.
-    pub(crate) async fn after_upstream(
-        &mut self,
-        downstream: &Downstream,
-        listener: &ListenerView,
-        answered: Instant,
-    ) -> Result<Option<Cut>, Interrupt> {
-        self.delay(Phase::Response, downstream, listener, answered).await;
-        for step in self.steps.clone() {
-            let Fault::Reset(reset) = *self.fault(step) else { continue };
-            if reset.on != Phase::Response || !self.is_still_active(downstream, step) {
-                continue;
-            }
-            self.inject(downstream, listener, step);
-            if reset.after_bytes == 0 {
-                downstream.arm_reset();
-                return Err(Interrupt::reset());
-            }
-            return Ok(Some(Cut {
-                rule: Arc::clone(&rule(&self.snapshot, step).state),
-                left: reset.after_bytes,
-                reset: downstream.reset_of_connection(),
-                flushing: None,
-            }));
-        }
-        Ok(None)
-    }
-
     /// Names what was applied in the head of the answer.
-    pub(crate) fn mark(&self, headers: &mut http::HeaderMap) {
-        if !self.snapshot.config.fault_header {
-            return;
+    pub(crate) fn mark(&self, downstream: &Downstream, headers: &mut http::HeaderMap) {
+        if self.closes {
+            downstream.close_after(headers);
         }
-        for fault in &self.applied {
-            if let Ok(value) = HeaderValue::try_from(format!("rule={}; kind={}", fault.rule, fault.kind)) {
-                headers.append(FAULT_HEADER, value);
-            }
+        for value in self.marks() {
+            headers.append(FAULT_HEADER, value);
         }
     }
 
-    /// Delays of several rules add up; each ends with its rule.
-    async fn delay(&mut self, phase: Phase, downstream: &Downstream, listener: &ListenerView, since: Instant) {
-        let is_of_phase = |f: &Fault| matches!(f, Fault::Delay(delay) if delay.on == phase);
-        let is_due = |step: &Step| is_of_phase(self.fault(*step)) && self.is_still_active(downstream, *step);
-        let delays: Vec<Step> = self.steps.iter().copied().filter(is_due).collect();
-        if delays.is_empty() {
-            return;
-        }
-        let total: Duration = delays.iter().map(Step::delay).sum();
-        let mut shares = Vec::with_capacity(delays.len());
-        for step in &delays {
-            let shard = self.inject(downstream, listener, *step);
-            let share = if total.is_zero() { 1.0 } else { step.delay().as_secs_f64() / total.as_secs_f64() };
-            shares.push((shard, share));
-        }
-        let measured = Measured { shares, since };
-        let states: Vec<(Arc<RuleState>, Duration)> =
-            delays.iter().map(|s| (Arc::clone(&rule(&self.snapshot, *s).state), s.delay())).collect();
-        hold(&downstream.worker, |snapshot| {
-            let active = states.iter().filter(|(state, _)| snapshot.is_active(state)).map(|(_, delay)| *delay);
-            let left: Duration = active.sum();
-            (!left.is_zero()).then(|| Until::At(since + left))
-        })
-        .await;
-        self.latency += measured.since.elapsed();
+    /// The values of the header that names what was applied; none when it is switched off.
+    fn marks(&self) -> impl Iterator<Item = HeaderValue> + '_ {
+        let applied: &[InjectedFault] = if self.snapshot.config.fault_header { &self.applied } else { &[] };
+        let value = |f: &InjectedFault| HeaderValue::try_from(format!("rule={}; kind={}", f.rule, f.kind)).ok();
+        applied.iter().filter_map(value)
     }
 
-    /// A rule that ended since the decision ends nothing any more.
-    fn is_still_active(&self, downstream: &Downstream, step: Step) -> bool {
-        downstream.worker.latest_snapshot().is_active(&rule(&self.snapshot, step).state)
+    fn rule(&self, step: Step) -> &CompiledRule {
+        self.snapshot.step_rule(step)
+    }
+
+    fn state(&self, step: Step) -> Arc<RuleState> {
+        Arc::clone(&self.rule(step).state)
+    }
+
+    fn fault(&self, step: Step) -> &Fault {
+        self.snapshot.step_fault(step)
+    }
+
+    /// The steps of a stage whose rules are still on: a rule that ended since the decision does nothing any more.
+    fn due(&self, stage: Stage, downstream: &Downstream) -> Vec<Step> {
+        let of_stage = self.steps.iter().copied().filter(|step| self.fault(*step).stage() == stage);
+        let latest = downstream.worker.latest_snapshot();
+        of_stage.filter(|step| latest.is_active(&self.rule(*step).state)).collect()
     }
 
     /// Counts a fault as applied; the rule counts the exchange once, however many of its faults are.
-    fn inject(&mut self, downstream: &Downstream, listener: &ListenerView, step: Step) -> Arc<FaultShard> {
-        let (compiled, kind) = (rule(&self.snapshot, step), self.fault(step).kind());
-        if self.applied.iter().all(|fault| fault.rule != compiled.rule.name.as_str()) {
-            compiled.state.injected.fetch_add(1, Relaxed);
+    fn inject(&mut self, place: Place<'_>, step: Step) -> Arc<FaultShard> {
+        let (rule, kind) = (&self.rule(step).rule.name, self.fault(step).kind());
+        let key = FaultKey { rule: rule.clone(), kind, listener: place.listener.key.clone() };
+        let shard = place.downstream.worker.shard().fault(&key);
+        // A fault of both directions is applied twice.
+        if self.applied.iter().any(|fault| fault.rule == rule.as_str() && fault.kind == kind) {
+            return shard;
         }
-        let key = FaultKey { rule: compiled.rule.name.clone(), kind, listener: listener.key.clone() };
-        let shard = downstream.worker.shard().fault(&key);
+        if self.applied.iter().all(|fault| fault.rule != rule.as_str()) {
+            self.rule(step).state.injected.fetch_add(1, Relaxed);
+        }
         shard.injected.add(1);
         self.applied.push(InjectedFault { rule: key.rule.to_string(), kind });
         shard
     }
-}
 
-/// Observes the latency that was really added, also when the client left in the middle of it.
-#[derive(Debug)]
-struct Measured {
-    shares: Vec<(Arc<FaultShard>, f64)>,
-    since: Instant,
-}
-
-impl Drop for Measured {
-    fn drop(&mut self) {
-        let total = self.since.elapsed();
-        for (shard, share) in &self.shares {
-            shard.latency.observe(total.mul_f64(*share));
-        }
+    /// Counts a fault that this exchange has nothing for.
+    fn skip(&self, step: Step) {
+        self.rule(step).state.skipped_not_applicable.fetch_add(1, Relaxed);
     }
 }

@@ -68,7 +68,7 @@ impl Connection {
         });
         let ResponseHead { parts, body, keeps_alive } = head.await?;
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Answer::Switched(parts, Tunnel { io: self.io, input: self.input }));
+            return Ok(Answer::Switched(parts, Tunnel { io: self.io, input: self.input, opening: None }));
         }
         let upload = Detached::spawn(upload, &self.io);
         Ok(Answer::Response(parts, Download { connection: Some(self), decoder: body, keeps_alive, upload }))

@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 use super::encoder::{Encoder, WrongLength};
 use super::output::Output;
 use crate::http::body::BoxError;
+use crate::http::interrupt::Interrupt;
 
 /// Why a message was not sent to its end.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,20 @@ pub(crate) enum SendError {
     Io(#[source] io::Error),
 }
 
+impl SendError {
+    /// Whether a rule wants this to look like the end of the body.
+    pub(crate) fn is_meant_as_end(&self) -> bool {
+        let Self::Body(error) = self else { return false };
+        error.downcast_ref::<Interrupt>().is_some_and(|interrupt| interrupt.reason().is_none())
+    }
+
+    /// The interruption that it was.
+    pub(crate) fn into_interrupt(self) -> Option<Interrupt> {
+        let Self::Body(error) = self else { return None };
+        error.downcast::<Interrupt>().ok().map(|interrupt| *interrupt)
+    }
+}
+
 /// A message whose head is in the output already.
 #[derive(Debug)]
 pub(crate) struct Sending<B> {
@@ -33,11 +48,13 @@ pub(crate) struct Sending<B> {
     /// `None` once it came to its end: what is counted at the end of a body is counted before its last byte leaves, so
     /// that whoever has read a message finds it in the metrics.
     body: Option<B>,
+    /// Why it ended early, told once what came before is with the kernel.
+    failed: Option<SendError>,
 }
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
     pub(crate) fn new(out: Output, encoder: Encoder, body: B) -> Self {
-        Self { out, encoder, body: Some(body) }
+        Self { out, encoder, body: Some(body), failed: None }
     }
 
     /// Sends on; ready when everything is with the kernel.
@@ -47,15 +64,21 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), SendError>> {
         loop {
-            self.gather(cx)?;
+            if let Err(error) = self.gather(cx) {
+                (self.failed, self.body) = (Some(error), None);
+            }
             if self.out.is_empty() {
-                return if self.body.is_none() { Poll::Ready(Ok(())) } else { Poll::Pending };
+                return if self.body.is_none() { Poll::Ready(self.result()) } else { Poll::Pending };
             }
             ready!(self.out.poll_write(&mut *io.borrow_mut(), cx)).map_err(SendError::Io)?;
             if self.body.is_none() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.result());
             }
         }
+    }
+
+    fn result(&mut self) -> Result<(), SendError> {
+        self.failed.take().map_or(Ok(()), Err)
     }
 
     /// Encodes what is there of the body, so that one write takes it along.

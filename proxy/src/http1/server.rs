@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Buf;
 use http::{Response, StatusCode};
 use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
@@ -16,9 +17,10 @@ use super::request_head::{self, RequestHead, Terms};
 use super::sending::{SendError, Sending};
 use super::socket::Socket;
 use super::tunnel::Tunnel;
-use crate::connection::Downstream;
+use crate::connection::{self, Downstream};
 use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::exchange::exchange;
+use crate::http::interrupt::{ConnectionEnd, Interrupt};
 use crate::http::refusal::Refusal;
 use crate::http::request::Incoming;
 use crate::net::reset::Io;
@@ -116,12 +118,19 @@ impl Connection {
             }
             Err(refusal) => (Err(refusal), Terms::default()),
         };
-        let Some(response) = self.answer(request).await else { return Next::Drop };
+        let response = match self.answer(request).await {
+            Some(Ok(response)) => response,
+            Some(Err(interrupt)) => return self.interrupted(interrupt).await,
+            None => return Next::Drop,
+        };
         let (keeps_alive, tunnel) = match self.send(response, terms).await {
             Ok(sent) => sent,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "answer ended early");
-                return Next::Drop;
+                return match error.into_interrupt() {
+                    Some(interrupt) => self.interrupted(interrupt).await,
+                    None => Next::Drop,
+                };
             }
         };
         match tunnel {
@@ -131,11 +140,27 @@ impl Connection {
         }
     }
 
-    /// The answer; `None` when there is to be none, or nobody left to read it.
-    async fn answer(&self, request: Result<Incoming, Refusal>) -> Option<Response<ResponseBody>> {
+    /// Ends the connection in the way that an interrupted exchange asks for.
+    async fn interrupted(&self, interrupt: Interrupt) -> Next {
+        let mut bytes = match interrupt.into_end() {
+            ConnectionEnd::Drop => return Next::Drop,
+            ConnectionEnd::Close(bytes) => bytes,
+        };
+        let io = &self.socket.io;
+        while !bytes.is_empty() {
+            match poll_fn(|cx| Pin::new(&mut *io.borrow_mut()).poll_write(cx, &bytes)).await {
+                Ok(written @ 1..) => bytes.advance(written),
+                Ok(0) | Err(_) => return Next::Drop,
+            }
+        }
+        Next::Close
+    }
+
+    /// The answer, or how the exchange was interrupted; `None` when nobody is left to read it.
+    async fn answer(&self, request: Result<Incoming, Refusal>) -> Option<Result<Response<ResponseBody>, Interrupt>> {
         let mut exchange = pin!(exchange(Rc::clone(&self.downstream), request));
         poll_fn(|cx| match exchange.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(answer.ok()),
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
             Poll::Pending => self.socket.poll_left(cx).map(|()| None),
         })
         .await
@@ -161,7 +186,10 @@ impl Connection {
             self.socket.poll_left(cx).map(|()| Err(SendError::Io(std::io::ErrorKind::ConnectionAborted.into())))
         });
         let sent = sent.await;
-        if sent.is_err() && sending.ends_with_connection() {
+        if let Err(error) = &sent
+            && sending.ends_with_connection()
+            && !error.is_meant_as_end()
+        {
             // A clean end would look like the end of the body.
             self.downstream.arm_reset();
         }
@@ -215,8 +243,13 @@ impl Connection {
     /// Holding the connection keeps it counted, so that a drain waits for the tunnel.
     async fn into_tunnel(self, tunnel: Tunnel) {
         let Self { socket, downstream, .. } = self;
-        if let Err(error) = tunnel.relay(socket).await {
-            tracing::debug!(%error, listener = %downstream.listener_name, "tunnel ended");
-        }
+        // The exchange is over: nobody else has a part of either connection.
+        let Some(socket) = Rc::into_inner(socket) else {
+            debug_assert!(false, "a tunnel whose exchange is not over");
+            return;
+        };
+        let (stream, _replayed) = socket.io.into_inner().into_parts();
+        let io = Io::with_prefix(stream, socket.input.into_inner().bytes().clone());
+        connection::relay_tunnel(&downstream, io, tunnel).await;
     }
 }

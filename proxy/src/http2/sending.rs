@@ -86,6 +86,12 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         ended.map_err(|_| Stopped::Receiver)
     }
 
+    /// Ends the stream as if the body were complete.
+    pub(crate) fn end_early(&mut self) {
+        // Fails when the receiver has gone: an end all the same.
+        let _gone = self.end(None);
+    }
+
     /// Ends the stream where it stands.
     pub(crate) fn reset(&mut self, reason: Reason) {
         self.stream.send_reset(reason);

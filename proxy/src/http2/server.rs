@@ -16,6 +16,7 @@ use squall_config::model::Name;
 use tokio::task::spawn_local;
 
 use super::body::IncomingBody;
+use super::going_away::GoingAway;
 use super::sending::{Sending, Stopped};
 use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
@@ -44,6 +45,13 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "downstream connection ended before it began"),
     };
+    let Some(going_away) = downstream.going_away.clone() else { return };
+    // The task of a connection is always the same.
+    poll_fn(|cx| {
+        going_away.register(cx.waker());
+        Poll::Ready(())
+    })
+    .await;
     let mut is_closing = false;
     while let Some(accepted) = poll_fn(|cx| poll_accept(&mut connection, &downstream, &mut is_closing, cx)).await {
         match accepted {
@@ -52,7 +60,9 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
                 None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), request, respond)))),
                 Some(helper) => {
                     let (listener, source) = (downstream.listener_name.clone(), downstream.source);
-                    downstream.worker.hand_over(helper, Box::new(Guest { listener, source, request, respond }));
+                    let going_away = going_away.clone();
+                    let guest = Guest { listener, source, going_away, request, respond };
+                    downstream.worker.hand_over(helper, Box::new(guest));
                 }
             },
             Err(error) => return tracing::debug!(%error, "downstream connection ended"),
@@ -75,6 +85,11 @@ fn poll_accept(
         *is_closing = true;
         connection.graceful_shutdown();
     }
+    match downstream.going_away.as_ref().and_then(GoingAway::take) {
+        None => {}
+        Some(Reason::NO_ERROR) => connection.graceful_shutdown(),
+        Some(reason) => connection.abrupt_shutdown(reason),
+    }
     connection.poll_accept(cx)
 }
 
@@ -84,6 +99,7 @@ fn poll_accept(
 pub(crate) struct Guest {
     listener: Name,
     source: SocketAddr,
+    going_away: GoingAway,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 }
@@ -92,7 +108,7 @@ impl Guest {
     pub(crate) fn serve(mut self, worker: &Rc<Worker>) {
         match worker.view().listener(self.listener.as_str()) {
             Some(listener) => {
-                let downstream = Downstream::of_guest(worker, listener, self.source);
+                let downstream = Downstream::of_guest(worker, listener, self.source, self.going_away);
                 spawn_local(Box::pin(serve_stream(downstream, self.request, self.respond)));
             }
             // Its listener was removed in this moment: nothing was done, the client may try again.
@@ -105,7 +121,7 @@ impl Guest {
 async fn serve_stream(downstream: Rc<Downstream>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     match answer(downstream, request, &mut respond).await {
         Some(Ok(response)) => send(response, &mut respond).await,
-        Some(Err(interrupt)) => respond.send_reset(interrupt.reason()),
+        Some(Err(interrupt)) => respond.send_reset(interrupt.reason().unwrap_or(Reason::INTERNAL_ERROR)),
         None => {}
     }
 }
@@ -138,7 +154,9 @@ async fn send(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes
     }
     let mut sending = Sending::new(stream, body);
     if let Err(Stopped::Body(error)) = poll_fn(|cx| sending.poll(cx)).await {
-        let reason = error.downcast::<Interrupt>().map_or(Reason::INTERNAL_ERROR, |interrupt| interrupt.reason());
-        sending.reset(reason);
+        match error.downcast::<Interrupt>().map_or(Some(Reason::INTERNAL_ERROR), |interrupt| interrupt.reason()) {
+            Some(reason) => sending.reset(reason),
+            None => sending.end_early(),
+        }
     }
 }

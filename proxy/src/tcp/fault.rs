@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use squall_config::model::{Delay, Fault, Name, Phase};
+use squall_config::model::{Amount, Delay, DelayPoint, Fault, Name, Phase, ResetMoment, Stall, Truncate};
 use squall_config::units::ByteRate;
 use squall_fault::budget::{Budget, Permit};
-use squall_fault::decide::{LatencyStream, decide_connection};
-use squall_fault::meta::ConnectionMeta;
-use squall_fault::plan::RuleIndex;
+use squall_fault::decide::{LatencyStream, decide_connection, decide_tunnel};
+use squall_fault::meta::{ConnectionMeta, TunnelMeta};
+use squall_fault::plan::{FaultPlan, RuleIndex};
 use squall_fault::snapshot::{CompiledListener, CompiledRule, RuleState, Snapshot};
 
 use super::relay::RelayRecord;
-use super::stream::{DelaySpec, StreamSpec};
+use super::stream::{DelaySpec, StallSpec, StreamSpec};
 
 /// The decisions of one connection.
 ///
@@ -40,8 +40,10 @@ struct On {
     rule: Name,
     faults: Vec<Fault>,
     since: Instant,
-    /// Response bytes that had passed then.
-    passed_before: u64,
+    /// Whether that was when the connection was accepted.
+    is_from_start: bool,
+    /// Bytes that had passed then.
+    passed_before: Passed,
     /// Of the random stream of latencies.
     seed: u64,
     _permit: Permit,
@@ -50,31 +52,85 @@ struct On {
 /// The fault that decides how the connection ends: the first of the rules in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Terminal {
-    /// RST at this moment.
-    Reset { rule: Name, kind: &'static str, due: Instant },
-    /// RST once so many response bytes have passed in all.
-    ResetAfter { rule: Name, pass_until: u64 },
+    /// Both sides are closed.
+    End { rule: Name, kind: &'static str, at: Cutoff, how: How },
     /// Silence, at most until then.
     Blackhole { rule: Name, until: Option<Instant> },
+}
+
+/// When a fault ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cutoff {
+    Due(Instant),
+    /// Once so many response bytes have passed in all.
+    Passed(u64),
+}
+
+/// How a fault ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Reset,
+    /// FIN, as if the upstream had come to its end.
+    Close,
+}
+
+/// Bytes that have passed in each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Passed {
+    request: u64,
+    response: u64,
 }
 
 /// All that is on, over all rules.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ActiveFaults {
     pub(super) terminal: Option<Terminal>,
+    /// Until when a delay holds the connection before it is established.
+    pub(super) connect: Option<(Name, Instant)>,
     pub(super) request: StreamSpec,
     pub(super) response: StreamSpec,
 }
 
 /// What a decision looks at, besides the snapshot.
 pub(super) struct Circumstances<'a> {
-    pub(super) connection: ConnectionMeta<'a>,
+    pub(super) subject: Subject<'a>,
     pub(super) budget: &'a Budget,
     pub(super) record: &'a dyn RelayRecord,
     /// Whether it was accepted just now: only then can it be refused.
     pub(super) is_new: bool,
+    pub(super) request_passed: u64,
     pub(super) response_passed: u64,
     pub(super) now: Instant,
+}
+
+impl Circumstances<'_> {
+    fn passed(&self) -> Passed {
+        Passed { request: self.request_passed, response: self.response_passed }
+    }
+}
+
+/// What is decided about.
+pub(super) enum Subject<'a> {
+    Connection(ConnectionMeta<'a>),
+    Tunnel(TunnelMeta<'a>),
+}
+
+impl Subject<'_> {
+    /// The rules that can match it.
+    fn rules<'l>(&self, listener: Option<&'l CompiledListener>) -> &'l [u16] {
+        match (self, listener) {
+            (_, None) => &[],
+            (Self::Connection(_), Some(listener)) => &listener.tcp_rules,
+            (Self::Tunnel(_), Some(listener)) => &listener.tunnel_rules,
+        }
+    }
+
+    fn decide(&self, snapshot: &Snapshot, rule: RuleIndex) -> FaultPlan {
+        match self {
+            Self::Connection(connection) => decide_connection(snapshot, rule, connection),
+            Self::Tunnel(tunnel) => decide_tunnel(snapshot, rule, tunnel),
+        }
+    }
 }
 
 impl ConnectionFaults {
@@ -85,7 +141,7 @@ impl ConnectionFaults {
         listener: Option<&CompiledListener>,
         circumstances: &Circumstances<'_>,
     ) -> ActiveFaults {
-        let rules: &[u16] = listener.map_or(&[], |listener| &listener.tcp_rules);
+        let rules = circumstances.subject.rules(listener);
         if rules.is_empty() && self.records.is_empty() {
             return ActiveFaults::default();
         }
@@ -143,7 +199,7 @@ impl ConnectionFaults {
         if !rule.rule.faults.iter().any(touches) {
             return None; // an open connection cannot be refused: it does not even count as matched
         }
-        let plan = decide_connection(snapshot, index, &circumstances.connection);
+        let plan = circumstances.subject.decide(snapshot, index);
         let record =
             Record { state: Arc::clone(&rule.state), is_picked: !plan.is_empty(), reported: Vec::new(), on: None };
         self.records.push(record);
@@ -154,12 +210,12 @@ impl ConnectionFaults {
         if let Some(Terminal::Blackhole { rule, .. }) = &active.terminal {
             self.report(rule, "blackhole", to);
         }
+        if let Some((rule, _)) = &active.connect {
+            self.report(rule, "delay", to);
+        }
         for spec in [&active.request, &active.response] {
-            for delay in &spec.delays {
-                self.report(&delay.rule, "delay", to);
-            }
-            if let Some((rule, _)) = &spec.throttle {
-                self.report(rule, "throttle", to);
+            for (rule, kind) in spec.kinds() {
+                self.report(rule, kind, to);
             }
         }
     }
@@ -175,7 +231,7 @@ impl Record {
             if on.faults != rule.rule.faults {
                 on.faults.clone_from(&rule.rule.faults);
                 on.since = circumstances.now;
-                on.passed_before = circumstances.response_passed;
+                on.passed_before = circumstances.passed();
             }
             return;
         }
@@ -191,7 +247,8 @@ impl Record {
             rule: rule.rule.name.clone(),
             faults: rule.rule.faults.clone(),
             since: circumstances.now,
-            passed_before: circumstances.response_passed,
+            is_from_start: circumstances.is_new,
+            passed_before: circumstances.passed(),
             seed: snapshot.seed ^ rule.stream ^ ordinal,
             _permit: permit,
         });
@@ -201,16 +258,27 @@ impl Record {
 impl ActiveFaults {
     fn add(&mut self, record: &Record, circumstances: &Circumstances<'_>) {
         let Some(on) = &record.on else { return };
-        for fault in &on.faults {
+        for (index, fault) in (0..).zip(&on.faults) {
+            let rule = || on.rule.clone();
+            // Two faults of one rule, and the two directions of one fault, draw from streams of their own.
+            let seed = on.seed ^ (index << 1);
             match fault {
                 Fault::Delay(delay) => self.add_delay(on, delay),
                 Fault::Throttle(throttle) => {
-                    for phase in [Phase::Request, Phase::Response] {
-                        if throttle.direction.is_none_or(|direction| direction == phase) {
-                            self.spec_mut(phase).bound(&on.rule, throttle.rate);
-                        }
-                    }
+                    self.each(throttle.direction, |spec, _| spec.bound(&on.rule, throttle.rate));
                 }
+                Fault::Slice(slice) => self.each(slice.direction, |spec, side| {
+                    spec.slice.get_or_insert_with(|| (rule(), *slice, seed ^ side));
+                }),
+                Fault::Corrupt(corrupt) => self.each(Some(corrupt.direction), |spec, side| {
+                    spec.corrupt.push((rule(), *corrupt, seed ^ side));
+                }),
+                Fault::SlowClose(slow) => self.each(slow.direction, |spec, _| {
+                    spec.slow_close.get_or_insert_with(|| (rule(), slow.delay));
+                }),
+                Fault::Stall(stall) => self.each(Some(stall.on), |spec, _| {
+                    spec.stall.get_or_insert_with(|| on.stall(stall));
+                }),
                 terminal => {
                     if self.terminal.is_none() {
                         self.terminal = on.terminal(terminal, circumstances.is_new);
@@ -220,16 +288,29 @@ impl ActiveFaults {
         }
     }
 
-    fn add_delay(&mut self, on: &On, delay: &Delay) {
-        // The two directions draw from streams of their own.
-        let seed = on.seed ^ u64::from(delay.on == Phase::Response);
-        self.spec_mut(delay.on).delays.push(DelaySpec { rule: on.rule.clone(), delay: delay.clone(), seed });
+    /// Alters one direction, or both; each comes with a number of its own.
+    fn each(&mut self, direction: Option<Phase>, alter: impl Fn(&mut StreamSpec, u64)) {
+        if direction.is_none_or(|direction| direction == Phase::Request) {
+            alter(&mut self.request, 0);
+        }
+        if direction.is_none_or(|direction| direction == Phase::Response) {
+            alter(&mut self.response, 1);
+        }
     }
 
-    fn spec_mut(&mut self, phase: Phase) -> &mut StreamSpec {
-        match phase {
-            Phase::Request => &mut self.request,
-            Phase::Response => &mut self.response,
+    fn add_delay(&mut self, on: &On, delay: &Delay) {
+        let Amount::Drawn(latency) = &delay.amount else { return };
+        let spec =
+            |side| DelaySpec { rule: on.rule.clone(), latency: latency.clone(), max: delay.max, seed: on.seed ^ side };
+        match delay.on {
+            DelayPoint::Connect if on.is_from_start => {
+                let since = self.connect.as_ref().map_or(on.since, |(_, at)| *at);
+                let held = LatencyStream::new(latency.clone(), delay.max, on.seed).next_latency();
+                self.connect = Some((on.rule.clone(), since + held));
+            }
+            DelayPoint::Connect => {}
+            DelayPoint::Request => self.request.delays.push(spec(0)),
+            DelayPoint::Response => self.response.delays.push(spec(1)),
         }
     }
 }
@@ -245,26 +326,50 @@ impl StreamSpec {
 
 impl On {
     fn terminal(&self, fault: &Fault, is_new: bool) -> Option<Terminal> {
-        let rule = self.rule.clone();
-        match fault {
-            Fault::Refuse if is_new => Some(Terminal::Reset { rule, kind: fault.kind(), due: self.since }),
-            Fault::Reset(reset) if reset.after_bytes == 0 => {
-                Some(Terminal::Reset { rule, kind: fault.kind(), due: self.since + self.own_delay() })
+        let (at, how) = match fault {
+            Fault::Refuse if is_new => (Cutoff::Due(self.since), How::Reset),
+            Fault::Reset(reset) => match reset.moment {
+                ResetMoment::Request | ResetMoment::Response { after_bytes: 0 } => {
+                    (Cutoff::Due(self.since + self.own_delay()), How::Reset)
+                }
+                ResetMoment::Response { after_bytes } => (self.passed(after_bytes), How::Reset),
+                ResetMoment::After(time) => (Cutoff::Due(self.since + time), How::Reset),
+            },
+            Fault::Truncate(Truncate::AfterBytes(bytes)) => (self.passed(*bytes), How::Close),
+            Fault::Truncate(Truncate::After(time)) => (Cutoff::Due(self.since + *time), How::Close),
+            Fault::Blackhole(hole) => {
+                let until = hole.max.map(|max| self.since + max);
+                return Some(Terminal::Blackhole { rule: self.rule.clone(), until });
             }
-            Fault::Reset(reset) => {
-                Some(Terminal::ResetAfter { rule, pass_until: self.passed_before.saturating_add(reset.after_bytes) })
-            }
-            Fault::Blackhole(hole) => Some(Terminal::Blackhole { rule, until: hole.max.map(|max| self.since + max) }),
-            _ => None,
+            _ => return None,
+        };
+        Some(Terminal::End { rule: self.rule.clone(), kind: fault.kind(), at, how })
+    }
+
+    fn passed(&self, bytes: u64) -> Cutoff {
+        Cutoff::Passed(self.passed_before.response.saturating_add(bytes))
+    }
+
+    fn stall(&self, stall: &Stall) -> StallSpec {
+        let before = match stall.on {
+            Phase::Request => self.passed_before.request,
+            Phase::Response => self.passed_before.response,
+        };
+        StallSpec {
+            rule: self.rule.clone(),
+            pass_until: before.saturating_add(stall.after_bytes),
+            until: stall.max.map(|max| self.since + max),
         }
     }
 
-    /// Delay first, then the terminal fault: the latency that comes before the reset in its rule puts it off.
+    /// Delay first, then the terminal fault: the latency of its rule puts a reset off.
     fn own_delay(&self) -> Duration {
         let draw = |fault: &Fault| match fault {
-            Fault::Delay(delay) => LatencyStream::new(delay.clone(), self.seed).next_latency(),
+            Fault::Delay(Delay { amount: Amount::Drawn(latency), on: DelayPoint::Request, max }) => {
+                LatencyStream::new(latency.clone(), *max, self.seed).next_latency()
+            }
             _ => Duration::ZERO,
         };
-        self.faults.iter().take_while(|fault| !matches!(fault, Fault::Reset(_))).map(draw).sum()
+        self.faults.iter().map(draw).sum()
     }
 }

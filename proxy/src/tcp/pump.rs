@@ -281,7 +281,7 @@ impl Pump {
     /// Ready when something was queued.
     fn poll_fill(&mut self, faults: &mut StreamFaults, cx: &mut Context<'_>, from: &mut ReadHalf<'_>) -> Poll<()> {
         let now = Instant::now();
-        let room = faults.room().min(SCRATCH_BYTES);
+        let room = faults.room(self.passed, now).min(SCRATCH_BYTES);
         if self.has_ended() || room == 0 {
             return Poll::Pending; // writing makes room, and is what we are woken by
         }
@@ -313,20 +313,20 @@ impl Pump {
     ) -> Poll<Result<(), PumpEnd>> {
         loop {
             let now = Instant::now();
-            match faults.next(now) {
+            match faults.next(self.passed, now) {
                 Front::Wait(at) => ready!(faults.poll_until(at, cx)),
                 Front::Write(granted) => {
                     if let Some((rule, latency)) = faults.take_latency(now) {
                         record.on_latency(rule, latency);
                     }
                     let written = ready!(self.poll_write(cx, to, &faults.front()[..granted], record))?;
-                    faults.advance(written);
+                    faults.advance(written, now);
                     return Poll::Ready(Ok(()));
                 }
                 Front::End => return self.poll_end(cx, to).map(Err),
                 // The end of the stream was read before these faults began.
                 Front::Empty if self.has_ended() => return self.poll_end(cx, to).map(Err),
-                Front::Empty => return Poll::Pending,
+                Front::Held | Front::Empty => return Poll::Pending,
             }
         }
     }

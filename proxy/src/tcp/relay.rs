@@ -18,16 +18,20 @@ use squall_config::model::{Cluster, Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::meta::ConnectionMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::fault::{ActiveFaults, Circumstances, ConnectionFaults, Terminal};
+use super::control::{Control, Event};
+use super::fault::{Circumstances, ConnectionFaults, Cutoff, How, Subject, Terminal};
 use super::pump::{Pump, PumpEnd};
+use crate::http::opening::Opening;
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::timer::sleep_until_exact;
 
+/// How long a connection that Squall ends is read on, so that the kernel does not answer late bytes with a reset.
+const LINGER: Duration = Duration::from_secs(1);
 /// RST makes the kernel discard what it has not sent yet. The bytes that a reset lets pass first get this long to leave.
 const RESET_GRACE: Duration = Duration::from_millis(20);
 
@@ -47,6 +51,8 @@ pub(crate) struct RelayContext<D> {
     pub(crate) listener: Arc<CompiledListener>,
     /// Address of downstream.
     pub(crate) source: SocketAddr,
+    /// The request that opened it, when it is a tunnel.
+    pub(crate) opening: Option<Box<Opening>>,
     /// The cluster that gets the traffic.
     pub(crate) cluster: Arc<Cluster>,
     /// Index of the chosen endpoint in the cluster.
@@ -57,7 +63,10 @@ pub(crate) struct RelayContext<D> {
     pub(crate) life: watch::Receiver<Life>,
     /// Bounds what faults hold at once.
     pub(crate) budget: Budget,
-    /// Connects to the endpoint within its timeout; not polled while a blackhole is on, and not at all when refused.
+    /// What was read from the endpoint before; only a tunnel has such.
+    pub(crate) early: Bytes,
+    /// Connects to the endpoint within its timeout; not polled while a fault holds the connection, and not at all when
+    /// refused.
     pub(crate) dial: D,
     /// Gets what happens as it happens.
     pub(crate) record: Rc<dyn RelayRecord>,
@@ -75,8 +84,8 @@ pub(crate) enum Side {
 pub(crate) enum RelayEnd<E> {
     /// Both directions ended in FIN.
     Finished,
-    /// A fault ended it: `reset`, `refuse`, or a `blackhole` that came to its `max`.
-    Injected { rule: Name, kind: &'static str },
+    /// A fault ended it: `reset`, `refuse`, `truncate`, or a `blackhole` that came to its `max`.
+    Injected { rule: Name, kind: &'static str, how: How },
     /// A side broke (reset, timed out); the other side got RST.
     Broken { by: Side, error: io::Error },
     /// There is no upstream; downstream got RST.
@@ -106,21 +115,24 @@ pub(crate) async fn relay<D, E>(context: RelayContext<D>, downstream: Io) -> Rel
 where
     D: Future<Output = Result<TcpStream, E>>,
 {
-    let RelayContext { listener, source, cluster, endpoint, changes, life, budget, dial, record } = context;
-    let (mut downstream, early) = downstream.into_parts();
+    let RelayContext { listener, source, opening, cluster, endpoint, changes, life, budget, early, dial, record } =
+        context;
+    let (mut downstream, sent) = downstream.into_parts();
     let now = Instant::now();
     let mut relay = Relay {
         control: Control { changes, life },
         listener,
         source,
+        opening,
         cluster,
         endpoint,
         budget,
         record,
         faults: ConnectionFaults::default(),
-        active: ActiveFaults::default(),
-        request: Pump::new(Phase::Request, early, now),
-        response: Pump::new(Phase::Response, Bytes::new(), now),
+        terminal: None,
+        connect: None,
+        request: Pump::new(Phase::Request, sent, now),
+        response: Pump::new(Phase::Response, early, now),
         broken: None,
     };
     relay.decide(Stage::Accepted);
@@ -133,6 +145,10 @@ where
             let end = relay.flow(&mut downstream, &mut upstream).await.into_end();
             reset_if(&end, Side::Downstream, &downstream);
             reset_if(&end, Side::Upstream, &upstream);
+            if matches!(end, RelayEnd::Injected { how: How::Close, .. }) {
+                // Boxed, so that a connection does not carry its buffer.
+                Box::pin(close(&mut downstream)).await;
+            }
             end
         }
     };
@@ -142,7 +158,7 @@ where
 /// An end that is no graceful one must not look like one: the stream may be cut in the middle.
 fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &TcpStream) {
     let is_reset = match end {
-        RelayEnd::Injected { kind, .. } => *kind != "blackhole",
+        RelayEnd::Injected { how, .. } => *how == How::Reset,
         RelayEnd::Broken { by, .. } => *by != side,
         RelayEnd::ConnectFailed(_) => true,
         RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned | RelayEnd::Cut => false,
@@ -153,12 +169,23 @@ fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &TcpStream) {
     }
 }
 
+/// Sends FIN, then reads and drops what still comes, for a while.
+async fn close(stream: &mut TcpStream) {
+    let drain = async {
+        let mut scratch = [0; 4096];
+        let is_open = stream.shutdown().await.is_ok();
+        while is_open && stream.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
+    };
+    // Either end is fine: the peer closed, or it had its time.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
+
 impl RelayEnd<Infallible> {
     /// The end of a relay that did connect.
     fn into_end<E>(self) -> RelayEnd<E> {
         match self {
             Self::Finished => RelayEnd::Finished,
-            Self::Injected { rule, kind } => RelayEnd::Injected { rule, kind },
+            Self::Injected { rule, kind, how } => RelayEnd::Injected { rule, kind, how },
             Self::Broken { by, error } => RelayEnd::Broken { by, error },
             Self::Idle => RelayEnd::Idle,
             Self::Abandoned => RelayEnd::Abandoned,
@@ -179,64 +206,22 @@ struct Relay {
     control: Control,
     listener: Arc<CompiledListener>,
     source: SocketAddr,
+    opening: Option<Box<Opening>>,
     cluster: Arc<Cluster>,
     endpoint: usize,
     budget: Budget,
     record: Rc<dyn RelayRecord>,
     faults: ConnectionFaults,
-    active: ActiveFaults,
+    /// What ends it.
+    terminal: Option<Terminal>,
+    /// Until when a delay of this rule holds it before it is established.
+    connect: Option<(Name, Instant)>,
     /// Downstream → upstream.
     request: Pump,
     /// Upstream → downstream.
     response: Pump,
     /// The side that a pump could not write to, while the other pump still brings over what that side had sent.
     broken: Option<(Side, io::Error)>,
-}
-
-/// What a relay waits for besides its sockets.
-struct Control {
-    changes: watch::Receiver<Arc<Snapshot>>,
-    life: watch::Receiver<Life>,
-}
-
-enum Event<T> {
-    Cut,
-    /// What faults are on may be others now.
-    Changed,
-    /// The time that was asked for has come.
-    Due,
-    Work(T),
-}
-
-impl Control {
-    /// The next thing that happens. Control comes before work, so that a rule is on before the next byte.
-    async fn next<T>(&mut self, due: Option<Instant>, work: impl Future<Output = T>) -> Event<T> {
-        let life = async {
-            match self.life.changed().await {
-                Ok(()) if *self.life.borrow() == Life::Cut => Event::Cut,
-                Ok(()) => Event::Changed,
-                Err(_) => pending().await, // nobody is left to end us
-            }
-        };
-        let changed = async {
-            if self.changes.changed().await.is_err() {
-                pending::<()>().await; // nobody is left to change rules
-            }
-        };
-        let due = async {
-            match due {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            event = life => event,
-            () = changed => Event::Changed,
-            () = due => Event::Due,
-            done = work => Event::Work(done),
-        }
-    }
 }
 
 impl Relay {
@@ -249,28 +234,39 @@ impl Relay {
             debug_assert!(false, "the endpoint was chosen from this cluster");
             return;
         };
+        let source = self.source.ip();
         let circumstances = Circumstances {
-            connection: ConnectionMeta { source: self.source.ip(), endpoint },
+            subject: match &self.opening {
+                None => Subject::Connection(ConnectionMeta { source, endpoint }),
+                Some(opening) => Subject::Tunnel(opening.meta(source, endpoint)),
+            },
             budget: &self.budget,
             record: &*self.record,
             is_new: stage == Stage::Accepted,
+            request_passed: self.request.passed(),
             response_passed: self.response.passed(),
             now: Instant::now(),
         };
-        self.active = self.faults.update(&snapshot, listener.as_deref().filter(|_| is_serving), &circumstances);
+        let active = self.faults.update(&snapshot, listener.as_deref().filter(|_| is_serving), &circumstances);
         let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
-        self.request.configure(&self.active.request, queued_max);
-        self.response.configure(&self.active.response, queued_max);
-        self.response.set_pass_until(match &self.active.terminal {
-            Some(Terminal::ResetAfter { pass_until, .. }) => Some(*pass_until),
+        self.request.configure(&active.request, queued_max);
+        self.response.configure(&active.response, queued_max);
+        self.response.set_pass_until(match &active.terminal {
+            Some(Terminal::End { at: Cutoff::Passed(pass_until), .. }) => Some(*pass_until),
             _ => None,
         });
+        (self.terminal, self.connect) = (active.terminal, active.connect);
         // A listener that was removed lets its connections live, without rules.
         self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
     }
 
     fn is_held(&self) -> bool {
-        matches!(self.active.terminal, Some(Terminal::Blackhole { .. }))
+        matches!(self.terminal, Some(Terminal::Blackhole { .. }))
+    }
+
+    /// Until when a connection that is not established yet is held by a delay.
+    fn connect_due(&self, now: Instant) -> Option<Instant> {
+        self.connect.as_ref().map(|(_, at)| *at).filter(|at| *at > now)
     }
 
     /// Dials, unless a fault ends the connection before.
@@ -279,11 +275,19 @@ impl Relay {
         D: Future<Output = Result<TcpStream, E>>,
     {
         let mut dial = pin!(dial);
+        let accepted = Instant::now();
         loop {
-            let due = self.due(Instant::now()).map_err(RelayEnd::into_end)?;
-            let is_held = self.is_held();
+            let now = Instant::now();
+            let due = self.due(now).map_err(RelayEnd::into_end)?;
+            let connect_due = self.connect_due(now);
+            if let (Some((rule, _)), None) = (&self.connect, connect_due) {
+                self.record.on_latency(rule, now - accepted);
+                self.connect = None;
+            }
+            let due = [due, connect_due].into_iter().flatten().min();
+            let is_held = self.is_held() || connect_due.is_some();
             let work = async {
-                // A blackholed connection does not exist for upstream.
+                // A connection that is held does not exist for upstream.
                 if is_held {
                     gave_up(downstream).await;
                     return Err(RelayEnd::Abandoned);
@@ -349,26 +353,26 @@ impl Relay {
         if idle.is_some_and(|at| at <= now) {
             return Err(RelayEnd::Idle);
         }
-        let terminal = match &self.active.terminal {
-            Some(Terminal::Reset { rule, kind, due }) => Some((rule, *kind, *due)),
-            Some(Terminal::Blackhole { rule, until: Some(until) }) => Some((rule, "blackhole", *until)),
+        let terminal = match &self.terminal {
+            Some(Terminal::End { rule, kind, at: Cutoff::Due(due), how }) => Some((rule, *kind, *due, *how)),
+            Some(Terminal::Blackhole { rule, until: Some(until) }) => Some((rule, "blackhole", *until, How::Close)),
             _ => None,
         };
-        let Some((rule, kind, at)) = terminal else { return Ok(idle) };
+        let Some((rule, kind, at, how)) = terminal else { return Ok(idle) };
         if at <= now {
             self.faults.report(rule, kind, &*self.record);
-            return Err(RelayEnd::Injected { rule: rule.clone(), kind });
+            return Err(RelayEnd::Injected { rule: rule.clone(), kind, how });
         }
         Ok(Some(idle.map_or(at, |idle| idle.min(at))))
     }
 
     fn limit_reached(&mut self) -> RelayEnd<Infallible> {
-        let Some(Terminal::ResetAfter { rule, .. }) = &self.active.terminal else {
-            debug_assert!(false, "only a reset limits a pump");
+        let Some(Terminal::End { rule, kind, how, .. }) = &self.terminal else {
+            debug_assert!(false, "only what ends a connection limits a pump");
             return RelayEnd::Cut;
         };
-        self.faults.report(rule, "reset", &*self.record);
-        RelayEnd::Injected { rule: rule.clone(), kind: "reset" }
+        self.faults.report(rule, kind, &*self.record);
+        RelayEnd::Injected { rule: rule.clone(), kind, how: *how }
     }
 
     fn last_moved(&self) -> Instant {

@@ -7,13 +7,16 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
-use squall_config::model::{Delay, Name};
+use bytes::{Buf, Bytes, BytesMut};
+use squall_config::model::{Corrupt, Latency, Name, Slice};
 use squall_config::units::ByteRate;
 use squall_fault::decide::LatencyStream;
+use squall_fault::noise::BitFlips;
 
-use super::throttle::TokenBucket;
 use crate::net::timer::ExactSleep;
+use crate::pace::pieces::Pieces;
+use crate::pace::throttle::TokenBucket;
+use crate::pace::{Leave, Pace};
 
 /// What a queued chunk costs beside its bytes, so that one-byte chunks cannot exhaust memory.
 const CHUNK_OVERHEAD: usize = 128;
@@ -24,21 +27,47 @@ const THROTTLE_BACKLOG: usize = 64 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct DelaySpec {
     pub(super) rule: Name,
-    pub(super) delay: Delay,
+    pub(super) latency: Latency,
+    pub(super) max: Duration,
     pub(super) seed: u64,
+}
+
+/// A place in the stream where it stops.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StallSpec {
+    pub(super) rule: Name,
+    /// So many bytes pass in all.
+    pub(super) pass_until: u64,
+    /// The rest passes from then on; `None` never.
+    pub(super) until: Option<Instant>,
 }
 
 /// The stream faults of one direction; empty means none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct StreamSpec {
     pub(super) delays: Vec<DelaySpec>,
-    /// With the rule that it counts under.
+    /// Each with the rule that it counts under, and a seed where it needs one.
     pub(super) throttle: Option<(Name, ByteRate)>,
+    pub(super) slice: Option<(Name, Slice, u64)>,
+    pub(super) corrupt: Vec<(Name, Corrupt, u64)>,
+    pub(super) stall: Option<StallSpec>,
+    pub(super) slow_close: Option<(Name, Duration)>,
 }
 
 impl StreamSpec {
     pub(super) fn is_empty(&self) -> bool {
-        self.delays.is_empty() && self.throttle.is_none()
+        *self == Self::default()
+    }
+
+    /// What is on, under which rules.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Name, &'static str)> {
+        let delays = self.delays.iter().map(|delay| (&delay.rule, "delay"));
+        let throttle = self.throttle.iter().map(|(rule, _)| (rule, "throttle"));
+        let slice = self.slice.iter().map(|(rule, ..)| (rule, "slice"));
+        let corrupt = self.corrupt.iter().map(|(rule, ..)| (rule, "corrupt"));
+        let stall = self.stall.iter().map(|stall| (&stall.rule, "stall"));
+        let slow_close = self.slow_close.iter().map(|(rule, _)| (rule, "slow_close"));
+        delays.chain(throttle).chain(slice).chain(corrupt).chain(stall).chain(slow_close)
     }
 }
 
@@ -58,6 +87,8 @@ pub(super) enum Front {
     Write(usize),
     /// Nothing before this moment.
     Wait(Instant),
+    /// Nothing before other faults are on.
+    Held,
     /// All has been written, and the end of the stream is due.
     End,
     /// Nothing is queued.
@@ -73,7 +104,8 @@ pub(super) struct StreamFaults {
     latencies: Vec<LatencyStream>,
     /// The longest that was drawn under these delays.
     latency_max: Duration,
-    throttle: Option<TokenBucket>,
+    pace: Pace,
+    corrupt: Vec<BitFlips>,
     queue: VecDeque<Chunk>,
     queued: usize,
     queued_max: usize,
@@ -89,7 +121,8 @@ impl StreamFaults {
             latency_rule: None,
             latencies: Vec::new(),
             latency_max: Duration::ZERO,
-            throttle: None,
+            pace: Pace::default(),
+            corrupt: Vec::new(),
             queue: VecDeque::new(),
             queued: 0,
             queued_max: queued_max.max(1),
@@ -100,15 +133,21 @@ impl StreamFaults {
 
     /// Other faults from now on. What is queued leaves no later than it would have, and at once when no delay is left.
     pub(super) fn configure(&mut self, spec: &StreamSpec, now: Instant) {
-        if self.spec.delays != spec.delays {
-            self.latencies = spec.delays.iter().map(|d| LatencyStream::new(d.delay.clone(), d.seed)).collect();
+        if self.spec.delays != spec.delays || self.spec.slow_close != spec.slow_close {
+            self.latencies = spec.delays.iter().map(|d| LatencyStream::new(d.latency.clone(), d.max, d.seed)).collect();
             self.latency_max = Duration::ZERO;
-            self.retime();
+            self.retime(spec.slow_close.as_ref().map_or(Duration::ZERO, |(_, delay)| *delay));
             self.latency_rule = spec.delays.first().map(|first| first.rule.clone()).or(self.latency_rule.take());
         }
         let rate = spec.throttle.as_ref().map(|(_, rate)| *rate);
-        if self.throttle.as_ref().map(TokenBucket::rate) != rate {
-            self.throttle = rate.map(|rate| TokenBucket::new(rate, now));
+        if self.pace.throttle.as_ref().map(TokenBucket::rate) != rate {
+            self.pace.throttle = rate.map(|rate| TokenBucket::new(rate, now));
+        }
+        if self.spec.slice != spec.slice {
+            self.pace.pieces = spec.slice.as_ref().map(|(_, slice, seed)| Pieces::of_stream(slice, *seed, now));
+        }
+        if self.spec.corrupt != spec.corrupt {
+            self.corrupt = spec.corrupt.iter().map(|(_, corrupt, seed)| BitFlips::new(corrupt.rate, *seed)).collect();
         }
         self.spec.clone_from(spec);
     }
@@ -118,9 +157,13 @@ impl StreamFaults {
         self.spec.is_empty() && self.queue.is_empty() && self.end.is_none()
     }
 
-    /// How many bytes may be read now.
-    pub(super) fn room(&self) -> usize {
-        let most = match &self.throttle {
+    /// How many bytes may be read now, when so many have passed. A stalled direction reads nothing, so that the window
+    /// of its sender stays shut.
+    pub(super) fn room(&self, passed: u64, now: Instant) -> usize {
+        if self.stalled(passed, now).is_some() {
+            return 0;
+        }
+        let most = match &self.pace.throttle {
             None => self.queued_max,
             // Beside what waits for the throttle there is what is on its way through the delay: with less than rate ×
             // latency of it the delay would starve the throttle.
@@ -134,21 +177,41 @@ impl StreamFaults {
         most.saturating_sub(self.queued)
     }
 
+    /// Where it stops, once it has come there.
+    fn stalled(&self, passed: u64, now: Instant) -> Option<&StallSpec> {
+        let is_on = |stall: &&StallSpec| passed >= stall.pass_until && stall.until.is_none_or(|until| now < until);
+        self.spec.stall.as_ref().filter(is_on)
+    }
+
     /// Queues what has arrived.
     pub(super) fn push(&mut self, bytes: Bytes, now: Instant) {
+        let bytes = self.corrupted(bytes);
         self.queued += bytes.len() + CHUNK_OVERHEAD;
         let release_at = self.release_of(now);
         self.queue.push_back(Chunk { arrived: now, release_at, is_delayed: !self.latencies.is_empty(), bytes });
     }
 
-    /// Queues the end of the stream, which is delayed like data.
-    pub(super) fn push_end(&mut self, now: Instant) {
-        debug_assert!(self.end.is_none(), "a stream ends once");
-        self.end = Some((now, self.release_of(now)));
+    fn corrupted(&mut self, bytes: Bytes) -> Bytes {
+        if self.corrupt.is_empty() {
+            return bytes;
+        }
+        let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        self.corrupt.iter_mut().for_each(|flips| flips.apply(&mut bytes));
+        bytes.freeze()
     }
 
-    /// What can be done now.
-    pub(super) fn next(&mut self, now: Instant) -> Front {
+    /// Queues the end of the stream, which is delayed like data, and by what holds back the end alone.
+    pub(super) fn push_end(&mut self, now: Instant) {
+        debug_assert!(self.end.is_none(), "a stream ends once");
+        let slow_close = self.spec.slow_close.as_ref().map_or(Duration::ZERO, |(_, delay)| *delay);
+        self.end = Some((now, self.release_of(now) + slow_close));
+    }
+
+    /// What can be done now, when so many bytes have passed.
+    pub(super) fn next(&mut self, passed: u64, now: Instant) -> Front {
+        if let Some(stall) = self.stalled(passed, now) {
+            return stall.until.map_or(Front::Held, Front::Wait);
+        }
         let Some(front) = self.queue.front() else {
             return match self.end {
                 Some((_, at)) if at <= now => Front::End,
@@ -159,13 +222,12 @@ impl StreamFaults {
         if front.release_at > now {
             return Front::Wait(front.release_at);
         }
-        let wanted = front.bytes.len();
-        match &mut self.throttle {
-            None => Front::Write(wanted),
-            Some(bucket) => match bucket.allowance(wanted, now) {
-                0 => Front::Wait(bucket.ready_at(wanted)),
-                granted => Front::Write(granted),
-            },
+        let until_stall = self.spec.stall.as_ref().filter(|stall| stall.until.is_none_or(|until| now < until));
+        let most = until_stall.map_or(u64::MAX, |stall| stall.pass_until - passed);
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(front.bytes.len());
+        match self.pace.ask(&front.bytes[..most], now) {
+            Leave::Now(granted) => Front::Write(granted),
+            Leave::At(at) => Front::Wait(at),
         }
     }
 
@@ -182,12 +244,10 @@ impl StreamFaults {
     }
 
     /// Takes bytes that were written off the front.
-    pub(super) fn advance(&mut self, written: usize) {
-        if let Some(bucket) = &mut self.throttle {
-            bucket.spend(written);
-        }
+    pub(super) fn advance(&mut self, written: usize, now: Instant) {
         let Some(front) = self.queue.front_mut() else { return };
         debug_assert!(written <= front.bytes.len());
+        self.pace.spend(&front.bytes[..written], now);
         front.bytes.advance(written);
         self.queued -= written;
         if front.bytes.is_empty() {
@@ -222,7 +282,7 @@ impl StreamFaults {
         self.queue.back().map(|chunk| chunk.release_at)
     }
 
-    fn retime(&mut self) {
+    fn retime(&mut self, slow_close: Duration) {
         let mut last = None;
         for index in 0..self.queue.len() {
             let latency = self.draw();
@@ -232,7 +292,7 @@ impl StreamFaults {
             chunk.release_at = last.unwrap_or(chunk.release_at);
         }
         if let Some((arrived, at)) = self.end {
-            let at = at.min(arrived + self.draw());
+            let at = at.min(arrived + self.draw() + slow_close);
             self.end = Some((arrived, last.map_or(at, |last| at.max(last))));
         }
     }

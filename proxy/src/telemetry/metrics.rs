@@ -75,6 +75,7 @@ fn rule_families(snapshot: &Snapshot) -> Vec<MetricFamily> {
         [
             ("budget", s.skipped_budget.load(Relaxed)),
             ("plan_full", s.skipped_plan_full.load(Relaxed)),
+            ("not_applicable", s.skipped_not_applicable.load(Relaxed)),
             ("excluded_path", s.skipped_excluded_path.load(Relaxed)),
         ]
         .map(|(reason, n)| counter(&[("rule", name), ("reason", reason)], n))

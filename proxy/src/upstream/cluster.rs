@@ -45,14 +45,9 @@ impl ClusterState {
         }
     }
 
-    /// The endpoint whose turn it is.
-    pub(crate) fn pick(&self) -> &Rc<EndpointState> {
-        self.pick_index().1
-    }
-
     /// The endpoint whose turn it is, with its place in the cluster: round robin, evenly interleaved by weight (the algorithm of nginx's upstream
     /// module: the endpoint with the largest current weight is taken and pays the total).
-    pub(crate) fn pick_index(&self) -> (usize, &Rc<EndpointState>) {
+    pub(crate) fn pick(&self) -> (usize, &Rc<EndpointState>) {
         if let [only] = self.endpoints.as_slice() {
             return (0, only);
         }
@@ -95,7 +90,7 @@ mod tests {
     }
 
     fn picks(cluster: &ClusterState, n: usize) -> Vec<u16> {
-        (0..n).map(|_| cluster.pick().endpoint.address.port).collect()
+        (0..n).map(|_| cluster.pick().1.endpoint.address.port).collect()
     }
 
     #[test]

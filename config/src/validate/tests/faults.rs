@@ -9,11 +9,17 @@ fn faults_are_in_order_of_application() {
     let kinds = |fault: &str| rule_faults(fault).iter().map(Fault::kind).collect::<Vec<_>>();
     assert_eq!(kinds("{reset: true, delay: 1s}"), ["delay", "reset"]);
     assert_eq!(kinds("{delay: {fixed: 1s, on: response}, throttle: 1KiB/s}"), ["throttle", "delay"]);
+    let all = "{modify: {status: 500}, stall: true, corrupt: 1, delay: {at_least: 1s}, goaway: true}";
+    assert_eq!(kinds(all), ["corrupt", "goaway", "delay", "modify", "stall"]);
 }
 
 #[test]
 fn one_fault_ends_an_exchange() {
     assert_eq!(fault_problems("abort: 503, reset: true"), ["fault: abort and reset each end the exchange"]);
+    assert_eq!(
+        fault_problems("response_lost: true, truncate: 5"),
+        ["fault: response_lost and truncate each end the exchange"]
+    );
     assert_eq!(fault_problems("blackhole: true, refuse: true"), ["fault: blackhole and refuse each end the exchange"]);
 }
 
@@ -25,7 +31,7 @@ fn delays_make_sense() {
         ("true", "fault.delay: \"true\" is not a duration: expected number at 0"),
         ("{fixed: 2h}", "fault.delay.fixed: 2h exceeds limits.delay_max 1h"),
         ("{fixed: 1s, max: 2h}", "fault.delay.max: 2h exceeds limits.delay_max 1h"),
-        ("{fixed: 1s, on: answer}", "fault.delay.on: \"answer\" is not one of request, response"),
+        ("{fixed: 1s, on: answer}", "fault.delay.on: \"answer\" is not one of request, response, connect"),
         ("{}", "fault.delay: it says no latency"),
         ("{fixed: 1s, uniform: {min: 1s, max: 2s}}", "fault.delay: fixed and uniform exclude each other"),
         ("{uniform: {min: 1s, max: 2h}}", "fault.delay.uniform.max: 2h exceeds limits.delay_max 1h"),
@@ -38,6 +44,17 @@ fn delays_make_sense() {
         ("{exponential: {mean: 0s}, max: 1s}", "fault.delay.exponential.mean: it must be longer than 0s"),
         ("{exponential: {mean: 1s}, max: 0s}", "fault.delay.max: it must be longer than 0s"),
         ("{pareto: {scale: 1s, shape: x}, max: 1s}", "fault.delay.pareto.shape: x is not a number above 0"),
+        ("{quantiles: {p50: 1s}}", "fault.delay.max: missing"),
+        ("{quantiles: {}, max: 1s}", "fault.delay.quantiles: it has no quantile"),
+        ("{quantiles: {median: 1s}, max: 2s}", "fault.delay.quantiles.median: \"median\" is not a quantile"),
+        ("{quantiles: {p101: 1s}, max: 2s}", "fault.delay.quantiles.p101: \"p101\" is not a quantile"),
+        ("{quantiles: {p50: 2s, p99: 1s}, max: 2s}", "fault.delay.quantiles.p99: 1s is below p50 2s"),
+        ("{quantiles: {p50: 1s, p50.0: 2s}, max: 3s}", "fault.delay.quantiles: a quantile is written twice"),
+        ("{quantiles: {p50: 1s, p100: 2h}}", "fault.delay.quantiles: 2h exceeds limits.delay_max 1h"),
+        ("{at_least: 0s}", "fault.delay.at_least: it must be longer than 0s"),
+        ("{at_least: 1s, on: request}", "fault.delay.on: how long an answer takes is not known on request"),
+        ("{multiply: 3}", "fault.delay.max: missing"),
+        ("{multiply: 1, max: 1s}", "fault.delay.multiply: 1 is not a number above 1"),
     ] {
         assert_eq!(fault_problems(&format!("delay: {delay}")), [expected], "{delay}");
     }
@@ -53,6 +70,9 @@ fn aborts_make_sense() {
         ("{}", "fault.abort: it has no status"),
         ("{status: 503, grpc_status: 1}", "fault.abort: status and grpc_status exclude each other"),
         ("{grpc_status: 17}", "fault.abort.grpc_status: 17 is not a gRPC status"),
+        ("{grpc_status: GONE}", "fault.abort.grpc_status: GONE is not a gRPC status"),
+        ("{grpc_status: 14, after_messages: 0}", "fault.abort.after_messages: 0 messages are none"),
+        ("{status: 503, after_messages: 1}", "fault.abort.after_messages: after_messages belongs to grpc_status"),
         ("{grpc_status: 14, body: x}", "fault.abort: body and headers belong to status"),
         ("{status: 503, message: x}", "fault.abort.message: message belongs to grpc_status"),
         ("{status: 204, body: x}", "fault.abort.body: an answer with status 204 has no body"),
@@ -88,6 +108,34 @@ fn the_other_faults_make_sense() {
         ("throttle: {rate: 0/s}", "fault.throttle.rate: a rate of 0 bytes per second"),
         ("throttle: {direction: response}", "fault.throttle.rate: missing"),
         ("throttle: {rate: 1/s, direction: up}", "fault.throttle.direction: \"up\" is not one of request, response"),
+        ("reset: {code: 14}", "fault.reset.code: 14 is not an error code of HTTP/2"),
+        ("reset: {code: -1}", "fault.reset.code: -1 is not an error code of HTTP/2"),
+        (
+            "reset: {on: request, after_bytes: 5}",
+            "fault.reset.after_bytes: bytes of the answer cannot pass before the upstream is called",
+        ),
+        ("reset: {on: response, after: 5s}", "fault.reset: after excludes on and after_bytes"),
+        ("goaway: 5", "fault.goaway: 5 is not true, or an object such as {code: ENHANCE_YOUR_CALM}"),
+        ("response_lost: false", "fault.response_lost: false does nothing"),
+        ("truncate: {}", "fault.truncate: it does not say when"),
+        ("truncate: {after_bytes: 1, after: 1s}", "fault.truncate: after_bytes and after exclude each other"),
+        ("corrupt: 0", "fault.corrupt: 0 alters nothing"),
+        ("corrupt: {rate: 101%}", "fault.corrupt.rate: 101% is not between 0 and 100"),
+        ("stall: {max: 0s}", "fault.stall.max: it must be longer than 0s"),
+        ("slow_body: {every: 1s}", "fault.slow_body.chunk: missing"),
+        ("slow_body: {chunk: 0, every: 1s}", "fault.slow_body.chunk: it must be more than 0"),
+        ("slow_body: {chunk: events, every: 1s}", "fault.slow_body.chunk: \"events\" is not a number of bytes"),
+        ("slice: {size: 10, variation: 10}", "fault.slice.variation: pieces could be empty"),
+        ("slice: {size: 10, every: 2m}", "fault.slice.every: 2m is longer than a minute"),
+        ("slow_close: 0s", "fault.slow_close: it must be longer than 0s"),
+        ("malformed: chunk", "fault.malformed: \"chunk\" is not one of empty, garbage, bad_chunk"),
+        ("modify: {}", "fault.modify: it changes nothing"),
+        ("modify: {on: request, status: 500}", "fault.modify.status: a request has no status"),
+        ("modify: {status: 204, body: x}", "fault.modify.body: an answer with status 204 has no body"),
+        (
+            "modify: {remove_headers: [content-length]}",
+            "fault.modify.remove_headers: content-length frames the message; the proxy sets it",
+        ),
     ] {
         assert_eq!(fault_problems(fault), [expected], "{fault}");
     }
@@ -95,8 +143,37 @@ fn the_other_faults_make_sense() {
 
 #[test]
 fn a_reset_after_bytes_is_in_the_response() {
-    let faults = rule_faults("{reset: {after_bytes: 10}}");
-    assert!(matches!(&faults[..], [Fault::Reset(reset)] if reset.on == Phase::Response && reset.after_bytes == 10));
-    let faults = rule_faults("{reset: {}}");
-    assert!(matches!(&faults[..], [Fault::Reset(reset)] if reset.on == Phase::Request && reset.after_bytes == 0));
+    let moment = |fault: &str| match rule_faults(fault).remove(0) {
+        Fault::Reset(reset) => reset.moment,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(moment("{reset: {after_bytes: 10}}"), ResetMoment::Response { after_bytes: 10 });
+    assert_eq!(moment("{reset: {on: response}}"), ResetMoment::Response { after_bytes: 0 });
+    assert_eq!(moment("{reset: {}}"), ResetMoment::Request);
+    assert_eq!(moment("{reset: {after: 2s}}"), ResetMoment::After(Duration::from_secs(2)));
+}
+
+#[test]
+fn codes_of_http2_have_names_and_numbers() {
+    for code in ["ENHANCE_YOUR_CALM", "enhance_your_calm", "11"] {
+        let faults = rule_faults(&format!("{{goaway: {{code: {code}}}}}"));
+        assert!(matches!(&faults[..], [Fault::Goaway(goaway)] if goaway.code.number() == 11 && goaway.is_abrupt()));
+    }
+    let faults = rule_faults("{goaway: true}");
+    assert!(matches!(&faults[..], [Fault::Goaway(goaway)] if !goaway.is_abrupt()));
+    assert!(matches!(&rule_faults("{abort: {grpc_status: unavailable}}")[..], [Fault::Abort(abort)]
+        if matches!(abort.answer, AbortAnswer::Grpc { status: 14, .. })));
+}
+
+#[test]
+fn quantiles_are_joined_by_straight_lines() {
+    let faults = rule_faults("{delay: {quantiles: {p99: 2s, p50: 10ms}, max: 4s}}");
+    let [Fault::Delay(Delay { amount: Amount::Drawn(Latency::Quantiles(table)), max, .. })] = &faults[..] else {
+        panic!("{faults:?}");
+    };
+    assert_eq!(*max, Duration::from_secs(4));
+    for (quantile, expected_ms) in [(0.0, 0), (0.25, 5), (0.5, 10), (0.99, 2000), (0.995, 3000), (1.0, 4000)] {
+        let found = table.at(quantile).as_secs_f64() * 1000.0;
+        assert!((found - f64::from(expected_ms)).abs() < 0.01, "{quantile}: {found} ms");
+    }
 }

@@ -63,6 +63,7 @@ fn matches_make_sense() {
         ("endpoint: {address: \"h:1\", labels: {a: b}}", "match.endpoint: address and labels exclude each other"),
         ("grpc: {}", "match.grpc: it says nothing"),
         ("grpc: {service: a/b}", "match.grpc.service: \"a/b\" is not a gRPC service"),
+        ("upgrade: \"\"", "match.upgrade: \"\" is not a protocol"),
     ] {
         assert_eq!(rule_problems(&format!("fault: {{delay: 1s}}, match: {{{condition}}}")), [expected]);
     }
@@ -79,10 +80,30 @@ fn matches_make_sense() {
 #[test]
 fn http_and_tcp_are_not_mixed() {
     for (fields, expected) in [
-        ("fault: {abort: 503, throttle: 1KiB/s}", "fault: abort is only for HTTP and throttle only for TCP"),
+        ("fault: {abort: 503, slice: 64}", "fault: abort is only for HTTP and slice only for TCP"),
         (
-            "fault: {throttle: 1KiB/s}, match: {path: /x}",
-            "fault.throttle: throttle is only for TCP, but the match looks at HTTP requests",
+            "fault: {slow_close: 1s}, match: {path: /x}",
+            "fault.slow_close: slow_close is only for TCP, but the match looks at HTTP requests",
+        ),
+        (
+            "fault: {delay: {fixed: 1s, on: connect}}, match: {listener: web}",
+            "fault.delay: delay is only for TCP, but listener \"web\" speaks HTTP",
+        ),
+        (
+            "fault: {delay: {multiply: 2, max: 1s}}, match: {listener: raw}",
+            "fault.delay: delay is only for HTTP, but listener \"raw\" speaks TCP",
+        ),
+        (
+            "fault: {abort: 503}, match: {upgrade: websocket}",
+            "fault.abort: abort cannot be applied to the bytes of a tunnel",
+        ),
+        (
+            "fault: {reset: true}, match: {listener: raw, upgrade: websocket}",
+            "match.upgrade: listener \"raw\" speaks TCP, where nothing is upgraded",
+        ),
+        (
+            "fault: {abort: {grpc_status: 14}}, match: {method: GET}",
+            "fault.abort: a gRPC status is for gRPC calls, which are POST, but the match asks for another method",
         ),
         (
             "fault: {refuse: true}, match: {listener: web}",

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use squall_config::model::{Blackhole, Reset};
+use squall_config::model::{Blackhole, Http2Code, Reset, ResetMoment};
 use tokio::io::AsyncWriteExt;
 
 use super::super::relay::RelayEnd;
@@ -11,7 +11,11 @@ use super::*;
 const RESET: Option<io::ErrorKind> = Some(io::ErrorKind::ConnectionReset);
 
 fn reset_after(after_bytes: u64) -> Fault {
-    Fault::Reset(Reset { on: Phase::Response, after_bytes })
+    reset(ResetMoment::Response { after_bytes })
+}
+
+fn reset(moment: ResetMoment) -> Fault {
+    Fault::Reset(Reset { moment, code: Http2Code::INTERNAL_ERROR })
 }
 
 fn blackhole(max: Option<Duration>) -> Fault {
@@ -227,7 +231,7 @@ fn the_first_terminal_fault_wins() {
 #[test]
 fn the_delay_of_a_rule_comes_before_its_reset() {
     run(async {
-        let faults = vec![delay(100, Phase::Request), Fault::Reset(Reset { on: Phase::Request, after_bytes: 0 })];
+        let faults = vec![delay(100, Phase::Request), reset(ResetMoment::Request)];
         let world = World::new(vec![rule_at("r", 1_000_000, faults)]);
         let start = Instant::now();
         let mut link = world.connect().await;

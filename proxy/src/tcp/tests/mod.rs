@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Blackhole, Cluster, ClusterProtocol, Config, Delay, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits,
-    Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
+    Amount, Blackhole, Cluster, ClusterProtocol, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault,
+    HostPort, Latency, Limits, Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
 };
 use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
@@ -155,6 +155,8 @@ impl World {
             changes: self.changes.subscribe(),
             life: self.life.subscribe(),
             budget: self.budget.clone(),
+            opening: None,
+            early: bytes::Bytes::new(),
             dial,
             record: self.record.clone(),
         }
@@ -226,7 +228,11 @@ fn rule(name: &str, fault: Fault) -> Rule {
 
 fn delay(milliseconds: u64, on: Phase) -> Fault {
     let latency = Duration::from_millis(milliseconds);
-    Fault::Delay(Delay { latency: Latency::Fixed(latency), on, max: latency })
+    let on = match on {
+        Phase::Request => DelayPoint::Request,
+        Phase::Response => DelayPoint::Response,
+    };
+    Fault::Delay(Delay { amount: Amount::Drawn(Latency::Fixed(latency)), on, max: latency })
 }
 
 /// Bytes that cannot be confused with a shifted or repeated part of themselves.

@@ -182,18 +182,22 @@ fn delay_and_throttle_hold_together_and_throttle_ends_at_once() {
 #[test]
 fn a_delayed_stream_holds_back_no_more_than_its_limit() {
     use super::super::stream::{DelaySpec, Front, StreamFaults, StreamSpec};
-    let Fault::Delay(minute) = delay(60_000, Phase::Request) else { unreachable!() };
     let now = Instant::now();
     let mut faults = StreamFaults::new(10_000);
-    let spec = DelaySpec { rule: Name::new("r").unwrap(), delay: minute, seed: 1 };
-    faults.configure(&StreamSpec { delays: vec![spec], throttle: None }, now);
+    let spec = DelaySpec {
+        rule: Name::new("r").unwrap(),
+        latency: Latency::Fixed(Duration::from_secs(60)),
+        max: Duration::from_secs(60),
+        seed: 1,
+    };
+    faults.configure(&StreamSpec { delays: vec![spec], ..StreamSpec::default() }, now);
     let mut chunks = 0;
-    while faults.room() > 0 {
+    while faults.room(0, now) > 0 {
         faults.push(bytes::Bytes::from_static(b"x"), now);
         chunks += 1;
     }
     assert!(chunks < 10_000 / 100, "small chunks must cost what they occupy: {chunks}");
-    assert_eq!(faults.next(now), Front::Wait(now + Duration::from_secs(60)));
+    assert_eq!(faults.next(0, now), Front::Wait(now + Duration::from_secs(60)));
     faults.configure(&StreamSpec::default(), now);
-    assert_eq!(faults.next(now), Front::Write(1));
+    assert_eq!(faults.next(0, now), Front::Write(1));
 }

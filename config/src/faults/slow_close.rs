@@ -1,0 +1,57 @@
+//! `slow_close`: the end of a stream comes late.
+
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use super::{PHASES, Phase};
+use crate::spec::{Full, Scalar, Written, shape};
+use crate::validate::report::Report;
+
+/// The end of a stream comes late.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("required" = ["delay"]))]
+pub struct SlowCloseSpec {
+    /// How long the end is held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub delay: Option<Scalar>,
+    /// `request` (what downstream ends) or `response` (what upstream ends). Default: both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::phase")]
+    pub direction: Option<String>,
+}
+
+impl Full for SlowCloseSpec {
+    const EXPECTED: &'static str = "a duration such as \"2s\", or an object such as {delay: 2s, direction: response}";
+
+    fn short_schema() -> Schema {
+        shape::duration_text()
+    }
+}
+
+/// Data passes at once; the FIN behind it so much later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowClose {
+    /// How long; above zero.
+    pub delay: Duration,
+    /// `None` holds back both.
+    pub direction: Option<Phase>,
+}
+
+pub(super) fn check(path: &str, spec: &Written<SlowCloseSpec>, report: &mut Report) -> Option<SlowClose> {
+    match spec {
+        Written::Short(delay) => {
+            report.positive_duration(path, delay).map(|delay| SlowClose { delay, direction: None })
+        }
+        Written::Full(spec) => {
+            let direction = spec.direction.as_deref();
+            let direction = direction.and_then(|text| report.word(&format!("{path}.direction"), text, &PHASES));
+            let hint = "write a duration such as 2s";
+            let (path, delay) = super::required(&format!("{path}.delay"), spec.delay.as_ref(), hint, report)?;
+            report.positive_duration(&path, delay).map(|delay| SlowClose { delay, direction })
+        }
+    }
+}

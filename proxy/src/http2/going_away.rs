@@ -1,0 +1,53 @@
+//! Asks a connection to say that it goes away, from whichever worker serves one of its streams.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+use h2::Reason;
+use squall_config::model::Http2Code;
+
+/// Shared by a connection and its streams.
+#[derive(Clone, Debug)]
+pub(crate) struct GoingAway(Arc<Asked>);
+
+#[derive(Debug)]
+struct Asked {
+    /// [`NOTHING`], or the code.
+    code: AtomicU32,
+    connection: AtomicWaker,
+}
+
+/// No code of HTTP/2.
+const NOTHING: u32 = u32::MAX;
+
+impl Default for GoingAway {
+    fn default() -> Self {
+        Self(Arc::new(Asked { code: AtomicU32::new(NOTHING), connection: AtomicWaker::new() }))
+    }
+}
+
+impl GoingAway {
+    /// Asks for a GOAWAY with this code.
+    pub(crate) fn ask(&self, code: Http2Code) {
+        self.0.code.store(code.number(), Release);
+        self.0.connection.wake();
+    }
+
+    /// Whom to wake when somebody asks.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.0.connection.register(waker);
+    }
+
+    /// What was asked for since the last time.
+    pub(crate) fn take(&self) -> Option<Reason> {
+        // A plain look first: it is asked at each turn of the connection.
+        if self.0.code.load(Relaxed) == NOTHING {
+            return None;
+        }
+        let code = self.0.code.swap(NOTHING, Acquire);
+        (code != NOTHING).then(|| Reason::from(code))
+    }
+}

@@ -1,0 +1,57 @@
+//! What a relay waits for besides its sockets.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Instant;
+
+use squall_fault::snapshot::Snapshot;
+use tokio::sync::watch;
+
+use crate::life::Life;
+
+/// Everything that can change what a relay does.
+pub(super) struct Control {
+    pub(super) changes: watch::Receiver<Arc<Snapshot>>,
+    pub(super) life: watch::Receiver<Life>,
+}
+
+/// What happened.
+pub(super) enum Event<T> {
+    Cut,
+    /// What faults are on may be others now.
+    Changed,
+    /// The time that was asked for has come.
+    Due,
+    Work(T),
+}
+
+impl Control {
+    /// The next thing that happens. Control comes before work, so that a rule is on before the next byte.
+    pub(super) async fn next<T>(&mut self, due: Option<Instant>, work: impl Future<Output = T>) -> Event<T> {
+        let life = async {
+            match self.life.changed().await {
+                Ok(()) if *self.life.borrow() == Life::Cut => Event::Cut,
+                Ok(()) => Event::Changed,
+                Err(_) => pending().await, // nobody is left to end us
+            }
+        };
+        let changed = async {
+            if self.changes.changed().await.is_err() {
+                pending::<()>().await; // nobody is left to change rules
+            }
+        };
+        let due = async {
+            match due {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            event = life => event,
+            () = changed => Event::Changed,
+            () = due => Event::Due,
+            done = work => Event::Work(done),
+        }
+    }
+}
