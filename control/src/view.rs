@@ -49,6 +49,8 @@ pub(crate) enum Unit {
     Request,
     #[serde(rename = "connection")]
     Connection,
+    #[serde(rename = "tunnel")]
+    Tunnel,
     #[serde(rename = "request and connection")]
     Both,
 }
@@ -66,6 +68,9 @@ impl Unit {
         let speaks = |protocol| {
             protocols.is_empty() || protocols.contains(&protocol) || protocols.contains(&ListenerProtocol::Auto)
         };
+        if rule.matches.upgrade.is_some() {
+            return Self::Tunnel;
+        }
         let http = speaks(ListenerProtocol::Http) && rule.faults.iter().any(Fault::applies_to_http);
         let tcp = speaks(ListenerProtocol::Tcp)
             && !rule.matches.needs_http()
@@ -83,6 +88,10 @@ impl Unit {
         match self {
             _ if refuses_only => "Connections that are already open are left alone; new ones are refused.",
             Self::Request => "The next request on a connection that is already open is decided by this rule.",
+            Self::Tunnel => {
+                "A tunnel that is already open is decided once, when this rule first appears, and keeps that decision until it \
+                 closes or the rule ends."
+            }
             Self::Connection => {
                 "A connection that is already open is decided once, when this rule first appears, and keeps that decision \
                  until it closes or the rule ends."

@@ -1,13 +1,15 @@
 //! Why does a rule hit this request, or not? The same matcher and planner as [`crate::decide`]; counts nothing.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use squall_config::model::{Match, Name, Sample, ValueMatch};
+use squall_config::model::{Fault, Match, Name, Sample, ValueMatch};
 use squall_config::pattern::Pattern;
-use squall_config::units::Percentage;
+use squall_config::units::{Percentage, format_duration};
 
 use crate::compile::can_hit_http;
 use crate::decide::{Exclusion, Planning};
+use crate::grpc::Call;
 use crate::matcher::{Condition, match_listener, match_request};
 use crate::meta::RequestMeta;
 use crate::plan::{RuleIndex, Step};
@@ -68,6 +70,9 @@ impl Explanation<'_> {
         if !rule.rule.enabled {
             return Err("the rule is disabled".to_owned());
         }
+        if rule.rule.matches.upgrade.is_some() {
+            return Err("the rule acts on what flows in a tunnel, not on the request that opens it".to_owned());
+        }
         if !can_hit_http(&rule.rule, self.listener.listener.protocol) {
             return Err("no fault of the rule applies to HTTP exchanges on this listener".to_owned());
         }
@@ -99,7 +104,26 @@ impl Explanation<'_> {
             return ("matches and is picked, but an earlier rule ends the exchange first".to_owned(), Vec::new());
         }
         let kind = |step: &Step| self.snapshot.step_fault(*step).kind();
-        (format!("matches; takes {share}, and match number {count} is picked"), added.iter().map(kind).collect())
+        let deadline = self.deadline(added);
+        let reason = format!("matches; takes {share}, and match number {count} is picked{deadline}");
+        (reason, added.iter().map(kind).collect())
+    }
+
+    /// What the deadline of a gRPC call means for the delays of the rule.
+    fn deadline(&self, added: &[Step]) -> String {
+        let Some(timeout) = Call::of(self.request).and_then(|call| call.timeout) else { return String::new() };
+        let is_delay = |step: &&Step| matches!(self.snapshot.step_fault(**step), Fault::Delay(_));
+        let latency: Duration = added.iter().filter(is_delay).map(Step::delay).sum();
+        let (timeout, is_late) = (format_duration(timeout), latency >= timeout);
+        match (latency.is_zero(), is_late) {
+            (true, _) => format!("; the caller's deadline is {timeout}"),
+            (false, true) => {
+                format!("; its delay of {} lasts beyond the caller's deadline of {timeout}", format_duration(latency))
+            }
+            (false, false) => {
+                format!("; its delay of {} is within the caller's deadline of {timeout}", format_duration(latency))
+            }
+        }
     }
 
     fn mismatch(&self, matches: &Match, condition: Condition) -> String {
@@ -162,6 +186,8 @@ fn share(percentage: Percentage, sample: &Sample) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use http::header::CONTENT_TYPE;
+    use http::{HeaderMap, HeaderName, HeaderValue};
     use squall_config::model::{Phase, Rule};
 
     use super::*;
@@ -221,6 +247,19 @@ mod tests {
                 assert_eq!(!verdict.would_inject.is_empty(), plan.rules().any(|rule| rule == RuleIndex(i)));
             }
         }
+    }
+
+    #[test]
+    fn deadlines_of_grpc_calls_are_compared_with_delays() {
+        let snapshot = snapshot(1, vec![rule("slow", vec![delay(Phase::Request, 2_000)]), rule("end", vec![abort()])]);
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto")),
+            (HeaderName::from_static("grpc-timeout"), HeaderValue::from_static("500m")),
+        ]);
+        let request = RequestMeta { headers: &headers, ..get(&snapshot, "/a.B/C") };
+        let verdicts = explain_request(&snapshot, &snapshot.listeners[0], &request);
+        assert!(verdicts[0].reason.ends_with("; its delay of 2s lasts beyond the caller's deadline of 500ms"));
+        assert!(verdicts[1].reason.ends_with("; the caller's deadline is 500ms"), "{}", verdicts[1].reason);
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod compile;
 pub mod decide;
 mod draw;
 pub mod explain;
+pub mod grpc;
 mod index;
 mod matcher;
 pub mod meta;

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
 use squall_config::model::{Endpoint, EndpointMatch, GrpcMatch, Listener, Match, ValueMatch};
 use squall_config::pattern::Pattern;
 
+use crate::grpc::Call;
 use crate::meta::{ConnectionMeta, RequestMeta};
 use crate::snapshot::CompiledRule;
 
@@ -118,18 +118,11 @@ fn host_of(authority: &str) -> Option<&str> {
     (is_host && port.bytes().all(|byte| byte.is_ascii_digit())).then_some(host)
 }
 
-/// gRPC over HTTP/2: `content-type: application/grpc…`, path `/service/method`.
 fn is_grpc_call(matches: &GrpcMatch, request: &RequestMeta<'_>) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    let content_type = request.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if !content_type.get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC)) {
-        return false;
-    }
-    let Some((service, method)) = request.path.strip_prefix('/').and_then(|path| path.rsplit_once('/')) else {
-        return false;
-    };
-    matches.service.as_ref().is_none_or(|wanted| wanted == service)
-        && matches.method.as_ref().is_none_or(|wanted| wanted == method)
+    Call::of(request).is_some_and(|call| {
+        matches.service.as_ref().is_none_or(|wanted| wanted == call.service)
+            && matches.method.as_ref().is_none_or(|wanted| wanted == call.method)
+    })
 }
 
 /// Any value of a repeated field counts. Values that are not UTF-8 match no pattern.

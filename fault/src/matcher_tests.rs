@@ -1,4 +1,5 @@
 use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use proptest::prelude::*;
 use squall_config::model::{HostPort, Rule};
 

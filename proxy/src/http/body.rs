@@ -253,6 +253,9 @@ impl Body for ResponseBody {
         let frame = ready!(self.poll_source(cx)?);
         let bytes = frame.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
         self.record.count_response_bytes(bytes);
+        if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
+            self.record.note_grpc_status(trailers);
+        }
         Poll::Ready(frame.map(Ok))
     }
 

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode, response};
 use http_body::Body as _;
+use squall_fault::grpc::is_grpc;
 
 use super::answer::{self, Answer};
 use super::body::{ResponseBody, Source, discard};
@@ -85,6 +86,7 @@ pub(crate) async fn exchange(
             return Err(interrupt);
         }
     };
+    record.note_grpc_status(&head.headers);
     if let Some(faults) = &record.faults {
         faults.mark(&downstream, &mut head.headers);
     }
@@ -125,7 +127,7 @@ async fn run(
                 if !is_expecting {
                     discard(body);
                 }
-                let answer = answer::aborted(&abort, &rule, request::is_grpc(&parts.headers));
+                let answer = answer::aborted(&abort, &rule, is_grpc(&parts.headers));
                 return Err(Ended::Aborted(Box::new(answer), faults.after_abort(place)));
             }
         }

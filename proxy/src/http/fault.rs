@@ -21,12 +21,12 @@ use http::HeaderValue;
 use squall_config::model::{Fault, Stage};
 use squall_fault::budget::{Budget, Permit};
 use squall_fault::decide::decide_request;
+use squall_fault::grpc::is_grpc;
 use squall_fault::meta::RequestMeta;
 use squall_fault::plan::Step;
 use squall_fault::snapshot::{CompiledRule, RuleState, Snapshot};
 
 use crate::connection::Downstream;
-use crate::http::request::is_grpc;
 use crate::telemetry::access_log::InjectedFault;
 use crate::telemetry::shard::{FaultKey, FaultShard};
 use crate::view::ListenerView;

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::request;
+use http::{HeaderMap, request};
+use squall_fault::grpc;
 
 use super::body::Upload;
 use super::fault::Faults;
@@ -22,6 +23,8 @@ struct LogHead {
     path: String,
     trace_id: Option<String>,
     endpoint: String,
+    grpc_timeout: Option<Duration>,
+    grpc_status: Option<u8>,
 }
 
 /// Follows one exchange from its head to its end. Dropping it is the end.
@@ -68,7 +71,18 @@ impl Record {
             path: parts.uri.path().to_owned(),
             trace_id: text(&parts.headers, "traceparent").and_then(trace_id).map(str::to_owned),
             endpoint: endpoint.to_string(),
+            grpc_timeout: grpc::timeout(&parts.headers),
+            grpc_status: None,
         }));
+    }
+
+    /// Notes the gRPC status in the head of an answer, or behind its body.
+    pub(crate) fn note_grpc_status(&mut self, fields: &HeaderMap) {
+        if let Some(log) = &mut self.log
+            && let Some(status) = text(fields, "grpc-status").and_then(|status| status.parse().ok())
+        {
+            log.grpc_status = Some(status);
+        }
     }
 
     /// Notes the head of the answer.
@@ -114,6 +128,8 @@ impl Record {
             method: Some(&log.method),
             authority: Some(&log.authority),
             path: Some(&log.path),
+            grpc_timeout_seconds: log.grpc_timeout.map(|timeout| timeout.as_secs_f64()),
+            grpc_status: log.grpc_status,
             status: self.status,
             origin: self.origin.as_str(),
             error: self.error,

@@ -132,11 +132,6 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// gRPC as told by its content type.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    text(headers, "content-type").is_some_and(|value| value.starts_with("application/grpc"))
-}
-
 #[cfg(test)]
 mod tests {
     use http::Request;

@@ -60,6 +60,8 @@ impl ConnectionRecord {
             method: None,
             authority: None,
             path: None,
+            grpc_timeout_seconds: None,
+            grpc_status: None,
             status: None,
             origin: origin.as_str(),
             error,

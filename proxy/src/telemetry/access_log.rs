@@ -66,6 +66,11 @@ pub(crate) struct Line<'a> {
     pub(crate) authority: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<&'a str>,
+    /// How long the caller of a gRPC call waits in all, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc_timeout_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc_status: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<u16>,
     pub(crate) origin: &'static str,
