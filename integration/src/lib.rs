@@ -9,6 +9,7 @@
 //! - [`origin`]: an upstream that does exactly what a script says, byte for byte
 //! - [`echo`]: an upstream on hyper (HTTP/1 or HTTP/2) that reports what it saw
 //! - [`exposition`]: Prometheus text, as numbers
+//! - [`foreign`]: clients that were not written here, and what one call with each came to
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
 //! - [`load`]: many keep-alive clients at once
 //! - [`wait`]: deadlines in place of sleeps
@@ -17,6 +18,7 @@ pub mod api;
 pub mod client;
 pub mod echo;
 pub mod exposition;
+pub mod foreign;
 pub mod load;
 pub mod message;
 pub mod origin;

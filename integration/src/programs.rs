@@ -1,6 +1,6 @@
 //! nginx, redis-server and other real programs, where the machine has them.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -103,4 +103,55 @@ fn free_address() -> SocketAddr {
 fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// The Python of `integration/run`, which has the clients of other people that tests use; `None` when it is left out.
+pub fn python(test: &str) -> Option<PathBuf> {
+    let python = std::env::var_os("SQUALL_PYTHON").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/python/bin/python")),
+        PathBuf::from,
+    );
+    let without = std::env::var("SQUALL_WITHOUT").unwrap_or_default();
+    if python.is_file() && !without.split_whitespace().any(|w| w == "python") {
+        return Some(python);
+    }
+    let _ = writeln!(std::io::stderr(), "left out: {test} needs the Python of integration/run");
+    None
+}
+
+/// A server of `integration/clients` that is stopped, by its id, when it goes out of scope.
+#[derive(Debug)]
+pub struct Peer {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The path of a script of `integration/clients`.
+pub fn script(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/clients")).join(name)
+}
+
+impl Peer {
+    /// Runs `SCRIPT serve`, which prints its port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(python: &std::path::Path, name: &str) -> Self {
+        let mut command = Command::new(python);
+        command.arg(script(name)).arg("serve").stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it prints its port");
+        let port: u16 = line.trim().parse().unwrap_or_else(|_| panic!("{name} printed {line:?}"));
+        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+    }
 }
