@@ -12,6 +12,7 @@ mod goaway;
 mod latency;
 mod malformed;
 mod modify;
+mod requested;
 mod reset;
 mod slice;
 mod slow_body;
@@ -39,6 +40,7 @@ pub use goaway::{Goaway, GoawaySpec, Http2Code};
 pub use latency::{ExponentialSpec, Latency, LogNormalSpec, NormalSpec, ParetoSpec, Quantiles, UniformSpec};
 pub use malformed::Malformed;
 pub use modify::{Modify, ModifySpec};
+pub use requested::{Requested, RequestedBy, RequestedSpec, Wish};
 pub use reset::{Reset, ResetMoment, ResetSpec};
 pub use slice::{Slice, SliceSpec};
 pub use slow_body::{Piece, SlowBody, SlowBodySpec};
@@ -95,6 +97,9 @@ pub struct FaultSpec {
     /// Says that the connection goes away: GOAWAY on HTTP/2, `connection: close` on HTTP/1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub goaway: Option<Written<GoawaySpec>>,
+    /// What the caller asks for itself, in x-envoy-fault-… header fields or in baggage (HTTP).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Written<RequestedSpec>>,
     /// Resets new connections before anything is read (TCP).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refuse: Option<bool>,
@@ -137,6 +142,8 @@ pub enum Fault {
     SlowBody(SlowBody),
     /// Says that the connection goes away. HTTP only.
     Goaway(Goaway),
+    /// What the caller asks for. HTTP only.
+    Requested(Requested),
     /// Resets a new connection at once, before anything is read or dialled. TCP only.
     Refuse,
     /// Cuts the stream into small pieces. TCP only.
@@ -193,6 +200,11 @@ impl Fault {
             Self::Throttle(_) => "throttle",
             Self::SlowBody(_) => "slow_body",
             Self::Goaway(_) => "goaway",
+            Self::Requested(requested) => match requested.what {
+                Wish::Delay => "delay",
+                Wish::Abort => "abort",
+                Wish::Throughput => "throttle",
+            },
             Self::Refuse => "refuse",
             Self::Slice(_) => "slice",
             Self::SlowClose(_) => "slow_close",
@@ -208,6 +220,11 @@ impl Fault {
             Self::Reset(reset) if reset.is_at_once() => Stage::Instead,
             Self::Goaway(goaway) if goaway.is_abrupt() => Stage::Instead,
             Self::Blackhole(_) | Self::Malformed(_) | Self::Refuse => Stage::Instead,
+            Self::Requested(requested) => match requested.what {
+                Wish::Delay => Stage::RequestDelay,
+                Wish::Throughput => Stage::Alter,
+                Wish::Abort => Stage::Instead,
+            },
             Self::Modify(modify) if modify.on == Phase::Response => Stage::AlterResponse,
             Self::Goaway(_) | Self::Duplicate(_) | Self::Modify(_) => Stage::Alter,
             Self::Corrupt(_) | Self::Throttle(_) | Self::SlowBody(_) | Self::Slice(_) | Self::SlowClose(_) => {
@@ -244,7 +261,7 @@ impl Fault {
             Self::Reset(_) | Self::Blackhole(_) | Self::Truncate(_) | Self::Stall(_) | Self::Corrupt(_) => true,
             Self::Throttle(_) | Self::Refuse | Self::Slice(_) | Self::SlowClose(_) => true,
             Self::Abort(_) | Self::ResponseLost | Self::Duplicate(_) | Self::Modify(_) => false,
-            Self::Malformed(_) | Self::SlowBody(_) | Self::Goaway(_) => false,
+            Self::Malformed(_) | Self::SlowBody(_) | Self::Goaway(_) | Self::Requested(_) => false,
         }
     }
 }
@@ -256,7 +273,7 @@ pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: 
         report.add(path, "it says nothing", "write one of delay, abort, reset, blackhole, throttle, refuse, …");
     }
     let FaultSpec { delay, abort, reset, blackhole, response_lost, duplicate, modify, malformed, truncate, .. } = spec;
-    let FaultSpec { stall, corrupt, throttle, slow_body, goaway, refuse, slice, slow_close, .. } = spec;
+    let FaultSpec { stall, corrupt, throttle, slow_body, goaway, requested, refuse, slice, slow_close, .. } = spec;
     let mut faults = Vec::new();
     let mut add = |fault: Option<Fault>| faults.extend(fault);
     let r = &mut *report;
@@ -278,6 +295,14 @@ pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: 
     add(slice.as_ref().and_then(|s| slice::check(&at("slice"), s, r)).map(Fault::Slice));
     add(slow_close.as_ref().and_then(|s| slow_close::check(&at("slow_close"), s, r)).map(Fault::SlowClose));
     one_end(path, &faults, report);
+    if let Some(requested) = requested {
+        if !faults.is_empty() {
+            let hint = "put the other faults into rules of their own";
+            report.add(at("requested"), "what the caller asks for stands alone in its rule", hint);
+        }
+        let requested = requested::check(&at("requested"), requested, delay_max, report);
+        faults.extend(requested.into_iter().flatten().map(Fault::Requested));
+    }
     // A stable sort: what is listed first of the same stage stays first.
     faults.sort_by_key(Fault::stage);
     faults

@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 
 pub use crate::faults::{
     Abort, AbortAnswer, Amount, Blackhole, Corrupt, Delay, DelayPoint, Duplicate, Fault, Goaway, Http2Code, Latency,
-    Malformed, Modify, Phase, Piece, Quantiles, Reset, ResetMoment, Slice, SlowBody, SlowClose, Stage, Stall, Throttle,
-    Truncate,
+    Malformed, Modify, Phase, Piece, Quantiles, Requested, RequestedBy, Reset, ResetMoment, Slice, SlowBody, SlowClose,
+    Stage, Stall, Throttle, Truncate, Wish,
 };
 pub use cluster::{Cluster, ClusterProtocol, Endpoint, HostPort};
 pub use limits::{AccessLog, Drain, Limits};

@@ -13,8 +13,8 @@ mod written;
 
 pub use crate::faults::{
     AbortSpec, BlackholeSpec, CorruptSpec, DelaySpec, DuplicateSpec, ExponentialSpec, FaultSpec, GoawaySpec,
-    LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, ResetSpec, SliceSpec, SlowBodySpec, SlowCloseSpec, StallSpec,
-    ThrottleSpec, TruncateSpec, UniformSpec,
+    LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, RequestedSpec, ResetSpec, SliceSpec, SlowBodySpec,
+    SlowCloseSpec, StallSpec, ThrottleSpec, TruncateSpec, UniformSpec,
 };
 pub use cluster::{ClusterSpec, EndpointSpec};
 pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DrainSpec, LimitsSpec, TelemetrySpec};

@@ -10,13 +10,16 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use squall_config::model::{Amount, Delay, Fault, Phase, ResetMoment, Stage, UpgradeMatch};
+use http::HeaderMap;
+use squall_config::model::{Amount, Delay, Fault, Phase, Requested, ResetMoment, Stage, UpgradeMatch};
 use squall_config::pattern::Pattern;
+use squall_config::units::Percentage;
 
 use crate::draw::{Draw, Picker};
 use crate::matcher::{match_connection, match_request};
 use crate::meta::{ConnectionMeta, RequestMeta, TunnelMeta};
 use crate::plan::{FaultPlan, RuleIndex, Step};
+use crate::requested::wish;
 use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
 pub use crate::draw::LatencyStream;
@@ -39,7 +42,8 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
         }
         let ordinal = rule.state.matched.fetch_add(1, Relaxed);
         let Some(draw) = rule.picker(snapshot.seed).pick(ordinal) else { continue };
-        if planning.add_http(RuleIndex(index), rule, draw).is_err() {
+        let cluster = listener.listener.cluster.as_str();
+        if planning.add_http(RuleIndex(index), rule, draw, (request.headers, cluster)).is_err() {
             rule.state.skipped_plan_full.fetch_add(1, Relaxed);
         }
     }
@@ -116,9 +120,25 @@ fn micros(latency: Duration) -> u32 {
 
 impl CompiledRule {
     pub(crate) fn picker(&self, seed: u64) -> Picker<'_> {
-        Picker { seed, stream: self.stream, sample: &self.rule.sample, percentage: self.rule.percentage }
+        // What callers ask for rolls for each wish on its own, since they may ask for less than the rule allows.
+        let rolls_later = matches!(self.rule.faults.first(), Some(Fault::Requested(_)));
+        let percentage = if rolls_later { Percentage::ALWAYS } else { self.rule.percentage };
+        Picker { seed, stream: self.stream, sample: &self.rule.sample, percentage }
+    }
+
+    /// What of a fault is asked for, when the dice allow it: at most for the share of the rule.
+    fn granted(&self, requested: &Requested, draw: &mut Draw, (headers, cluster): Asking<'_>) -> Option<u32> {
+        let wish = wish(requested, headers, cluster);
+        let share =
+            wish.and_then(|(_, share)| share).map_or(self.rule.percentage, |asked| asked.min(self.rule.percentage));
+        // The n-th value belongs to the n-th wish, whether or not it is asked for.
+        let falls_below = draw.falls_below(share);
+        wish.filter(|_| falls_below).map(|(value, _)| value)
     }
 }
+
+/// Where a caller may ask for faults: its header fields, and the cluster that it calls.
+pub(crate) type Asking<'a> = (&'a HeaderMap, &'a str);
 
 /// A plan in the making.
 #[derive(Clone, Copy, Debug, Default)]
@@ -135,10 +155,23 @@ pub(crate) struct PlanFull;
 impl Planning {
     /// Adds what can still be reached of a picked rule's faults, or nothing. Latencies are drawn even when they are
     /// left out: the n-th value belongs to the n-th delay.
-    pub(crate) fn add_http(&mut self, index: RuleIndex, rule: &CompiledRule, mut draw: Draw) -> Result<(), PlanFull> {
+    pub(crate) fn add_http(
+        &mut self,
+        index: RuleIndex,
+        rule: &CompiledRule,
+        mut draw: Draw,
+        asking: Asking<'_>,
+    ) -> Result<(), PlanFull> {
         let mut next = *self;
         for (fault, kind) in (0..=u8::MAX).zip(&rule.rule.faults).filter(|(_, kind)| kind.applies_to_http()) {
-            let step = Step { rule: index, fault, drawn: drawn(&mut draw, kind) };
+            let drawn = match kind {
+                Fault::Requested(requested) => match rule.granted(requested, &mut draw, asking) {
+                    Some(value) => value,
+                    None => continue,
+                },
+                _ => drawn(&mut draw, kind),
+            };
+            let step = Step { rule: index, fault, drawn };
             if next.is_reachable(kind) {
                 if !next.plan.push(step) {
                     return Err(PlanFull);

@@ -1,6 +1,6 @@
 //! The invariants of decisions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,41 @@ fn after_a_response_reset_request_delays_still_add_up() {
     assert_eq!(kinds(&snapshot, &plan), [(0, "reset"), (1, "delay")]);
     assert_eq!(delay_of(&plan, &snapshot, Stage::RequestDelay), Duration::from_millis(20));
     assert_eq!(end_of(&plan, &snapshot), Some((0, &reset(Phase::Response, 7))));
+}
+
+#[test]
+fn what_callers_ask_for_is_capped_by_the_share_of_the_rule() {
+    let wishes = [Wish::Delay, Wish::Throughput, Wish::Abort]
+        .map(|what| Fault::Requested(Requested { what, by: RequestedBy::Headers, max: Duration::from_secs(10) }));
+    let count = |share: f64, fields: &[(&str, &str)]| {
+        let snapshot = snapshot(3, vec![Rule { percentage: percent(share), ..rule("r", wishes.to_vec()) }]);
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let request = RequestMeta { headers: &headers, ..get(&snapshot, "/") };
+        let plans = (0..10_000).map(|_| decide_request(&snapshot, &snapshot.listeners[0], &request));
+        let mut counts = BTreeMap::new();
+        for plan in plans {
+            let kinds: Vec<_> = kinds(&snapshot, &plan).into_iter().map(|(_, kind)| kind).collect();
+            *counts.entry(kinds).or_insert(0) += 1;
+        }
+        counts
+    };
+    let (delay, abort) = (("x-envoy-fault-delay-request", "100"), ("x-envoy-fault-abort-request", "503"));
+    let nothing = |n| BTreeMap::from([(vec![], n)]);
+    assert_eq!(count(100.0, &[]), nothing(10_000), "who asks for nothing gets nothing");
+    assert_eq!(count(0.0, &[delay, abort]), nothing(10_000));
+    assert_eq!(count(100.0, &[delay, abort]), BTreeMap::from([(vec!["delay", "abort"], 10_000)]));
+    let less = count(100.0, &[delay, ("x-envoy-fault-delay-request-percentage", "20")]);
+    assert!((1_850..2_150).contains(&less[&vec!["delay"]]), "{less:?}");
+    let more = count(20.0, &[delay, ("x-envoy-fault-delay-request-percentage", "90")]);
+    assert!((1_850..2_150).contains(&more[&vec!["delay"]]), "no more than the rule allows: {more:?}");
+    // Each wish has dice of its own: a quarter gets both.
+    let each = count(50.0, &[delay, abort]);
+    for kinds in [vec![], vec!["delay"], vec!["abort"], vec!["delay", "abort"]] {
+        assert!((2_300..2_700).contains(&each[&kinds]), "{each:?}");
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Draw {
 
     /// Whether the next value falls below the percentage: never at 0 %, always at 100 %, and a value that falls
     /// below p falls below every q ≥ p. Integers throughout: value / 2^64 < ppm / 10^6.
-    fn falls_below(&mut self, percentage: Percentage) -> bool {
+    pub(crate) fn falls_below(&mut self, percentage: Percentage) -> bool {
         u128::from(self.generator.next_u64()) * u128::from(PPM_WHOLE) < u128::from(percentage.ppm()) << 64
     }
 

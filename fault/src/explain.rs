@@ -96,10 +96,15 @@ impl Explanation<'_> {
             return (format!("matches; takes {share}, and match number {count} is not picked"), Vec::new());
         };
         let before = self.planning.plan.steps().len();
-        if self.planning.add_http(index, rule, draw).is_err() {
+        let asking = (self.request.headers, self.listener.listener.cluster.as_str());
+        if self.planning.add_http(index, rule, draw, asking).is_err() {
             return ("matches and is picked, but earlier rules fill the plan".to_owned(), Vec::new());
         }
         let added = &self.planning.plan.steps()[before..];
+        let is_requested = matches!(rule.rule.faults.first(), Some(Fault::Requested(_)));
+        if added.is_empty() && is_requested {
+            return ("matches, but nothing that the caller asks for is granted".to_owned(), Vec::new());
+        }
         if added.is_empty() {
             return ("matches and is picked, but an earlier rule ends the exchange first".to_owned(), Vec::new());
         }
@@ -112,7 +117,7 @@ impl Explanation<'_> {
     /// What the deadline of a gRPC call means for the delays of the rule.
     fn deadline(&self, added: &[Step]) -> String {
         let Some(timeout) = Call::of(self.request).and_then(|call| call.timeout) else { return String::new() };
-        let is_delay = |step: &&Step| matches!(self.snapshot.step_fault(**step), Fault::Delay(_));
+        let is_delay = |step: &&Step| self.snapshot.step_fault(**step).kind() == "delay";
         let latency: Duration = added.iter().filter(is_delay).map(Step::delay).sum();
         let (timeout, is_late) = (format_duration(timeout), latency >= timeout);
         match (latency.is_zero(), is_late) {

@@ -11,6 +11,7 @@ mod matcher;
 pub mod meta;
 pub mod noise;
 pub mod plan;
+pub mod requested;
 pub mod snapshot;
 pub mod store;
 

@@ -13,8 +13,9 @@ pub struct Step {
     pub rule: RuleIndex,
     /// Index into the rule's faults.
     pub fault: u8,
-    /// What was drawn for it: of a delay the latency in microseconds (at most 71 minutes), of a fault that makes random
-    /// bytes or sizes the seed of them, else 0.
+    /// What was drawn for it, or asked for: of a delay the latency in microseconds (at most 71 minutes), of a fault that
+    /// makes random bytes or sizes the seed of them, of one that the caller asks for what it asks ([`crate::requested`]),
+    /// else 0.
     pub drawn: u32,
 }
 

@@ -45,7 +45,10 @@ fn unary_and_streaming_calls_pass_and_are_logged_with_deadline_and_status() {
         let outcome = path.call(method);
         assert_eq!((outcome.code.as_str(), outcome.count), ("OK", messages), "{outcome:?}");
         let line = path.line(calls);
-        assert_eq!((line["path"].as_str(), line["grpc_status"].as_u64()), (Some(&*format!("/squall.test.Echo/{method}")), Some(0)));
+        assert_eq!(
+            (line["path"].as_str(), line["grpc_status"].as_u64()),
+            (Some(&*format!("/squall.test.Echo/{method}")), Some(0))
+        );
         // What is left of 1.5 s when the request is made.
         let deadline = line["grpc_timeout_seconds"].as_f64().unwrap();
         assert!((1.0..=1.5).contains(&deadline), "{line}");

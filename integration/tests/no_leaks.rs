@@ -1,7 +1,7 @@
 //! A faulted exchange harms nobody else: not its neighbours on the same HTTP/2 connection, not whoever gets its upstream
 //! connection next. Random rules, fixed seeds; a seed that fails is printed.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::time::Duration;
 
@@ -84,7 +84,8 @@ async fn check(squall: &Squall, plan: &[Value]) {
         let _ = tokio::time::timeout(Duration::from_secs(20), a.send(upload)).await.expect("a faulted exchange ends");
     };
     let faulted_too = async {
-        let _ = tokio::time::timeout(Duration::from_secs(20), b.send(get("/faulted/2"))).await.expect("so does this one");
+        let _ =
+            tokio::time::timeout(Duration::from_secs(20), b.send(get("/faulted/2"))).await.expect("so does this one");
     };
     let neighbours = async {
         for n in 0..3 {

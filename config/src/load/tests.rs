@@ -53,7 +53,7 @@ fn all_problems_come_at_once_with_their_places() {
             "rules[2].fault.abort (line 15, column 13): rule \"c\": 99 is not a final HTTP status; write one from 200 to \
              599, such as 503",
             "rules[2].fault.earthquake (line 15, column 24): unknown field \"earthquake\"; known here: abort, blackhole, corrupt, \
-             delay, duplicate, goaway, malformed, modify, refuse, reset, response_lost, slice, slow_body, slow_close, \
+             delay, duplicate, goaway, malformed, modify, refuse, requested, reset, response_lost, slice, slow_body, slow_close, \
              stall, throttle, truncate",
         ]
     );

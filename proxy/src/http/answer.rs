@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode, response};
 use squall_config::model::{Abort, AbortAnswer};
+use squall_fault::requested::RequestedAnswer;
 
 use super::refusal::Refusal;
 use crate::error::ProxyError;
@@ -50,6 +51,17 @@ pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
             let (parts, body) = plain(http_status_of_grpc(*status), text);
             with_length(parts, body)
         }
+    }
+}
+
+/// The same, as the caller asked for it.
+pub(crate) fn requested(answer: RequestedAnswer, rule: &str) -> Answer {
+    match answer {
+        RequestedAnswer::Http(status) => {
+            let (parts, body) = plain(status, format!("fault injected by rule {rule}\n"));
+            with_length(parts, body)
+        }
+        RequestedAnswer::Grpc(status) => grpc(status, ""),
     }
 }
 

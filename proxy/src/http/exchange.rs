@@ -8,7 +8,6 @@ use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode, response};
 use http_body::Body as _;
-use squall_fault::grpc::is_grpc;
 
 use super::answer::{self, Answer};
 use super::body::{ResponseBody, Source, discard};
@@ -122,13 +121,12 @@ async fn run(
         match Box::pin(faults.before_upstream(place, record.started)).await {
             None => {}
             Some(Instead::Interrupt(interrupt)) => return Err(Ended::Interrupted(interrupt)),
-            Some(Instead::Abort(abort, rule)) => {
+            Some(Instead::Answer(answer)) => {
                 let is_expecting = parts.headers.contains_key(http::header::EXPECT);
                 if !is_expecting {
                     discard(body);
                 }
-                let answer = answer::aborted(&abort, &rule, is_grpc(&parts.headers));
-                return Err(Ended::Aborted(Box::new(answer), faults.after_abort(place)));
+                return Err(Ended::Aborted(answer, faults.after_abort(place)));
             }
         }
     }

@@ -60,6 +60,9 @@ impl Faults {
     }
 
     fn length(&self, step: Step, times: Times) -> Option<Due> {
+        if let Fault::Requested(_) = self.fault(step) {
+            return Some(Due { rule: self.state(step), length: step.delay(), is_floor: false });
+        }
         let Fault::Delay(Delay { amount, max, .. }) = self.fault(step) else { return None };
         let length = match amount {
             Amount::Drawn(_) => step.delay(),

@@ -4,20 +4,21 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::Reason;
-use squall_config::model::{Abort, Fault, Malformed, Stage};
+use squall_config::model::{Fault, Malformed, Stage};
 use squall_fault::noise::Noise;
 use squall_fault::plan::Step;
+use squall_fault::requested::RequestedAnswer;
 
 use super::delay::Times;
 use super::{FAULT_HEADER, Faults, Place};
 use crate::hold::{Released, Until, hold};
+use crate::http::answer::{self, Answer};
 use crate::http::interrupt::Interrupt;
 
 /// What a fault before the upstream wants.
 #[derive(Debug)]
 pub(crate) enum Instead {
-    /// Answer in the upstream's place.
-    Abort(Abort, String),
+    Answer(Box<Answer>),
     /// No answer.
     Interrupt(Interrupt),
 }
@@ -42,7 +43,15 @@ impl Faults {
         let fault = self.fault(step).clone();
         self.inject(place, step);
         let interrupt = match fault {
-            Fault::Abort(abort) => return Some(Instead::Abort(abort, self.rule(step).rule.name.to_string())),
+            Fault::Abort(abort) => {
+                let answer = answer::aborted(&abort, self.rule(step).rule.name.as_str(), self.is_grpc);
+                return Some(Instead::Answer(Box::new(answer)));
+            }
+            Fault::Requested(_) => {
+                let asked = RequestedAnswer::of(step.drawn)?;
+                let answer = answer::requested(asked, self.rule(step).rule.name.as_str());
+                return Some(Instead::Answer(Box::new(answer)));
+            }
             Fault::Reset(reset) => {
                 place.downstream.arm_reset();
                 Interrupt::reset(reset.code)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use squall_config::model::{AbortAnswer, Fault, Phase, ResetMoment, Stage, Truncate};
+use squall_config::units::ByteRate;
 use squall_fault::noise::BitFlips;
 use squall_fault::plan::Step;
 
@@ -38,6 +39,10 @@ impl Faults {
             Fault::Throttle(throttle) if throttle.direction.is_none_or(|direction| direction == phase) => {
                 let pace = Pace { throttle: Some(TokenBucket::new(throttle.rate, now)), pieces: None };
                 Some(BodyFault::Pace(pace))
+            }
+            Fault::Requested(_) if is_of_answer => {
+                let rate = ByteRate::from_bytes_per_second(u64::from(step.drawn) * 1024)?;
+                Some(BodyFault::Pace(Pace { throttle: Some(TokenBucket::new(rate, now)), pieces: None }))
             }
             Fault::SlowBody(slow) if slow.direction == phase => {
                 Some(BodyFault::Pace(Pace { throttle: None, pieces: Some(Pieces::of_body(slow, now)) }))
