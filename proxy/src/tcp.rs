@@ -1,5 +1,6 @@
 //! Life of a TCP connection: begin at `relay.rs`.
 
+mod active;
 mod control;
 mod fault;
 mod pump;

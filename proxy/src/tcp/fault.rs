@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use squall_config::model::{Amount, Delay, DelayPoint, Fault, Name, Phase, ResetMoment, Stall, Truncate};
-use squall_config::units::ByteRate;
-use squall_fault::budget::{Budget, Permit};
-use squall_fault::decide::{LatencyStream, decide_connection, decide_tunnel};
+use squall_config::model::{Fault, Name};
+use squall_fault::budget::Budget;
+use squall_fault::decide::{decide_connection, decide_tunnel};
 use squall_fault::meta::{ConnectionMeta, TunnelMeta};
 use squall_fault::plan::{FaultPlan, RuleIndex};
 use squall_fault::snapshot::{CompiledListener, CompiledRule, RuleState, Snapshot};
 
+use super::active::{ActiveFaults, On, Passed, Terminal};
 use super::relay::RelayRecord;
-use super::stream::{DelaySpec, StallSpec, StreamSpec};
 
 /// The decisions of one connection.
 ///
@@ -32,63 +31,6 @@ struct Record {
     reported: Vec<&'static str>,
     /// Present while the rule is on.
     on: Option<On>,
-}
-
-/// A rule that is on.
-#[derive(Debug)]
-struct On {
-    rule: Name,
-    faults: Vec<Fault>,
-    since: Instant,
-    /// Whether that was when the connection was accepted.
-    is_from_start: bool,
-    /// Bytes that had passed then.
-    passed_before: Passed,
-    /// Of the random stream of latencies.
-    seed: u64,
-    _permit: Permit,
-}
-
-/// The fault that decides how the connection ends: the first of the rules in order.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Terminal {
-    /// Both sides are closed.
-    End { rule: Name, kind: &'static str, at: Cutoff, how: How },
-    /// Silence, at most until then.
-    Blackhole { rule: Name, until: Option<Instant> },
-}
-
-/// When a fault ends a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cutoff {
-    Due(Instant),
-    /// Once so many response bytes have passed in all.
-    Passed(u64),
-}
-
-/// How a fault ends a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum How {
-    Reset,
-    /// FIN, as if the upstream had come to its end.
-    Close,
-}
-
-/// Bytes that have passed in each direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Passed {
-    request: u64,
-    response: u64,
-}
-
-/// All that is on, over all rules.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct ActiveFaults {
-    pub(super) terminal: Option<Terminal>,
-    /// Until when a delay holds the connection before it is established.
-    pub(super) connect: Option<(Name, Instant)>,
-    pub(super) request: StreamSpec,
-    pub(super) response: StreamSpec,
 }
 
 /// What a decision looks at, besides the snapshot.
@@ -153,7 +95,9 @@ impl ConnectionFaults {
             let Some(rule) = snapshot.rules.get(usize::from(index)) else { continue };
             let Some(record) = self.decided(snapshot, RuleIndex(index), rule, circumstances) else { continue };
             record.switch_on(snapshot, rule, circumstances);
-            active.add(record, circumstances);
+            if let Some(on) = &record.on {
+                active.add(on, circumstances.is_new);
+            }
         }
         self.report_begun(&active, circumstances.record);
         active
@@ -252,124 +196,5 @@ impl Record {
             seed: snapshot.seed ^ rule.stream ^ ordinal,
             _permit: permit,
         });
-    }
-}
-
-impl ActiveFaults {
-    fn add(&mut self, record: &Record, circumstances: &Circumstances<'_>) {
-        let Some(on) = &record.on else { return };
-        for (index, fault) in (0..).zip(&on.faults) {
-            let rule = || on.rule.clone();
-            // Two faults of one rule, and the two directions of one fault, draw from streams of their own.
-            let seed = on.seed ^ (index << 1);
-            match fault {
-                Fault::Delay(delay) => self.add_delay(on, delay),
-                Fault::Throttle(throttle) => {
-                    self.each(throttle.direction, |spec, _| spec.bound(&on.rule, throttle.rate));
-                }
-                Fault::Slice(slice) => self.each(slice.direction, |spec, side| {
-                    spec.slice.get_or_insert_with(|| (rule(), *slice, seed ^ side));
-                }),
-                Fault::Corrupt(corrupt) => self.each(Some(corrupt.direction), |spec, side| {
-                    spec.corrupt.push((rule(), *corrupt, seed ^ side));
-                }),
-                Fault::SlowClose(slow) => self.each(slow.direction, |spec, _| {
-                    spec.slow_close.get_or_insert_with(|| (rule(), slow.delay));
-                }),
-                Fault::Stall(stall) => self.each(Some(stall.on), |spec, _| {
-                    spec.stall.get_or_insert_with(|| on.stall(stall));
-                }),
-                terminal => {
-                    if self.terminal.is_none() {
-                        self.terminal = on.terminal(terminal, circumstances.is_new);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Alters one direction, or both; each comes with a number of its own.
-    fn each(&mut self, direction: Option<Phase>, alter: impl Fn(&mut StreamSpec, u64)) {
-        if direction.is_none_or(|direction| direction == Phase::Request) {
-            alter(&mut self.request, 0);
-        }
-        if direction.is_none_or(|direction| direction == Phase::Response) {
-            alter(&mut self.response, 1);
-        }
-    }
-
-    fn add_delay(&mut self, on: &On, delay: &Delay) {
-        let Amount::Drawn(latency) = &delay.amount else { return };
-        let spec =
-            |side| DelaySpec { rule: on.rule.clone(), latency: latency.clone(), max: delay.max, seed: on.seed ^ side };
-        match delay.on {
-            DelayPoint::Connect if on.is_from_start => {
-                let since = self.connect.as_ref().map_or(on.since, |(_, at)| *at);
-                let held = LatencyStream::new(latency.clone(), delay.max, on.seed).next_latency();
-                self.connect = Some((on.rule.clone(), since + held));
-            }
-            DelayPoint::Connect => {}
-            DelayPoint::Request => self.request.delays.push(spec(0)),
-            DelayPoint::Response => self.response.delays.push(spec(1)),
-        }
-    }
-}
-
-impl StreamSpec {
-    /// Of several throttles the slowest holds.
-    fn bound(&mut self, rule: &Name, rate: ByteRate) {
-        if self.throttle.as_ref().is_none_or(|(_, bound)| rate < *bound) {
-            self.throttle = Some((rule.clone(), rate));
-        }
-    }
-}
-
-impl On {
-    fn terminal(&self, fault: &Fault, is_new: bool) -> Option<Terminal> {
-        let (at, how) = match fault {
-            Fault::Refuse if is_new => (Cutoff::Due(self.since), How::Reset),
-            Fault::Reset(reset) => match reset.moment {
-                ResetMoment::Request | ResetMoment::Response { after_bytes: 0 } => {
-                    (Cutoff::Due(self.since + self.own_delay()), How::Reset)
-                }
-                ResetMoment::Response { after_bytes } => (self.passed(after_bytes), How::Reset),
-                ResetMoment::After(time) => (Cutoff::Due(self.since + time), How::Reset),
-            },
-            Fault::Truncate(Truncate::AfterBytes(bytes)) => (self.passed(*bytes), How::Close),
-            Fault::Truncate(Truncate::After(time)) => (Cutoff::Due(self.since + *time), How::Close),
-            Fault::Blackhole(hole) => {
-                let until = hole.max.map(|max| self.since + max);
-                return Some(Terminal::Blackhole { rule: self.rule.clone(), until });
-            }
-            _ => return None,
-        };
-        Some(Terminal::End { rule: self.rule.clone(), kind: fault.kind(), at, how })
-    }
-
-    fn passed(&self, bytes: u64) -> Cutoff {
-        Cutoff::Passed(self.passed_before.response.saturating_add(bytes))
-    }
-
-    fn stall(&self, stall: &Stall) -> StallSpec {
-        let before = match stall.on {
-            Phase::Request => self.passed_before.request,
-            Phase::Response => self.passed_before.response,
-        };
-        StallSpec {
-            rule: self.rule.clone(),
-            pass_until: before.saturating_add(stall.after_bytes),
-            until: stall.max.map(|max| self.since + max),
-        }
-    }
-
-    /// Delay first, then the terminal fault: the latency of its rule puts a reset off.
-    fn own_delay(&self) -> Duration {
-        let draw = |fault: &Fault| match fault {
-            Fault::Delay(Delay { amount: Amount::Drawn(latency), on: DelayPoint::Request, max }) => {
-                LatencyStream::new(latency.clone(), *max, self.seed).next_latency()
-            }
-            _ => Duration::ZERO,
-        };
-        self.faults.iter().map(draw).sum()
     }
 }

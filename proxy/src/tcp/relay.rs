@@ -22,8 +22,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::active::{Cutoff, How, Terminal};
 use super::control::{Control, Event};
-use super::fault::{Circumstances, ConnectionFaults, Cutoff, How, Subject, Terminal};
+use super::fault::{Circumstances, ConnectionFaults, Subject};
 use super::pump::{Pump, PumpEnd};
 use crate::http::opening::Opening;
 use crate::life::Life;
