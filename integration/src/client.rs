@@ -174,6 +174,18 @@ fn origin_form(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
+/// The error code of a stream or connection that ended in one.
+pub fn reset_reason(error: &(dyn std::error::Error + 'static)) -> Option<h2::Reason> {
+    let mut next = Some(error);
+    while let Some(e) = next {
+        if let Some(reason) = e.downcast_ref::<h2::Error>().and_then(h2::Error::reason) {
+            return Some(reason);
+        }
+        next = e.source();
+    }
+    None
+}
+
 /// Runs async test code on a runtime of its own, with an end after `patience`.
 ///
 /// # Panics

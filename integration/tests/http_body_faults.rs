@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::Reason;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use squall_integration::client::{self, Client, full, get, request};
+use squall_integration::client::{self, Client, full, get, request, reset_reason};
 use squall_integration::echo::Echo;
 use squall_integration::origin::Origin;
 use squall_integration::raw::exchange;
@@ -47,17 +47,6 @@ fn get_text(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n")
 }
 
-fn reason(error: &(dyn std::error::Error + 'static)) -> Option<Reason> {
-    let mut next = Some(error);
-    while let Some(e) = next {
-        if let Some(reason) = e.downcast_ref::<h2::Error>().and_then(h2::Error::reason) {
-            return Some(reason);
-        }
-        next = e.source();
-    }
-    None
-}
-
 fn pattern(count: u64) -> Vec<u8> {
     (0..count).map(|i| i.to_le_bytes()[0]).collect()
 }
@@ -76,7 +65,7 @@ fn a_lost_response_was_worked_for() {
     assert_eq!(path.echo.requests(), 1, "the upstream did answer");
     path.http2(async |mut client| {
         let error = client.send(get("/echo")).await.unwrap_err();
-        assert_eq!(reason(&error), Some(Reason::INTERNAL_ERROR));
+        assert_eq!(reset_reason(&error), Some(Reason::INTERNAL_ERROR));
         // The next stream of the connection is well.
         path.api().remove("r");
         assert_eq!(client.must(get("/echo")).await.status, 200);
@@ -295,7 +284,7 @@ fn malformed_answers_are_what_they_say() {
     assert_eq!(path.echo.requests(), 0, "the upstream knows nothing of it");
     path.http2(async |mut client| {
         let error = client.send(get("/echo")).await.unwrap_err();
-        assert_eq!(reason(&error), Some(Reason::PROTOCOL_ERROR));
+        assert_eq!(reset_reason(&error), Some(Reason::PROTOCOL_ERROR));
         path.api().remove("r");
         assert_eq!(client.must(get("/echo")).await.status, 200);
     });
@@ -357,7 +346,7 @@ fn a_stream_is_reset_with_the_code_that_was_asked_for() {
         let path = Path::with(&json!({"reset": {"on": "response", "code": code}}));
         path.http2(async |mut client| {
             let error = client.send(get("/echo")).await.unwrap_err();
-            assert_eq!(reason(&error), Some(expected));
+            assert_eq!(reset_reason(&error), Some(expected));
         });
     }
 }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use squall_integration::client::{self, Client, full, get, request};
+use squall_integration::client::{self, Client, full, get, request, reset_reason};
 use squall_integration::echo::Echo;
 use squall_integration::raw::exchange;
 use squall_integration::{Api, End, RawClient, Settings, Squall};
@@ -44,17 +44,6 @@ impl Path {
 fn http2<T>(path: &Path, test: impl AsyncFnOnce(Client) -> T) -> T {
     let address = path.squall.to_b();
     client::run(Duration::from_secs(60), async { test(Client::http2(address).await).await })
-}
-
-fn reset_reason(error: &(dyn std::error::Error + 'static)) -> Option<h2::Reason> {
-    let mut next = Some(error);
-    while let Some(e) = next {
-        if let Some(reason) = e.downcast_ref::<h2::Error>().and_then(h2::Error::reason) {
-            return Some(reason);
-        }
-        next = e.source();
-    }
-    None
 }
 
 #[test]
