@@ -110,8 +110,10 @@ async fn run(
     record.note_request(&parts, &endpoint.endpoint.address);
 
     // The decision, once, before any I/O.
-    let meta = request_meta(&parts, downstream.source.ip(), &endpoint.endpoint);
-    record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
+    if !listener.http_rules_are_empty() {
+        let meta = request_meta(&parts, downstream.source.ip(), &endpoint.endpoint);
+        record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
+    }
     let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
 
     // Faults before the upstream.

@@ -59,9 +59,6 @@ pub(crate) struct Place<'a> {
 
 /// Decides, and takes what the decision needs from the budget; `None` when nothing is to be injected.
 pub(crate) fn decide(listener: &ListenerView, request: &RequestMeta<'_>, budget: &Budget) -> Option<Box<Faults>> {
-    if listener.http_rules_are_empty() {
-        return None;
-    }
     let plan = decide_request(&listener.snapshot, &listener.compiled, request);
     if plan.is_empty() {
         return None;
