@@ -1,4 +1,6 @@
-//! `squall config`: checks, shows and begins configuration files; needs no running squall.
+//! `squall config`: checks, shows, begins and imports configuration files; needs no running squall.
+
+mod import;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,8 @@ const TEMPLATE: &str = include_str!("config/template.yaml");
 Examples:
   squall config init squall.yaml         writes a commented file to begin with
   squall config validate squall.yaml     every problem, with line and column
-  squall config schema > schema.json     for editors",
+  squall config schema > schema.json     for editors
+  squall config import virtual-service.yaml   rules of what another tool has",
     after_long_help = EPILOGUE
 )]
 pub(crate) struct ConfigArgs {
@@ -47,6 +50,8 @@ enum ConfigVerb {
     },
     /// Prints the JSON Schema of the file
     Schema,
+    /// Turns documents of Istio, Chaos Mesh, Kuma and Toxiproxy into rules
+    Import(import::ImportArgs),
     /// Writes a commented file to begin with; never overwrites one
     Init {
         /// The new file; `-` is stdout
@@ -64,6 +69,7 @@ pub(crate) fn execute(args: &ConfigArgs) -> Outcome {
             output::data(&output::json(&squall_config::schema()))?;
             Ok(Exit::Ok)
         }
+        ConfigVerb::Import(args) => import::execute(args),
         ConfigVerb::Init { file } => init(file),
     }
 }

@@ -82,6 +82,62 @@ fn the_schema_is_json_schema() {
     assert!(schema["$schema"].as_str().unwrap().contains("2020-12"), "{schema}");
 }
 
+const VIRTUAL_SERVICE: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ratings }
+spec:
+  hosts: [ratings.example.com]
+  http:
+    - match: [{ uri: { prefix: /v1/ } }]
+      fault:
+        delay: { fixedDelay: 7s, percentage: { value: 0.5 } }
+        abort: { httpStatus: 503 }
+";
+
+#[test]
+fn import_writes_rules_and_says_what_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(directory.path(), "vs.yaml", VIRTUAL_SERVICE);
+    let path = path.to_str().unwrap();
+    let output = run(&["config", "import", path]);
+    let lost =
+        "vs.yaml:10:9: not carried over: VirtualService ratings: spec.http[0].fault.abort: no percentage is written";
+    assert_ends(
+        &output,
+        0,
+        &[lost, "--percentage P", "1 rule from 1 document: 1 not carried over, 0 different, 1 note"],
+    );
+    let yaml = String::from_utf8(output.stdout).unwrap();
+    assert!(yaml.starts_with("version: 1\nrules:\n- name: ratings-1\n  match:\n"), "{yaml}");
+    assert_ends(&run_with_stdin(&["config", "validate", "-"], &yaml), 0, &["1 rules"]);
+    // With a percentage for what has none, from stdin, for a cluster of another file.
+    let words = ["config", "import", "-", "--percentage", "5", "--cluster", "b", "-o", "json"];
+    let output = run_with_stdin(&words, VIRTUAL_SERVICE);
+    assert_ends(&output, 0, &["the rules belong into a file that has the cluster \"b\""]);
+    let rules = &serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["rules"];
+    assert_eq!((&rules[0]["percentage"], &rules[0]["match"]["cluster"]), (&0.5.into(), &"b".into()));
+    assert_eq!((&rules[1]["percentage"], &rules[1]["fault"]["abort"]), (&5.into(), &503.into()));
+}
+
+#[test]
+fn import_ends_with_the_code_that_says_why() {
+    let import = |more: &[&str], text: &str| {
+        let output = run_with_stdin(&[&["config", "import", "-"], more].concat(), text);
+        assert!(output.stdout.is_empty() || more.is_empty(), "{output:?}");
+        output
+    };
+    assert_ends(&import(&["--strict"], VIRTUAL_SERVICE), 6, &["--strict", "not carried over"]);
+    assert_ends(&import(&["--from", "kuma"], VIRTUAL_SERVICE), 3, &["another source", "nothing to import"]);
+    assert_ends(&import(&["--strict"], "a: ["), 3, &["<stdin>:1:"]);
+    assert_ends(&import(&["--strict"], "kind: Service"), 3, &["passed over", "nothing to import"]);
+    let wrong = VIRTUAL_SERVICE.replace("hosts: [ratings.example.com]", "hosts: 7");
+    assert_ends(&import(&["--strict"], &wrong), 3, &["<stdin>:5:3: spec.hosts: expected a list"]);
+    assert_ends(&import(&["--percentage", "101"], VIRTUAL_SERVICE), 2, &["101 is not between 0 and 100"]);
+    let nothing_left = VIRTUAL_SERVICE.replace("        delay: { fixedDelay: 7s, percentage: { value: 0.5 } }\n", "");
+    assert_ends(&import(&[], &nothing_left), 6, &["no rule is left"]);
+    assert_ends(&run(&["config", "import"]), 2, &["FILE"]);
+}
+
 #[test]
 fn explain_says_which_rules_match_and_why_not() {
     let directory = tempfile::tempdir().unwrap();

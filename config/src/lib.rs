@@ -4,6 +4,7 @@
 //! at once, each with its place and its fix.
 
 pub mod defaults;
+pub mod import;
 pub mod model;
 pub mod pattern;
 pub mod spec;

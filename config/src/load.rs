@@ -58,10 +58,20 @@ fn read(text: &str) -> Result<Parsed<ConfigSpec>, Problems> {
 }
 
 fn yaml(text: &str) -> Result<Value, Problem> {
+    within_bounds(text)?;
+    serde_saphyr::from_str_with_options(text, options(1)).map_err(|error| syntax_problem(&error))
+}
+
+pub(crate) fn within_bounds(text: &str) -> Result<(), Problem> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(Problem::new("", format!("the file has more than {TEXT_BYTES_MAX} bytes")));
     }
-    let options = serde_saphyr::options! {
+    Ok(())
+}
+
+/// How YAML is read: strictly, and within bounds that no text can exceed.
+pub(crate) fn options(max_documents: usize) -> serde_saphyr::Options {
+    serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         strict_booleans: true,
         with_snippet: false,
@@ -71,13 +81,12 @@ fn yaml(text: &str) -> Result<Value, Problem> {
             max_events: 6_000_000,
             // The deepest field has 7 levels; this leaves room for what is to be reported as misplaced.
             max_depth: 64,
-            max_documents: 1,
+            max_documents: max_documents,
         },
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| syntax_problem(&error))
+    }
 }
 
-fn syntax_problem(error: &serde_saphyr::Error) -> Problem {
+pub(crate) fn syntax_problem(error: &serde_saphyr::Error) -> Problem {
     let number = |n: u64| u32::try_from(n).ok();
     let location = error.location();
     Problem {

@@ -51,18 +51,31 @@ struct Open {
 }
 
 impl Locator {
-    /// Reads as far as the text is well-formed.
+    /// Reads the first document as far as the text is well-formed.
     pub(crate) fn new(text: &str) -> Self {
-        let mut builder =
-            Builder { locator: Self { nodes: vec![Node::default()] }, open: Vec::new(), anchors: HashMap::new() };
+        Self::documents(text, 1).pop().unwrap_or_default()
+    }
+
+    /// Reads at most `n` documents, as far as the text is well-formed. Those in which nothing is written are left out.
+    pub(crate) fn documents(text: &str, n: usize) -> Vec<Self> {
+        let mut documents = Vec::new();
+        let mut builder = Builder::new();
         for event in Parser::new_from_str(text) {
-            let Ok((event, span)) = event else { break };
-            if matches!(event, Event::DocumentEnd) {
+            let Ok((event, span)) = event else {
+                documents.push(builder.locator);
                 break;
+            };
+            let position = Position::of(&span);
+            if matches!(event, Event::DocumentEnd) {
+                let ended = std::mem::replace(&mut builder, Builder::new());
+                documents.extend((!ended.is_nothing).then_some(ended.locator));
+                if documents.len() >= n {
+                    break;
+                }
             }
-            builder.event(&event, Position::of(&span));
+            builder.event(&event, position);
         }
-        builder.locator
+        documents
     }
 
     /// The position of the field at a rendered path, or of the nearest one above it that was written.
@@ -90,12 +103,24 @@ struct Builder {
     locator: Locator,
     open: Vec<Open>,
     anchors: HashMap<usize, usize>,
+    /// The document is a scalar that stands for nothing, such as an empty one.
+    is_nothing: bool,
 }
 
 impl Builder {
+    fn new() -> Self {
+        Self {
+            locator: Locator { nodes: vec![Node::default()] },
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            is_nothing: false,
+        }
+    }
+
     fn event(&mut self, event: &Event<'_>, position: Position) {
         match event {
             Event::Scalar(text, _, anchor, _) => {
+                self.is_nothing = self.open.is_empty() && matches!(text.as_ref(), "" | "~" | "null" | "Null" | "NULL");
                 let is_key = self.open.last().is_some_and(|open| !open.is_list && open.key.is_none());
                 if is_key {
                     self.set_key(text.to_string(), position);

@@ -74,7 +74,7 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(value: &Value) -> Parsed<T
 }
 
 /// One attempt; the error is the place and the message.
-fn read<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<Path>) -> Result<T, (Path, String)> {
+pub(crate) fn read<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<Path>) -> Result<T, (Path, String)> {
     let mut note = |path: serde_ignored::Path<'_>| {
         unknown.insert(ignored_path(&path));
     };
@@ -187,7 +187,7 @@ impl Removed {
 }
 
 /// serde's words for people who do not write Rust.
-fn humanize(message: &str) -> String {
+pub(crate) fn humanize(message: &str) -> String {
     let Some((found, expected)) = message
         .strip_prefix("invalid type: ")
         .or_else(|| message.strip_prefix("invalid value: "))

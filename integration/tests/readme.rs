@@ -80,14 +80,20 @@ impl Drop for Started {
 /// A directory with the examples in it, ports replaced.
 fn directory(ports: &Ports) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let examples = directory.path().join("config/examples");
-    std::fs::create_dir_all(&examples).unwrap();
-    for entry in std::fs::read_dir(root().join("config/examples")).unwrap() {
-        let entry = entry.unwrap();
-        let text = ports.apply(&std::fs::read_to_string(entry.path()).unwrap());
-        std::fs::write(examples.join(entry.file_name()), text).unwrap();
+    for folder in ["config/examples", "config/examples/import"] {
+        let examples = directory.path().join(folder);
+        std::fs::create_dir_all(&examples).unwrap();
+        for path in files(folder) {
+            let text = ports.apply(&std::fs::read_to_string(&path).unwrap());
+            std::fs::write(examples.join(path.file_name().unwrap()), text).unwrap();
+        }
     }
     directory
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap();
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
 }
 
 fn bash(text: &str, here: &Path, control: &Api) -> Command {
@@ -154,9 +160,14 @@ fn curl_works_as_written() {
 }
 
 #[test]
+fn rules_are_brought_along_as_written() {
+    run_section("Bring rules along");
+}
+
+#[test]
 fn every_block_says_what_becomes_of_it() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let sections = ["Use it as a local proxy", "Use it as a sidecar", "Use it with curl"];
+    let sections = ["Use it as a local proxy", "Use it as a sidecar", "Use it with curl", "Bring rules along"];
     let all = blocks(&readme);
     assert_eq!(all.len(), readme.matches("```sh").count());
     for block in all {
@@ -188,8 +199,7 @@ fn every_path_exists() {
 #[test]
 fn every_example_is_valid() {
     let mut count = 0;
-    for entry in std::fs::read_dir(root().join("config/examples")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files("config/examples") {
         let done = output(&["config", "validate", path.to_str().unwrap()]);
         assert!(done.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&done.stderr));
         count += 1;

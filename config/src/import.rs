@@ -1,0 +1,130 @@
+//! Documents of other fault tools → rules of ours.
+//!
+//! What is written says the same as its source, or less: a rule that would hit more than its source says is written but
+//! not enabled, and a percentage that is not there is never made up. Everything that could not be carried over becomes
+//! a [`Finding`]; nothing is dropped in silence.
+
+mod chaos_mesh;
+mod documents;
+mod draft;
+mod finding;
+mod istio;
+mod kuma;
+mod overlap;
+mod quantities;
+mod read;
+mod sheet;
+mod toxiproxy;
+
+use crate::problem::Problems;
+use crate::spec::ConfigSpec;
+use crate::units::Percentage;
+
+use documents::Document;
+use sheet::{Names, Sheet};
+
+pub use finding::{Effect, Finding};
+
+/// Whose documents they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// VirtualService of Istio.
+    Istio,
+    /// HTTPChaos and NetworkChaos of Chaos Mesh.
+    ChaosMesh,
+    /// MeshFaultInjection and FaultInjection of Kuma.
+    Kuma,
+    /// The proxies of Toxiproxy, as its API answers or as its file has them.
+    Toxiproxy,
+}
+
+/// What the operator says beside the documents.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only documents of this source; `None` tells each by its kind or shape.
+    pub source: Option<Source>,
+    /// For documents that name no percentage.
+    pub percentage: Option<Percentage>,
+    /// The cluster that stands for the hosts, ports and targets of the documents.
+    pub cluster: Option<String>,
+}
+
+/// What the documents of all files came to.
+#[derive(Debug, Default)]
+pub struct Import {
+    /// Rules, and for Toxiproxy listeners and clusters. Each rule is valid by itself.
+    pub spec: ConfigSpec,
+    /// What is lost or altered, in the order of the documents.
+    pub findings: Vec<Finding>,
+    /// How many documents were recognised.
+    pub n_documents: usize,
+    names: Names,
+}
+
+impl Import {
+    /// Nothing so far.
+    pub fn new() -> Self {
+        Self { spec: ConfigSpec { version: Some(1), ..ConfigSpec::default() }, ..Self::default() }
+    }
+
+    /// Adds the documents of one text, YAML or JSON.
+    ///
+    /// # Errors
+    /// Text that is no YAML, or fields of a wrong type; then nothing of this text was added but what came before it.
+    pub fn add(&mut self, text: &str, options: &Options) -> Result<(), Problems> {
+        let documents = documents::read(text)?;
+        for document in &documents.all {
+            let before = self.findings.len();
+            let translated = self.document(document, options);
+            for finding in self.findings.iter_mut().skip(before) {
+                (finding.line, finding.column) = documents.position(document, &finding.path);
+            }
+            translated.map_err(|mut problem| {
+                (problem.line, problem.column) = documents.position(document, &problem.path);
+                problem
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How many findings are more than notes.
+    pub fn n_losses(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.effect != Effect::Note).count()
+    }
+
+    fn document(&mut self, document: &Document, options: &Options) -> Result<(), crate::Problem> {
+        let title = document.title();
+        let mut sheet = Sheet::new(title, document.name(), options, self);
+        let Some((source, translate)) = recognise(document) else {
+            sheet.unknown_document(document);
+            return Ok(());
+        };
+        if options.source.is_some_and(|wanted| wanted != source) {
+            sheet.lost("", "it is of another source than --from says, and was left out", "import it by itself");
+            return Ok(());
+        }
+        translate(&document.value, &mut sheet)?;
+        self.n_documents += 1;
+        Ok(())
+    }
+}
+
+type Translate = fn(&serde_json::Value, &mut Sheet<'_>) -> Result<(), crate::Problem>;
+
+/// Whose a document is and what reads it.
+fn recognise(document: &Document) -> Option<(Source, Translate)> {
+    let group = document.api_group();
+    match (group, document.kind()) {
+        ("networking.istio.io", Some("VirtualService")) => Some((Source::Istio, istio::translate)),
+        ("chaos-mesh.org", Some("HTTPChaos")) => Some((Source::ChaosMesh, chaos_mesh::http::translate)),
+        ("chaos-mesh.org", Some("NetworkChaos")) => Some((Source::ChaosMesh, chaos_mesh::network::translate)),
+        // In its universal form a document has a type and no API group.
+        ("kuma.io" | "", Some("MeshFaultInjection")) => Some((Source::Kuma, kuma::translate)),
+        ("kuma.io" | "", Some("FaultInjection")) => Some((Source::Kuma, kuma::translate_legacy)),
+        (_, None) if toxiproxy::is_proxies(&document.value) => Some((Source::Toxiproxy, toxiproxy::translate)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
