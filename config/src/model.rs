@@ -20,7 +20,7 @@ pub use cluster::{Cluster, ClusterProtocol, Endpoint, HostPort};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;
-pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, UpgradeMatch, ValueMatch};
+pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]

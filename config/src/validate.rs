@@ -7,6 +7,7 @@ mod listeners;
 mod matches;
 pub(crate) mod report;
 mod rules;
+mod samples;
 
 use crate::defaults;
 use crate::model::{AccessLog, Config};

@@ -20,6 +20,7 @@ use crate::matcher::{match_connection, match_request};
 use crate::meta::{ConnectionMeta, RequestMeta, TunnelMeta};
 use crate::plan::{FaultPlan, RuleIndex, Step};
 use crate::requested::wish;
+use crate::sample::Asker;
 use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
 pub use crate::draw::LatencyStream;
@@ -41,7 +42,7 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             continue;
         }
         let ordinal = rule.state.matched.fetch_add(1, Relaxed);
-        let Some(draw) = rule.picker(snapshot.seed).pick(ordinal) else { continue };
+        let Some(draw) = rule.pick(snapshot, Asker::Request(request), ordinal) else { continue };
         let cluster = listener.listener.cluster.as_str();
         if planning.add_http(RuleIndex(index), rule, draw, (request.headers, cluster)).is_err() {
             rule.state.skipped_plan_full.fetch_add(1, Relaxed);
@@ -56,14 +57,14 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
 ///
 /// Faults after one that ends the connection at once are left out; a reset after some bytes does not.
 pub fn decide_connection(snapshot: &Snapshot, rule: RuleIndex, connection: &ConnectionMeta<'_>) -> FaultPlan {
-    decide_stream(snapshot, rule, |compiled| {
+    decide_stream(snapshot, rule, Asker::Connection(connection.source), |compiled| {
         !compiled.rule.matches.needs_http() && match_connection(&compiled.rule.matches, connection).is_ok()
     })
 }
 
 /// The same for what flows in a tunnel. `rule` is one of the listener's `tunnel_rules`.
 pub fn decide_tunnel(snapshot: &Snapshot, rule: RuleIndex, tunnel: &TunnelMeta<'_>) -> FaultPlan {
-    decide_stream(snapshot, rule, |compiled| {
+    decide_stream(snapshot, rule, Asker::Request(&tunnel.request), |compiled| {
         let is_protocol = match &compiled.rule.matches.upgrade {
             None => false,
             Some(UpgradeMatch::Any) => true,
@@ -73,14 +74,19 @@ pub fn decide_tunnel(snapshot: &Snapshot, rule: RuleIndex, tunnel: &TunnelMeta<'
     })
 }
 
-fn decide_stream(snapshot: &Snapshot, rule: RuleIndex, matches: impl FnOnce(&CompiledRule) -> bool) -> FaultPlan {
+fn decide_stream(
+    snapshot: &Snapshot,
+    rule: RuleIndex,
+    asker: Asker<'_>,
+    matches: impl FnOnce(&CompiledRule) -> bool,
+) -> FaultPlan {
     let mut plan = FaultPlan::EMPTY;
     let Some(compiled) = snapshot.rules.get(usize::from(rule.0)) else { return plan };
     if snapshot.halted || !compiled.rule.enabled || !matches(compiled) {
         return plan;
     }
     let ordinal = compiled.state.matched.fetch_add(1, Relaxed);
-    let Some(mut draw) = compiled.picker(snapshot.seed).pick(ordinal) else { return plan };
+    let Some(mut draw) = compiled.pick(snapshot, asker, ordinal) else { return plan };
     for (fault, kind) in (0..=u8::MAX).zip(&compiled.rule.faults).filter(|(_, kind)| kind.applies_to_tcp()) {
         let drawn = if matches!(kind, Fault::Delay(_)) { 0 } else { drawn(&mut draw, kind) };
         if !plan.push(Step { rule, fault, drawn }) {

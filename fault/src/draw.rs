@@ -31,9 +31,15 @@ pub(crate) fn mix(seed: u64, stream: u64, ordinal: u64) -> u64 {
     scramble(key.wrapping_add(ordinal.wrapping_mul(GOLDEN)))
 }
 
-/// The stream of a rule: FNV-1a, 64 bits, of its name. Fixed for ever: a seed in a report replays on later versions.
+/// The stream of a rule: the hash of its name. Fixed for ever: a seed in a report replays on later versions.
 pub(crate) fn stream_of(name: &str) -> u64 {
-    name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+    hash(name.bytes())
+}
+
+/// FNV-1a, 64 bits: the same on every machine.
+pub(crate) fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    bytes.into_iter().fold(0xCBF2_9CE4_8422_2325, step)
 }
 
 /// The values of one decision.
@@ -47,10 +53,9 @@ impl Draw {
         Self { generator: Pcg32::new(mix(seed, stream, ordinal), stream) }
     }
 
-    /// Whether the next value falls below the percentage: never at 0 %, always at 100 %, and a value that falls
-    /// below p falls below every q ≥ p. Integers throughout: value / 2^64 < ppm / 10^6.
+    /// Whether the next value falls below the percentage.
     pub(crate) fn falls_below(&mut self, percentage: Percentage) -> bool {
-        u128::from(self.generator.next_u64()) * u128::from(PPM_WHOLE) < u128::from(percentage.ppm()) << 64
+        is_below(self.generator.next_u64(), percentage)
     }
 
     /// A latency of at most `max`.
@@ -62,6 +67,12 @@ impl Draw {
     pub(crate) fn seed(&mut self) -> u32 {
         self.generator.next_u32()
     }
+}
+
+/// Whether a value falls below the percentage: never at 0 %, always at 100 %, and a value that falls below p falls
+/// below every q ≥ p. Integers throughout: value / 2^64 < ppm / 10^6.
+fn is_below(value: u64, percentage: Percentage) -> bool {
+    u128::from(value) * u128::from(PPM_WHOLE) < u128::from(percentage.ppm()) << 64
 }
 
 /// A rule's randomness and share: all that picking needs.
@@ -83,14 +94,29 @@ impl Picker<'_> {
         let falls_below = draw.falls_below(self.percentage);
         let is_picked = match self.sample {
             Sample::Exact => self.is_exact_turn(ordinal),
-            Sample::Random | Sample::First(_) | Sample::Every(_) => falls_below,
+            Sample::Random | Sample::First(_) | Sample::Every(_) | Sample::Sticky(_) | Sample::Attempt(_) => {
+                falls_below
+            }
         };
         is_picked.then_some(draw)
     }
 
+    /// Whether a sticky share is for this key. The seed, the rule's name and the key decide, and nothing else.
+    pub(crate) fn is_for(&self, key: u64) -> bool {
+        is_below(mix(self.seed, self.stream, key), self.percentage)
+    }
+
+    /// The draw for the latencies of something that was picked otherwise.
+    pub(crate) fn draw(&self, ordinal: u64) -> Draw {
+        let mut draw = Draw::new(self.seed, self.stream, ordinal);
+        // The first value picks or passes, here too.
+        let _ = draw.falls_below(self.percentage);
+        draw
+    }
+
     fn is_eligible(&self, ordinal: u64) -> bool {
         match *self.sample {
-            Sample::Random | Sample::Exact => true,
+            Sample::Random | Sample::Exact | Sample::Sticky(_) | Sample::Attempt(_) => true,
             Sample::First(n) => ordinal < n,
             Sample::Every(n) => ordinal.checked_rem(n).is_some_and(|rest| rest == n - 1),
         }

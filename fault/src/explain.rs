@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use squall_config::model::{Fault, Match, Name, Sample, ValueMatch};
+use squall_config::model::{Fault, Match, Name, Sample, StickyKey, ValueMatch};
 use squall_config::pattern::Pattern;
 use squall_config::units::{Percentage, format_duration};
 
@@ -13,6 +13,7 @@ use crate::grpc::Call;
 use crate::matcher::{Condition, match_listener, match_request};
 use crate::meta::RequestMeta;
 use crate::plan::{RuleIndex, Step};
+use crate::sample::{Asker, Counting, Passed};
 use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
 /// What one rule says to one request.
@@ -92,8 +93,14 @@ impl Explanation<'_> {
         let ordinal = rule.state.matched.load(Relaxed);
         let share = share(rule.rule.percentage, &rule.rule.sample);
         let count = ordinal.saturating_add(1);
-        let Some(draw) = rule.picker(self.snapshot.seed).pick(ordinal) else {
-            return (format!("matches; takes {share}, and match number {count} is not picked"), Vec::new());
+        let draw = match rule.outcome(self.snapshot, Asker::Request(self.request), ordinal, Counting::LookOnly) {
+            Ok(draw) => draw,
+            Err(Passed::NotPicked) => {
+                return (format!("matches; takes {share}, and match number {count} is not picked"), Vec::new());
+            }
+            Err(Passed::NoKey) => {
+                return (format!("matches; takes {share}, and the request has none of that"), Vec::new());
+            }
         };
         let before = self.planning.plan.steps().len();
         let asking = (self.request.headers, self.listener.listener.cluster.as_str());
@@ -185,6 +192,10 @@ fn share(percentage: Percentage, sample: &Sample) -> String {
         Sample::Exact => format!("exactly {percent}% of what matches"),
         Sample::First(n) => format!("{percent}% of the first {n} matches"),
         Sample::Every(n) => format!("{percent}% of one match in {n}"),
+        Sample::Sticky(StickyKey::Trace) => format!("{percent}% of all traces"),
+        Sample::Sticky(StickyKey::Source) => format!("{percent}% of all source addresses"),
+        Sample::Sticky(StickyKey::Header(name)) => format!("{percent}% of all values of {name}"),
+        Sample::Attempt(n) => format!("{percent}% of attempts number {n}"),
     }
 }
 

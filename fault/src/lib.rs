@@ -1,5 +1,6 @@
 //! Decides which faults hit which exchange: a pure function of snapshot, request and draw. No I/O, no clock.
 
+mod attempts;
 pub mod budget;
 pub mod compile;
 pub mod decide;
@@ -12,8 +13,10 @@ pub mod meta;
 pub mod noise;
 pub mod plan;
 pub mod requested;
+mod sample;
 pub mod snapshot;
 pub mod store;
+mod trace_id;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use squall_config::model::{Cluster, Config, Fault, Listener, Rule};
 use squall_config::pattern::Pattern;
 
+use crate::attempts::Attempts;
 use crate::draw::mix;
 use crate::index::Index;
 use crate::plan::Step;
@@ -27,6 +28,10 @@ pub struct RuleState {
     pub skipped_not_applicable: AtomicU64,
     /// Matched, but passed because the path is excluded from faults.
     pub skipped_excluded_path: AtomicU64,
+    /// Matched, but passed because it has no key that the sample could go by.
+    pub skipped_no_key: AtomicU64,
+    /// Tries of the same request, for a sample that goes by them.
+    pub(crate) attempts: Attempts,
 }
 
 /// A rule ready to be evaluated.

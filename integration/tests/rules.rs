@@ -100,6 +100,46 @@ fn first_and_every_pick_by_count() {
 }
 
 #[test]
+fn a_sticky_share_is_the_same_on_every_replica_and_after_a_restart() {
+    let rule = json!({"percentage": 20, "sample": {"mode": "sticky", "key": "trace"}, "fault": {"abort": 503}});
+    let picked = || {
+        let path = Path::new();
+        path.api().rule("r", &rule);
+        let mut client = path.client();
+        let mut hit = |id: u32| {
+            let trace = format!("traceparent: 00-{:032x}-00f067aa0ba902b7-01\r\n", u128::from(id) << 40);
+            client.send(format!("GET /echo HTTP/1.1\r\nHost: b\r\n{trace}\r\n")).answer().status == 503
+        };
+        let hits: Vec<u32> = (1..=300).filter(|id| hit(*id)).collect();
+        // Who has no trace passes, and that is counted.
+        assert_eq!(path.client().get("/echo").status, 200);
+        let skipped = [("rule", "r"), ("reason", "no_key")];
+        assert_eq!(path.api().metrics().sum("chaos_skipped_faults_total", &skipped), 1.0);
+        hits
+    };
+    let (first, second) = (picked(), picked());
+    assert_eq!(first, second);
+    assert!((35..=85).contains(&first.len()), "{}", first.len());
+}
+
+#[test]
+fn the_first_try_fails_and_its_retry_passes() {
+    let path = Path::new();
+    path.api().rule("r", &json!({"percentage": 100, "sample": {"attempt": 1}, "fault": {"abort": 503}}));
+    let retry = |fields: &str| {
+        let request = format!("POST /pay HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n{fields}\r\n");
+        // A connection each, so that several workers see them.
+        [(); 3].map(|()| path.client().send(&request).answer().status)
+    };
+    assert_eq!(retry("Idempotency-Key: a\r\n"), [503, 200, 200]);
+    assert_eq!(retry("Idempotency-Key: b\r\n"), [503, 200, 200]);
+    assert_eq!(retry("b3: 4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1\r\n"), [503, 200, 200]);
+    assert_eq!(retry("X-Envoy-Attempt-Count: 2\r\n"), [200, 200, 200]);
+    assert_eq!(retry("X-Envoy-Attempt-Count: 1\r\n"), [503, 503, 503]);
+    assert_eq!(retry(""), [200, 200, 200]);
+}
+
+#[test]
 fn a_disabled_rule_does_nothing() {
     let path = Path::with(&json!({"abort": 503}));
     let mut client = path.client();

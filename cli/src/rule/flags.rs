@@ -16,7 +16,7 @@ pub(crate) struct RuleFlags {
     /// What it applies to, as in path.prefix=/v1/, method=GET, headers.x-user=alice; may be given several times
     #[arg(long = "match", value_name = "FIELD[.FIELD]=VALUE")]
     matches: Vec<String>,
-    /// How the share is picked: random, exact, first=N or every=N
+    /// How the share is picked: random, exact, sticky=KEY (trace, source or header:NAME), first=N, every=N or attempt=N
     #[arg(long, value_name = "HOW")]
     sample: Option<String>,
     /// The rule ends after this time, as in 5m; without it after the default (1h)
@@ -58,6 +58,7 @@ impl RuleFlags {
 
 fn sample_of(text: &str) -> Value {
     match text.split_once('=') {
+        Some(("sticky", key)) => json!({ "mode": "sticky", "key": key }),
         Some((how, n)) => json!({ how: scalar(n) }),
         None => json!({ "mode": text }),
     }
@@ -167,6 +168,17 @@ mod tests {
                 "ttl": "5m",
             })
         );
+    }
+
+    #[test]
+    fn samples_are_short() {
+        for (text, sample) in [
+            ("exact", json!({"mode": "exact"})),
+            ("sticky=header:x-user", json!({"mode": "sticky", "key": "header:x-user"})),
+            ("attempt=1", json!({"attempt": 1})),
+        ] {
+            assert_eq!(sample_of(text), sample);
+        }
     }
 
     #[test]

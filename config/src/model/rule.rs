@@ -1,6 +1,7 @@
 //! Rules but for their faults: what they match and how their share is picked.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
@@ -118,4 +119,26 @@ pub enum Sample {
     First(u64),
     /// Every N-th that matches: the N-th, the 2N-th, …; the percentage applies to those.
     Every(u64),
+    /// The same answer for the same value of the key, wherever and whenever it is asked for; 5 % are among 10 %.
+    Sticky(StickyKey),
+    /// The N-th try of a request, from 1; the percentage applies to those.
+    Attempt(NonZeroU32),
+}
+
+impl Sample {
+    /// Whether it looks at what only an HTTP request has.
+    pub fn needs_http(&self) -> bool {
+        matches!(self, Self::Sticky(StickyKey::Trace | StickyKey::Header(_)) | Self::Attempt(_))
+    }
+}
+
+/// What a sticky sample goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StickyKey {
+    /// The trace id: of `traceparent` (W3C Trace Context), else of `b3` or `x-b3-traceid`.
+    Trace,
+    /// The address of downstream, without its port.
+    Source,
+    /// The first value of a header field.
+    Header(HeaderName),
 }

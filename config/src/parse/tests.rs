@@ -44,14 +44,14 @@ fn wrong_types_are_all_told_in_plain_words() {
 #[test]
 fn unknown_fields_are_told_where_they_belong() {
     let body = json!({"name": "a", "percentage": 1, "path": "/x", "zzzzzzzz": 1, "match": {"headerz": {}},
-        "fault": {"corrupt": {"rates": 1}}, "sample": {"mode": "sticky", "key": "trace"}});
+        "fault": {"corrupt": {"rates": 1}}, "sample": {"mode": "sticky", "keys": "trace"}});
     assert_eq!(
         rule_problems(&body),
         [
             "fault.corrupt.rates: unknown field \"rates\"; did you mean \"rate\"?",
             "match.headerz: unknown field \"headerz\"; did you mean \"headers\"?",
             "path: unknown field \"path\"; \"path\" belongs in match",
-            "sample.key: key is not supported yet; remove it; supported here: every, first, mode",
+            "sample.keys: unknown field \"keys\"; did you mean \"key\"?",
             "zzzzzzzz: unknown field \"zzzzzzzz\"; known here: enabled, fault, match, name, percentage, sample, ttl",
         ]
     );

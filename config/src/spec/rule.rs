@@ -176,14 +176,20 @@ pub struct GrpcMatchSpec {
     pub method: Option<String>,
 }
 
-/// How the share is picked; exactly one of these.
+/// How the share is picked; exactly one of mode, first, every and attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, expecting = "an object: {mode: random}, {mode: exact}, {first: N} or {every: N}")]
+#[serde(default, expecting = "an object such as {mode: exact}, {mode: sticky, key: trace}, {first: N} or {attempt: N}")]
 pub struct SampleSpec {
-    /// `random` (each on its own) or `exact` (exactly p of every 100).
+    /// `random` (each on its own), `exact` (exactly p of every 100) or `sticky` (the same for the same key, on every
+    /// replica and after a restart).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::sample_mode")]
     pub mode: Option<String>,
+    /// What `sticky` goes by: `trace` (the id of `traceparent` or b3), `source` (the address of the caller) or
+    /// `header:NAME`. A request without it is not picked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::sample_key")]
+    pub key: Option<String>,
     /// The first N that match and no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
@@ -192,4 +198,9 @@ pub struct SampleSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub every: Option<u64>,
+    /// Only the N-th try of a request, from 1: by `x-envoy-attempt-count` or `grpc-previous-rpc-attempts`, else by counting
+    /// the requests with the same `idempotency-key`, or with the same trace, method and path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub attempt: Option<u32>,
 }

@@ -67,10 +67,15 @@ words! {
     cluster_protocol: "http1" | "http2";
     phase: "request" | "response";
     delay_point: "request" | "response" | "connect";
-    sample_mode: "random" | "exact";
+    sample_mode: "random" | "exact" | "sticky";
 }
 
 /// A number above 0.
 pub(crate) fn positive(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "number", "exclusiveMinimum": 0 })
+}
+
+/// `trace`, `source` or `header:NAME`.
+pub(crate) fn sample_key(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^(trace|source|header:.+)$", "examples": ["trace", "header:x-user"] })
 }

@@ -5,12 +5,13 @@ use http::Method;
 use crate::model::{
     AbortAnswer, Cluster, ClusterProtocol, Fault, Listener, ListenerProtocol, Match, Phase, Rule, Sample,
 };
-use crate::spec::{RuleSpec, SampleSpec, Scalar};
+use crate::spec::{RuleSpec, Scalar};
 use crate::units::Percentage;
 
 use super::Context;
 use super::matches::matches;
 use super::report::Report;
+use super::samples;
 use crate::faults::faults;
 
 pub(crate) fn rules(specs: &[RuleSpec], context: &Context<'_>, report: &mut Report) -> Vec<Rule> {
@@ -35,13 +36,17 @@ fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report)
     let name = report.name(&at("name"), &spec.name);
     let matches = spec.matches.as_ref().map(|spec| matches(&at("match"), spec, context, report)).unwrap_or_default();
     let percentage = percentage(&at("percentage"), spec.percentage.as_ref(), report);
-    let sample = spec.sample.as_ref().and_then(|spec| sample(&at("sample"), spec, report));
+    let sample = spec.sample.as_ref().and_then(|spec| samples::sample(&at("sample"), spec, report));
     let faults = report
         .required(&at("fault"), spec.fault.as_ref(), "write what goes wrong, such as fault: {delay: 2s}")
         .map(|spec| faults(&at("fault"), spec, context.limits.delay_max, report))
         .unwrap_or_default();
     let ttl = spec.ttl.as_ref().and_then(|value| report.positive_duration(&at("ttl"), value));
     protocols(path, &matches, &faults, context, report);
+    if sample.as_ref().is_some_and(Sample::needs_http) && matches.upgrade.is_none() {
+        let listener = context.listeners.iter().find(|listener| matches.listener.as_ref() == Some(&listener.name));
+        samples::without_requests(&at("sample"), listener, &faults, report);
+    }
     Some(Rule {
         name: name?,
         enabled: spec.enabled.unwrap_or(true),
@@ -57,39 +62,6 @@ fn percentage(path: &str, value: Option<&Scalar>, report: &mut Report) -> Option
     const HINT: &str = "write the share that gets the fault, such as percentage: 5; 100 for all";
     let value = report.required(path, value, HINT)?;
     value.to_string().parse().map_err(|error| report.add_unit(path, error)).ok()
-}
-
-fn sample(path: &str, spec: &SampleSpec, report: &mut Report) -> Option<Sample> {
-    const HINT: &str = "write one of {mode: random}, {mode: exact}, {first: N}, {every: N}";
-    match (spec.mode.as_deref(), spec.first, spec.every) {
-        (Some("sticky"), None, None) => {
-            report.add(format!("{path}.mode"), "sticky is not supported yet", "use random or exact");
-            None
-        }
-        (Some(mode), None, None) => {
-            let modes = [("random", false), ("exact", true)];
-            let is_exact = report.word(&format!("{path}.mode"), mode, &modes)?;
-            Some(if is_exact { Sample::Exact } else { Sample::Random })
-        }
-        (None, Some(n), None) => at_least_one(&format!("{path}.first"), n, report).map(Sample::First),
-        (None, None, Some(n)) => at_least_one(&format!("{path}.every"), n, report).map(Sample::Every),
-        (None, None, None) => {
-            report.add(path, "it says nothing", HINT);
-            None
-        }
-        _ => {
-            report.add(path, "mode, first and every exclude each other", HINT);
-            None
-        }
-    }
-}
-
-fn at_least_one(path: &str, n: u64, report: &mut Report) -> Option<u64> {
-    if n == 0 {
-        report.add(path, "0 picks nothing", "write at least 1, or enabled: false");
-        return None;
-    }
-    Some(n)
 }
 
 /// Refuses rules that could never do what they say: HTTP and TCP each have faults and conditions of their own.

@@ -77,6 +77,7 @@ fn rule_families(snapshot: &Snapshot) -> Vec<MetricFamily> {
             ("plan_full", s.skipped_plan_full.load(Relaxed)),
             ("not_applicable", s.skipped_not_applicable.load(Relaxed)),
             ("excluded_path", s.skipped_excluded_path.load(Relaxed)),
+            ("no_key", s.skipped_no_key.load(Relaxed)),
         ]
         .map(|(reason, n)| counter(&[("rule", name), ("reason", reason)], n))
     });

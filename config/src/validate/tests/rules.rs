@@ -26,18 +26,32 @@ fn there_are_not_more_rules_than_allowed() {
 }
 
 #[test]
-fn samples_are_one_of_four() {
+fn samples_are_one_of_five() {
     for (sample, expected) in [
         ("{}", "sample: it says nothing"),
-        ("{mode: sticky}", "sample.mode: sticky is not supported yet"),
-        ("{mode: exakt}", "sample.mode: \"exakt\" is not one of random, exact"),
+        ("{mode: sticky}", "sample.key: missing"),
+        ("{mode: sticky, key: user}", "sample.key: \"user\" is not a key"),
+        ("{mode: sticky, key: 'header:a b'}", "sample.key: \"a b\" is not a header name"),
+        ("{mode: exact, key: trace}", "sample.key: a key belongs to mode: sticky"),
+        ("{key: trace}", "sample.key: a key belongs to mode: sticky"),
+        ("{mode: exakt}", "sample.mode: \"exakt\" is not one of random, exact, sticky"),
+        ("{attempt: 0}", "sample.attempt: there is no attempt 0"),
+        ("{attempt: 1, first: 2}", "sample: mode, first, every and attempt exclude each other"),
         ("{first: 0}", "sample.first: 0 picks nothing"),
         ("{every: 0}", "sample.every: 0 picks nothing"),
-        ("{first: 1, every: 2}", "sample: mode, first and every exclude each other"),
-        ("{mode: exact, every: 2}", "sample: mode, first and every exclude each other"),
+        ("{first: 1, every: 2}", "sample: mode, first, every and attempt exclude each other"),
+        ("{mode: exact, every: 2}", "sample: mode, first, every and attempt exclude each other"),
     ] {
         assert_eq!(rule_problems(&format!("fault: {{delay: 1s}}, sample: {sample}")), [expected]);
     }
+    let sample = |written: &str| {
+        let text = format!("rules:\n- {{name: r, percentage: 5, fault: {{delay: 1s}}, sample: {written}}}\n");
+        crate::load_text(&document(&text)).unwrap().1.rules[0].sample.clone()
+    };
+    assert_eq!(sample("{mode: sticky, key: source}"), Sample::Sticky(StickyKey::Source));
+    let user = http::HeaderName::from_static("x-user");
+    assert_eq!(sample("{mode: sticky, key: 'header:X-User'}"), Sample::Sticky(StickyKey::Header(user)));
+    assert_eq!(sample("{attempt: 2}"), Sample::Attempt(2.try_into().unwrap()));
 }
 
 #[test]
@@ -116,6 +130,14 @@ fn http_and_tcp_are_not_mixed() {
         (
             "fault: {delay: 1s}, match: {listener: raw, method: GET}",
             "match: the match looks at HTTP requests, but listener \"raw\" speaks TCP",
+        ),
+        (
+            "fault: {delay: 1s}, match: {listener: raw}, sample: {mode: sticky, key: trace}",
+            "sample: it looks at HTTP requests, but listener \"raw\" speaks TCP",
+        ),
+        (
+            "fault: {refuse: true}, sample: {attempt: 1}",
+            "sample: it looks at HTTP requests, but refuse is only for TCP",
         ),
     ] {
         assert_eq!(rule_problems(fields), [expected]);
