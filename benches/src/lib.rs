@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Amount, Cluster, ClusterProtocol, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency,
-    Limits, Listener, ListenerProtocol, Match, Name, Rule, Sample,
+    Amount, Cluster, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits, Listener,
+    ListenerProtocol, Match, Name, Rule, Sample,
 };
 use squall_config::units::Percentage;
 
@@ -54,20 +54,9 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
         idle_timeout: None,
         detect_timeout: minute,
     };
-    let endpoint = Endpoint {
-        address: HostPort { host: "127.0.0.1".into(), port: 9000 },
-        labels: std::collections::BTreeMap::default(),
-        weight: 1,
-    };
-    let cluster = Cluster {
-        name: name("service-b"),
-        endpoints: vec![endpoint],
-        protocol: ClusterProtocol::Http1,
-        connect_timeout: minute,
-        idle_timeout: minute,
-        response_timeout: None,
-        idle_connections_max: 256,
-    };
+    let endpoint = Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 9000 });
+    let cluster =
+        Cluster { connect_timeout: minute, idle_timeout: minute, ..Cluster::new(name("service-b"), vec![endpoint]) };
     Arc::new(Config {
         control: address,
         telemetry: None,

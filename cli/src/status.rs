@@ -29,13 +29,20 @@ pub(crate) fn execute(args: &StatusArgs) -> Outcome {
     args.client.call(&Call::new(Method::GET, "/v1/status"), table)
 }
 
-/// One row a fact; a list of objects (listeners, clusters) becomes one row an object.
+/// One row a fact; a list of objects (listeners, clusters) becomes one row an object, and so do the endpoints in it.
 fn table(status: &Value) -> String {
     let mut rows = Vec::new();
     for (key, value) in status.as_object().into_iter().flatten() {
-        match value.as_array() {
-            Some(items) => rows.extend(items.iter().map(|item| vec![key.clone(), plain(item)])),
-            None => rows.push(vec![key.clone(), plain(value)]),
+        let Some(items) = value.as_array() else {
+            rows.push(vec![key.clone(), plain(value)]);
+            continue;
+        };
+        for item in items {
+            let mut item = item.clone();
+            let endpoints = item.as_object_mut().and_then(|fields| fields.remove("endpoints"));
+            rows.push(vec![key.clone(), plain(&item)]);
+            let endpoints = endpoints.as_ref().and_then(Value::as_array).into_iter().flatten();
+            rows.extend(endpoints.map(|endpoint| vec![format!("{key}.endpoints"), plain(endpoint)]));
         }
     }
     output::table(&["WHAT", "IS"], rows)
@@ -66,5 +73,14 @@ mod tests {
         let text = table(&status);
         assert_eq!(text.lines().count(), 5, "{text}");
         assert!(text.contains("name=a") && text.contains("name=b"), "{text}");
+    }
+
+    #[test]
+    fn every_endpoint_has_its_row() {
+        let endpoint = |name: &str| json!({"name": name, "health": "healthy", "labels": {"region": "a"}});
+        let status = json!({"clusters": [{"name": "b", "endpoints": [endpoint("one:1"), endpoint("two:1")]}]});
+        let text = table(&status);
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert!(text.contains("health=healthy labels=region=a name=two:1"), "{text}");
     }
 }

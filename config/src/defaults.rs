@@ -22,6 +22,25 @@ pub const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Endpoints take equal turns.
 pub const WEIGHT: u32 = 1;
 
+/// Two failures are an accident, five in a row are a state.
+pub const EJECTION_FAILURES: u32 = 5;
+/// A restart takes about as long.
+pub const EJECTION_TIME: Duration = Duration::from_secs(30);
+/// However often an endpoint fails again, it is tried after ten times as long as at first.
+pub const EJECTION_TIMES_MAX: u32 = 10;
+/// What is left has to carry the load: half of it can be.
+pub const EJECTION_PERCENTAGE_MAX: u8 = 50;
+/// Often enough to notice before people do, rarely enough to be no load.
+pub const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Whoever needs longer to say that it is well is not.
+pub const HEALTH_CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+/// One lost check is an accident.
+pub const UNHEALTHY_THRESHOLD: u32 = 2;
+/// An endpoint that answers can work.
+pub const HEALTHY_THRESHOLD: u32 = 1;
+/// A short burst over the cap finds its turn; a long queue would only make it time out later.
+pub const PENDING_MAX: usize = 100;
+
 /// A rule that was forgotten ends within the working hour.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(3600);
 /// No client waits longer than an hour.

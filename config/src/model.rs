@@ -16,7 +16,7 @@ pub use crate::faults::{
     Malformed, Modify, Phase, Piece, Quantiles, Requested, RequestedBy, Reset, ResetMoment, Slice, SlowBody, SlowClose,
     Stage, Stall, Throttle, Truncate, Wish,
 };
-pub use cluster::{Cluster, ClusterProtocol, Endpoint, HostPort};
+pub use cluster::{Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;

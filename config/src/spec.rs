@@ -16,8 +16,8 @@ pub use crate::faults::{
     LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, RequestedSpec, ResetSpec, SliceSpec, SlowBodySpec,
     SlowCloseSpec, StallSpec, ThrottleSpec, TruncateSpec, UniformSpec,
 };
-pub use cluster::{ClusterSpec, EndpointSpec};
-pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DrainSpec, LimitsSpec, TelemetrySpec};
+pub use cluster::{ClusterSpec, EjectionSpec, EndpointSpec, HealthCheckSpec};
+pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DnsSpec, DrainSpec, LimitsSpec, TelemetrySpec};
 pub use listener::ListenerSpec;
 pub use rule::{
     EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec,

@@ -2,6 +2,7 @@
 
 mod address;
 mod clusters;
+mod health;
 mod limits;
 mod listeners;
 mod matches;
@@ -12,7 +13,7 @@ mod samples;
 use crate::defaults;
 use crate::model::{AccessLog, Config};
 use crate::problem::Problems;
-use crate::spec::{AccessLogSpec, ConfigSpec, Scalar, Written};
+use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
 
 use address::OwnAddresses;
 use report::Report;
@@ -38,7 +39,9 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let (control, telemetry) = api_addresses(spec, &mut own, &mut report);
     let cluster_names: Vec<&str> = spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     let listeners = listeners::listeners(&spec.listeners, &cluster_names, &mut own, &mut report);
-    let clusters = clusters::clusters(&spec.clusters, &own, &mut report);
+    let mut clusters = clusters::clusters(&spec.clusters, &own, &mut report);
+    let dns_server = spec.dns.as_ref().and_then(|dns| dns_server(dns, &mut report));
+    clusters.iter_mut().for_each(|cluster| cluster.dns_server = dns_server);
     let limits = limits::limits(spec.limits.as_ref(), &mut report);
     let context = Context {
         limits: &limits,
@@ -94,6 +97,18 @@ fn api_addresses(
         own.add("telemetry.address", telemetry, report);
     }
     (control, telemetry)
+}
+
+fn dns_server(dns: &DnsSpec, report: &mut Report) -> Option<std::net::SocketAddr> {
+    const HINT: &str = "write the IP address and the port of a DNS server, such as 127.0.0.1:53";
+    let text = report.required("dns.server", dns.server.as_ref(), HINT)?.to_string();
+    match text.parse::<std::net::SocketAddr>() {
+        Ok(server) if server.port() != 0 => Some(server),
+        _ => {
+            report.add("dns.server", format!("{text:?} is not the address of a DNS server"), HINT);
+            None
+        }
+    }
 }
 
 fn access_log(log: &Written<AccessLogSpec>, report: &mut Report) -> Option<AccessLog> {

@@ -3,7 +3,18 @@
 use std::net::SocketAddr;
 
 use squall_config::Problems;
-use squall_config::model::Config;
+use squall_config::model::{Config, Endpoint};
+
+/// An address that a cluster has at the moment, or a name of it that has none.
+#[derive(Clone, Debug)]
+pub struct EndpointHealth {
+    /// As it is written.
+    pub written: Endpoint,
+    /// Where its traffic goes; `None` when the name has no address.
+    pub address: Option<SocketAddr>,
+    /// One of `healthy`, `ejected`, `failing` and `unresolved`.
+    pub health: &'static str,
+}
 
 /// The data plane, as seen from the control side.
 pub trait DataPlane: Send + Sync + 'static {
@@ -16,6 +27,10 @@ pub trait DataPlane: Send + Sync + 'static {
 
     /// The really bound address of each listener.
     fn listener_addresses(&self) -> Vec<(String, SocketAddr)>;
+
+    /// The endpoints of each cluster by its name, as they are now; those of a cluster that is about to be taken over may
+    /// be missing for a moment.
+    fn endpoints(&self) -> Vec<(String, Vec<EndpointHealth>)>;
 
     /// The whole exposition of `/metrics`, including the control side's own ([`crate::ControlStats`]).
     fn metrics_text(&self) -> String;

@@ -33,6 +33,10 @@ impl DataPlane for FakePlane {
     fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
         vec![("to-b".to_owned(), SocketAddr::from(([127, 0, 0, 1], 4242)))]
     }
+    fn endpoints(&self) -> Vec<(String, Vec<crate::EndpointHealth>)> {
+        Vec::new()
+    }
+
     fn metrics_text(&self) -> String {
         "squall_config_generation 1\n".to_owned()
     }

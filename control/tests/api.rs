@@ -29,6 +29,10 @@ impl DataPlane for NoPlane {
     fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
         Vec::new()
     }
+    fn endpoints(&self) -> Vec<(String, Vec<squall_control::EndpointHealth>)> {
+        Vec::new()
+    }
+
     fn metrics_text(&self) -> String {
         "squall_up 1\n".to_owned()
     }

@@ -78,7 +78,7 @@ fn is_source(networks: &[IpNet], source: IpAddr) -> bool {
 
 fn is_endpoint(matches: &EndpointMatch, endpoint: &Endpoint) -> bool {
     match matches {
-        EndpointMatch::Address(address) => *address == endpoint.address,
+        EndpointMatch::Address(address) => endpoint.is_at(address),
         EndpointMatch::Labels(labels) => labels.iter().all(|(key, value)| endpoint.labels.get(key) == Some(value)),
     }
 }

@@ -60,6 +60,24 @@ fn endpoint_by_address_or_labels() {
 }
 
 #[test]
+fn a_name_is_matched_by_itself_and_by_the_address_that_it_stands_for() {
+    let at = |host: &str, port, ip: Option<&str>| {
+        let endpoint = Endpoint {
+            ip: ip.map(|ip| ip.parse().unwrap()),
+            ..Endpoint::new(HostPort { host: "name".into(), port: 80 })
+        };
+        let address = EndpointMatch::Address(HostPort { host: host.into(), port });
+        let snapshot = snapshot(1, vec![rule("r", vec![abort()])]);
+        let meta = ConnectionMeta { endpoint: &endpoint, source: get(&snapshot, "/").source };
+        match_connection(&Match { endpoint: Some(address), ..Match::default() }, &meta).is_ok()
+    };
+    assert!(at("name", 80, None) && at("name", 80, Some("10.0.0.1")) && at("10.0.0.1", 80, Some("10.0.0.1")));
+    assert!(at("::1", 80, Some("::1")));
+    assert!(!at("name", 81, None) && !at("10.0.0.1", 80, None) && !at("10.0.0.1", 81, Some("10.0.0.1")));
+    assert!(!at("10.0.0.2", 80, Some("10.0.0.1")) && !at("other", 80, None));
+}
+
+#[test]
 fn authority_without_case_with_and_without_port() {
     let matches = |pattern: Pattern, authority: &'static str| {
         outcome(Match { authority: Some(pattern), ..Match::default() }, |request| request.authority = authority).is_ok()

@@ -94,19 +94,10 @@ fn listener(text: &str, direction: Direction, protocol: ListenerProtocol) -> Lis
 
 fn cluster(text: &str) -> Cluster {
     let endpoint = Endpoint {
-        address: HostPort { host: "127.0.0.1".into(), port: 9000 },
         labels: BTreeMap::from([("region".to_owned(), "a".to_owned()), ("zone".to_owned(), "1".to_owned())]),
-        weight: 1,
+        ..Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 9000 })
     };
-    Cluster {
-        name: name(text),
-        endpoints: vec![endpoint],
-        protocol: ClusterProtocol::Http1,
-        connect_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(4),
-        response_timeout: None,
-        idle_connections_max: 256,
-    }
+    Cluster::new(name(text), vec![endpoint])
 }
 
 /// Listeners `to-b` (outbound, http), `from-c` (inbound, http), `db` (outbound, tcp) and `any` (outbound, auto).

@@ -43,6 +43,7 @@ use crate::life::Life;
 use crate::net::reset::Io;
 use crate::tcp::relay::{RelayContext, RelayRecord, relay};
 use crate::upstream::pool::IdlePool;
+use crate::upstream::shared::SharedEndpoint;
 use crate::worker::{Worker, WorkerParts};
 
 const KEEP: Terms =
@@ -121,6 +122,7 @@ impl Exchanges {
             changes: watch::Sender::new(store.load()).subscribe(),
             shard: Arc::default(),
             budget: Budget::new(1_000),
+            upstreams: Arc::default(),
             access_log: None,
             index: 0,
             loads: Loads::of(1),
@@ -215,8 +217,7 @@ impl Relay {
             let context = RelayContext {
                 listener,
                 source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-                cluster: Arc::clone(&snapshot.clusters[0]),
-                endpoint: 0,
+                endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
                 changes: watch::Sender::new(Arc::clone(&snapshot)).subscribe(),
                 life: watch::Sender::new(Life::Serving).subscribe(),
                 budget: Budget::new(1),

@@ -1,10 +1,10 @@
 //! One downstream connection: which protocol, then HTTP or a relay.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use squall_config::model::{Http2Code, ListenerProtocol, Name};
@@ -19,11 +19,13 @@ use crate::http2::going_away::GoingAway;
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::protocol::{Protocol, detect};
-use crate::tcp::{self, record::ConnectionRecord, relay::RelayContext};
-use crate::upstream;
+use crate::tcp::record::ConnectionRecord;
+use crate::tcp::relay::{RelayContext, RelayEnd, RelayOutcome, Side};
+use crate::upstream::cluster::Assignment;
+use crate::upstream::shared::{Fared, SharedEndpoint};
 use crate::view::ListenerView;
 use crate::worker::{OpenConnection, Worker};
-use crate::{http1, http2};
+use crate::{http1, http2, tcp, upstream};
 
 /// What the exchanges of one connection share.
 #[derive(Debug)]
@@ -179,37 +181,59 @@ impl Accepted {
 
 async fn relay(accepted: Accepted) {
     let Accepted { worker, listener, io, source, open: _open } = accepted;
-    let (index, endpoint) = listener.cluster.pick();
-    let endpoint = Rc::clone(endpoint);
-    let cluster = Rc::clone(&listener.cluster);
-    let dial = async move {
-        let dialled = upstream::connect::dial(&cluster.cluster, &endpoint.endpoint).await;
+    let (cluster, now) = (&listener.cluster, Instant::now());
+    let mut endpoint = cluster.pick(now);
+    if endpoint.is_unresolved() {
+        // Boxed, because it happens once.
+        endpoint = Box::pin(cluster.pick_resolved(now)).await;
+    }
+    let assignment = Assignment::of_connection(endpoint);
+    let (endpoint, permit) = (&assignment.endpoint, Cell::new(None));
+    let dial = async {
+        permit.set(cluster.admit_now()?);
+        let dialled = upstream::connect::dial(&cluster.cluster, endpoint.endpoint()).await;
         cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
         dialled
     };
     let (opening, early) = (None, Bytes::new());
-    let stream = Stream { worker: &worker, listener: &listener, source, opening, endpoint: index, early };
-    stream.relay(io, dial).await;
+    let stream = Stream { worker: &worker, listener: &listener, source, opening, endpoint: &endpoint.shared, early };
+    let outcome = stream.relay(io, dial).await;
+    judge(&assignment, &outcome);
+}
+
+/// How the endpoint fared with a connection: a single byte from there is an answer.
+fn judge(assignment: &Assignment, outcome: &RelayOutcome<ProxyError>) {
+    match &outcome.end {
+        _ if outcome.response_bytes > 0 => assignment.judge(Fared::Well),
+        RelayEnd::ConnectFailed(error) => assignment.failed(error.kind),
+        RelayEnd::Injected { .. } | RelayEnd::Abandoned | RelayEnd::Broken { by: Side::Upstream, .. } => {
+            assignment.judge(Fared::Badly);
+        }
+        RelayEnd::Finished | RelayEnd::Broken { .. } | RelayEnd::Idle | RelayEnd::Cut => assignment.spare(),
+    }
 }
 
 /// Relays what flows after a switch of protocols. Whoever calls holds the connection, which keeps it counted.
 pub(crate) async fn relay_tunnel(downstream: &Downstream, io: Io, tunnel: Tunnel) {
-    let Tunnel { io: upstream, input, opening } = tunnel;
+    let Tunnel { io: upstream, input, permit: _permit, opening } = tunnel;
     let (Some(upstream), Some(opening)) = (Rc::into_inner(upstream), opening) else {
         debug_assert!(false, "a tunnel whose exchange is not over");
         return;
     };
     let dial = std::future::ready(Ok(upstream.into_inner()));
     let listener = Rc::clone(&opening.listener);
+    // It goes on being open there; how the endpoint fared was told by its answer.
+    let assignment = Assignment::of_connection(Rc::clone(&opening.endpoint));
+    assignment.spare();
     let stream = Stream {
         worker: &downstream.worker,
         listener: &listener,
         source: downstream.source,
-        endpoint: opening.endpoint,
+        endpoint: &assignment.endpoint.shared,
         opening: Some(opening),
         early: input.bytes().clone(),
     };
-    stream.relay(io, dial).await;
+    let _ended = stream.relay(io, dial).await;
 }
 
 /// A connection whose bytes are relayed.
@@ -218,22 +242,24 @@ struct Stream<'a> {
     listener: &'a Rc<ListenerView>,
     source: SocketAddr,
     opening: Option<Box<Opening>>,
-    /// Place of the endpoint in its cluster.
-    endpoint: usize,
+    endpoint: &'a Arc<SharedEndpoint>,
     /// What was read from the endpoint before.
     early: Bytes,
 }
 
 impl Stream<'_> {
-    async fn relay(self, io: Io, dial: impl Future<Output = Result<TcpStream, ProxyError>>) {
+    async fn relay(
+        self,
+        io: Io,
+        dial: impl Future<Output = Result<TcpStream, ProxyError>>,
+    ) -> RelayOutcome<ProxyError> {
         let Self { worker, listener, source, opening, endpoint, early } = self;
         let record = Rc::new(ConnectionRecord::begin(worker, listener, source));
         let context = RelayContext {
             listener: Arc::clone(&listener.compiled),
             source,
             opening,
-            cluster: Arc::clone(&listener.cluster.cluster),
-            endpoint,
+            endpoint: Arc::clone(endpoint),
             changes: worker.changes(),
             life: worker.life(),
             budget: worker.budget().clone(),
@@ -242,6 +268,7 @@ impl Stream<'_> {
             record: Rc::<ConnectionRecord>::clone(&record),
         };
         let outcome = tcp::relay::relay(context, io).await;
-        record.finish(&outcome);
+        record.finish(endpoint, &outcome);
+        outcome
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum ErrorKind {
     Reset,
     /// Not an HTTP response, or one that is framed in two ways.
     MalformedResponse,
+    /// The cluster has as many connections or exchanges as it may.
+    Overflow,
     /// No response head within the cluster's `response_timeout`.
     ResponseTimeout,
     /// The response body ended early.
@@ -38,6 +40,7 @@ impl ErrorKind {
             Self::Closed => "upstream_closed",
             Self::Reset => "upstream_reset",
             Self::MalformedResponse => "upstream_malformed_response",
+            Self::Overflow => "upstream_overflow",
             Self::ResponseTimeout => "upstream_response_timeout",
             Self::Truncated => "upstream_truncated",
             Self::Panic => "squall_panic",
@@ -48,7 +51,7 @@ impl ErrorKind {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Panic => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overflow | Self::Panic => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
@@ -63,6 +66,7 @@ impl ErrorKind {
             Self::Closed => "the upstream closed the connection before it answered",
             Self::Reset => "the upstream reset the connection before it answered",
             Self::MalformedResponse => "the upstream's answer is not valid HTTP",
+            Self::Overflow => "the cluster has as many connections or requests at once as it may",
             Self::ResponseTimeout => "the upstream did not answer within response_timeout",
             Self::Truncated => "the upstream's answer ended early",
             Self::Panic => "a defect of Squall ended this exchange; please report it",

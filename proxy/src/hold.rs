@@ -1,9 +1,12 @@
 //! Holds traffic for a fault, and lets it go the moment the fault is over.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use squall_fault::snapshot::Snapshot;
+use tokio::time::Sleep;
 
 use crate::net::timer::sleep_until_exact;
 use crate::worker::Worker;
@@ -44,4 +47,28 @@ pub(crate) async fn hold(worker: &Worker, deadline: impl Fn(&Arc<Snapshot>) -> O
 pub(crate) enum Until {
     At(Instant),
     Forever,
+}
+
+/// Faults of an exchange stand where the upstream's answer would be, and that is waited for only so long: `None` when it
+/// is too late.
+pub(crate) struct InTime<F> {
+    faults: Pin<Box<F>>,
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F> InTime<F> {
+    pub(crate) fn new(deadline: Option<Instant>, faults: Pin<Box<F>>) -> Self {
+        Self { faults, late: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into()))) }
+    }
+}
+
+impl<F: Future> Future for InTime<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(applied) = self.faults.as_mut().poll(cx) {
+            return Poll::Ready(Some(applied));
+        }
+        self.late.as_mut().map_or(Poll::Pending, |late| late.as_mut().poll(cx).map(|()| None))
+    }
 }

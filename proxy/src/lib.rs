@@ -10,6 +10,9 @@
 //! **The life of a rule change**: the store publishes a snapshot; a worker adopts it ([`view`]) at its next exchange;
 //! what faults hold ([`hold`]) looks at it at once.
 //!
+//! **The life of an endpoint**: [`upstream::shared`] is what all workers know of a cluster; [`upstream::upkeep`] resolves
+//! names and makes health checks, on a thread of its own; a worker picks one ([`upstream::cluster`]) before the decision.
+//!
 //! A worker shares nothing for a request that no rule matches: thread, runtime, sockets, upstream connections and
 //! counters are its own ([`worker`]); [`workers`] is all of them, for the rest of the process. Connections, and at times
 //! streams, go to the worker that has least to do ([`balance`]).
@@ -38,4 +41,5 @@ mod view;
 mod worker;
 mod workers;
 
+pub use upstream::status::EndpointStatus;
 pub use workers::{BindError, BoundListeners, Drained, Proxy, ProxyOptions};

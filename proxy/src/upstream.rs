@@ -1,10 +1,19 @@
 //! The upstream side: whose turn it is, a connection, one exchange on it.
 
+mod balancer;
+pub(crate) mod caps;
+mod check;
 pub(crate) mod cluster;
 pub(crate) mod connect;
 pub(crate) mod h1;
 pub(crate) mod h2;
+pub(crate) mod health;
 pub(crate) mod pool;
+pub(crate) mod registry;
+mod resolve;
+pub(crate) mod shared;
+pub(crate) mod status;
+mod upkeep;
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -20,13 +29,12 @@ use crate::http::body::Source;
 use crate::http::request::Incoming;
 use crate::http1::client::Answer;
 
-/// Sends a prepared request to an endpoint and waits for the head of the response, at most for the cluster's
-/// `response_timeout`. Dropping the future closes the connection (HTTP/1) or resets the stream (HTTP/2).
+/// Sends a prepared request to an endpoint and waits for the head of the response, at most until `deadline`. Dropping the future closes the connection (HTTP/1) or resets the stream (HTTP/2).
 pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &Rc<EndpointState>,
     request: Incoming,
-    now: Instant,
+    (now, deadline): (Instant, Option<Instant>),
 ) -> Result<(response::Parts, Source), ProxyError> {
     // Pinned here, so that it is stored once and not for each way of waiting.
     let sending = pin!(async {
@@ -42,9 +50,9 @@ pub(crate) async fn send(
             }
         }
     });
-    match cluster.cluster.response_timeout {
+    match deadline {
         None => sending.await,
-        Some(limit) => match tokio::time::timeout(limit, sending).await {
+        Some(deadline) => match tokio::time::timeout_at(deadline.into(), sending).await {
             Ok(result) => result,
             Err(_elapsed) => Err(ProxyError::new(ErrorKind::ResponseTimeout)),
         },

@@ -7,6 +7,7 @@ use squall_fault::snapshot::{CompiledListener, Snapshot};
 
 use crate::telemetry::shard::{ListenerKey, ListenerShard, Shard};
 use crate::upstream::cluster::ClusterState;
+use crate::upstream::registry::Registry;
 
 /// A listener of a snapshot. An exchange holds one from its start to its end.
 #[derive(Debug)]
@@ -49,7 +50,11 @@ pub(crate) struct View {
 
 impl View {
     /// Adopts a snapshot. A cluster that did not change keeps its connections and its turn.
-    pub(crate) fn adopt(snapshot: Arc<Snapshot>, previous: Option<&Self>, shard: &Shard) -> Self {
+    pub(crate) fn adopt(
+        snapshot: Arc<Snapshot>,
+        previous: Option<&Self>,
+        (shard, upstreams): (&Shard, &Registry),
+    ) -> Self {
         let clusters: Vec<_> = snapshot
             .clusters
             .iter()
@@ -57,7 +62,10 @@ impl View {
                 let mut known = previous.iter().flat_map(|view| &view.clusters);
                 match known.find(|state| state.cluster == *cluster) {
                     Some(state) => Rc::clone(state),
-                    None => Rc::new(ClusterState::new(Arc::clone(cluster), shard.cluster(&cluster.name))),
+                    None => {
+                        let shared = upstreams.cluster(cluster);
+                        ClusterState::new(shared, shard.cluster(&cluster.name), snapshot.seed)
+                    }
                 }
             })
             .collect();

@@ -22,6 +22,7 @@ use crate::life::Life;
 use crate::listener::{self, accept};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::shard::Shard;
+use crate::upstream::registry::Registry;
 use crate::view::{ListenerView, View};
 
 /// How often time limits of connections, and the load of the workers, are looked at.
@@ -51,6 +52,7 @@ pub(crate) struct WorkerParts {
     pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
     pub(crate) shard: Arc<Shard>,
     pub(crate) budget: Budget,
+    pub(crate) upstreams: Arc<Registry>,
     pub(crate) access_log: Option<AccessLog>,
     /// Which of the workers this is.
     pub(crate) index: usize,
@@ -71,6 +73,7 @@ pub(crate) struct Worker {
     changes: watch::Receiver<Arc<Snapshot>>,
     shard: Arc<Shard>,
     budget: Budget,
+    upstreams: Arc<Registry>,
     has_access_log: bool,
     access_log: RefCell<Option<AccessLog>>,
     index: usize,
@@ -88,13 +91,14 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(parts: WorkerParts) -> (Rc<Self>, mpsc::UnboundedReceiver<Command>) {
         let mut reader = parts.reader;
-        let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, &parts.shard));
+        let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, (&parts.shard, &parts.upstreams)));
         let worker = Self {
             reader: RefCell::new(reader),
             view: RefCell::new(view),
             changes: parts.changes,
             shard: parts.shard,
             budget: parts.budget,
+            upstreams: parts.upstreams,
             has_access_log: parts.access_log.is_some(),
             access_log: RefCell::new(parts.access_log),
             index: parts.index,
@@ -115,7 +119,7 @@ impl Worker {
         let mut view = self.view.borrow_mut();
         let current = reader.current();
         if !Arc::ptr_eq(current, &view.snapshot) {
-            *view = Rc::new(View::adopt(Arc::clone(current), Some(&view), &self.shard));
+            *view = Rc::new(View::adopt(Arc::clone(current), Some(&view), (&self.shard, &self.upstreams)));
         }
         Rc::clone(&view)
     }
@@ -224,9 +228,7 @@ impl Worker {
             wire.sweep(now, listener.header_timeout, listener.idle_timeout);
         }
         for cluster in &self.view().clusters {
-            for endpoint in &cluster.endpoints {
-                endpoint.idle.sweep(now);
-            }
+            cluster.sweep(now);
         }
     }
 }

@@ -16,8 +16,11 @@ use tracing_appender::non_blocking::WorkerGuard;
 use crate::balance::Loads;
 use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::shard::Shard;
+use crate::upstream::registry::Registry;
+use crate::upstream::shared::SharedCluster;
+use crate::upstream::status::{self, EndpointStatus};
 use crate::worker::{self, Command, WorkerParts};
 
 /// How the data plane is laid out.
@@ -34,6 +37,7 @@ pub struct Proxy {
     workers: Vec<WorkerHandle>,
     listening: Mutex<BTreeMap<Name, Listening>>,
     loads: Arc<Loads>,
+    upstreams: Arc<Registry>,
     is_accepting: AtomicBool,
     /// Writes what is left of the access log when the proxy is dropped.
     _access_log: Option<WorkerGuard>,
@@ -112,6 +116,7 @@ impl Proxy {
         };
         let budget = Budget::new(snapshot.config.limits.active_faults_max);
         let changes = watch::Sender::new(snapshot);
+        let upstreams = Arc::<Registry>::default();
         let loads = Loads::of(options.workers.max(1));
         let (all, queues): (Vec<_>, Vec<_>) = loads.each().iter().map(|_| mpsc::unbounded_channel()).unzip();
         let weak = all.iter().map(mpsc::UnboundedSender::downgrade).collect::<Arc<[_]>>();
@@ -123,6 +128,7 @@ impl Proxy {
                 changes: changes.subscribe(),
                 shard: Arc::clone(&shard),
                 budget: budget.clone(),
+                upstreams: Arc::clone(&upstreams),
                 access_log: log.clone(),
                 index,
                 loads: Arc::clone(&loads),
@@ -137,7 +143,7 @@ impl Proxy {
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
-        Ok(Arc::new(Self { store, workers, listening, loads, is_accepting, _access_log: guard }))
+        Ok(Arc::new(Self { store, workers, listening, loads, upstreams, is_accepting, _access_log: guard }))
     }
 
     /// Binds the sockets of listeners that are new or that moved. Nothing changes yet; dropping the result gives the
@@ -205,7 +211,20 @@ impl Proxy {
     /// All metrics of the data plane, merged over the workers.
     pub fn metric_families(&self) -> Vec<MetricFamily> {
         let shards: Vec<Arc<Shard>> = self.workers.iter().map(|w| Arc::clone(&w.shard)).collect();
-        metrics::families(&shards, self.loads.each(), &self.store.load())
+        let counted = Counted { shards: &shards, loads: self.loads.each(), clusters: &self.clusters() };
+        metrics::families(counted, &self.store.load())
+    }
+
+    /// The endpoints of each cluster in force, as they are now.
+    pub fn endpoints(&self) -> Vec<(Name, Vec<EndpointStatus>)> {
+        let now = Instant::now();
+        self.clusters().iter().map(|shared| (shared.cluster.name.clone(), status::endpoints(shared, now))).collect()
+    }
+
+    /// Those in force, as soon as a worker has taken them over.
+    fn clusters(&self) -> Vec<Arc<SharedCluster>> {
+        let snapshot = self.store.load();
+        snapshot.clusters.iter().filter_map(|cluster| self.upstreams.find(cluster)).collect()
     }
 
     /// Whether new connections are accepted: from the start until a drain begins.

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use squall_config::model::Config;
 use squall_config::{Problem, Problems};
-use squall_control::{DataPlane, Publisher};
-use squall_proxy::Proxy;
+use squall_control::{DataPlane, EndpointHealth, Publisher};
+use squall_proxy::{EndpointStatus, Proxy};
 
 use super::exposition::Exposition;
 
@@ -52,6 +52,12 @@ impl DataPlane for Plane {
 
     fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
         self.proxy.addresses().into_iter().map(|(name, address)| (name.to_string(), address)).collect()
+    }
+
+    fn endpoints(&self) -> Vec<(String, Vec<EndpointHealth>)> {
+        let health = |EndpointStatus { written, address, health }| EndpointHealth { written, address, health };
+        let clusters = self.proxy.endpoints().into_iter();
+        clusters.map(|(name, endpoints)| (name.to_string(), endpoints.into_iter().map(health).collect())).collect()
     }
 
     fn metrics_text(&self) -> String {

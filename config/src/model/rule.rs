@@ -75,7 +75,7 @@ impl Match {
 /// One endpoint, or all that carry some labels.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EndpointMatch {
-    /// The address as written in the cluster.
+    /// The address as written in the cluster, or one that a name there stands for.
     Address(HostPort),
     /// All of these labels, with these values.
     Labels(BTreeMap<String, String>),

@@ -32,21 +32,100 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub idle_timeout: Option<Scalar>,
-    /// The longest time from a request to the head of its response. Default: none, the application decides.
+    /// The longest time from a request to the head of its response, with whatever rules add to it. Default: none, the
+    /// application decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub response_timeout: Option<Scalar>,
     /// The most idle connections that one worker keeps to one endpoint. Default 256.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_connections_max: Option<u64>,
+    /// Which endpoint is next: `round_robin` (the default), in turn, or `least_request`, the one of two that has less
+    /// going on (as each worker sees it).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::load_balancing")]
+    pub load_balancing: Option<String>,
+    /// Leaves an endpoint alone for a while when it fails; off unless written, `{}` is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<EjectionSpec>,
+    /// Asks endpoints whether they are well; off unless written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheckSpec>,
+    /// The most connections to all endpoints at once, over all workers. An HTTP/2 upstream needs one for each worker and
+    /// endpoint; who finds none is answered with 503. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub connections_max: Option<u64>,
+    /// The most exchanges at once, over all workers; what is beyond is answered with 503. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub requests_max: Option<u64>,
+    /// The most exchanges that wait for one of `connections_max` connections, at most for `connect_timeout`; what is
+    /// beyond is answered with 503. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_max: Option<u64>,
 }
 
-/// One address of a cluster.
+/// When an endpoint that fails is left alone for a while. Failures are: no connection, a connection that ended before an
+/// answer, no answer within `response_timeout` or until the client gave up, and answers from 500 on; injected ones count
+/// like real ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, expecting = "an object such as {consecutive_failures: 5, base_time: 30s}")]
+pub struct EjectionSpec {
+    /// So many failures in a row. Default 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub consecutive_failures: Option<u64>,
+    /// How long the first ejection lasts; each that follows soon after another one lasts as much longer, up to ten times.
+    /// Default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub base_time: Option<Scalar>,
+    /// The most endpoints that are out at once, in percent of all, but at least one. Default 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_percentage: Option<u64>,
+    /// Whether answers from 500 on are failures, and gRPC answers whose head has one of the statuses UNKNOWN,
+    /// DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and DATA_LOSS. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_errors: Option<bool>,
+}
+
+/// How endpoints are asked whether they are well: by a path or by a connection. Rules do not touch these checks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, expecting = "an object such as {path: /healthz} or {tcp: true}")]
+pub struct HealthCheckSpec {
+    /// A GET of this path must be answered with a status from 200 to 399.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A connection is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<bool>,
+    /// Time between two checks. Default 5s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub interval: Option<Scalar>,
+    /// A check that takes longer has failed. Default 1s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub timeout: Option<Scalar>,
+    /// So many failed checks in a row take an endpoint out. Default 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub unhealthy_threshold: Option<u64>,
+    /// So many good ones bring it back. Default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub healthy_threshold: Option<u64>,
+}
+
+/// One address of a cluster, or as many as its name has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("required" = ["address"]))]
 pub struct EndpointSpec {
-    /// `host:port`, or `http://host:port`.
+    /// `host:port`, or `http://host:port`. A name stands for all addresses that it has, and is resolved again whenever
+    /// the answer's time is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::socket_address")]
     pub address: Option<Scalar>,

@@ -39,6 +39,9 @@ pub struct ConfigSpec {
     /// How the process ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainSpec>,
+    /// Who resolves the names of endpoints. Default: whom the system asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsSpec>,
     /// Where one line per exchange goes; off unless written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_log: Option<Written<AccessLogSpec>>,
@@ -118,6 +121,18 @@ pub struct DrainSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub timeout: Option<Scalar>,
+}
+
+/// Who resolves the names of endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, expecting = "an object such as {server: 127.0.0.1:5353}")]
+#[schemars(extend("required" = ["server"]))]
+pub struct DnsSpec {
+    /// A DNS server: an IP address and a port. It is asked in place of those in /etc/resolv.conf; /etc/hosts still comes
+    /// first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::socket_address")]
+    pub server: Option<Scalar>,
 }
 
 /// A file that gets the access log.

@@ -65,6 +65,7 @@ words! {
     direction: "inbound" | "outbound";
     listener_protocol: "http" | "tcp" | "auto";
     cluster_protocol: "http1" | "http2";
+    load_balancing: "round_robin" | "least_request";
     phase: "request" | "response";
     delay_point: "request" | "response" | "connect";
     sample_mode: "random" | "exact" | "sticky";

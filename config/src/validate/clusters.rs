@@ -3,11 +3,18 @@
 use std::collections::BTreeMap;
 
 use crate::defaults;
-use crate::model::{Cluster, ClusterProtocol, Endpoint};
+use crate::model::{Caps, Cluster, ClusterProtocol, Endpoint, LoadBalancing};
 use crate::spec::{ClusterSpec, EndpointSpec, Scalar, Written};
 
 use super::address::{self, OwnAddresses};
+use super::health;
 use super::report::Report;
+
+/// No count goes beyond this: 2^31 of anything is not a bound.
+const COUNT_MAX: usize = i32::MAX as usize;
+
+const BALANCING: [(&str, LoadBalancing); 2] =
+    [("round_robin", LoadBalancing::RoundRobin), ("least_request", LoadBalancing::LeastRequest)];
 
 const PROTOCOLS: [(&str, ClusterProtocol); 2] = [("http1", ClusterProtocol::Http1), ("http2", ClusterProtocol::Http2)];
 
@@ -47,15 +54,43 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
         (0, 65_535),
         defaults::IDLE_CONNECTIONS_MAX,
     );
+    let balancing = spec.load_balancing.as_deref();
+    let balancing = balancing.and_then(|text| report.word(&at("load_balancing"), text, &BALANCING));
+    let ejection = spec.ejection.as_ref().map(|spec| health::ejection(&at("ejection"), spec, report));
+    let check = spec.health_check.as_ref();
+    let health_check = check.and_then(|spec| health::health_check(&at("health_check"), spec, report));
+    let caps = caps(path, spec, report);
     Some(Cluster {
-        name: name?,
-        endpoints,
         protocol: protocol.unwrap_or(ClusterProtocol::Http1),
         connect_timeout,
         idle_timeout,
         response_timeout,
         idle_connections_max,
+        load_balancing: balancing.unwrap_or(LoadBalancing::RoundRobin),
+        ejection,
+        health_check,
+        caps,
+        ..Cluster::new(name?, endpoints)
     })
+}
+
+fn caps(path: &str, spec: &ClusterSpec, report: &mut Report) -> Caps {
+    let at = |field: &str| format!("{path}.{field}");
+    let mut cap = |field: &str, value: Option<u64>| {
+        let count = report.count_or(&at(field), value, (1, COUNT_MAX), COUNT_MAX);
+        value.map(|_| count)
+    };
+    let connections_max = cap("connections_max", spec.connections_max);
+    let requests_max = cap("requests_max", spec.requests_max);
+    if spec.pending_max.is_some() && connections_max.is_none() {
+        report.add(
+            at("pending_max"),
+            "without connections_max nothing ever waits for a connection",
+            "write connections_max as well, or remove it",
+        );
+    }
+    let pending_max = report.count_or(&at("pending_max"), spec.pending_max, (0, COUNT_MAX), defaults::PENDING_MAX);
+    Caps { connections_max, requests_max, pending_max }
 }
 
 fn endpoint(path: &str, spec: &Written<EndpointSpec>, own: &OwnAddresses, report: &mut Report) -> Option<Endpoint> {
@@ -82,7 +117,7 @@ fn endpoint(path: &str, spec: &Written<EndpointSpec>, own: &OwnAddresses, report
             "name the address of the upstream itself",
         );
     }
-    Some(Endpoint { address, labels, weight: weight.unwrap_or(defaults::WEIGHT) })
+    Some(Endpoint { labels, weight: weight.unwrap_or(defaults::WEIGHT), ..Endpoint::new(address) })
 }
 
 /// Label values are compared as texts; a number is its digits.

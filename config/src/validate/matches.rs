@@ -3,7 +3,7 @@
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use crate::model::{EndpointMatch, GrpcMatch, Match, Name, UpgradeMatch, ValueMatch};
+use crate::model::{Endpoint, EndpointMatch, GrpcMatch, Match, Name, UpgradeMatch, ValueMatch};
 use crate::pattern::Pattern;
 use crate::spec::{EndpointMatchSpec, GrpcMatchSpec, MatchSpec, OneOrMany, TextMatchSpec, ValueMatchSpec, Written};
 
@@ -205,8 +205,11 @@ fn endpoint(
         }
     };
     let address = address::endpoint(&path, &text, report)?;
-    let known = context.clusters.iter().flat_map(|cluster| &cluster.endpoints);
-    if !known.into_iter().any(|endpoint| endpoint.address == address) {
+    let mut known = context.clusters.iter().flat_map(|cluster| &cluster.endpoints);
+    // An IP address may be one of those that a name turns out to have.
+    let is_ip = address.host.parse::<std::net::IpAddr>().is_ok();
+    let may_be = |endpoint: &Endpoint| is_ip && endpoint.ip.is_none() && endpoint.address.port == address.port;
+    if !known.any(|endpoint| endpoint.is_at(&address) || may_be(endpoint)) {
         report.add(path, format!("no cluster has the endpoint {address}"), HINT);
     }
     Some(EndpointMatch::Address(address))

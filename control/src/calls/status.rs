@@ -1,5 +1,6 @@
 //! `/v1/status`.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use axum::extract::State;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use squall_config::model::{ClusterProtocol, ListenerProtocol};
 
 use crate::api::App;
+use crate::data_plane::EndpointHealth;
 use crate::publish::View;
 use crate::view::{ReloadOut, answer, rfc3339};
 
@@ -96,8 +98,35 @@ struct ClusterOut {
     name: String,
     /// `http1` or `http2`.
     protocol: &'static str,
-    /// Addresses.
-    endpoints: Vec<String>,
+    /// In the order of the configuration, each address of a name on its own.
+    endpoints: Vec<EndpointOut>,
+}
+
+/// An endpoint.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EndpointStatus")]
+struct EndpointOut {
+    /// Its address as it is written.
+    name: String,
+    /// Where its traffic goes; null when the name has no address.
+    address: Option<String>,
+    /// `healthy`; `ejected`, because its traffic failed too often in a row; `failing`, as its health checks do; or
+    /// `unresolved`.
+    health: &'static str,
+    /// Its labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+}
+
+impl From<EndpointHealth> for EndpointOut {
+    fn from(endpoint: EndpointHealth) -> Self {
+        Self {
+            name: endpoint.written.address.to_string(),
+            address: endpoint.address.map(|address| address.to_string()),
+            health: endpoint.health,
+            labels: endpoint.written.labels,
+        }
+    }
 }
 
 /// `GET /v1/status`.
@@ -113,7 +142,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         active_faults: u64::try_from(active.sum::<i64>()).unwrap_or(0),
         rules: view.written.document.rules.len(),
         listeners: listeners(&app, &view),
-        clusters: clusters(&view),
+        clusters: clusters(&app, &view),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
     };
     answer(StatusCode::OK, view.generation, &status)
@@ -136,14 +165,19 @@ fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
     listeners.collect()
 }
 
-fn clusters(view: &View) -> Vec<ClusterOut> {
+fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
+    let mut known = app.publisher.data_plane().endpoints();
+    let mut endpoints = |name: &str| {
+        let found = known.iter_mut().find(|(cluster, _)| cluster == name);
+        found.map(|(_, endpoints)| std::mem::take(endpoints)).unwrap_or_default().into_iter().map(EndpointOut::from)
+    };
     let clusters = view.written.config.clusters.iter().map(|cluster| ClusterOut {
         name: cluster.name.to_string(),
         protocol: match cluster.protocol {
             ClusterProtocol::Http1 => "http1",
             ClusterProtocol::Http2 => "http2",
         },
-        endpoints: cluster.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect(),
+        endpoints: endpoints(cluster.name.as_str()).collect(),
     });
     clusters.collect()
 }

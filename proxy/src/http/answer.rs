@@ -30,6 +30,11 @@ pub(crate) fn failed(error: &ProxyError) -> Answer {
     answer
 }
 
+/// A rule held the answer back for longer than the cluster waits.
+pub(crate) fn withheld() -> Answer {
+    problem(StatusCode::GATEWAY_TIMEOUT, "no answer within response_timeout, because a rule held it back")
+}
+
 /// A rule answers in the upstream's place.
 pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
     match &abort.answer {

@@ -10,7 +10,7 @@ use http::{Response, StatusCode, response};
 use http_body::Body as _;
 
 use super::answer::{self, Answer};
-use super::body::{ResponseBody, Source, discard};
+use super::body::{RequestBody, ResponseBody, Source, discard};
 use super::fault::body::BodyFaults;
 use super::fault::delay::Times;
 use super::fault::{self, Instead, Place};
@@ -22,6 +22,7 @@ use super::request::Incoming;
 use super::{hop_by_hop, request, response as head};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
+use crate::hold::InTime;
 use crate::telemetry::shard::Origin;
 use crate::upstream;
 
@@ -30,6 +31,8 @@ enum Ended {
     Refused(Refusal),
     Failed(ProxyError),
     Aborted(Box<Answer>, Option<Box<BodyFaults>>),
+    /// A rule held it until the cluster's `response_timeout`.
+    Withheld,
     Interrupted(Interrupt),
 }
 
@@ -53,7 +56,7 @@ pub(crate) async fn exchange(
     let ended = ended.unwrap_or_else(|_panic| Err(Ended::Failed(ProxyError::new(ErrorKind::Panic))));
     let (mut head, source, faults) = match ended {
         Ok(Answered { head, source, faults }) => {
-            record.answer(head.status, Origin::Upstream);
+            record.answer(&head, Origin::Upstream);
             (head, source, faults)
         }
         Err(Ended::Aborted(answer, faults)) => {
@@ -63,13 +66,19 @@ pub(crate) async fn exchange(
                 hop_by_hop::remove(&mut head.headers);
                 head.headers.remove(TRANSFER_ENCODING);
             }
-            record.answer(head.status, Origin::Injected);
+            record.answer(&head, Origin::Injected);
             (head, Source::Full(body), faults)
+        }
+        Err(Ended::Withheld) => {
+            record.withhold();
+            let (head, body) = answer::withheld();
+            record.answer(&head, Origin::Injected);
+            (head, Source::Full(body), None)
         }
         Err(Ended::Refused(refusal)) => {
             record.refuse(refusal.label());
             let (mut head, body) = answer::refused(refusal);
-            record.answer(head.status, Origin::Proxy);
+            record.answer(&head, Origin::Proxy);
             downstream.close_after(&mut head.headers);
             (head, Source::Full(body), None)
         }
@@ -77,7 +86,7 @@ pub(crate) async fn exchange(
             tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
             record.fail(error.kind);
             let (head, body) = answer::failed(&error);
-            record.answer(head.status, Origin::Proxy);
+            record.answer(&head, Origin::Proxy);
             (head, Source::Full(body), None)
         }
         Err(Ended::Interrupted(interrupt)) => {
@@ -106,12 +115,17 @@ async fn run(
     // The head: refused, or clear.
     let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
     request::check(&parts).map_err(Ended::Refused)?;
-    let (endpoint_index, endpoint) = listener.cluster.pick();
-    record.note_request(&parts, &endpoint.endpoint.address);
+    let mut endpoint = listener.cluster.pick(record.started);
+    if endpoint.is_unresolved() {
+        // Boxed, because it happens once.
+        endpoint = Box::pin(listener.cluster.pick_resolved(record.started)).await;
+    }
+    record.assign(&parts, &endpoint).map_err(Ended::Failed)?;
+    let deadline = listener.cluster.cluster.response_timeout.map(|limit| record.started + limit);
 
     // The decision, once, before any I/O.
     if !listener.http_rules_are_empty() {
-        let meta = request_meta(&parts, downstream.source.ip(), &endpoint.endpoint);
+        let meta = request_meta(&parts, downstream.source.ip(), endpoint.endpoint());
         record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
     }
     let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
@@ -120,14 +134,15 @@ async fn run(
     if let Some(faults) = &mut record.faults {
         // Boxed, so that exchanges without faults do not carry its size.
         let place = Place { downstream, listener: &listener };
-        match Box::pin(faults.before_upstream(place, record.started)).await {
-            None => {}
-            Some(Instead::Interrupt(interrupt)) => return Err(Ended::Interrupted(interrupt)),
-            Some(Instead::Answer(answer)) => {
-                let is_expecting = parts.headers.contains_key(http::header::EXPECT);
-                if !is_expecting {
-                    discard(body);
-                }
+        match InTime::new(deadline, Box::pin(faults.before_upstream(place, record.started))).await {
+            Some(None) => {}
+            None => {
+                let_go(&parts, body);
+                return Err(Ended::Withheld);
+            }
+            Some(Some(Instead::Interrupt(interrupt))) => return Err(Ended::Interrupted(interrupt)),
+            Some(Some(Instead::Answer(answer))) => {
+                let_go(&parts, body);
                 return Err(Ended::Aborted(answer, faults.after_abort(place)));
             }
         }
@@ -141,14 +156,15 @@ async fn run(
         Some(faults) => faults.alter_request(Place { downstream, listener: &listener }, &mut parts, body),
     };
     let host =
-        if parts.version == http::Version::HTTP_10 { endpoint.endpoint.address.to_string() } else { String::new() };
+        if parts.version == http::Version::HTTP_10 { endpoint.endpoint().address.to_string() } else { String::new() };
     request::rewrite(&mut parts, !body.is_end_stream(), upgrade, listener.cluster.cluster.protocol, &host);
     let body = match copy {
         None => body,
-        Some(copy) => Box::pin(copy.send(&listener.cluster, endpoint, &parts, body)).await,
+        Some(copy) => Box::pin(copy.send(&listener.cluster, &endpoint, &parts, body)).await,
     };
     let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
-    let sent = upstream::send(&listener.cluster, endpoint, Incoming { head: parts, body }, record.started).await;
+    let times = (record.started, deadline);
+    let sent = upstream::send(&listener.cluster, &endpoint, Incoming { head: parts, body }, times).await;
     let (mut head, mut source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
@@ -157,7 +173,7 @@ async fn run(
     // The head of the answer, and faults behind the upstream.
     match (&mut source, opening) {
         (Source::Tunnel(tunnel), Some(head)) => {
-            tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint_index)));
+            tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
         }
         (Source::Tunnel(_), None) => return Err(Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse))),
         _ => {}
@@ -167,10 +183,18 @@ async fn run(
     if let Some(faults) = &mut record.faults {
         let place = Place { downstream, listener: &listener };
         let times = Times { arrived: record.started, sent: sent_at, since: Instant::now() };
-        let applied = Box::pin(faults.after_upstream(place, times, &mut head, &mut source)).await;
+        let held = Box::pin(faults.after_upstream(place, times, &mut head, &mut source));
+        let applied = InTime::new(deadline, held).await.ok_or(Ended::Withheld)?;
         body_faults = applied.map_err(Ended::Interrupted)?;
     }
     Ok(Answered { head, source, faults: body_faults })
+}
+
+/// Drops the body of a request that a rule answered; one that the client has not begun to send is not asked for.
+fn let_go(parts: &http::request::Parts, body: RequestBody) {
+    if !parts.headers.contains_key(http::header::EXPECT) {
+        discard(body);
+    }
 }
 
 impl Downstream {

@@ -9,6 +9,7 @@ use squall_config::model::Endpoint;
 use squall_fault::meta::{RequestMeta, TunnelMeta};
 
 use super::request::authority;
+use crate::upstream::cluster::EndpointState;
 use crate::view::ListenerView;
 
 /// What is kept of an upgraded exchange.
@@ -20,13 +21,13 @@ pub(crate) struct Opening {
     pub(crate) protocol: String,
     /// As of the exchange.
     pub(crate) listener: Rc<ListenerView>,
-    /// Place of the endpoint in the listener's cluster.
-    pub(crate) endpoint: usize,
+    /// Where the tunnel leads.
+    pub(crate) endpoint: Rc<EndpointState>,
 }
 
 impl Opening {
     /// Of a request that offered exactly one protocol.
-    pub(crate) fn new(head: Box<request::Parts>, listener: &Rc<ListenerView>, endpoint: usize) -> Self {
+    pub(crate) fn new(head: Box<request::Parts>, listener: &Rc<ListenerView>, endpoint: Rc<EndpointState>) -> Self {
         let offered = head.headers.get(UPGRADE).and_then(|protocol| protocol.to_str().ok());
         let protocol = offered.unwrap_or_default().trim().to_ascii_lowercase();
         Self { head, protocol, listener: Rc::clone(listener), endpoint }

@@ -3,16 +3,18 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, request};
+use http::{HeaderMap, request, response};
 use squall_fault::grpc;
 
 use super::body::Upload;
 use super::fault::Faults;
 use super::request::{authority, text};
 use crate::connection::Downstream;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, ProxyError};
 use crate::telemetry::access_log::{Line, now_text, trace_id};
 use crate::telemetry::shard::Origin;
+use crate::upstream::cluster::{Assignment, EndpointState};
+use crate::upstream::shared::{Fared, SharedEndpoint};
 use crate::view::ListenerView;
 
 /// What the access log wants to know of a request; kept only when there is a log.
@@ -36,6 +38,8 @@ pub(crate) struct Record {
     /// Decided faults; held here so that they are active until the end.
     pub(crate) faults: Option<Box<Faults>>,
     pub(crate) upload: Option<Rc<Upload>>,
+    /// The endpoint, which has this exchange until the end.
+    assignment: Option<Assignment>,
     status: Option<u16>,
     origin: Origin,
     error: Option<&'static str>,
@@ -52,6 +56,7 @@ impl Record {
             started: Instant::now(),
             faults: None,
             upload: None,
+            assignment: None,
             status: None,
             origin: Origin::Proxy,
             error: None,
@@ -60,8 +65,15 @@ impl Record {
         }
     }
 
+    /// Gives the request to an endpoint, unless that has too many.
+    pub(crate) fn assign(&mut self, parts: &request::Parts, endpoint: &Rc<EndpointState>) -> Result<(), ProxyError> {
+        self.note_request(parts, &endpoint.shared);
+        self.assignment = Some(Assignment::of_exchange(Rc::clone(endpoint))?);
+        Ok(())
+    }
+
     /// Keeps what the access log needs, when there is one.
-    pub(crate) fn note_request(&mut self, parts: &request::Parts, endpoint: &impl std::fmt::Display) {
+    fn note_request(&mut self, parts: &request::Parts, endpoint: &SharedEndpoint) {
         if !self.downstream.worker.has_access_log() {
             return;
         }
@@ -70,7 +82,7 @@ impl Record {
             authority: authority(parts).to_owned(),
             path: parts.uri.path().to_owned(),
             trace_id: text(&parts.headers, "traceparent").and_then(trace_id).map(str::to_owned),
-            endpoint: endpoint.to_string(),
+            endpoint: endpoint.label(),
             grpc_timeout: grpc::timeout(&parts.headers),
             grpc_status: None,
         }));
@@ -86,23 +98,43 @@ impl Record {
     }
 
     /// Notes the head of the answer.
-    pub(crate) fn answer(&mut self, status: http::StatusCode, origin: Origin) {
-        self.status = Some(status.as_u16());
+    pub(crate) fn answer(&mut self, head: &response::Parts, origin: Origin) {
+        self.status = Some(head.status.as_u16());
         self.origin = origin;
+        if let Some(assignment) = self.assignment.as_ref().filter(|_| origin != Origin::Proxy) {
+            assignment.answered(head.status, &head.headers);
+        }
+    }
+
+    /// Notes that a rule held the answer back until it was too late.
+    pub(crate) fn withhold(&mut self) {
+        if let Some(assignment) = &self.assignment {
+            assignment.failed(ErrorKind::ResponseTimeout);
+        }
     }
 
     /// Notes that a rule ended the exchange without an answer.
     pub(crate) fn interrupt_by_rule(&mut self) {
         self.origin = Origin::Injected;
+        if let Some(assignment) = &self.assignment {
+            assignment.judge(Fared::Badly);
+        }
     }
 
     /// Notes a failure that nobody injected.
     pub(crate) fn fail(&mut self, kind: ErrorKind) {
         self.error = Some(kind.label());
+        if let Some(assignment) = &self.assignment {
+            assignment.failed(kind);
+        }
     }
 
+    /// Notes that the request was not one.
     pub(crate) fn refuse(&mut self, label: &'static str) {
         self.error = Some(label);
+        if let Some(assignment) = &self.assignment {
+            assignment.spare();
+        }
     }
 
     pub(crate) fn count_response_bytes(&mut self, n: u64) {

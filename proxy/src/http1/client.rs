@@ -22,12 +22,14 @@ use super::sending::{SendError, Sending};
 use super::tunnel::Tunnel;
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
+use crate::upstream::caps::ConnectionPermit;
 
 /// A connection to an upstream, between two exchanges or in one.
 #[derive(Debug)]
 pub(crate) struct Connection {
     io: Rc<RefCell<TcpStream>>,
     input: Input,
+    permit: ConnectionPermit,
 }
 
 /// Why there is no answer.
@@ -47,7 +49,12 @@ pub(crate) enum Answer {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { io: Rc::new(RefCell::new(stream)), input: Input::default() }
+        Self { io: Rc::new(RefCell::new(stream)), input: Input::default(), permit: None }
+    }
+
+    /// The same, with what it gives back when it ends.
+    pub(crate) fn with_permit(self, permit: ConnectionPermit) -> Self {
+        Self { permit, ..self }
     }
 
     /// Whether the upstream neither closed it nor sent what nobody asked for; costs no system call unless it did.
@@ -68,7 +75,8 @@ impl Connection {
         });
         let ResponseHead { parts, body, keeps_alive } = head.await?;
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Answer::Switched(parts, Tunnel { io: self.io, input: self.input, opening: None }));
+            let Self { io, input, permit } = self;
+            return Ok(Answer::Switched(parts, Tunnel { io, input, permit, opening: None }));
         }
         let upload = Detached::spawn(upload, &self.io);
         Ok(Answer::Response(parts, Download { connection: Some(self), decoder: body, keeps_alive, upload }))
@@ -202,7 +210,7 @@ impl Body for Download {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self { connection, decoder, .. } = &mut *self;
-        let Some(Connection { io, input }) = connection else { return Poll::Ready(None) };
+        let Some(Connection { io, input, .. }) = connection else { return Poll::Ready(None) };
         decoder.poll_frame(input, &mut *io.borrow_mut(), cx)
     }
 

@@ -7,12 +7,15 @@ use tokio::net::TcpStream;
 
 use super::input::Input;
 use crate::http::opening::Opening;
+use crate::upstream::caps::ConnectionPermit;
 
 /// The upstream end, with what it sent behind its 101.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
     pub(crate) io: Rc<RefCell<TcpStream>>,
     pub(crate) input: Input,
+    /// Of the upstream's connection.
+    pub(crate) permit: ConnectionPermit,
     /// Set by the exchange that opened it.
     pub(crate) opening: Option<Box<Opening>>,
 }

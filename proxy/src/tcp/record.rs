@@ -11,6 +11,7 @@ use super::relay::{RelayEnd, RelayOutcome, RelayRecord};
 use crate::error::ProxyError;
 use crate::telemetry::access_log::{InjectedFault, Line, now_text};
 use crate::telemetry::shard::{FaultKey, Origin};
+use crate::upstream::shared::SharedEndpoint;
 use crate::view::ListenerView;
 use crate::worker::Worker;
 
@@ -38,7 +39,7 @@ impl ConnectionRecord {
     }
 
     /// Logs the end.
-    pub(crate) fn finish(&self, outcome: &RelayOutcome<ProxyError>) {
+    pub(crate) fn finish(&self, endpoint: &SharedEndpoint, outcome: &RelayOutcome<ProxyError>) {
         tracing::debug!(listener = %self.listener.key.listener, source = %self.source, end = ?outcome.end, "connection ended");
         if !self.worker.has_access_log() {
             return;
@@ -55,7 +56,7 @@ impl ConnectionRecord {
             cluster: key.cluster.as_str(),
             direction: key.direction.as_str(),
             source: self.source.to_string(),
-            endpoint: None,
+            endpoint: Some(endpoint.label()),
             trace_id: None,
             method: None,
             authority: None,

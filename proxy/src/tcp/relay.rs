@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use squall_config::model::{Cluster, Name, Phase};
+use squall_config::model::{Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::meta::ConnectionMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
@@ -30,6 +30,7 @@ use crate::http::opening::Opening;
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::timer::sleep_until_exact;
+use crate::upstream::shared::SharedEndpoint;
 
 /// How long a connection that Squall ends is read on, so that the kernel does not answer late bytes with a reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -54,10 +55,8 @@ pub(crate) struct RelayContext<D> {
     pub(crate) source: SocketAddr,
     /// The request that opened it, when it is a tunnel.
     pub(crate) opening: Option<Box<Opening>>,
-    /// The cluster that gets the traffic.
-    pub(crate) cluster: Arc<Cluster>,
-    /// Index of the chosen endpoint in the cluster.
-    pub(crate) endpoint: usize,
+    /// The chosen endpoint.
+    pub(crate) endpoint: Arc<SharedEndpoint>,
     /// Every published snapshot; the current one is the relay's first.
     pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
     /// Of the worker: a drain lifts all faults, its deadline cuts.
@@ -116,8 +115,7 @@ pub(crate) async fn relay<D, E>(context: RelayContext<D>, downstream: Io) -> Rel
 where
     D: Future<Output = Result<TcpStream, E>>,
 {
-    let RelayContext { listener, source, opening, cluster, endpoint, changes, life, budget, early, dial, record } =
-        context;
+    let RelayContext { listener, source, opening, endpoint, changes, life, budget, early, dial, record } = context;
     let (mut downstream, sent) = downstream.into_parts();
     let now = Instant::now();
     let mut relay = Relay {
@@ -125,7 +123,6 @@ where
         listener,
         source,
         opening,
-        cluster,
         endpoint,
         budget,
         record,
@@ -208,8 +205,7 @@ struct Relay {
     listener: Arc<CompiledListener>,
     source: SocketAddr,
     opening: Option<Box<Opening>>,
-    cluster: Arc<Cluster>,
-    endpoint: usize,
+    endpoint: Arc<SharedEndpoint>,
     budget: Budget,
     record: Rc<dyn RelayRecord>,
     faults: ConnectionFaults,
@@ -231,11 +227,7 @@ impl Relay {
         let snapshot = Arc::clone(&self.control.changes.borrow_and_update());
         let listener = snapshot.listener(self.listener.listener.name.as_str()).cloned();
         let is_serving = *self.control.life.borrow() == Life::Serving;
-        let Some(endpoint) = self.cluster.endpoints.get(self.endpoint) else {
-            debug_assert!(false, "the endpoint was chosen from this cluster");
-            return;
-        };
-        let source = self.source.ip();
+        let (source, endpoint) = (self.source.ip(), &self.endpoint.endpoint);
         let circumstances = Circumstances {
             subject: match &self.opening {
                 None => Subject::Connection(ConnectionMeta { source, endpoint }),

@@ -4,24 +4,42 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use squall_config::model::Cluster;
 use squall_fault::snapshot::Snapshot;
 
 use crate::balance::Load;
+use crate::upstream::caps::CAPS;
+use crate::upstream::shared::SharedCluster;
+use crate::upstream::status;
 
 use super::shard::{
     BUCKETS, CONNECT_RESULTS, ClusterShard, Count, FaultKey, FaultShard, Histogram, ListenerKey, ListenerShard, Origin,
     STATUS_CLASSES, Shard,
 };
 
-/// All families, from the counters of all workers and from the rules of the current snapshot.
-pub(crate) fn families(shards: &[Arc<Shard>], loads: &[Load], snapshot: &Snapshot) -> Vec<MetricFamily> {
+/// What counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted<'a> {
+    /// Of all workers.
+    pub(crate) shards: &'a [Arc<Shard>],
+    /// Of all workers.
+    pub(crate) loads: &'a [Load],
+    /// Those in force.
+    pub(crate) clusters: &'a [Arc<SharedCluster>],
+}
+
+/// All families, from what counts and from the rules of the current snapshot.
+pub(crate) fn families(counted: Counted<'_>, snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let Counted { shards, loads, clusters } = counted;
     let mut families = rule_families(snapshot);
     families.extend(worker_families(loads));
     families.extend(fault_families(&gather(shards, |s| &s.faults)));
     families.extend(listener_families(&gather(shards, |s| &s.listeners)));
     families.extend(cluster_families(&gather(shards, |s| &s.clusters)));
+    families.extend(endpoint_families(clusters));
     families.retain(|family| !family.get_metric().is_empty());
     families.sort_by(|a, b| a.name().cmp(b.name()));
     families
@@ -215,6 +233,51 @@ fn cluster_families(clusters: &[(squall_config::model::Name, Vec<Arc<ClusterShar
         MetricType::COUNTER,
         connections.collect(),
     )]
+}
+
+fn endpoint_families(clusters: &[Arc<SharedCluster>]) -> Vec<MetricFamily> {
+    let now = Instant::now();
+    // Two names can have one address: it is healthy when one of them may use it.
+    let mut healthy: BTreeMap<(&str, String), bool> = BTreeMap::new();
+    for shared in clusters {
+        for endpoint in status::endpoints(shared, now) {
+            let label = endpoint.address.map_or_else(|| endpoint.written.address.to_string(), |a| a.to_string());
+            *healthy.entry((shared.cluster.name.as_str(), label)).or_default() |= endpoint.health == "healthy";
+        }
+    }
+    let healthy = healthy.iter().map(|((cluster, endpoint), is_healthy)| {
+        gauge(&[("cluster", cluster), ("endpoint", endpoint)], f64::from(u8::from(*is_healthy)))
+    });
+    let ejections = clusters
+        .iter()
+        .filter(|shared| shared.cluster.ejection.is_some())
+        .map(|shared| counter(&[("cluster", shared.cluster.name.as_str())], shared.counts.ejections.load(Relaxed)));
+    let is_capped = |cluster: &Cluster| cluster.caps.connections_max.is_some() || cluster.caps.requests_max.is_some();
+    let overflows = clusters.iter().filter(|shared| is_capped(&shared.cluster)).flat_map(|shared| {
+        let name = shared.cluster.name.as_str();
+        let by_cap = CAPS.into_iter().zip(shared.counts.overflows.get());
+        by_cap.map(move |(cap, n)| counter(&[("cluster", name), ("cap", cap)], n))
+    });
+    vec![
+        family(
+            "squall_endpoint_healthy",
+            "1 while an endpoint gets traffic, 0 while it is ejected, fails its health checks or has no address.",
+            MetricType::GAUGE,
+            healthy.collect(),
+        ),
+        family(
+            "squall_endpoint_ejections_total",
+            "Endpoints that were left alone for a while because they failed too often in a row.",
+            MetricType::COUNTER,
+            ejections.collect(),
+        ),
+        family(
+            "squall_upstream_overflows_total",
+            "Exchanges and connections that were turned away because a cluster had too many, by what it had too many of.",
+            MetricType::COUNTER,
+            overflows.collect(),
+        ),
+    ]
 }
 
 fn worker_families(loads: &[Load]) -> Vec<MetricFamily> {

@@ -1,102 +1,243 @@
 //! One worker's view of a cluster: whose turn it is, and the connections that are open.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Instant;
 
-use squall_config::model::{Cluster, Endpoint};
+use http::{HeaderMap, StatusCode};
+use rand::RngExt;
+use rand_pcg::Pcg32;
+use squall_config::model::{Cluster, Endpoint, LoadBalancing};
+use tokio::sync::watch;
 
+use super::balancer::{Turn, least_request, round_robin};
+use super::caps::ConnectionPermit;
 use super::h2::Http2Connection;
+use super::health::{Condition, Moment};
 use super::pool::IdlePool;
+use super::shared::{Fared, Membership, SharedCluster, SharedEndpoint};
+use crate::error::{ErrorKind, ProxyError};
 use crate::telemetry::shard::ClusterShard;
 
 /// An endpoint with this worker's connections to it.
 #[derive(Debug)]
 pub(crate) struct EndpointState {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) shared: Arc<SharedEndpoint>,
     pub(crate) idle: IdlePool,
     pub(crate) http2: Http2Connection,
+    turn: Turn,
+    group: Arc<SharedCluster>,
+}
+
+impl EndpointState {
+    fn new(shared: &Arc<SharedEndpoint>, group: &Arc<SharedCluster>) -> Self {
+        let cluster = &group.cluster;
+        Self {
+            shared: Arc::clone(shared),
+            idle: IdlePool::new(cluster.idle_timeout, cluster.idle_connections_max),
+            http2: Http2Connection::default(),
+            turn: Turn::new(shared.endpoint.weight),
+            group: Arc::clone(group),
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    /// Whether it is a name without an address.
+    pub(crate) fn is_unresolved(&self) -> bool {
+        self.shared.endpoint.ip.is_none()
+    }
+
+    /// Whether a connection that is free may be kept for later.
+    pub(crate) fn may_keep_idle(&self) -> bool {
+        !self.group.caps.has_waiters()
+    }
 }
 
 /// A cluster on this worker.
 #[derive(Debug)]
 pub(crate) struct ClusterState {
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) endpoints: Vec<Rc<EndpointState>>,
     pub(crate) shard: Arc<ClusterShard>,
-    /// Smooth weighted round robin: the current weight of each endpoint.
-    current: Vec<Cell<i64>>,
-    total_weight: i64,
+    shared: Arc<SharedCluster>,
+    /// At least one.
+    endpoints: RefCell<Vec<Rc<EndpointState>>>,
+    draws: RefCell<Pcg32>,
 }
 
 impl ClusterState {
-    pub(crate) fn new(cluster: Arc<Cluster>, shard: Arc<ClusterShard>) -> Self {
-        debug_assert!(!cluster.endpoints.is_empty(), "validated");
-        let state = |endpoint: &Endpoint| {
-            let idle = IdlePool::new(cluster.idle_timeout, cluster.idle_connections_max);
-            Rc::new(EndpointState { endpoint: endpoint.clone(), idle, http2: Http2Connection::default() })
-        };
-        Self {
-            endpoints: cluster.endpoints.iter().map(state).collect(),
-            current: cluster.endpoints.iter().map(|_| Cell::new(0)).collect(),
-            total_weight: cluster.endpoints.iter().map(|e| i64::from(e.weight)).sum(),
-            cluster,
+    /// `seed` makes the draws of `least_request` the same in each run.
+    pub(crate) fn new(shared: Arc<SharedCluster>, shard: Arc<ClusterShard>, seed: u64) -> Rc<Self> {
+        debug_assert!(!shared.cluster.endpoints.is_empty(), "validated");
+        let state = Rc::new(Self {
+            cluster: Arc::clone(&shared.cluster),
             shard,
+            endpoints: RefCell::default(),
+            draws: RefCell::new(Pcg32::new(seed, 0)),
+            shared,
+        });
+        state.adopt_members();
+        if state.shared.names().next().is_some() {
+            tokio::task::spawn_local(follow(Rc::downgrade(&state), state.shared.follow()));
+        }
+        state
+    }
+
+    /// Takes over the endpoints of this moment. Those that stay keep their connections; the others lose theirs, as soon as
+    /// the exchanges that use them are over.
+    fn adopt_members(&self) {
+        let members = self.shared.members();
+        let before = self.endpoints.take();
+        let state = |shared: &Arc<SharedEndpoint>| {
+            let same = before.iter().find(|state| Arc::ptr_eq(&state.shared, shared));
+            same.map_or_else(|| Rc::new(EndpointState::new(shared, &self.shared)), Rc::clone)
+        };
+        self.endpoints.replace(members.endpoints.iter().map(state).collect());
+    }
+
+    /// The endpoint whose turn it is.
+    pub(crate) fn pick(&self, now: Instant) -> Rc<EndpointState> {
+        let endpoints = self.endpoints.borrow();
+        match endpoints.as_slice() {
+            [only] => Rc::clone(only),
+            all => Rc::clone(&all[self.choose(all, now.into())]),
         }
     }
 
-    /// The endpoint whose turn it is, with its place in the cluster: round robin, evenly interleaved by weight (the algorithm of nginx's upstream
-    /// module: the endpoint with the largest current weight is taken and pays the total).
-    pub(crate) fn pick(&self) -> (usize, &Rc<EndpointState>) {
-        if let [only] = self.endpoints.as_slice() {
-            return (0, only);
+    /// The same, once a name has an address, or it is known that none has. Waits no longer than a connection may take.
+    pub(crate) async fn pick_resolved(&self, now: Instant) -> Rc<EndpointState> {
+        let mut members = self.shared.follow();
+        let settled = members.wait_for(|members| members.is_settled());
+        // What is not there in time is missed when the endpoint is dialled.
+        let _in_time = tokio::time::timeout(self.cluster.connect_timeout, settled).await;
+        self.adopt_members();
+        self.pick(now)
+    }
+
+    /// Among the healthy ones; when none is, among all as if they were: to send nothing anywhere helps nobody.
+    fn choose(&self, all: &[Rc<EndpointState>], now: Moment) -> usize {
+        let turns = |may: fn(&EndpointState, Moment) -> bool| {
+            let chosen = all.iter().enumerate().filter(move |(_, state)| may(state, now));
+            chosen.map(|(index, state)| (index, &state.turn))
+        };
+        let healthy = turns(|s, now| !s.is_unresolved() && s.shared.health.condition(now) == Condition::Healthy);
+        let resolved = turns(|s, _| !s.is_unresolved());
+        self.next(healthy).or_else(|| self.next(resolved)).or_else(|| self.next(turns(|_, _| true))).unwrap_or(0)
+    }
+
+    fn next<'a>(&self, turns: impl Iterator<Item = (usize, &'a Turn)> + Clone) -> Option<usize> {
+        match self.cluster.load_balancing {
+            LoadBalancing::RoundRobin => round_robin(turns),
+            LoadBalancing::LeastRequest => least_request(turns, |bound| self.draws.borrow_mut().random_range(0..bound)),
         }
-        let mut best = 0;
-        for (i, state) in self.endpoints.iter().enumerate() {
-            self.current[i].set(self.current[i].get() + i64::from(state.endpoint.weight));
-            if self.current[i].get() > self.current[best].get() {
-                best = i;
-            }
+    }
+
+    /// The right to a new connection. Before others are waited for, connections that idle here are given up.
+    pub(crate) async fn admit(&self) -> Result<ConnectionPermit, ProxyError> {
+        if self.cluster.caps.connections_max.is_some() && self.shared.caps.is_full() {
+            self.each_endpoint(|endpoint| endpoint.idle.clear());
         }
-        self.current[best].set(self.current[best].get() - self.total_weight);
-        (best, &self.endpoints[best])
+        self.shared.caps.connect(self.cluster.connect_timeout).await
+    }
+
+    /// The same, at once or not at all.
+    pub(crate) fn admit_now(&self) -> Result<ConnectionPermit, ProxyError> {
+        self.shared.caps.try_connect()
+    }
+
+    /// Closes what idles for too long, and what others wait for.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let is_wanted = self.shared.caps.has_waiters();
+        self.each_endpoint(|endpoint| if is_wanted { endpoint.idle.clear() } else { endpoint.idle.sweep(now) });
+    }
+
+    fn each_endpoint(&self, act: impl Fn(&EndpointState)) {
+        self.endpoints.borrow().iter().for_each(|endpoint| act(endpoint));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
+/// Follows the endpoints of a cluster whose names may change, for as long as the worker has it.
+async fn follow(state: Weak<ClusterState>, mut members: watch::Receiver<Arc<Membership>>) {
+    while members.changed().await.is_ok() {
+        let Some(state) = state.upgrade() else { return };
+        state.adopt_members();
+    }
+}
 
-    use squall_config::model::{ClusterProtocol, HostPort, Name};
+/// An exchange or connection at an endpoint. Dropping it is its end; without an answer until then it fared badly.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    pub(crate) endpoint: Rc<EndpointState>,
+    /// It is one of the exchanges that the cluster bounds.
+    is_counted: bool,
+    is_judged: Cell<bool>,
+}
 
-    use super::*;
-
-    fn cluster(weights: &[u32]) -> ClusterState {
-        let endpoint = |(i, weight): (usize, &u32)| Endpoint {
-            address: HostPort { host: "h".into(), port: u16::try_from(i).expect("small") + 1 },
-            labels: Default::default(),
-            weight: *weight,
-        };
-        let cluster = Cluster {
-            name: Name::new("c").expect("valid"),
-            endpoints: weights.iter().enumerate().map(endpoint).collect(),
-            protocol: ClusterProtocol::Http1,
-            connect_timeout: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(1),
-            response_timeout: None,
-            idle_connections_max: 1,
-        };
-        ClusterState::new(Arc::new(cluster), Arc::default())
+impl Assignment {
+    /// A connection.
+    pub(crate) fn of_connection(endpoint: Rc<EndpointState>) -> Self {
+        Self::begin(endpoint, false)
     }
 
-    fn picks(cluster: &ClusterState, n: usize) -> Vec<u16> {
-        (0..n).map(|_| cluster.pick().1.endpoint.address.port).collect()
+    /// An exchange, unless there are too many.
+    pub(crate) fn of_exchange(endpoint: Rc<EndpointState>) -> Result<Self, ProxyError> {
+        let is_counted = endpoint.group.caps.begin_request()?;
+        Ok(Self::begin(endpoint, is_counted))
     }
 
-    #[test]
-    fn turns_are_even_and_interleaved_by_weight() {
-        assert_eq!(picks(&cluster(&[1]), 3), [1, 1, 1]);
-        assert_eq!(picks(&cluster(&[1, 1, 1]), 6), [1, 2, 3, 1, 2, 3]);
-        assert_eq!(picks(&cluster(&[5, 1, 1]), 7), [1, 1, 2, 1, 3, 1, 1]);
+    fn begin(endpoint: Rc<EndpointState>, is_counted: bool) -> Self {
+        let open = &endpoint.turn.open;
+        open.set(open.get() + 1);
+        Self { endpoint, is_counted, is_judged: Cell::new(false) }
     }
+
+    /// The head of an answer came, from the upstream or from a rule.
+    pub(crate) fn answered(&self, status: StatusCode, headers: &HeaderMap) {
+        if let Some(rule) = &self.endpoint.group.cluster.ejection {
+            let is_bad = rule.server_errors && (status.is_server_error() || is_grpc_failure(headers));
+            self.judge(if is_bad { Fared::Badly } else { Fared::Well });
+        }
+    }
+
+    /// There is no answer.
+    pub(crate) fn failed(&self, kind: ErrorKind) {
+        match kind {
+            // Neither is the doing of this endpoint.
+            ErrorKind::ResolveFailed | ErrorKind::Overflow | ErrorKind::Panic => self.spare(),
+            _ => self.judge(Fared::Badly),
+        }
+    }
+
+    /// The end of it, whatever it was, says nothing about the endpoint.
+    pub(crate) fn spare(&self) {
+        self.is_judged.set(true);
+    }
+
+    /// Notes once how it fared.
+    pub(crate) fn judge(&self, fared: Fared) {
+        let group = &self.endpoint.group;
+        if group.cluster.ejection.is_some() && !self.is_judged.replace(true) {
+            group.note(&self.endpoint.shared, fared, Instant::now());
+        }
+    }
+}
+
+impl Drop for Assignment {
+    fn drop(&mut self) {
+        let open = &self.endpoint.turn.open;
+        debug_assert!(open.get() > 0, "what was opened ends once");
+        open.set(open.get() - 1);
+        if self.is_counted {
+            self.endpoint.group.caps.end_request();
+        }
+        self.judge(Fared::Badly);
+    }
+}
+
+/// A gRPC answer that has its status in its head: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE or DATA_LOSS.
+fn is_grpc_failure(headers: &HeaderMap) -> bool {
+    headers.get("grpc-status").is_some_and(|status| matches!(status.as_bytes(), b"2" | b"4" | b"13" | b"14" | b"15"))
 }

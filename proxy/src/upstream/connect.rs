@@ -1,7 +1,7 @@
 //! A new connection to an endpoint.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use squall_config::model::{Cluster, Endpoint};
 use tokio::net::TcpStream;
@@ -9,28 +9,22 @@ use tokio::net::TcpStream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::net::socket;
 
-/// Resolves the endpoint and connects to the first of its addresses that answers, within the cluster's
-/// `connect_timeout`.
+/// Connects to the endpoint within the cluster's `connect_timeout`. A name that has no address yet has none now.
 pub(crate) async fn dial(cluster: &Cluster, endpoint: &Endpoint) -> Result<TcpStream, ProxyError> {
-    match tokio::time::timeout(cluster.connect_timeout, resolve_and_connect(endpoint)).await {
-        Ok(result) => result,
+    let address = endpoint.socket().ok_or_else(|| ProxyError::new(ErrorKind::ResolveFailed))?;
+    match tokio::time::timeout(cluster.connect_timeout, connect(address, endpoint)).await {
+        Ok(result) => result.map_err(ProxyError::connect),
         Err(_elapsed) => Err(ProxyError::new(ErrorKind::ConnectTimeout)),
     }
 }
 
-async fn resolve_and_connect(endpoint: &Endpoint) -> Result<TcpStream, ProxyError> {
-    let port = endpoint.address.port;
-    if let Ok(ip) = endpoint.address.host.parse::<IpAddr>() {
-        return socket::connect(SocketAddr::new(ip, port)).await.map_err(ProxyError::connect);
+async fn connect(address: SocketAddr, endpoint: &Endpoint) -> io::Result<TcpStream> {
+    let connected = socket::connect(address).await;
+    let is_refused = connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    // A server that was told to listen on `localhost` may have chosen either of its two addresses.
+    if is_refused && address.is_ipv4() && endpoint.address.host.eq_ignore_ascii_case("localhost") {
+        let other = socket::connect(SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()))).await;
+        return other.or(connected);
     }
-    let resolved = tokio::net::lookup_host((&*endpoint.address.host, port)).await;
-    let addresses = resolved.map_err(|e| ProxyError::caused_by(ErrorKind::ResolveFailed, e))?;
-    let mut last = ProxyError::caused_by(ErrorKind::ResolveFailed, io::Error::other("the name has no address"));
-    for address in addresses {
-        match socket::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = ProxyError::connect(error),
-        }
-    }
-    Err(last)
+    connected
 }

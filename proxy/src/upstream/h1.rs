@@ -26,7 +26,9 @@ impl Leased {
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        if let Some(connection) = self.download.take_connection() {
+        if let Some(connection) = self.download.take_connection()
+            && self.endpoint.may_keep_idle()
+        {
             self.endpoint.idle.put(connection, Instant::now());
         }
     }
@@ -51,7 +53,13 @@ pub(crate) async fn send(
         }
     }
     // Boxed, because most requests do not need it.
-    let stream = Box::pin(dial(&cluster.cluster, &endpoint.endpoint)).await;
+    let connection = Box::pin(connect(cluster, endpoint)).await?;
+    connection.send(&parts, body).await.map_err(|failed| failed.error)
+}
+
+async fn connect(cluster: &ClusterState, endpoint: &EndpointState) -> Result<Connection, ProxyError> {
+    let permit = cluster.admit().await?;
+    let stream = dial(&cluster.cluster, endpoint.endpoint()).await;
     cluster.shard.count_connection(stream.as_ref().err().map(|e| e.kind));
-    Connection::new(stream?).send(&parts, body).await.map_err(|failed| failed.error)
+    Ok(Connection::new(stream?).with_permit(permit))
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use http::response;
 
+use super::caps::ConnectionPermit;
 use super::cluster::{ClusterState, EndpointState};
 use super::connect::dial;
 use crate::error::ProxyError;
@@ -14,14 +15,14 @@ use crate::http2::client::Connection;
 /// The connection, once there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Http2Connection {
-    current: RefCell<Option<Connection>>,
+    current: RefCell<Option<(Connection, ConnectionPermit)>>,
     /// Held while connecting, so that a burst of first requests opens one connection.
     opening: tokio::sync::Mutex<()>,
 }
 
 impl Http2Connection {
     async fn open(&self) -> Option<Connection> {
-        let mut connection = self.current.borrow().clone()?;
+        let mut connection = self.current.borrow().as_ref()?.0.clone();
         connection.is_open().await.then_some(connection)
     }
 }
@@ -43,9 +44,11 @@ async fn connection(cluster: &ClusterState, endpoint: &EndpointState) -> Result<
     if let Some(connection) = endpoint.http2.open().await {
         return Ok(connection);
     }
-    let dialled = Box::pin(dial(&cluster.cluster, &endpoint.endpoint)).await;
+    // Not waited for: other workers keep theirs for as long as it lasts.
+    let permit = cluster.admit_now()?;
+    let dialled = Box::pin(dial(&cluster.cluster, endpoint.endpoint())).await;
     cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
     let connection = Connection::begin(dialled?).await?;
-    endpoint.http2.current.replace(Some(connection.clone()));
+    endpoint.http2.current.replace(Some((connection.clone(), permit)));
     Ok(connection)
 }

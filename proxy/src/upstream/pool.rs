@@ -45,6 +45,11 @@ impl IdlePool {
         }
     }
 
+    /// Closes all of them.
+    pub(crate) fn clear(&self) {
+        self.idle.take();
+    }
+
     /// Closes what was idle for too long or was closed by the upstream.
     pub(crate) fn sweep(&self, now: Instant) {
         let is_fresh = |i: &Idle| now.saturating_duration_since(i.since) < self.idle_timeout && i.connection.is_quiet();

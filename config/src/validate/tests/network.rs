@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::model::{Caps, Ejection, HealthCheck, LoadBalancing, Probe};
 
 #[test]
 fn listeners_and_clusters_report_what_is_missing() {
@@ -151,4 +154,122 @@ fn clusters_have_bounds() {
             "clusters[0].idle_connections_max: cluster \"b\": 100000 is too large",
         ]
     );
+}
+
+#[test]
+fn clusters_say_how_they_balance_eject_check_and_bound() {
+    let text = |more: &str| format!("version: 1\nclusters:\n- {{name: b, endpoints: [\"h:1\"], {more}}}\n");
+    let cluster = load(&text(
+        "load_balancing: least_request, connections_max: 5, requests_max: 7, pending_max: 0, \
+         ejection: {consecutive_failures: 3, max_percentage: 100, server_errors: false}, \
+         health_check: {path: \"/healthz?deep\", interval: 500ms, healthy_threshold: 3}",
+    ))
+    .clusters
+    .remove(0);
+    assert_eq!(cluster.load_balancing, LoadBalancing::LeastRequest);
+    assert_eq!(cluster.caps, Caps { connections_max: Some(5), requests_max: Some(7), pending_max: 0 });
+    let ejection = Ejection {
+        consecutive_failures: 3,
+        base_time: Duration::from_secs(30),
+        max_percentage: 100,
+        server_errors: false,
+    };
+    assert_eq!(cluster.ejection, Some(ejection));
+    let check = HealthCheck {
+        probe: Probe::Http("/healthz?deep".parse().unwrap()),
+        interval: Duration::from_millis(500),
+        timeout: Duration::from_millis(500),
+        unhealthy_threshold: 2,
+        healthy_threshold: 3,
+    };
+    assert_eq!(cluster.health_check, Some(check));
+    let plain = load(&text("ejection: {}, health_check: {tcp: true}")).clusters.remove(0);
+    assert_eq!(plain.ejection.unwrap().consecutive_failures, 5);
+    assert_eq!(plain.health_check.unwrap().probe, Probe::Tcp);
+    let bare = load("version: 1\nclusters: [{name: b, endpoints: [\"h:1\"]}]\n").clusters.remove(0);
+    assert!(bare.ejection.is_none() && bare.health_check.is_none() && bare.caps == Caps::default());
+}
+
+#[test]
+fn what_clusters_say_makes_sense() {
+    let of = |more: &str| {
+        let text = format!("version: 1\nclusters:\n- {{name: b, endpoints: [\"h:1\"], {more}}}\n");
+        problems(&text).into_iter().map(|p| p.replace("clusters[0].", "").replace("cluster \"b\": ", "")).collect()
+    };
+    let cases: [(&str, &[&str]); 9] = [
+        ("load_balancing: random", &["load_balancing: \"random\" is not one of round_robin, least_request"]),
+        (
+            "ejection: {consecutive_failures: 0, base_time: 0s, max_percentage: 0}",
+            &[
+                "ejection.consecutive_failures: 0 is too small",
+                "ejection.base_time: it must be longer than 0s",
+                "ejection.max_percentage: 0 ejects nothing",
+            ],
+        ),
+        ("ejection: {max_percentage: 101}", &["ejection.max_percentage: 101 is not a percentage"]),
+        ("health_check: {}", &["health_check: it says nothing of what to ask"]),
+        ("health_check: {path: /a, tcp: true}", &["health_check: path and tcp exclude each other"]),
+        ("health_check: {path: healthz}", &["health_check.path: \"healthz\" does not begin with '/'"]),
+        (
+            "health_check: {path: \"/a b\", interval: 1s, timeout: 2s, unhealthy_threshold: 0, healthy_threshold: 9999}",
+            &[
+                "health_check.path: \"/a b\" is not a path",
+                "health_check.timeout: 2s is longer than the interval of the checks",
+                "health_check.unhealthy_threshold: 0 is too small",
+                "health_check.healthy_threshold: 9999 is too large",
+            ],
+        ),
+        ("connections_max: 0, requests_max: 0", &["connections_max: 0 is too small", "requests_max: 0 is too small"]),
+        ("pending_max: 3", &["pending_max: without connections_max nothing ever waits for a connection"]),
+    ];
+    for (more, expected) in cases {
+        let found: Vec<String> = of(more);
+        assert_eq!(found, expected, "{more}");
+    }
+}
+
+#[test]
+fn unknown_words_of_clusters_have_hints() {
+    for (more, hint) in [
+        ("ejektion: {}", "did you mean \"ejection\"?"),
+        ("ejection: {consecutive_failure: 1}", "did you mean \"consecutive_failures\"?"),
+        ("health_check: {pathh: /a}", "did you mean \"path\"?"),
+        ("load_balancing: least_requests", "did you mean \"least_request\"?"),
+    ] {
+        let text = format!("version: 1\nclusters:\n- {{name: b, endpoints: [\"h:1\"], {more}}}\n");
+        let problems = crate::load_text(&text).unwrap_err().0;
+        assert!(problems.iter().any(|problem| problem.hint.as_deref() == Some(hint)), "{problems:?}");
+    }
+}
+
+#[test]
+fn the_dns_server_is_an_address() {
+    let cluster = "clusters: [{name: b, endpoints: [\"h:1\"]}]\n";
+    let server = |text: &str| format!("version: 1\ndns: {text}\n{cluster}");
+    let found = load(&server("{server: \"127.0.0.1:53\"}")).clusters.remove(0).dns_server;
+    assert_eq!(found, "127.0.0.1:53".parse().ok());
+    assert_eq!(problems(&server("{}")), ["dns.server: missing"]);
+    for text in ["localhost:53", "127.0.0.1", "127.0.0.1:0"] {
+        assert_eq!(
+            problems(&server(&format!("{{server: \"{text}\"}}"))),
+            [format!("dns.server: {text:?} is not the address of a DNS server")]
+        );
+    }
+}
+
+#[test]
+fn endpoints_are_matched_by_name_or_by_an_address_that_it_may_have() {
+    let text = |endpoint: &str| {
+        format!(
+            "version: 1\nclusters: [{{name: b, endpoints: [\"name:80\", \"10.0.0.1:81\"]}}]\n\
+             rules: [{{name: r, match: {{endpoint: \"{endpoint}\"}}, percentage: 1, fault: {{abort: 503}}}}]\n"
+        )
+    };
+    for known in ["name:80", "10.0.0.1:81", "10.9.9.9:80", "[::1]:80"] {
+        load(&text(known));
+    }
+    for unknown in ["name:81", "other:80", "10.0.0.2:81", "10.9.9.9:82"] {
+        let found = problems(&text(unknown));
+        assert!(found.len() == 1 && found[0].contains("no cluster has the endpoint"), "{unknown}: {found:?}");
+    }
 }

@@ -49,7 +49,7 @@ impl Copy {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(self.after).await;
             let exchange = async {
-                match upstream::send(&cluster, &endpoint, copy, Instant::now()).await {
+                match upstream::send(&cluster, &endpoint, copy, (Instant::now(), None)).await {
                     Ok((_, source)) => drop_answer(source).await,
                     Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the copy failed"),
                 }

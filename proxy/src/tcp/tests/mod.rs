@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Amount, Blackhole, Cluster, ClusterProtocol, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault,
-    HostPort, Latency, Limits, Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
+    Amount, Blackhole, Cluster, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency,
+    Limits, Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
 };
 use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
@@ -30,6 +30,7 @@ use super::relay::{RelayContext, RelayOutcome, RelayRecord, relay};
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;
+use crate::upstream::shared::SharedEndpoint;
 
 type Outcome = RelayOutcome<io::Error>;
 
@@ -150,8 +151,7 @@ impl World {
         RelayContext {
             listener: Arc::clone(&snapshot.listeners[0]),
             source,
-            cluster: Arc::clone(&snapshot.clusters[0]),
-            endpoint: 0,
+            endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
             changes: self.changes.subscribe(),
             life: self.life.subscribe(),
             budget: self.budget.clone(),
@@ -179,19 +179,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
             idle_timeout,
             detect_timeout: Duration::from_secs(1),
         }],
-        clusters: vec![Cluster {
-            name: cluster,
-            endpoints: vec![Endpoint {
-                address: HostPort { host: "127.0.0.1".into(), port: 1 },
-                labels: Default::default(),
-                weight: 1,
-            }],
-            protocol: ClusterProtocol::Http1,
-            connect_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(4),
-            response_timeout: None,
-            idle_connections_max: 1,
-        }],
+        clusters: vec![Cluster::new(cluster, vec![Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 1 })])],
         rules,
         limits: Limits {
             default_ttl: Duration::from_secs(3600),
