@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod client;
+pub mod dns;
 pub mod echo;
 pub mod exposition;
 pub mod foreign;

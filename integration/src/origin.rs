@@ -112,7 +112,15 @@ impl Origin {
     /// # Panics
     /// When no socket can be had.
     pub fn start(script: impl Fn(Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
+    }
+
+    /// The same at an address of the loopback network, such as 127.0.0.2.
+    ///
+    /// # Panics
+    /// When the port is not free.
+    pub fn start_at(address: SocketAddr, script: impl Fn(Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).expect("a loopback port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (accepted, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
         let origin = Self { address, accepted: Arc::clone(&accepted), seen: Arc::clone(&seen) };
@@ -132,12 +140,27 @@ impl Origin {
 
     /// Answers every request with these bytes and keeps the connection open.
     pub fn answering(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::answering_at(SocketAddr::from(([127, 0, 0, 1], 0)), bytes)
+    }
+
+    /// The same at an address of the loopback network.
+    pub fn answering_at(address: SocketAddr, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
-        Self::start(move |mut peer| {
+        Self::start_at(address, move |mut peer| {
             while peer.request().is_some() {
                 peer.send(&bytes);
             }
         })
+    }
+
+    /// Answers 200 with its own name as the body, so that a test can tell who answered.
+    pub fn named(name: &str) -> Self {
+        Self::named_at(name, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// The same at an address of the loopback network.
+    pub fn named_at(name: &str, address: SocketAddr) -> Self {
+        Self::answering_at(address, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
     }
 
     /// Answers the first request of each connection with these bytes and closes.

@@ -58,10 +58,16 @@ impl Settings {
 
     /// Adds a cluster with more fields, one a line.
     #[must_use]
-    pub fn cluster_with(mut self, name: &str, protocol: &str, endpoints: &[SocketAddr], more: &str) -> Self {
+    pub fn cluster_with(self, name: &str, protocol: &str, endpoints: &[SocketAddr], more: &str) -> Self {
         let list: Vec<String> = endpoints.iter().map(|e| format!("\"{e}\"")).collect();
+        self.cluster_of(name, protocol, &list.join(", "), more)
+    }
+
+    /// Adds a cluster whose endpoints are written as in the file, with a comma between them.
+    #[must_use]
+    pub fn cluster_of(mut self, name: &str, protocol: &str, endpoints: &str, more: &str) -> Self {
         let _ = writeln!(self.clusters, "  - name: {name}\n    protocol: {protocol}");
-        let _ = writeln!(self.clusters, "    endpoints: [{}]", list.join(", "));
+        let _ = writeln!(self.clusters, "    endpoints: [{endpoints}]");
         for line in more.lines() {
             let _ = writeln!(self.clusters, "    {line}");
         }

@@ -152,6 +152,7 @@ fn metric_names_stand_in_one_file() {
         "\"squall_config",
         "\"squall_build",
         "\"squall_worker",
+        "\"squall_endpoint",
     ];
     for folder in CRATES {
         let lines = with_words(folder, &names);

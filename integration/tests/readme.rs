@@ -46,13 +46,15 @@ fn blocks(readme: &str) -> Vec<Block> {
 struct Ports(Vec<(&'static str, String)>);
 
 impl Ports {
-    fn new(echo: &Echo) -> Self {
+    fn new(echoes: &[Echo; 3]) -> Self {
         // All are held until all are chosen, so that none is chosen twice.
         let held: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let free = held.iter().map(|l| l.local_addr().unwrap().to_string());
         let names = ["127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:9470", "127.0.0.1:9471"];
         let mut all: Vec<_> = names.into_iter().zip(free).collect();
-        all.extend(["127.0.0.1:9000", "127.0.0.1:3000"].map(|name| (name, echo.address.to_string())));
+        let upstreams = ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002"];
+        all.extend(upstreams.into_iter().zip(echoes).map(|(name, echo)| (name, echo.address.to_string())));
+        all.push(("127.0.0.1:3000", echoes[0].address.to_string()));
         Self(all)
     }
 
@@ -114,8 +116,8 @@ fn run_section(title: &str) {
         return;
     }
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let (echo, mut done) = (Echo::http1(), 0);
-    let ports = Ports::new(&echo);
+    let (echoes, mut done) = ([(); 3].map(|()| Echo::http1()), 0);
+    let ports = Ports::new(&echoes);
     let (directory, control, mut started) = (directory(&ports), ports.control(), Started(Vec::new()));
     for block in blocks(&readme).into_iter().filter(|b| b.section == title) {
         let text = ports.apply(&block.text);
@@ -165,9 +167,15 @@ fn rules_are_brought_along_as_written() {
 }
 
 #[test]
+fn losing_a_region_works_as_written() {
+    run_section("Lose a region");
+}
+
+#[test]
 fn every_block_says_what_becomes_of_it() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let sections = ["Use it as a local proxy", "Use it as a sidecar", "Use it with curl", "Bring rules along"];
+    let sections =
+        ["Use it as a local proxy", "Use it as a sidecar", "Use it with curl", "Bring rules along", "Lose a region"];
     let all = blocks(&readme);
     assert_eq!(all.len(), readme.matches("```sh").count());
     for block in all {
