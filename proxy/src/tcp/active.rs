@@ -1,0 +1,186 @@
+//! What is on for one connection, put together from the rules that picked it.
+
+use std::time::{Duration, Instant};
+
+use squall_config::model::{Amount, Delay, DelayPoint, Fault, Name, Phase, ResetMoment, Stall, Truncate};
+use squall_config::units::ByteRate;
+use squall_fault::budget::Permit;
+use squall_fault::decide::LatencyStream;
+
+use super::stream::{DelaySpec, StallSpec, StreamSpec};
+
+/// All that is on, over all rules.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct ActiveFaults {
+    pub(super) terminal: Option<Terminal>,
+    /// Until when a delay holds the connection before it is established.
+    pub(super) connect: Option<(Name, Instant)>,
+    pub(super) request: StreamSpec,
+    pub(super) response: StreamSpec,
+}
+
+/// The fault that decides how the connection ends: the first of the rules in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Terminal {
+    /// Both sides are closed.
+    End { rule: Name, kind: &'static str, at: Cutoff, how: How },
+    /// Silence, at most until then.
+    Blackhole { rule: Name, until: Option<Instant> },
+}
+
+/// When a fault ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cutoff {
+    Due(Instant),
+    /// Once so many response bytes have passed in all.
+    Passed(u64),
+}
+
+/// How a fault ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Reset,
+    /// FIN, as if the upstream had come to its end.
+    Close,
+}
+
+/// A rule that is on.
+#[derive(Debug)]
+pub(super) struct On {
+    pub(super) rule: Name,
+    pub(super) faults: Vec<Fault>,
+    pub(super) since: Instant,
+    /// Whether that was when the connection was accepted.
+    pub(super) is_from_start: bool,
+    /// Bytes that had passed then.
+    pub(super) passed_before: Passed,
+    /// Of the random stream of latencies.
+    pub(super) seed: u64,
+    pub(super) _permit: Permit,
+}
+
+/// Bytes that have passed in each direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub(super) request: u64,
+    pub(super) response: u64,
+}
+
+impl ActiveFaults {
+    /// Adds the faults of a rule that is on. `is_new` tells that the connection was accepted just now.
+    pub(super) fn add(&mut self, on: &On, is_new: bool) {
+        for (index, fault) in (0..).zip(&on.faults) {
+            let rule = || on.rule.clone();
+            // Two faults of one rule, and the two directions of one fault, draw from streams of their own.
+            let seed = on.seed ^ (index << 1);
+            match fault {
+                Fault::Delay(delay) => self.add_delay(on, delay),
+                Fault::Throttle(throttle) => {
+                    self.each(throttle.direction, |spec, _| spec.bound(&on.rule, throttle.rate));
+                }
+                Fault::Slice(slice) => self.each(slice.direction, |spec, side| {
+                    spec.slice.get_or_insert_with(|| (rule(), *slice, seed ^ side));
+                }),
+                Fault::Corrupt(corrupt) => self.each(Some(corrupt.direction), |spec, side| {
+                    spec.corrupt.push((rule(), *corrupt, seed ^ side));
+                }),
+                Fault::SlowClose(slow) => self.each(slow.direction, |spec, _| {
+                    spec.slow_close.get_or_insert_with(|| (rule(), slow.delay));
+                }),
+                Fault::Stall(stall) => self.each(Some(stall.on), |spec, _| {
+                    spec.stall.get_or_insert_with(|| on.stall(stall));
+                }),
+                terminal => {
+                    if self.terminal.is_none() {
+                        self.terminal = on.terminal(terminal, is_new);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Alters one direction, or both; each comes with a number of its own.
+    fn each(&mut self, direction: Option<Phase>, alter: impl Fn(&mut StreamSpec, u64)) {
+        if direction.is_none_or(|direction| direction == Phase::Request) {
+            alter(&mut self.request, 0);
+        }
+        if direction.is_none_or(|direction| direction == Phase::Response) {
+            alter(&mut self.response, 1);
+        }
+    }
+
+    fn add_delay(&mut self, on: &On, delay: &Delay) {
+        let Amount::Drawn(latency) = &delay.amount else { return };
+        let spec =
+            |side| DelaySpec { rule: on.rule.clone(), latency: latency.clone(), max: delay.max, seed: on.seed ^ side };
+        match delay.on {
+            DelayPoint::Connect if on.is_from_start => {
+                let since = self.connect.as_ref().map_or(on.since, |(_, at)| *at);
+                let held = LatencyStream::new(latency.clone(), delay.max, on.seed).next_latency();
+                self.connect = Some((on.rule.clone(), since + held));
+            }
+            DelayPoint::Connect => {}
+            DelayPoint::Request => self.request.delays.push(spec(0)),
+            DelayPoint::Response => self.response.delays.push(spec(1)),
+        }
+    }
+}
+
+impl StreamSpec {
+    /// Of several throttles the slowest holds.
+    fn bound(&mut self, rule: &Name, rate: ByteRate) {
+        if self.throttle.as_ref().is_none_or(|(_, bound)| rate < *bound) {
+            self.throttle = Some((rule.clone(), rate));
+        }
+    }
+}
+
+impl On {
+    fn terminal(&self, fault: &Fault, is_new: bool) -> Option<Terminal> {
+        let (at, how) = match fault {
+            Fault::Refuse if is_new => (Cutoff::Due(self.since), How::Reset),
+            Fault::Reset(reset) => match reset.moment {
+                ResetMoment::Request | ResetMoment::Response { after_bytes: 0 } => {
+                    (Cutoff::Due(self.since + self.own_delay()), How::Reset)
+                }
+                ResetMoment::Response { after_bytes } => (self.passed(after_bytes), How::Reset),
+                ResetMoment::After(time) => (Cutoff::Due(self.since + time), How::Reset),
+            },
+            Fault::Truncate(Truncate::AfterBytes(bytes)) => (self.passed(*bytes), How::Close),
+            Fault::Truncate(Truncate::After(time)) => (Cutoff::Due(self.since + *time), How::Close),
+            Fault::Blackhole(hole) => {
+                let until = hole.max.map(|max| self.since + max);
+                return Some(Terminal::Blackhole { rule: self.rule.clone(), until });
+            }
+            _ => return None,
+        };
+        Some(Terminal::End { rule: self.rule.clone(), kind: fault.kind(), at, how })
+    }
+
+    fn passed(&self, bytes: u64) -> Cutoff {
+        Cutoff::Passed(self.passed_before.response.saturating_add(bytes))
+    }
+
+    fn stall(&self, stall: &Stall) -> StallSpec {
+        let before = match stall.on {
+            Phase::Request => self.passed_before.request,
+            Phase::Response => self.passed_before.response,
+        };
+        StallSpec {
+            rule: self.rule.clone(),
+            pass_until: before.saturating_add(stall.after_bytes),
+            until: stall.max.map(|max| self.since + max),
+        }
+    }
+
+    /// Delay first, then the terminal fault: the latency of its rule puts a reset off.
+    fn own_delay(&self) -> Duration {
+        let draw = |fault: &Fault| match fault {
+            Fault::Delay(Delay { amount: Amount::Drawn(latency), on: DelayPoint::Request, max }) => {
+                LatencyStream::new(latency.clone(), *max, self.seed).next_latency()
+            }
+            _ => Duration::ZERO,
+        };
+        self.faults.iter().map(draw).sum()
+    }
+}
