@@ -132,7 +132,7 @@ fn import_ends_with_the_code_that_says_why() {
     assert_ends(&import(&["--strict"], "kind: Service"), 3, &["passed over", "nothing to import"]);
     let wrong = VIRTUAL_SERVICE.replace("hosts: [ratings.example.com]", "hosts: 7");
     assert_ends(&import(&["--strict"], &wrong), 3, &["<stdin>:5:3: spec.hosts: expected a list"]);
-    assert_ends(&import(&["--percentage", "101"], VIRTUAL_SERVICE), 2, &["101 is not between 0 and 100"]);
+    assert_ends(&run(&["config", "import", "-", "--percentage", "101"]), 2, &["101 is not between 0 and 100"]);
     let nothing_left = VIRTUAL_SERVICE.replace("        delay: { fixedDelay: 7s, percentage: { value: 0.5 } }\n", "");
     assert_ends(&import(&[], &nothing_left), 6, &["no rule is left"]);
     assert_ends(&run(&["config", "import"]), 2, &["FILE"]);

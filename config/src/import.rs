@@ -16,6 +16,8 @@ mod read;
 mod sheet;
 mod toxiproxy;
 
+use std::collections::BTreeSet;
+
 use crate::problem::Problems;
 use crate::spec::ConfigSpec;
 use crate::units::Percentage;
@@ -85,6 +87,22 @@ impl Import {
             })?;
         }
         Ok(())
+    }
+
+    /// Checks the whole of what came of it, as a file that has the clusters that its rules name.
+    ///
+    /// # Errors
+    /// What each rule by itself does not show, such as too many of them.
+    pub fn validate(&self) -> Result<(), Problems> {
+        let mut spec = self.spec.clone();
+        spec.clusters.extend(self.clusters_elsewhere().into_iter().map(sheet::stand_in));
+        crate::validate(&spec).map(|_| ())
+    }
+
+    /// The clusters that rules name and another file has to have.
+    pub fn clusters_elsewhere(&self) -> BTreeSet<&str> {
+        let named = self.spec.rules.iter().filter_map(|rule| rule.matches.as_ref()?.cluster.as_deref());
+        named.filter(|name| self.spec.clusters.iter().all(|cluster| cluster.name != *name)).collect()
     }
 
     /// How many findings are more than notes.

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use squall_config::import::{Effect, Finding, Import, Options, Source};
-use squall_config::spec::{ClusterSpec, ConfigSpec, Scalar, Written};
+use squall_config::spec::ConfigSpec;
 use squall_config::units::Percentage;
-use squall_config::{Problems, validate};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
@@ -39,7 +38,7 @@ pub(crate) struct ImportArgs {
     files: Vec<PathBuf>,
     /// Takes documents of this source only [default: each is told by its kind or shape]
     #[arg(long, value_name = "SOURCE", value_enum)]
-    from: Option<From>,
+    from: Option<Origin>,
     /// The share for documents that name none, such as 5 or 0.5
     #[arg(long, value_name = "P")]
     percentage: Option<Percentage>,
@@ -63,8 +62,9 @@ enum Style {
     Json,
 }
 
+/// Whose documents are taken.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum From {
+enum Origin {
     /// VirtualService
     Istio,
     /// HTTPChaos and NetworkChaos
@@ -78,11 +78,11 @@ enum From {
 /// Imports.
 pub(super) fn execute(args: &ImportArgs) -> Outcome {
     let options = Options {
-        source: args.from.map(|from| match from {
-            From::Istio => Source::Istio,
-            From::ChaosMesh => Source::ChaosMesh,
-            From::Kuma => Source::Kuma,
-            From::Toxiproxy => Source::Toxiproxy,
+        source: args.from.map(|origin| match origin {
+            Origin::Istio => Source::Istio,
+            Origin::ChaosMesh => Source::ChaosMesh,
+            Origin::Kuma => Source::Kuma,
+            Origin::Toxiproxy => Source::Toxiproxy,
         }),
         percentage: args.percentage,
         cluster: args.cluster.clone(),
@@ -107,7 +107,7 @@ pub(super) fn execute(args: &ImportArgs) -> Outcome {
         return Err(Failure::new(Exit::CheckFailed, message));
     }
     write(&import.spec, args)?;
-    check(&import.spec, args.cluster.as_deref())?;
+    check(&import)?;
     let is_empty = import.spec.rules.is_empty() && import.spec.listeners.is_empty();
     if is_empty && n_losses > 0 {
         return Err(Failure::new(Exit::CheckFailed, "no rule is left"));
@@ -125,14 +125,11 @@ fn write(spec: &ConfigSpec, args: &ImportArgs) -> Result<(), Failure> {
 }
 
 /// What was written is what `squall config validate` accepts; but for the cluster that another file has to have.
-fn check(spec: &ConfigSpec, cluster: Option<&str>) -> Result<(), Failure> {
-    let mut whole = spec.clone();
-    if let Some(name) = cluster.filter(|name| whole.clusters.iter().all(|cluster| cluster.name != *name)) {
-        let endpoints = vec![Written::Short(Scalar::from("127.0.0.1:1"))];
-        whole.clusters.push(ClusterSpec { name: name.to_owned(), endpoints, ..ClusterSpec::default() });
-        output::say(&format!("the rules belong into a file that has the cluster {name:?}"));
+fn check(import: &Import) -> Result<(), Failure> {
+    for cluster in import.clusters_elsewhere() {
+        output::say(&format!("the rules belong into a file that has the cluster {cluster:?}"));
     }
-    validate(&whole).map(|_| ()).map_err(|Problems(problems)| source::invalid(Path::new("stdout"), &Problems(problems)))
+    import.validate().map_err(|problems| source::invalid(Path::new("stdout"), &problems))
 }
 
 /// The worst last, where it is seen.

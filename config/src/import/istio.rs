@@ -131,7 +131,10 @@ pub(super) fn translate(value: &Value, sheet: &mut Sheet<'_>) -> Result<(), Prob
 fn place(alternative: &mut Alternative, hosts: Option<&Written<TextMatchSpec>>, sheet: &mut Sheet<'_>) {
     let matches = &mut alternative.draft.matches;
     match (&sheet.options.cluster, hosts) {
-        (Some(cluster), _) => matches.cluster = Some(cluster.clone()),
+        (Some(cluster), _) => {
+            matches.cluster = Some(cluster.clone());
+            alternative.draft.wider.retain(|missing| !missing.path.ends_with("].port"));
+        }
         (None, Some(hosts)) => {
             sheet.note(
                 "spec.hosts",

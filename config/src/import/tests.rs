@@ -15,17 +15,14 @@ use super::*;
 fn import(text: &str, options: &Options) -> (Vec<Value>, Vec<String>) {
     let mut import = Import::new();
     import.add(text, options).unwrap();
-    assert_valid(&import, options);
+    assert_valid(&import);
     let rules = import.spec.rules.iter().map(|rule| serde_json::to_value(rule).unwrap()).collect();
     let said = import.findings.iter().map(|f| format!("{}: {}: {}", f.effect.word(), f.path, f.detail)).collect();
     (rules, said)
 }
 
-/// With the cluster that another file has to have.
-fn assert_valid(import: &Import, options: &Options) {
-    let mut spec = import.spec.clone();
-    spec.clusters.extend(options.cluster.as_deref().map(sheet::stand_in));
-    crate::validate(&spec).unwrap_or_else(|problems| panic!("{problems}\n{spec:?}"));
+fn assert_valid(import: &Import) {
+    import.validate().unwrap_or_else(|problems| panic!("{problems}\n{:?}", import.spec));
 }
 
 fn five_percent() -> Options {

@@ -190,6 +190,15 @@ fn conditions_that_cannot_be_carried_over_are_said() {
 }
 
 #[test]
+fn the_cluster_stands_for_a_port_too() {
+    let http = json!({"match": [{"port": 9080}], "fault": {"delay": {"fixedDelay": "1s", "percent": 1}}});
+    let (rules, _) = import(&service(&http), &Options::default());
+    assert_eq!((&rules[0]["match"], &rules[0]["enabled"]), (&Value::Null, &json!(false)));
+    let (rules, _) = import(&service(&http), &on_cluster_b());
+    assert_eq!((&rules[0]["match"], &rules[0]["enabled"]), (&json!({"cluster": "b"}), &Value::Null));
+}
+
+#[test]
 fn letters_of_either_case_when_they_do_not_count() {
     let http = json!({"match": [{"uri": {"prefix": "/A.b"}, "ignoreUriCase": true, "headers": {"x-a": {}}}],
         "fault": {"delay": {"fixedDelay": "1s", "percentage": {"value": 1}}}});

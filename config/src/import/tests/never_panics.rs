@@ -207,7 +207,7 @@ proptest! {
         };
         let mut import = Import::new();
         if import.add(&document.to_string(), &options).is_ok() {
-            assert_valid(&import, &options);
+            assert_valid(&import);
         }
     }
 
@@ -215,6 +215,6 @@ proptest! {
     fn any_text_is_imported_or_refused(text in "(?s).{0,200}") {
         let mut import = Import::new();
         let _ = import.add(&text, &Options::default());
-        assert_valid(&import, &Options::default());
+        assert_valid(&import);
     }
 }
