@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde_json::{Value, json};
+use squall_config::model::{Endpoint, HostPort};
 use squall_fault::explain::explain_request;
 use squall_fault::meta::RequestMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
@@ -95,9 +96,17 @@ fn no_such_listener(snapshot: &Snapshot, name: &str) -> Failure {
 
 /// What every rule says to the request on one listener.
 fn verdicts(args: &ExplainArgs, snapshot: &Snapshot, listener: &CompiledListener) -> Vec<Value> {
-    let Some(endpoint) = snapshot.clusters.get(listener.cluster).and_then(|cluster| cluster.endpoints.first()) else {
-        return Vec::new();
-    };
+    let named = args
+        .request
+        .target
+        .authority()
+        .map(|authority| HostPort { host: authority.host().into(), port: authority.port_u16().unwrap_or(80) });
+    let endpoint = snapshot.clusters.get(listener.cluster).and_then(|cluster| match cluster.endpoints.first() {
+        Some(endpoint) => Some(endpoint.clone()),
+        // A forward proxy: the endpoint is what the request names.
+        None => named.map(Endpoint::new),
+    });
+    let Some(endpoint) = &endpoint else { return Vec::new() };
     let mut headers = HeaderMap::new();
     for (name, value) in &args.headers {
         headers.append(name, value.clone());

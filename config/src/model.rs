@@ -4,6 +4,7 @@
 //! combination of them is valid; what must hold inside a field is held by the field's own type.
 
 mod cluster;
+mod destination;
 mod limits;
 mod listener;
 mod name;
@@ -17,6 +18,7 @@ pub use crate::faults::{
     Stage, Stall, Throttle, Truncate, Wish,
 };
 pub use cluster::{Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe};
+pub use destination::{Destination, DestinationHost, DestinationPort};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;

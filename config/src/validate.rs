@@ -2,6 +2,7 @@
 
 mod address;
 mod clusters;
+mod destinations;
 mod health;
 mod limits;
 mod listeners;
@@ -11,7 +12,7 @@ mod rules;
 mod samples;
 
 use crate::defaults;
-use crate::model::{AccessLog, Config};
+use crate::model::{AccessLog, Cluster, Config, Listener, ListenerProtocol};
 use crate::problem::Problems;
 use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
 
@@ -43,6 +44,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let dns_server = spec.dns.as_ref().and_then(|dns| dns_server(dns, &mut report));
     clusters.iter_mut().for_each(|cluster| cluster.dns_server = dns_server);
     let limits = limits::limits(spec.limits.as_ref(), &mut report);
+    forwarding_listeners(&listeners, &clusters, &mut report);
     let context = Context {
         limits: &limits,
         listeners: &listeners,
@@ -66,6 +68,21 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         fault_header: spec.fault_header.unwrap_or(true),
         seed: spec.seed,
     })
+}
+
+/// Only HTTP says where a request goes.
+fn forwarding_listeners(listeners: &[Listener], clusters: &[Cluster], report: &mut Report) {
+    for (index, listener) in listeners.iter().enumerate() {
+        let cluster = clusters.iter().find(|cluster| cluster.name == listener.cluster);
+        if cluster.is_some_and(Cluster::forwards) && listener.protocol != ListenerProtocol::Http {
+            let detail = format!(
+                "listener {:?}: cluster {:?} has destinations, and only HTTP names one",
+                listener.name.as_str(),
+                listener.cluster.as_str()
+            );
+            report.add(format!("listeners[{index}].protocol"), detail, "write protocol: http");
+        }
+    }
 }
 
 fn version(spec: &ConfigSpec, report: &mut Report) {

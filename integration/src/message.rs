@@ -74,7 +74,8 @@ pub fn read_answer(reader: &mut impl BufRead, method: &str) -> io::Result<Answer
         if status / 100 == 1 {
             continue;
         }
-        if method == "HEAD" || status == 204 || status == 304 {
+        let is_tunnel = method == "CONNECT" && status == 200;
+        if method == "HEAD" || is_tunnel || status == 204 || status == 304 {
             answer.complete = true;
         } else {
             read_body(reader, &mut answer)?;

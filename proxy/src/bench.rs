@@ -46,8 +46,14 @@ use crate::upstream::pool::IdlePool;
 use crate::upstream::shared::SharedEndpoint;
 use crate::worker::{Worker, WorkerParts};
 
-const KEEP: Terms =
-    Terms { is_head: false, is_http10: false, keeps_alive: true, expects_continue: false, wants_trailers: false };
+const KEEP: Terms = Terms {
+    is_head: false,
+    is_http10: false,
+    keeps_alive: true,
+    expects_continue: false,
+    wants_trailers: false,
+    is_connect: false,
+};
 
 /// Parses a request head, makes it ready for the upstream, and writes it; how many bytes that were. `None` when it is no
 /// complete request head.

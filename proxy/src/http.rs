@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod connect;
 pub(crate) mod date;
 pub(crate) mod exchange;
 pub(crate) mod fault;

@@ -1,7 +1,8 @@
-//! Sockets, what happens when they close, bytes that stay in the kernel, and exact time.
+//! Sockets, who listens here, what happens when they close, bytes that stay in the kernel, and exact time.
 
 #[cfg(test)]
 pub(crate) mod for_tests;
+pub(crate) mod own;
 pub(crate) mod reset;
 pub(crate) mod socket;
 pub(crate) mod splice;

@@ -5,6 +5,7 @@ pub(crate) mod caps;
 mod check;
 pub(crate) mod cluster;
 pub(crate) mod connect;
+pub(crate) mod forward;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod health;

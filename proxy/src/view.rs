@@ -53,7 +53,7 @@ impl View {
     pub(crate) fn adopt(
         snapshot: Arc<Snapshot>,
         previous: Option<&Self>,
-        (shard, upstreams): (&Shard, &Registry),
+        (shard, upstreams): (&Shard, &Arc<Registry>),
     ) -> Self {
         let clusters: Vec<_> = snapshot
             .clusters
@@ -64,7 +64,7 @@ impl View {
                     Some(state) => Rc::clone(state),
                     None => {
                         let shared = upstreams.cluster(cluster);
-                        ClusterState::new(shared, shard.cluster(&cluster.name), snapshot.seed)
+                        ClusterState::new(shared, shard.cluster(&cluster.name), snapshot.seed, upstreams)
                     }
                 }
             })

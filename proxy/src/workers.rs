@@ -194,12 +194,19 @@ impl Proxy {
             self.tell(|| Command::Unlisten(name.clone()));
         }
         for (name, state, sockets) in bound.fresh {
+            self.upstreams.own.add(state.bound);
             listening.insert(name.clone(), state);
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 // A worker that ended serves nothing more, and nobody misses the command.
                 let _ = worker.commands.send(Command::Listen(name.clone(), socket));
             }
         }
+    }
+
+    /// Keeps requests that say themselves where they go from an address that this process listens on, beside those of its
+    /// listeners.
+    pub fn keep_from(&self, address: SocketAddr) {
+        self.upstreams.own.add(address);
     }
 
     /// The listeners with the addresses that they are really bound to.

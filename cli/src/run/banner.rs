@@ -25,7 +25,12 @@ fn text(sidecar: &Sidecar) -> String {
         };
         let cluster = snapshot.clusters.iter().find(|cluster| cluster.name == listener.cluster);
         let endpoints: Vec<_> = cluster.iter().flat_map(|c| &c.endpoints).map(|e| e.address.to_string()).collect();
-        let _ = writeln!(text, "  {:<12} {scheme}://{address} -> {}", listener.name, endpoints.join(", "));
+        let to = if cluster.is_some_and(|cluster| cluster.forwards()) {
+            "where requests say (HTTP_PROXY, HTTPS_PROXY)".to_owned()
+        } else {
+            endpoints.join(", ")
+        };
+        let _ = writeln!(text, "  {:<12} {scheme}://{address} -> {to}", listener.name);
     }
     let control = Base::of(sidecar.control_address());
     let _ = writeln!(text, "  {:<12} {control}", "control");

@@ -70,6 +70,9 @@ impl Sidecar {
         plane.connect(&publisher);
         let control = ControlOptions { publisher: Arc::clone(&publisher), address, telemetry, watch };
         let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
+        for own in [Some(control.address()), control.telemetry_address()].into_iter().flatten() {
+            proxy.keep_from(own);
+        }
         proxy.apply(bound);
         tracing::info!(seed, workers = n_workers, control = %control.address(), "started");
         Ok(Self { store, proxy, plane, publisher, control, seed })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Name;
+use super::{Destination, Name};
 use crate::defaults;
 
 /// What a cluster's endpoints speak.
@@ -21,8 +21,10 @@ pub enum ClusterProtocol {
 pub struct Cluster {
     /// Unique among clusters.
     pub name: Name,
-    /// At least one.
+    /// At least one, unless there are `destinations`.
     pub endpoints: Vec<Endpoint>,
+    /// Requests say themselves where they go, and may go there; in place of endpoints. Empty for every other cluster.
+    pub destinations: Vec<Destination>,
     /// What they speak.
     pub protocol: ClusterProtocol,
     /// The longest time to a connection.
@@ -51,6 +53,7 @@ impl Cluster {
         Self {
             name,
             endpoints,
+            destinations: Vec::new(),
             protocol: ClusterProtocol::Http1,
             connect_timeout: defaults::CONNECT_TIMEOUT,
             idle_timeout: defaults::CLUSTER_IDLE_TIMEOUT,
@@ -62,6 +65,20 @@ impl Cluster {
             caps: Caps::default(),
             dns_server: None,
         }
+    }
+}
+
+impl Cluster {
+    /// Whether requests say themselves where they go.
+    pub fn forwards(&self) -> bool {
+        !self.destinations.is_empty()
+    }
+
+    /// The cluster of one destination; `None` when no request may go there.
+    pub fn toward(&self, destination: HostPort) -> Option<Self> {
+        let is_allowed = self.destinations.iter().any(|allowed| allowed.allows(&destination));
+        let endpoints = vec![Endpoint::new(destination)];
+        is_allowed.then(|| Self { endpoints, destinations: Vec::new(), ..self.clone() })
     }
 }
 

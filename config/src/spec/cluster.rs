@@ -6,20 +6,25 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::shape;
-use super::written::{Full, Scalar, Written, list};
+use super::written::{Full, OneOrMany, Scalar, Written, list};
 
 /// A named upstream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object with name and endpoints")]
-#[schemars(extend("required" = ["name", "endpoints"]))]
+#[schemars(extend("required" = ["name"]))]
 pub struct ClusterSpec {
     /// Unique among clusters: at most 63 of a-z, 0-9, '-', '_' and '.'.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Where it is, at least one; they take turns.
+    /// Where it is, at least one unless there are `destinations`; they take turns.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub endpoints: Vec<Written<EndpointSpec>>,
+    /// In place of endpoints: requests say themselves where they go, in their target (`HTTP_PROXY`) or by CONNECT
+    /// (`HTTPS_PROXY`), and go there when it is listed, as in api.example.com, *.example.com:8443, 10.0.0.0/8:*. Without a
+    /// port, 80 and 443.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destinations: Option<OneOrMany>,
     /// What the endpoints speak: `http1` (the default) or `http2` (with prior knowledge).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::cluster_protocol")]

@@ -7,7 +7,9 @@ use crate::model::{Caps, Cluster, ClusterProtocol, Endpoint, LoadBalancing};
 use crate::spec::{ClusterSpec, EndpointSpec, Scalar, Written};
 
 use super::address::{self, OwnAddresses};
+use super::destinations::destination;
 use super::health;
+use super::matches::texts;
 use super::report::Report;
 
 /// No count goes beyond this: 2^31 of anything is not a bound.
@@ -34,7 +36,10 @@ pub(crate) fn clusters(specs: &[ClusterSpec], own: &OwnAddresses, report: &mut R
 fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Report) -> Option<Cluster> {
     let at = |field: &str| format!("{path}.{field}");
     let name = report.name(&at("name"), &spec.name);
-    if spec.endpoints.is_empty() {
+    let destinations = texts(&at("destinations"), spec.destinations.as_ref(), destination, report);
+    if spec.destinations.is_some() {
+        forwards(path, spec, report);
+    } else if spec.endpoints.is_empty() {
         report.add(at("endpoints"), "missing", "write at least one, such as endpoints: [\"127.0.0.1:9000\"]");
     }
     let endpoints: Vec<Endpoint> = (0..)
@@ -61,6 +66,7 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
     let health_check = check.and_then(|spec| health::health_check(&at("health_check"), spec, report));
     let caps = caps(path, spec, report);
     Some(Cluster {
+        destinations,
         protocol: protocol.unwrap_or(ClusterProtocol::Http1),
         connect_timeout,
         idle_timeout,
@@ -72,6 +78,20 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
         caps,
         ..Cluster::new(name?, endpoints)
     })
+}
+
+/// What makes no sense where each request goes somewhere else.
+fn forwards(path: &str, spec: &ClusterSpec, report: &mut Report) {
+    let others = [
+        ("endpoints", !spec.endpoints.is_empty()),
+        ("load_balancing", spec.load_balancing.is_some()),
+        ("ejection", spec.ejection.is_some()),
+        ("health_check", spec.health_check.is_some()),
+    ];
+    for (field, _) in others.into_iter().filter(|(_, is_written)| *is_written) {
+        let detail = format!("{field} and destinations exclude each other: each request says where it goes");
+        report.add(format!("{path}.{field}"), detail, "remove one of them");
+    }
 }
 
 fn caps(path: &str, spec: &ClusterSpec, report: &mut Report) -> Caps {

@@ -62,7 +62,7 @@ fn reference(path: &str, kind: &str, name: Option<&str>, known: &[&str], report:
 }
 
 /// Each text of a list, read by `read`, whose error is the detail and the hint.
-fn texts<T>(
+pub(crate) fn texts<T>(
     path: &str,
     spec: Option<&OneOrMany>,
     read: fn(&str) -> Result<T, (String, String)>,

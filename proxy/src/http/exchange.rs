@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
-use http::{Response, StatusCode, response};
+use http::{Method, Response, StatusCode, response};
 use http_body::Body as _;
 
 use super::answer::{self, Answer};
 use super::body::{RequestBody, ResponseBody, Source, discard};
+use super::connect::connect;
 use super::fault::body::BodyFaults;
 use super::fault::delay::Times;
-use super::fault::{self, Instead, Place};
+use super::fault::{self, Faults, Instead, Place};
 use super::interrupt::Interrupt;
 use super::opening::{Opening, request_meta};
 use super::record::Record;
@@ -114,14 +115,21 @@ async fn run(
 
     // The head: refused, or clear.
     let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
-    request::check(&parts).map_err(Ended::Refused)?;
-    let mut endpoint = listener.cluster.pick(record.started);
+    let forward = listener.cluster.forward.as_deref();
+    request::check(&parts, forward.is_some()).map_err(Ended::Refused)?;
+    let destination = forward.map(|forward| listener.cluster.toward(forward, &parts, record.started));
+    let destination = destination.transpose().map_err(Ended::Refused)?;
+    let cluster = destination.as_ref().unwrap_or(&listener.cluster);
+    let mut endpoint = cluster.pick(record.started);
     if endpoint.is_unresolved() {
         // Boxed, because it happens once.
-        endpoint = Box::pin(listener.cluster.pick_resolved(record.started)).await;
+        endpoint = Box::pin(cluster.pick_resolved(record.started)).await;
+    }
+    if forward.is_some_and(|forward| forward.leads_back(&endpoint)) {
+        return Err(Ended::Refused(Refusal::DestinationIsSquall));
     }
     record.assign(&parts, &endpoint).map_err(Ended::Failed)?;
-    let deadline = listener.cluster.cluster.response_timeout.map(|limit| record.started + limit);
+    let deadline = cluster.cluster.response_timeout.map(|limit| record.started + limit);
 
     // The decision, once, before any I/O.
     if !listener.http_rules_are_empty() {
@@ -134,21 +142,17 @@ async fn run(
     if let Some(faults) = &mut record.faults {
         // Boxed, so that exchanges without faults do not carry its size.
         let place = Place { downstream, listener: &listener };
-        match InTime::new(deadline, Box::pin(faults.before_upstream(place, record.started))).await {
-            Some(None) => {}
-            None => {
-                let_go(&parts, body);
-                return Err(Ended::Withheld);
-            }
-            Some(Some(Instead::Interrupt(interrupt))) => return Err(Ended::Interrupted(interrupt)),
-            Some(Some(Instead::Answer(answer))) => {
-                let_go(&parts, body);
-                return Err(Ended::Aborted(answer, faults.after_abort(place)));
-            }
+        if let Some(ended) = Box::pin(before(faults, place, record.started, deadline)).await {
+            let_go(&parts, body, &ended);
+            return Err(ended);
         }
     }
 
     // The upstream.
+    if parts.method == Method::CONNECT {
+        let connected = Box::pin(connect(parts, &listener, cluster, endpoint)).await;
+        return connected.map(|(head, source)| Answered { head, source, faults: None }).map_err(Ended::Failed);
+    }
     record.upload = body.upload().cloned();
     let opening = upgrade.as_ref().map(|_| parts.clone());
     let (body, copy) = match &mut record.faults {
@@ -157,26 +161,24 @@ async fn run(
     };
     let host =
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint().address.to_string() } else { String::new() };
-    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, listener.cluster.cluster.protocol, &host);
+    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.cluster.protocol, &host);
     let body = match copy {
         None => body,
-        Some(copy) => Box::pin(copy.send(&listener.cluster, &endpoint, &parts, body)).await,
+        Some(copy) => Box::pin(copy.send(cluster, &endpoint, &parts, body)).await,
     };
     let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
     let times = (record.started, deadline);
-    let sent = upstream::send(&listener.cluster, &endpoint, Incoming { head: parts, body }, times).await;
+    let sent = upstream::send(cluster, &endpoint, Incoming { head: parts, body }, times).await;
     let (mut head, mut source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
     })?;
 
     // The head of the answer, and faults behind the upstream.
-    match (&mut source, opening) {
-        (Source::Tunnel(tunnel), Some(head)) => {
-            tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
-        }
-        (Source::Tunnel(_), None) => return Err(Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse))),
-        _ => {}
+    if let Source::Tunnel(tunnel) = &mut source {
+        let unasked = || Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse));
+        let head = opening.ok_or_else(unasked)?;
+        tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
     }
     head::prepare(&mut head).map_err(Ended::Failed)?;
     let mut body_faults = None;
@@ -190,9 +192,19 @@ async fn run(
     Ok(Answered { head, source, faults: body_faults })
 }
 
+/// The faults before the upstream; how they end the exchange, if they do.
+async fn before(faults: &mut Faults, place: Place<'_>, started: Instant, deadline: Option<Instant>) -> Option<Ended> {
+    match InTime::new(deadline, Box::pin(faults.before_upstream(place, started))).await {
+        None => Some(Ended::Withheld),
+        Some(None) => None,
+        Some(Some(Instead::Interrupt(interrupt))) => Some(Ended::Interrupted(interrupt)),
+        Some(Some(Instead::Answer(answer))) => Some(Ended::Aborted(answer, faults.after_abort(place))),
+    }
+}
+
 /// Drops the body of a request that a rule answered; one that the client has not begun to send is not asked for.
-fn let_go(parts: &http::request::Parts, body: RequestBody) {
-    if !parts.headers.contains_key(http::header::EXPECT) {
+fn let_go(parts: &http::request::Parts, body: RequestBody, ended: &Ended) {
+    if !matches!(ended, Ended::Interrupted(_)) && !parts.headers.contains_key(http::header::EXPECT) {
         discard(body);
     }
 }

@@ -33,6 +33,15 @@ impl Opening {
         Self { head, protocol, listener: Rc::clone(listener), endpoint }
     }
 
+    /// Of a CONNECT.
+    pub(crate) fn of_connect(
+        head: Box<request::Parts>,
+        listener: &Rc<ListenerView>,
+        endpoint: Rc<EndpointState>,
+    ) -> Self {
+        Self { head, protocol: "connect".to_owned(), listener: Rc::clone(listener), endpoint }
+    }
+
     /// What rules may look at.
     pub(crate) fn meta<'a>(&'a self, source: IpAddr, endpoint: &'a Endpoint) -> TunnelMeta<'a> {
         TunnelMeta { request: request_meta(&self.head, source, endpoint), protocol: &self.protocol }

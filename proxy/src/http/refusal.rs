@@ -29,6 +29,12 @@ pub(crate) enum Refusal {
     MalformedBody,
     /// CONNECT, which only a forward proxy serves.
     UnsupportedMethod,
+    /// A forward proxy has to be told where a request goes: `http://host/…`, or CONNECT for TLS.
+    NoDestination,
+    /// The cluster's `destinations` do not list it.
+    DestinationNotAllowed,
+    /// Squall listens there itself.
+    DestinationIsSquall,
     /// The head is larger than `limits.head_bytes_max`, or has too many fields.
     HeadTooLarge,
     /// The head was not complete within the listener's `header_timeout`.
@@ -51,6 +57,9 @@ impl Refusal {
             Self::UnsupportedTransferEncoding => "unsupported_transfer_encoding",
             Self::MalformedBody => "malformed_body",
             Self::UnsupportedMethod => "unsupported_method",
+            Self::NoDestination => "no_destination",
+            Self::DestinationNotAllowed => "destination_not_allowed",
+            Self::DestinationIsSquall => "destination_is_squall",
             Self::HeadTooLarge => "head_too_large",
             Self::HeadTimeout => "head_timeout",
         }
@@ -60,6 +69,7 @@ impl Refusal {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::UnsupportedTransferEncoding | Self::UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
+            Self::DestinationNotAllowed | Self::DestinationIsSquall => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
@@ -81,6 +91,11 @@ impl Refusal {
             Self::UnsupportedTransferEncoding => "the only transfer coding understood is `chunked`",
             Self::MalformedBody => "the chunked body is malformed",
             Self::UnsupportedMethod => "CONNECT is not served on this listener",
+            Self::NoDestination => {
+                "this is a forward proxy: name the destination as in http://host:port/path, or use CONNECT"
+            }
+            Self::DestinationNotAllowed => "the destination is not listed in the cluster's destinations",
+            Self::DestinationIsSquall => "Squall itself listens at the destination",
             Self::HeadTooLarge => "the request head is too large",
             Self::HeadTimeout => "the request head took too long to arrive",
         }

@@ -17,9 +17,10 @@ pub(crate) struct Incoming {
     pub(crate) body: RequestBody,
 }
 
-/// Refuses what cannot be forwarded without guessing. For HTTP/1 that was done with the bytes.
-pub(crate) fn check(parts: &request::Parts) -> Result<(), Refusal> {
-    if parts.method == Method::CONNECT {
+/// Refuses what cannot be forwarded without guessing. For HTTP/1 that was done with the bytes, but for CONNECT, which
+/// makes sense only where requests say themselves where they go.
+pub(crate) fn check(parts: &request::Parts, forwards: bool) -> Result<(), Refusal> {
+    if parts.method == Method::CONNECT && !(forwards && parts.version == Version::HTTP_11) {
         return Err(Refusal::UnsupportedMethod);
     }
     if parts.version == Version::HTTP_2 { check_http2(parts) } else { Ok(()) }

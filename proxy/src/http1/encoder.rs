@@ -145,6 +145,7 @@ pub(crate) fn response_head(
         field(buffer, name, value.as_bytes());
     }
     let has_no_body = terms.is_head
+        || terms.is_connect && parts.status.is_success()
         || parts.status.is_informational()
         || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let encoder = match length.or(exact) {
@@ -216,8 +217,14 @@ mod tests {
         (text(&mut out).replace("HTTP/1.1 200 OK\r\ndate: then\r\n", ""), encoder, keeps_alive)
     }
 
-    const KEEP: Terms =
-        Terms { is_head: false, is_http10: false, keeps_alive: true, expects_continue: false, wants_trailers: false };
+    const KEEP: Terms = Terms {
+        is_head: false,
+        is_http10: false,
+        keeps_alive: true,
+        expects_continue: false,
+        wants_trailers: false,
+        is_connect: false,
+    };
 
     #[test]
     fn answers_are_framed_by_what_is_known() {

@@ -32,6 +32,8 @@ pub(crate) struct Terms {
     /// It waits for a 100 before it sends the body.
     pub(crate) expects_continue: bool,
     pub(crate) wants_trailers: bool,
+    /// CONNECT: what follows a good answer is a tunnel.
+    pub(crate) is_connect: bool,
 }
 
 /// Takes the next request head from the input; `None` while it is incomplete. `searched` is how much of the input is
@@ -111,7 +113,12 @@ fn parse(head: &Bytes, n_lines: usize) -> Result<RequestHead, Refusal> {
         keeps_alive: if is_http10 { framing.says_keep_alive && !framing.says_close } else { !framing.says_close },
         expects_continue: framing.expects_continue && !is_http10 && !body.is_done(),
         wants_trailers: framing.wants_trailers,
+        is_connect: parts.method == Method::CONNECT,
     };
+    // RFC 9110 §9.3.6: it has no content; what looks like some would be taken for bytes of the tunnel, or not.
+    if terms.is_connect && !body.is_done() {
+        return Err(Refusal::MalformedRequest);
+    }
     Ok(RequestHead { parts, body, terms })
 }
 
@@ -137,9 +144,6 @@ fn request_line(head: &Bytes, line: &[u8], method: &mut Method, uri: &mut Uri) -
     };
     // What is no token (RFC 9110 §5.6.2) is no method to the `http` crate.
     *method = Method::from_bytes(verb).map_err(|_| Refusal::MalformedRequest)?;
-    if verb == b"CONNECT" {
-        return Err(Refusal::UnsupportedMethod);
-    }
     if !is_target(verb, target) {
         return Err(Refusal::MalformedRequest);
     }
@@ -157,6 +161,7 @@ fn is_target(method: &[u8], target: &[u8]) -> bool {
     let has_form = match target {
         b"*" => method == b"OPTIONS",
         [b'/', ..] => true,
+        _ if method == b"CONNECT" => !target.contains(&b'/') && !target.contains(&b'@'),
         _ => begins_with(b"http://") || begins_with(b"https://"),
     };
     // Without an early end, so that the compiler compares many bytes at once.

@@ -173,7 +173,8 @@ impl Connection {
         mut terms: Terms,
     ) -> Result<(bool, Option<Tunnel>), SendError> {
         let (head, mut body) = response.into_parts();
-        let tunnel = if head.status == StatusCode::SWITCHING_PROTOCOLS { body.take_tunnel() } else { None };
+        let may_switch = terms.is_connect || head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let tunnel = if may_switch { body.take_tunnel() } else { None };
         terms.keeps_alive &= !self.socket.is_body_beyond_reading();
         let mut out = Output::new();
         let exact = http_body::Body::size_hint(&body).exact();

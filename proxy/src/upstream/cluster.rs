@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, request};
 use rand::RngExt;
 use rand_pcg::Pcg32;
 use squall_config::model::{Cluster, Endpoint, LoadBalancing};
@@ -13,11 +13,14 @@ use tokio::sync::watch;
 
 use super::balancer::{Turn, least_request, round_robin};
 use super::caps::ConnectionPermit;
+use super::forward::Forward;
 use super::h2::Http2Connection;
 use super::health::{Condition, Moment};
 use super::pool::IdlePool;
+use super::registry::Registry;
 use super::shared::{Fared, Membership, SharedCluster, SharedEndpoint};
 use crate::error::{ErrorKind, ProxyError};
+use crate::http::refusal::Refusal;
 use crate::telemetry::shard::ClusterShard;
 
 /// An endpoint with this worker's connections to it.
@@ -66,17 +69,25 @@ pub(crate) struct ClusterState {
     /// At least one.
     endpoints: RefCell<Vec<Rc<EndpointState>>>,
     draws: RefCell<Pcg32>,
+    /// Requests say themselves where they go.
+    pub(crate) forward: Option<Box<Forward>>,
 }
 
 impl ClusterState {
     /// `seed` makes the draws of `least_request` the same in each run.
-    pub(crate) fn new(shared: Arc<SharedCluster>, shard: Arc<ClusterShard>, seed: u64) -> Rc<Self> {
-        debug_assert!(!shared.cluster.endpoints.is_empty(), "validated");
+    pub(crate) fn new(
+        shared: Arc<SharedCluster>,
+        shard: Arc<ClusterShard>,
+        seed: u64,
+        registry: &Arc<Registry>,
+    ) -> Rc<Self> {
+        debug_assert!(!shared.cluster.endpoints.is_empty() || shared.cluster.forwards(), "validated");
         let state = Rc::new(Self {
             cluster: Arc::clone(&shared.cluster),
             shard,
             endpoints: RefCell::default(),
             draws: RefCell::new(Pcg32::new(seed, 0)),
+            forward: shared.cluster.forwards().then(|| Box::new(Forward::new(registry))),
             shared,
         });
         state.adopt_members();
@@ -96,6 +107,16 @@ impl ClusterState {
             same.map_or_else(|| Rc::new(EndpointState::new(shared, &self.shared)), Rc::clone)
         };
         self.endpoints.replace(members.endpoints.iter().map(state).collect());
+    }
+
+    /// The upstream of a request: this one, unless the request says where it goes.
+    pub(crate) fn toward(
+        self: &Rc<Self>,
+        forward: &Forward,
+        head: &request::Parts,
+        now: Instant,
+    ) -> Result<Rc<Self>, Refusal> {
+        forward.toward(&self.cluster, &self.shard, head, now)
     }
 
     /// The endpoint whose turn it is.
@@ -150,6 +171,9 @@ impl ClusterState {
 
     /// Closes what idles for too long, and what others wait for.
     pub(crate) fn sweep(&self, now: Instant) {
+        if let Some(forward) = &self.forward {
+            forward.sweep(now);
+        }
         let is_wanted = self.shared.caps.has_waiters();
         self.each_endpoint(|endpoint| if is_wanted { endpoint.idle.clear() } else { endpoint.idle.sweep(now) });
     }

@@ -7,10 +7,13 @@ use squall_config::model::{Cluster, Name};
 
 use super::shared::{SharedCluster, UpstreamCounts};
 use super::upkeep::Upkeep;
+use crate::net::own::OwnAddresses;
 
 /// Finds the shared half of a cluster. It lives as long as a worker uses it.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    /// Where no request may be sent that says itself where it goes.
+    pub(crate) own: OwnAddresses,
     known: Mutex<Vec<Weak<SharedCluster>>>,
     counts: Mutex<HashMap<Name, Arc<UpstreamCounts>>>,
     upkeep: Upkeep,

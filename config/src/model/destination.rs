@@ -1,0 +1,67 @@
+//! Destinations that requests may name themselves: the allow-list of a forward proxy.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::HostPort;
+
+/// A set of destinations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Which hosts.
+    pub host: DestinationHost,
+    /// Which of their ports.
+    pub port: DestinationPort,
+}
+
+/// Which hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationHost {
+    /// Every name and every address.
+    Any,
+    /// This name, in lower case.
+    Name(String),
+    /// Every name below this one, in lower case, without the dot before it.
+    Below(String),
+    /// Addresses. A name is not among them, wherever it points to.
+    Addresses(IpNet),
+}
+
+/// Which ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DestinationPort {
+    /// 80 and 443.
+    Web,
+    /// Every one.
+    Any,
+    /// This one.
+    One(u16),
+}
+
+impl Destination {
+    /// Whether it is one of these.
+    pub fn allows(&self, destination: &HostPort) -> bool {
+        let is_port = match self.port {
+            DestinationPort::Web => matches!(destination.port, 80 | 443),
+            DestinationPort::Any => true,
+            DestinationPort::One(port) => destination.port == port,
+        };
+        is_port && self.host.allows(&destination.host)
+    }
+}
+
+impl DestinationHost {
+    fn allows(&self, host: &str) -> bool {
+        match (self, host.parse::<IpAddr>()) {
+            (Self::Any, _) => true,
+            (Self::Addresses(net), Ok(ip)) => net.contains(&ip.to_canonical()),
+            (Self::Name(_) | Self::Below(_), Ok(_)) | (Self::Addresses(_), Err(_)) => false,
+            (Self::Name(name), Err(_)) => host.eq_ignore_ascii_case(name),
+            (Self::Below(parent), Err(_)) => {
+                let host = host.to_ascii_lowercase();
+                host.strip_suffix(parent.as_str()).is_some_and(|child| child.len() > 1 && child.ends_with('.'))
+            }
+        }
+    }
+}

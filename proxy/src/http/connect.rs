@@ -1,0 +1,36 @@
+//! CONNECT: a connection to where the client says, and its bytes both ways (RFC 9110 §9.3.6).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use http::{Response, StatusCode, request, response};
+
+use super::body::Source;
+use super::opening::Opening;
+use crate::error::ProxyError;
+use crate::http1::input::Input;
+use crate::http1::tunnel::Tunnel;
+use crate::upstream::cluster::{ClusterState, EndpointState};
+use crate::upstream::connect::dial;
+use crate::view::ListenerView;
+
+/// Connects; the answer says that what follows is a tunnel.
+pub(crate) async fn connect(
+    head: Box<request::Parts>,
+    listener: &Rc<ListenerView>,
+    cluster: &ClusterState,
+    endpoint: Rc<EndpointState>,
+) -> Result<(response::Parts, Source), ProxyError> {
+    let permit = cluster.admit_now()?;
+    let dialled = dial(&cluster.cluster, endpoint.endpoint()).await;
+    cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
+    let tunnel = Tunnel {
+        io: Rc::new(RefCell::new(dialled?)),
+        input: Input::default(),
+        permit,
+        opening: Some(Box::new(Opening::of_connect(head, listener, endpoint))),
+    };
+    let (mut answer, ()) = Response::new(()).into_parts();
+    answer.status = StatusCode::OK;
+    Ok((answer, Source::Tunnel(tunnel)))
+}

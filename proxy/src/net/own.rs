@@ -1,0 +1,61 @@
+//! Where this process listens itself: requests that say where they go must not come back to it.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{PoisonError, RwLock};
+
+/// Addresses of the control API, of telemetry and of listeners.
+#[derive(Debug, Default)]
+pub(crate) struct OwnAddresses(RwLock<Vec<SocketAddr>>);
+
+impl OwnAddresses {
+    /// Adds an address that this process listens on.
+    pub(crate) fn add(&self, address: SocketAddr) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !all.contains(&address) {
+            all.push(address);
+        }
+    }
+
+    /// Whether a connection to this address would reach one of them.
+    pub(crate) fn are_reached_by(&self, address: SocketAddr) -> bool {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|own| own.port() == address.port()).any(|own| is_reached(own.ip(), address.ip()))
+    }
+}
+
+/// Whoever connects to the unspecified address gets to this machine; whoever listens on it hears of every address of it.
+fn is_reached(own: IpAddr, to: IpAddr) -> bool {
+    let (own, to) = (own.to_canonical(), to.to_canonical());
+    let is_here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified() || is_of_this_machine(ip);
+    own == to || (to.is_unspecified() && own.is_loopback()) || (own.is_unspecified() && is_here(to))
+}
+
+/// Only addresses of this machine can be bound; nothing is sent.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_an_own_address_is_known() {
+        for (own, to, expected) in [
+            ("127.0.0.1:9470", "127.0.0.1:9470", true),
+            ("127.0.0.1:9470", "[::ffff:127.0.0.1]:9470", true),
+            ("127.0.0.1:9470", "0.0.0.0:9470", true),
+            ("127.0.0.1:9470", "127.0.0.1:9471", false),
+            ("127.0.0.1:9470", "127.0.0.2:9470", false),
+            ("127.0.0.1:9470", "192.0.2.1:9470", false),
+            ("0.0.0.0:9470", "127.0.0.9:9470", true),
+            ("[::]:9470", "127.0.0.1:9470", true),
+            ("0.0.0.0:9470", "192.0.2.1:9470", false),
+        ] {
+            let addresses = OwnAddresses::default();
+            addresses.add(own.parse().unwrap());
+            assert_eq!(addresses.are_reached_by(to.parse().unwrap()), expected, "{to} to {own}");
+        }
+    }
+}

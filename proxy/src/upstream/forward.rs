@@ -1,0 +1,118 @@
+//! Upstreams that requests name themselves: a cluster of each destination, made when it is first asked for.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, request};
+use squall_config::model::{Cluster, HostPort};
+
+use super::cluster::{ClusterState, EndpointState};
+use super::registry::Registry;
+use crate::http::refusal::Refusal;
+use crate::telemetry::shard::ClusterShard;
+
+/// Destinations that one worker remembers; the one that was not used for longest makes room.
+const DESTINATIONS_MAX: usize = 256;
+/// A destination that nobody asked for so long is forgotten, with its connections.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+
+/// The destinations of one cluster, on one worker.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    registry: Arc<Registry>,
+    known: RefCell<Vec<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    cluster: Rc<ClusterState>,
+    used: Instant,
+}
+
+impl Forward {
+    pub(crate) fn new(registry: &Arc<Registry>) -> Self {
+        Self { registry: Arc::clone(registry), known: RefCell::default() }
+    }
+
+    /// The upstream that a request names, when it may go there.
+    pub(crate) fn toward(
+        &self,
+        cluster: &Cluster,
+        shard: &Arc<ClusterShard>,
+        head: &request::Parts,
+        now: Instant,
+    ) -> Result<Rc<ClusterState>, Refusal> {
+        let destination = destination(head)?;
+        let mut known = self.known.borrow_mut();
+        let is_same = |known: &&mut Known| known.cluster.cluster.endpoints[0].address == destination;
+        if let Some(found) = known.iter_mut().find(is_same) {
+            found.used = now;
+            return Ok(Rc::clone(&found.cluster));
+        }
+        let cluster = cluster.toward(destination).ok_or(Refusal::DestinationNotAllowed)?;
+        let shared = self.registry.cluster(&Arc::new(cluster));
+        // One endpoint has no turns to draw.
+        let cluster = ClusterState::new(shared, Arc::clone(shard), 0, &self.registry);
+        if known.len() == DESTINATIONS_MAX {
+            let oldest = (0..known.len()).min_by_key(|at| known[*at].used).unwrap_or(0);
+            known.swap_remove(oldest);
+        }
+        known.push(Known { cluster: Rc::clone(&cluster), used: now });
+        Ok(cluster)
+    }
+
+    /// Whether this process listens there itself.
+    pub(crate) fn leads_back(&self, endpoint: &EndpointState) -> bool {
+        endpoint.endpoint().socket().is_some_and(|address| self.registry.own.are_reached_by(address))
+    }
+
+    /// Forgets what was not used for long; sweeps the rest.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let mut known = self.known.borrow_mut();
+        known.retain(|known| now.saturating_duration_since(known.used) < FORGOTTEN_AFTER);
+        known.iter().for_each(|known| known.cluster.sweep(now));
+    }
+}
+
+/// Where a request says that it goes: in its target (absolute form), or by CONNECT (RFC 9112 §3.2).
+fn destination(head: &request::Parts) -> Result<HostPort, Refusal> {
+    let authority = head.uri.authority().ok_or(Refusal::NoDestination)?;
+    let port = match authority.port_u16() {
+        Some(0) => return Err(Refusal::NoDestination),
+        Some(port) => port,
+        None if head.method == Method::CONNECT => return Err(Refusal::NoDestination),
+        None => 80,
+    };
+    if head.uri.scheme_str() == Some("https") {
+        return Err(Refusal::NoDestination);
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    Ok(HostPort { host: host.to_ascii_lowercase().into(), port })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_in_targets() {
+        let of = |method: &str, target: &str| {
+            let head = http::Request::builder().method(method).uri(target).body(()).unwrap().into_parts().0;
+            destination(&head).map(|destination| destination.to_string()).ok()
+        };
+        for (method, target, expected) in [
+            ("GET", "http://API.example/x", Some("api.example:80")),
+            ("GET", "http://[::1]:8080/x", Some("[::1]:8080")),
+            ("CONNECT", "api.example:443", Some("api.example:443")),
+            ("CONNECT", "api.example", None),
+            ("GET", "https://api.example/x", None),
+            ("GET", "/x", None),
+            ("GET", "http://api.example:0/x", None),
+        ] {
+            assert_eq!(of(method, target).as_deref(), expected, "{method} {target}");
+        }
+    }
+}
