@@ -23,7 +23,7 @@ pub enum RequestedAnswer {
 const GRPC_BASE: u32 = 1000;
 
 impl RequestedAnswer {
-    /// The answer that [`wish`] put into a step; `None` for any other number.
+    /// The answer that a step carries; `None` for any other number.
     pub fn of(drawn: u32) -> Option<Self> {
         match u16::try_from(drawn).ok()? {
             status @ 200..=599 => StatusCode::from_u16(status).ok().map(Self::Http),

@@ -5,7 +5,11 @@
 //! view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`], head of the
 //! answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
 //!
-//! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::relay`] ★.
+//! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::relay`] ★. A tunnel is one too, from the switch of
+//! protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]).
+//!
+//! **The life of a fault**: [`http::fault`] says in which order they act on an exchange, [`tcp::fault`] which are on for a
+//! stream; how fast bytes leave is the business of [`pace`] for both.
 //!
 //! **The life of a rule change**: the store publishes a snapshot; a worker adopts it ([`view`]) at its next exchange;
 //! what faults hold ([`hold`]) looks at it at once.

@@ -2,7 +2,7 @@
 
 mod active;
 mod control;
-mod fault;
+pub(crate) mod fault;
 mod pump;
 pub(crate) mod record;
 pub(crate) mod relay;

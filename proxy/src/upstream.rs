@@ -14,7 +14,7 @@ pub(crate) mod registry;
 mod resolve;
 pub(crate) mod shared;
 pub(crate) mod status;
-mod upkeep;
+pub(crate) mod upkeep;
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -30,7 +30,8 @@ use crate::http::body::Source;
 use crate::http::request::Incoming;
 use crate::http1::client::Answer;
 
-/// Sends a prepared request to an endpoint and waits for the head of the response, at most until `deadline`. Dropping the future closes the connection (HTTP/1) or resets the stream (HTTP/2).
+/// Sends a prepared request to an endpoint and waits for the head of the response, at most until `deadline`. Dropping the
+/// future closes the connection (HTTP/1) or resets the stream (HTTP/2).
 pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &Rc<EndpointState>,
