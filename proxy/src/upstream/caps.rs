@@ -31,8 +31,9 @@ impl Overflows {
     }
 }
 
-/// The right to a connection, for as long as it is open; nothing where there is no bound.
-pub(crate) type ConnectionPermit = Option<OwnedSemaphorePermit>;
+/// The right to a connection, for as long as it is open; nothing where there is no bound, which is why it is boxed: it moves
+/// with every connection.
+pub(crate) type ConnectionPermit = Option<Box<OwnedSemaphorePermit>>;
 
 /// What one cluster has open. Relaxed: the counts guard no other memory.
 #[derive(Debug)]
@@ -53,14 +54,15 @@ impl SharedCaps {
     /// The right to one more connection, at once or not at all.
     pub(crate) fn try_connect(&self) -> Result<ConnectionPermit, ProxyError> {
         let Some(permits) = &self.connections else { return Ok(None) };
-        Arc::clone(permits).try_acquire_owned().map(Some).map_err(|_full| self.overflows.count("connections"))
+        let permit = Arc::clone(permits).try_acquire_owned().map_err(|_full| self.overflows.count("connections"))?;
+        Ok(Some(Box::new(permit)))
     }
 
     /// The right to one more connection; waits for it within `limit`, unless enough others do.
     pub(crate) async fn connect(&self, limit: Duration) -> Result<ConnectionPermit, ProxyError> {
         let Some(permits) = &self.connections else { return Ok(None) };
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-            return Ok(Some(permit));
+            return Ok(Some(Box::new(permit)));
         }
         if self.caps.pending_max == 0 {
             return Err(self.overflows.count("connections"));
@@ -69,7 +71,7 @@ impl SharedCaps {
             return Err(self.overflows.count("pending"));
         };
         match tokio::time::timeout(limit, Arc::clone(permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Some(permit)),
+            Ok(Ok(permit)) => Ok(Some(Box::new(permit))),
             // It is never closed; the time was up.
             Ok(Err(_)) | Err(_) => Err(self.overflows.count("connections")),
         }
