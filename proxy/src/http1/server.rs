@@ -46,6 +46,13 @@ enum Next {
     Drop,
 }
 
+/// An answer on its way, and what becomes of the connection after it.
+struct Begun {
+    sending: Sending<ResponseBody>,
+    keeps_alive: bool,
+    tunnel: Option<Tunnel>,
+}
+
 /// Serves requests until the connection ends.
 pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io, head_bytes_max: usize) {
     let connection = Connection { socket: Rc::new(Socket::new(io)), downstream, head_bytes_max };
@@ -118,21 +125,30 @@ impl Connection {
             }
             Err(refusal) => (Err(refusal), Terms::default()),
         };
-        let response = match self.answer(request).await {
+        let answer = {
+            let mut exchange = pin!(exchange(Rc::clone(&self.downstream), request));
+            let answer = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                // Nobody is left to read an answer.
+                Poll::Pending => self.socket.poll_left(cx).map(|()| None),
+            });
+            answer.await
+        };
+        let response = match answer {
             Some(Ok(response)) => response,
             Some(Err(interrupt)) => return self.interrupted(interrupt).await,
             None => return Next::Drop,
         };
-        let (keeps_alive, tunnel) = match self.send(response, terms).await {
-            Ok(sent) => sent,
-            Err(error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "answer ended early");
-                return match error.into_interrupt() {
-                    Some(interrupt) => self.interrupted(interrupt).await,
-                    None => Next::Drop,
-                };
-            }
-        };
+        let Begun { mut sending, keeps_alive, tunnel } = self.begin(response, terms);
+        if let Err(error) = self.finish(&mut sending).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "answer ended early");
+            return match error.into_interrupt() {
+                Some(interrupt) => self.interrupted(interrupt).await,
+                None => Next::Drop,
+            };
+        }
+        // The end of the exchange, before the next one begins.
+        drop(sending);
         match tunnel {
             Some(tunnel) => Next::Tunnel(tunnel),
             None if keeps_alive && self.discard_body().await => Next::Request,
@@ -156,22 +172,8 @@ impl Connection {
         Next::Close
     }
 
-    /// The answer, or how the exchange was interrupted; `None` when nobody is left to read it.
-    async fn answer(&self, request: Result<Incoming, Refusal>) -> Option<Result<Response<ResponseBody>, Interrupt>> {
-        let mut exchange = pin!(exchange(Rc::clone(&self.downstream), request));
-        poll_fn(|cx| match exchange.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => self.socket.poll_left(cx).map(|()| None),
-        })
-        .await
-    }
-
-    /// Sends the answer; whether the connection goes on, and as what.
-    async fn send(
-        &self,
-        response: Response<ResponseBody>,
-        mut terms: Terms,
-    ) -> Result<(bool, Option<Tunnel>), SendError> {
+    /// Begins an answer with its head. A plain function, because each asynchronous one would move the body twice.
+    fn begin(&self, response: Response<ResponseBody>, mut terms: Terms) -> Begun {
         let (head, mut body) = response.into_parts();
         let may_switch = terms.is_connect || head.status == StatusCode::SWITCHING_PROTOCOLS;
         let tunnel = if may_switch { body.take_tunnel() } else { None };
@@ -179,7 +181,11 @@ impl Connection {
         let mut out = Output::new();
         let exact = http_body::Body::size_hint(&body).exact();
         let (encoder, keeps_alive) = encoder::response_head(&head, exact, terms, &mut out);
-        let mut sending = Sending::new(out, encoder, body);
+        Begun { sending: Sending::new(out, encoder, body), keeps_alive, tunnel }
+    }
+
+    /// Sends an answer to its end.
+    async fn finish(&self, sending: &mut Sending<ResponseBody>) -> Result<(), SendError> {
         let sent = poll_fn(|cx| {
             if let Poll::Ready(sent) = sending.poll(&self.socket.io, cx) {
                 return Poll::Ready(sent);
@@ -194,7 +200,7 @@ impl Connection {
             // A clean end would look like the end of the body.
             self.downstream.arm_reset();
         }
-        sent.map(|()| (keeps_alive, tunnel))
+        sent
     }
 
     /// Reads what is left of a request that was answered early; whether it came to its end.
