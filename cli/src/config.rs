@@ -75,7 +75,7 @@ pub(crate) fn execute(args: &ConfigArgs) -> Outcome {
 }
 
 fn validate(file: &Path) -> Outcome {
-    let (_, config) = source::load_config(file)?;
+    let (_, config) = source::load_usable_config(file)?;
     let (listeners, clusters, rules) = (config.listeners.len(), config.clusters.len(), config.rules.len());
     output::say(&format!("{}: valid ({listeners} listeners, {clusters} clusters, {rules} rules)", file.display()));
     Ok(Exit::Ok)

@@ -61,7 +61,7 @@ pub(crate) struct RunArgs {
     /// Where one JSON line per exchange goes: `stdout` or a file [default: off]
     #[arg(long, value_name = "stdout|FILE", env = "SQUALL_ACCESS_LOG")]
     access_log: Option<String>,
-    /// Does not reload the file when it changes; SIGHUP still does
+    /// Does not reload the file, nor certificates, when they change; SIGHUP still does
     #[arg(long, env = "SQUALL_NO_WATCH")]
     no_watch: bool,
     /// Shape of the log on stderr

@@ -35,6 +35,15 @@ pub(crate) fn load_config(path: &Path) -> Result<(ConfigSpec, Config), Failure> 
     squall_config::load_text(&read(path)?).map_err(|problems| invalid(path, &problems))
 }
 
+/// A configuration as [`load_config`] gives it, whose certificates and keys can be used, too.
+pub(crate) fn load_usable_config(path: &Path) -> Result<(ConfigSpec, Config), Failure> {
+    let text = read(path)?;
+    let loaded = squall_config::load_text(&text).map_err(|problems| invalid(path, &problems))?;
+    let usable = squall_proxy::check_certificates(&loaded.1);
+    usable.map_err(|problems| invalid(path, &squall_config::locate(&text, problems)))?;
+    Ok(loaded)
+}
+
 /// The failure that lists every problem, one a line, in the form that editors jump to: `file:line:column: …`.
 pub(crate) fn invalid(path: &Path, problems: &Problems) -> Failure {
     let name = if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() };

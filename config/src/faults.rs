@@ -20,6 +20,7 @@ mod slow_close;
 mod stall;
 mod switch;
 mod throttle;
+mod tls;
 mod truncate;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub use slow_body::{Piece, SlowBody, SlowBodySpec};
 pub use slow_close::{SlowClose, SlowCloseSpec};
 pub use stall::{Stall, StallSpec};
 pub use throttle::{Throttle, ThrottleSpec};
+pub use tls::{HandshakeFaultSpec, TlsFault, TlsFaultSpec, WrongCertificate};
 pub use truncate::{Truncate, TruncateSpec};
 
 /// What goes wrong; at least one kind. Delays come first, then what alters the exchange, then what ends it.
@@ -109,6 +111,9 @@ pub struct FaultSpec {
     /// Passes the end of the stream on late (TCP).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_close: Option<Written<SlowCloseSpec>>,
+    /// Lets the handshake go wrong (on listeners where TLS ends).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFaultSpec>,
 }
 
 /// A kind of failure and its parameters.
@@ -150,6 +155,8 @@ pub enum Fault {
     Slice(Slice),
     /// Passes the end of the stream on late. TCP only.
     SlowClose(SlowClose),
+    /// Lets the handshake go wrong. Only where TLS ends.
+    Tls(TlsFault),
 }
 
 /// Which half of the exchange; on TCP `Request` is downstream → upstream, `Response` upstream → downstream.
@@ -208,6 +215,7 @@ impl Fault {
             Self::Refuse => "refuse",
             Self::Slice(_) => "slice",
             Self::SlowClose(_) => "slow_close",
+            Self::Tls(_) => "tls",
         }
     }
 
@@ -219,7 +227,8 @@ impl Fault {
             Self::Abort(abort) if abort.answers_at_once() => Stage::Instead,
             Self::Reset(reset) if reset.is_at_once() => Stage::Instead,
             Self::Goaway(goaway) if goaway.is_abrupt() => Stage::Instead,
-            Self::Blackhole(_) | Self::Malformed(_) | Self::Refuse => Stage::Instead,
+            Self::Tls(TlsFault::Slow(_) | TlsFault::Certificate(..)) => Stage::RequestDelay,
+            Self::Blackhole(_) | Self::Malformed(_) | Self::Refuse | Self::Tls(_) => Stage::Instead,
             Self::Requested(requested) => match requested.what {
                 Wish::Delay => Stage::RequestDelay,
                 Wish::Throughput => Stage::Alter,
@@ -249,7 +258,7 @@ impl Fault {
     pub fn applies_to_http(&self) -> bool {
         match self {
             Self::Delay(delay) => delay.on != DelayPoint::Connect,
-            Self::Refuse | Self::Slice(_) | Self::SlowClose(_) => false,
+            Self::Refuse | Self::Slice(_) | Self::SlowClose(_) | Self::Tls(_) => false,
             _ => true,
         }
     }
@@ -262,6 +271,7 @@ impl Fault {
             Self::Throttle(_) | Self::Refuse | Self::Slice(_) | Self::SlowClose(_) => true,
             Self::Abort(_) | Self::ResponseLost | Self::Duplicate(_) | Self::Modify(_) => false,
             Self::Malformed(_) | Self::SlowBody(_) | Self::Goaway(_) | Self::Requested(_) => false,
+            Self::Tls(_) => false,
         }
     }
 }
@@ -273,7 +283,7 @@ pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: 
         report.add(path, "it says nothing", "write one of delay, abort, reset, blackhole, throttle, refuse, …");
     }
     let FaultSpec { delay, abort, reset, blackhole, response_lost, duplicate, modify, malformed, truncate, .. } = spec;
-    let FaultSpec { stall, corrupt, throttle, slow_body, goaway, requested, refuse, slice, slow_close, .. } = spec;
+    let FaultSpec { stall, corrupt, throttle, slow_body, goaway, requested, refuse, slice, slow_close, tls, .. } = spec;
     let mut faults = Vec::new();
     let mut add = |fault: Option<Fault>| faults.extend(fault);
     let r = &mut *report;
@@ -302,6 +312,13 @@ pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: 
         }
         let requested = requested::check(&at("requested"), requested, delay_max, report);
         faults.extend(requested.into_iter().flatten().map(Fault::Requested));
+    }
+    if let Some(tls) = tls {
+        if !faults.is_empty() {
+            let hint = "put the other faults into rules of their own";
+            report.add(at("tls"), "a handshake comes before all else, so that it stands alone in its rule", hint);
+        }
+        faults.extend(tls::check(&at("tls"), tls, delay_max, report).map(Fault::Tls));
     }
     // A stable sort: what is listed first of the same stage stays first.
     faults.sort_by_key(Fault::stage);

@@ -20,7 +20,7 @@ mod schema;
 mod validate;
 mod vocabulary;
 
-pub use load::{load_text, parse_text};
+pub use load::{load_text, locate, parse_text};
 pub use parse::parse_value;
 pub use problem::{Problem, Problems};
 pub use schema::{example, schema};

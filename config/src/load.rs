@@ -96,6 +96,11 @@ pub(crate) fn syntax_problem(error: &serde_saphyr::Error) -> Problem {
     }
 }
 
+/// Adds line and column to problems of a document that were found elsewhere.
+pub fn locate(text: &str, problems: Problems) -> Problems {
+    located(text, problems.0)
+}
+
 fn located(text: &str, problems: Vec<Problem>) -> Problems {
     let locator = Locator::new(text);
     let mut problems: Vec<Problem> = problems

@@ -9,20 +9,26 @@ mod limits;
 mod listener;
 mod name;
 mod rule;
+mod server_name;
+mod tls;
 
 use std::net::SocketAddr;
 
 pub use crate::faults::{
     Abort, AbortAnswer, Amount, Blackhole, Corrupt, Delay, DelayPoint, Duplicate, Fault, Goaway, Http2Code, Latency,
     Malformed, Modify, Phase, Piece, Quantiles, Requested, RequestedBy, Reset, ResetMoment, Slice, SlowBody, SlowClose,
-    Stage, Stall, Throttle, Truncate, Wish,
+    Stage, Stall, Throttle, TlsFault, Truncate, Wish, WrongCertificate,
 };
-pub use cluster::{Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe};
+pub use cluster::{
+    Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe, ProxyProtocol,
+};
 pub use destination::{Destination, DestinationHost, DestinationPort};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;
 pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
+pub use server_name::ServerNames;
+pub use tls::{ClientTls, KeyPairFiles, ListenerTls, ServerTls};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]

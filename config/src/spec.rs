@@ -9,12 +9,13 @@ mod file;
 mod listener;
 mod rule;
 pub(crate) mod shape;
+mod tls;
 mod written;
 
 pub use crate::faults::{
     AbortSpec, BlackholeSpec, CorruptSpec, DelaySpec, DuplicateSpec, ExponentialSpec, FaultSpec, GoawaySpec,
-    LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, RequestedSpec, ResetSpec, SliceSpec, SlowBodySpec,
-    SlowCloseSpec, StallSpec, ThrottleSpec, TruncateSpec, UniformSpec,
+    HandshakeFaultSpec, LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, RequestedSpec, ResetSpec, SliceSpec,
+    SlowBodySpec, SlowCloseSpec, StallSpec, ThrottleSpec, TlsFaultSpec, TruncateSpec, UniformSpec,
 };
 pub use cluster::{ClusterSpec, EjectionSpec, EndpointSpec, HealthCheckSpec};
 pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DnsSpec, DrainSpec, LimitsSpec, TelemetrySpec};
@@ -22,4 +23,5 @@ pub use listener::ListenerSpec;
 pub use rule::{
     EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec,
 };
+pub use tls::{ClusterTlsSpec, ListenerTlsSpec};
 pub use written::{Full, OneOrMany, Scalar, Written};

@@ -10,6 +10,7 @@ mod matches;
 pub(crate) mod report;
 mod rules;
 mod samples;
+mod tls;
 
 use crate::defaults;
 use crate::model::{AccessLog, Cluster, Config, Listener, ListenerProtocol};
@@ -43,6 +44,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let mut clusters = clusters::clusters(&spec.clusters, &own, &mut report);
     let dns_server = spec.dns.as_ref().and_then(|dns| dns_server(dns, &mut report));
     clusters.iter_mut().for_each(|cluster| cluster.dns_server = dns_server);
+    tls::passthrough(&listeners, &clusters, &mut report);
     let limits = limits::limits(spec.limits.as_ref(), &mut report);
     forwarding_listeners(&listeners, &clusters, &mut report);
     let context = Context {

@@ -1,6 +1,7 @@
 //! What the control side needs from the data plane; `cli` hands it in, so that the two never know each other.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use squall_config::Problems;
 use squall_config::model::{Config, Endpoint};
@@ -14,6 +15,19 @@ pub struct EndpointHealth {
     pub address: Option<SocketAddr>,
     /// One of `healthy`, `ejected`, `failing` and `unresolved`.
     pub health: &'static str,
+}
+
+/// A certificate in use.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// What shows it, as in `listener to-b`.
+    pub of: String,
+    /// Where it was read from.
+    pub file: PathBuf,
+    /// When its time ends, in seconds of Unix time.
+    pub not_after: Option<i64>,
+    /// What is wrong with its files now; then those before are in use.
+    pub error: Option<String>,
 }
 
 /// The data plane, as seen from the control side.
@@ -34,6 +48,15 @@ pub trait DataPlane: Send + Sync + 'static {
 
     /// The whole exposition of `/metrics`, including the control side's own ([`crate::ControlStats`]).
     fn metrics_text(&self) -> String;
+
+    /// Files besides the configuration that it was made from, such as certificates; they are watched.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Takes into use what changed in those files; reports what cannot be. Blocks.
+    fn reload_files(&self);
+
+    /// The certificates that listeners and clusters show.
+    fn certificates(&self) -> Vec<Certificate>;
 
     /// Whether traffic is accepted.
     fn is_ready(&self) -> bool;

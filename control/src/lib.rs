@@ -26,7 +26,7 @@ mod server;
 mod view;
 mod watch;
 
-pub use data_plane::{DataPlane, EndpointHealth};
+pub use data_plane::{Certificate, DataPlane, EndpointHealth};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
 pub use server::{Control, ControlError, ControlOptions, start};

@@ -177,6 +177,8 @@ pub struct Publisher {
     pub(crate) events: Events,
     /// A ttl was set or has gone.
     pub(crate) deadlines_changed: tokio::sync::Notify,
+    /// The data plane may have other files now.
+    pub(crate) files_changed: tokio::sync::Notify,
     pub(crate) overlay: OnceLock<Overlay>,
 }
 
@@ -206,6 +208,7 @@ impl Publisher {
             state: Mutex::new(State { written, halt, stats, last_reload: None, file_text }),
             events: Events::default(),
             deadlines_changed: tokio::sync::Notify::new(),
+            files_changed: tokio::sync::Notify::new(),
             overlay: OnceLock::new(),
         })
     }
@@ -280,6 +283,7 @@ impl Publisher {
             let activate = self.prepare(&before.config, &outcome.written.config)?;
             outcome.generation = self.commit(write, &outcome.written)?;
             activate();
+            self.files_changed.notify_one();
             tracing::info!(by = write.by, generation = outcome.generation, "configuration changed");
         } else {
             self.state().written = Arc::clone(&outcome.written);
@@ -361,7 +365,7 @@ impl Publisher {
     }
 
     fn prepare(&self, before: &Config, after: &Config) -> Result<Box<dyn FnOnce() + Send>, UpdateError> {
-        if before.listeners == after.listeners {
+        if before.listeners == after.listeners && before.clusters == after.clusters {
             return Ok(Box::new(|| ()));
         }
         self.data_plane.prepare(after).map_err(UpdateError::Conflict)

@@ -40,6 +40,16 @@ impl DataPlane for FakePlane {
     fn metrics_text(&self) -> String {
         "squall_config_generation 1\n".to_owned()
     }
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        Vec::new()
+    }
+
+    fn reload_files(&self) {}
+
+    fn certificates(&self) -> Vec<crate::Certificate> {
+        Vec::new()
+    }
+
     fn is_ready(&self) -> bool {
         true
     }

@@ -41,7 +41,7 @@ pub struct ControlOptions {
     pub address: SocketAddr,
     /// Where the read-only telemetry listens, too.
     pub telemetry: Option<SocketAddr>,
-    /// Whether to reload the publisher's file when it changes.
+    /// Whether to reload the publisher's file, and the files of the data plane, when they change.
     pub watch: bool,
 }
 
@@ -149,7 +149,8 @@ async fn live(
     let mut tasks = JoinSet::new();
     tasks.spawn(expiry::run(Arc::clone(&publisher)));
     if watch {
-        tasks.spawn(crate::watch::run(publisher));
+        tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));
+        tasks.spawn(crate::watch::files_of_data_plane(publisher));
     }
     let api = tokio::net::TcpListener::from_std(api)?;
     let mut servers = JoinSet::new();

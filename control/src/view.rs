@@ -62,7 +62,7 @@ impl Unit {
             let m = &rule.matches;
             m.listener.as_ref().is_none_or(|name| *name == listener.name)
                 && m.direction.is_none_or(|direction| direction == listener.direction)
-                && m.cluster.as_ref().is_none_or(|name| *name == listener.cluster)
+                && m.cluster.as_ref().is_none_or(|name| listener.leads_to(name))
         };
         let protocols: Vec<_> = config.listeners.iter().filter(is_met).map(|listener| listener.protocol).collect();
         let speaks = |protocol| {
@@ -75,7 +75,8 @@ impl Unit {
         let tcp = speaks(ListenerProtocol::Tcp)
             && !rule.matches.needs_http()
             && rule.faults.iter().any(Fault::applies_to_tcp);
-        match (http, tcp) {
+        let is_of_handshakes = rule.faults.iter().any(|fault| matches!(fault, Fault::Tls(_)));
+        match (http, tcp || is_of_handshakes) {
             (true, true) => Self::Both,
             (false, true) => Self::Connection,
             _ => Self::Request,

@@ -1,9 +1,10 @@
-//! Watches the configuration file.
+//! Watches the configuration file, and the files that the data plane was made from.
 //!
-//! The directory is watched, not the file: editors replace files, and a mounted ConfigMap is a symlink into `..data`,
-//! itself a symlink that is swapped. What counts is whether the text that one reads is another one.
+//! Directories are watched, not files: editors replace files, and a mounted ConfigMap or Secret is a symlink into
+//! `..data`, itself a symlink that is swapped. What counts is whether the text that one reads is another one.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,21 +19,15 @@ const POLL_EVERY: Duration = Duration::from_secs(10);
 /// An editor writes in several steps; the text is read when they are over.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// Reloads the file whenever its text changes; never returns.
-pub(crate) async fn run(publisher: Arc<Publisher>) {
+/// Reloads the configuration file whenever its text changes; never returns.
+pub(crate) async fn configuration(publisher: Arc<Publisher>) {
     let Some(file) = publisher.file.clone() else { return std::future::pending().await };
-    let touched = Arc::new(Notify::new());
-    let watcher = watch(&file, Arc::clone(&touched));
-    if let Err(error) = &watcher {
-        tracing::warn!(%error, file = %file.display(), every = ?POLL_EVERY, "cannot watch the configuration file; polling");
-    }
+    let mut directories = Directories::new();
+    directories.follow(&[file]);
     // The file may have changed between the start and the watch.
-    touched.notify_one();
+    directories.touched.notify_one();
     loop {
-        tokio::select! {
-            () = touched.notified() => tokio::time::sleep(SETTLE).await,
-            () = tokio::time::sleep(POLL_EVERY) => {}
-        }
+        directories.wait().await;
         let reader = Arc::clone(&publisher);
         if let Err(error) = tokio::task::spawn_blocking(move || reader.reload_if_changed()).await {
             tracing::error!(%error, "reloading the configuration file failed");
@@ -40,18 +35,73 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
     }
 }
 
-fn watch(file: &Path, touched: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
-    let directory = match file.parent() {
+/// Has the data plane look at its files whenever something happens to them; never returns.
+pub(crate) async fn files_of_data_plane(publisher: Arc<Publisher>) {
+    let mut directories = Directories::new();
+    loop {
+        directories.follow(&publisher.data_plane().files());
+        tokio::select! {
+            () = directories.wait() => {}
+            () = publisher.files_changed.notified() => continue,
+        }
+        let reader = Arc::clone(&publisher);
+        if let Err(error) = tokio::task::spawn_blocking(move || reader.data_plane().reload_files()).await {
+            tracing::error!(%error, "reloading files failed");
+        }
+    }
+}
+
+/// The directories of some files, under watch.
+struct Directories {
+    watcher: Option<RecommendedWatcher>,
+    followed: BTreeSet<PathBuf>,
+    touched: Arc<Notify>,
+}
+
+impl Directories {
+    fn new() -> Self {
+        let touched = Arc::new(Notify::new());
+        let teller = Arc::clone(&touched);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading a file is an access, too; waking up for it would never end.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                teller.notify_one();
+            }
+        });
+        let watcher =
+            watcher.map_err(|error| tracing::warn!(%error, every = ?POLL_EVERY, "cannot watch files; polling"));
+        Self { watcher: watcher.ok(), followed: BTreeSet::new(), touched }
+    }
+
+    /// Watches the directories of these files, and no others.
+    fn follow(&mut self, files: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: BTreeSet<PathBuf> = files.iter().map(|file| directory(file).to_owned()).collect();
+        for gone in self.followed.difference(&wanted) {
+            // Fails when the directory itself has gone.
+            let _gone = watcher.unwatch(gone);
+        }
+        for new in wanted.difference(&self.followed) {
+            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                tracing::warn!(%error, directory = %new.display(), every = ?POLL_EVERY, "cannot watch; polling");
+            }
+        }
+        self.followed = wanted;
+    }
+
+    /// Returns when something may have happened.
+    async fn wait(&self) {
+        tokio::select! {
+            () = self.touched.notified() => tokio::time::sleep(SETTLE).await,
+            () = tokio::time::sleep(POLL_EVERY) => {}
+        }
+    }
+}
+
+fn directory(file: &Path) -> &Path {
+    match file.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => Path::new("/"),
-    };
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the file is an access, too; waking up for it would never end.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            touched.notify_one();
-        }
-    })?;
-    watcher.watch(directory, RecursiveMode::NonRecursive)?;
-    Ok(watcher)
+    }
 }

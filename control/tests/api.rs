@@ -36,6 +36,16 @@ impl DataPlane for NoPlane {
     fn metrics_text(&self) -> String {
         "squall_up 1\n".to_owned()
     }
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        Vec::new()
+    }
+
+    fn reload_files(&self) {}
+
+    fn certificates(&self) -> Vec<squall_control::Certificate> {
+        Vec::new()
+    }
+
     fn is_ready(&self) -> bool {
         true
     }

@@ -1,6 +1,6 @@
 //! Model → snapshot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use squall_config::model::{Config, Fault, Limits, Listener, ListenerProtocol, Name, Rule};
@@ -50,7 +50,18 @@ fn compile_rule(rule: &Rule, limits: &Limits, state: Option<&Arc<RuleState>>) ->
     }
 }
 
+/// The listener, with what it is to connections whose server name leads elsewhere.
 fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]) -> CompiledListener {
+    let others: BTreeSet<&Name> =
+        listener.server_names.clusters().filter(|cluster| **cluster != listener.cluster).collect();
+    let route = |cluster: &&Name| {
+        let listener = Listener { cluster: (*cluster).clone(), ..listener.clone() };
+        Arc::new(compile_route(&listener, config, rules))
+    };
+    CompiledListener { routes: others.iter().map(route).collect(), ..compile_route(listener, config, rules) }
+}
+
+fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -> CompiledListener {
     let cluster = config.clusters.iter().position(|cluster| cluster.name == listener.cluster);
     let here: Vec<(u16, &Rule)> = (0..=u16::MAX)
         .zip(rules.iter().map(|compiled| &compiled.rule))
@@ -59,6 +70,8 @@ fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]
     let http = here.iter().filter(|(_, rule)| can_hit_http(rule, listener.protocol));
     let tcp = here.iter().filter(|(_, rule)| can_hit_tcp(rule, listener.protocol));
     let tunnel = here.iter().filter(|(_, rule)| can_hit_tunnel(rule, listener.protocol));
+    let ends_tls = listener.tls.as_ref().is_some_and(|tls| tls.server().is_some());
+    let tls = here.iter().filter(|(_, rule)| ends_tls && rule.faults.iter().any(|f| matches!(f, Fault::Tls(_))));
     CompiledListener {
         listener: listener.clone(),
         cluster: cluster.expect("invariant: validation refuses a listener whose cluster does not exist"),
@@ -66,6 +79,8 @@ fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]
         index: Index::new(http.map(|(index, rule)| (*index, &rule.matches))),
         tcp_rules: tcp.map(|(index, _)| *index).collect(),
         tunnel_rules: tunnel.map(|(index, _)| *index).collect(),
+        tls_rules: tls.map(|(index, _)| *index).collect(),
+        routes: Vec::new(),
     }
 }
 

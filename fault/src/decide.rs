@@ -7,16 +7,17 @@
 //! * what could not be reached any more is left out: after a terminal fault of the request phase everything, after
 //!   one of the response phase what later rules have in that phase.
 
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderMap;
-use squall_config::model::{Amount, Delay, Fault, Phase, Requested, ResetMoment, Stage, UpgradeMatch};
+use squall_config::model::{Amount, Delay, Fault, Phase, Requested, ResetMoment, Stage, TlsFault, UpgradeMatch};
 use squall_config::pattern::Pattern;
 use squall_config::units::Percentage;
 
 use crate::draw::{Draw, Picker};
-use crate::matcher::{match_connection, match_request};
+use crate::matcher::{is_source, match_connection, match_request};
 use crate::meta::{ConnectionMeta, RequestMeta, TunnelMeta};
 use crate::plan::{FaultPlan, RuleIndex, Step};
 use crate::requested::wish;
@@ -60,6 +61,30 @@ pub fn decide_connection(snapshot: &Snapshot, rule: RuleIndex, connection: &Conn
     decide_stream(snapshot, rule, Asker::Connection(connection.source), |compiled| {
         !compiled.rule.matches.needs_http() && match_connection(&compiled.rule.matches, connection).is_ok()
     })
+}
+
+/// Decides for one handshake of a client: the rule whose fault it meets, and that fault. Every rule that matches counts
+/// and draws; the first that is picked wins.
+pub fn decide_handshake(
+    snapshot: &Snapshot,
+    listener: &CompiledListener,
+    source: IpAddr,
+) -> Option<(RuleIndex, TlsFault)> {
+    let mut decided = None;
+    for &index in &listener.tls_rules {
+        let Some(compiled) = snapshot.rules.get(usize::from(index)) else { continue };
+        if !is_source(&compiled.rule.matches.source, source) {
+            continue;
+        }
+        let ordinal = compiled.state.matched.fetch_add(1, Relaxed);
+        let is_picked = compiled.picker(snapshot.seed).pick(ordinal).is_some();
+        let fault = compiled.rule.faults.iter().find_map(|fault| match fault {
+            Fault::Tls(fault) => Some(*fault),
+            _ => None,
+        });
+        decided = decided.or(fault.filter(|_| is_picked).map(|fault| (RuleIndex(index), fault)));
+    }
+    decided
 }
 
 /// The same for what flows in a tunnel. `rule` is one of the listener's `tunnel_rules`.

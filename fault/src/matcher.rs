@@ -69,7 +69,7 @@ pub(crate) fn match_request(rule: &CompiledRule, request: &RequestMeta<'_>) -> R
 }
 
 /// A dual-stack socket shows IPv4 peers as `::ffff:a.b.c.d`; operators write `a.b.c.d`.
-fn is_source(networks: &[IpNet], source: IpAddr) -> bool {
+pub(crate) fn is_source(networks: &[IpNet], source: IpAddr) -> bool {
     networks.is_empty() || {
         let source = source.to_canonical();
         networks.iter().any(|network| network.contains(&source))

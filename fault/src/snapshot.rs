@@ -51,7 +51,7 @@ pub struct CompiledRule {
 /// A listener with what it needs per exchange.
 #[derive(Debug)]
 pub struct CompiledListener {
-    /// As validated.
+    /// As validated; in a route, `cluster` is that of the route.
     pub listener: Listener,
     /// Index into [`Snapshot::clusters`].
     pub cluster: usize,
@@ -61,8 +61,25 @@ pub struct CompiledListener {
     pub tcp_rules: Vec<u16>,
     /// Indices of the enabled rules that can match the tunnels opened here, in order; empty when halted.
     pub tunnel_rules: Vec<u16>,
+    /// Indices of the enabled rules that can match the handshakes here, in order; empty when halted.
+    pub tls_rules: Vec<u16>,
+    /// The same listener with each of the other clusters that server names lead to.
+    pub routes: Vec<Arc<CompiledListener>>,
     /// Finds those of `http_rules` that a request can match.
     pub(crate) index: Index,
+}
+
+impl CompiledListener {
+    /// Whether a rule can match a handshake, whatever server name the client asks for.
+    pub fn has_tls_rules(&self) -> bool {
+        !self.tls_rules.is_empty() || self.routes.iter().any(|route| !route.tls_rules.is_empty())
+    }
+
+    /// What a connection that asks for this server name gets: this, or one of the routes (the index).
+    pub fn route(&self, server_name: Option<&str>) -> Option<usize> {
+        let cluster = self.listener.server_names.cluster(server_name?)?;
+        self.routes.iter().position(|route| route.listener.cluster == *cluster)
+    }
 }
 
 /// Everything that an exchange needs to know, at one moment.

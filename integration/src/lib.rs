@@ -6,6 +6,7 @@
 //! - [`raw`]: a downstream client that sees bytes, FIN, RST and silence apart
 //! - [`message`]: HTTP/1 answers, read from bytes without any help of hyper
 //! - [`client`]: hyper clients for keep-alive, HTTP/2 and streaming bodies
+//! - [`certs`]: an authority of its own for each test, and clients that speak TLS
 //! - [`origin`]: an upstream that does exactly what a script says, byte for byte
 //! - [`echo`]: an upstream on hyper (HTTP/1 or HTTP/2) that reports what it saw
 //! - [`exposition`]: Prometheus text, as numbers
@@ -15,6 +16,7 @@
 //! - [`wait`]: deadlines in place of sleeps
 
 pub mod api;
+pub mod certs;
 pub mod client;
 pub mod dns;
 pub mod echo;
@@ -30,6 +32,7 @@ pub mod squall;
 pub mod wait;
 
 pub use api::Api;
+pub use certs::{Authority, TlsClient, TlsOptions};
 pub use raw::{End, RawClient};
 pub use settings::Settings;
 pub use squall::Squall;

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use crate::Authority;
 use crate::wait::{PATIENCE, eventually};
 
 /// The path of a program; `None`, with a line that says which test is left out, when it is not to be used:
@@ -46,6 +47,41 @@ impl Program {
     /// # Panics
     /// When it does not start.
     pub fn nginx(test: &str) -> Option<Self> {
+        let server =
+            "location = / { return 200 \"nginx says hello\\n\"; } location = /healthz { return 200 \"well\\n\"; }";
+        Self::nginx_with(test, "", server)
+    }
+
+    /// nginx that speaks TLS (HTTP/1.1, and HTTP/2 by ALPN) with what the authority issued as `name`, and answers with
+    /// who the client is; with `verify`, only clients that the authority vouches for. `None` when it is left out.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx_tls(test: &str, authority: &Authority, name: &str, verify: bool) -> Option<Self> {
+        let verify = if verify {
+            format!("ssl_client_certificate {}; ssl_verify_client on;", authority.file("ca.crt"))
+        } else {
+            String::new()
+        };
+        let answer = "location / { return 200 \"$ssl_client_s_dn $server_protocol $scheme $ssl_server_name\"; }";
+        Self::nginx_with(test, "ssl http2", &format!("{} {verify} {answer}", certificate(authority, name)))
+    }
+
+    /// nginx that wants a PROXY protocol header, then perhaps TLS, and answers with address and port in the header.
+    /// `None` when it is left out.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx_proxy_protocol(test: &str, tls: Option<(&Authority, &str)>) -> Option<Self> {
+        let (listen, tls) = match tls {
+            Some((authority, name)) => ("proxy_protocol ssl", certificate(authority, name)),
+            None => ("proxy_protocol", String::new()),
+        };
+        let answer = "location / { return 200 \"$proxy_protocol_addr $proxy_protocol_port\"; }";
+        Self::nginx_with(test, listen, &format!("{tls} {answer}"))
+    }
+
+    fn nginx_with(test: &str, listen: &str, server: &str) -> Option<Self> {
         let program = find("nginx", test)?;
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let (here, address) = (directory.path().display().to_string(), free_address());
@@ -56,9 +92,7 @@ impl Program {
              events {{ worker_connections 512; }}\n\
              http {{ access_log off; client_body_temp_path {here}/b; proxy_temp_path {here}/p;\n\
              fastcgi_temp_path {here}/f; uwsgi_temp_path {here}/u; scgi_temp_path {here}/s;\n\
-             server {{ listen {address}; root {here};\n\
-             location = / {{ return 200 \"nginx says hello\\n\"; }}\n\
-             location = /healthz {{ return 200 \"well\\n\"; }} }} }}\n"
+             server {{ listen {address} {listen}; root {here};\n{server} }} }}\n"
         );
         let file = directory.path().join("nginx.conf");
         std::fs::write(&file, text).expect("a file can be written");
@@ -92,6 +126,12 @@ impl Program {
         });
         program
     }
+}
+
+/// What nginx is told of the certificate that it shows.
+fn certificate(authority: &Authority, name: &str) -> String {
+    let (cert, key) = (authority.file(&format!("{name}.crt")), authority.file(&format!("{name}.key")));
+    format!("ssl_certificate {cert}; ssl_certificate_key {key};")
 }
 
 /// A loopback address that was free a moment ago, for programs that cannot let the system choose.

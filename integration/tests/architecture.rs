@@ -153,6 +153,8 @@ fn metric_names_stand_in_one_file() {
         "\"squall_build",
         "\"squall_worker",
         "\"squall_endpoint",
+        "\"squall_tls",
+        "\"squall_proxy_protocol",
     ];
     for folder in CRATES {
         let lines = with_words(folder, &names);

@@ -24,10 +24,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::balance::Loads;
-use crate::connection::Downstream;
+use crate::connection::{Downstream, Origin};
 use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
-use crate::http::request::Incoming;
+use crate::http::request::{Hop, Incoming};
 use crate::http::{request, response};
 use crate::http1::chunks::Chunks;
 use crate::http1::client::Connection;
@@ -40,7 +40,9 @@ use crate::http1::response_head;
 use crate::http1::sending::Sending;
 use crate::http2::going_away::GoingAway;
 use crate::life::Life;
+use crate::net::proxy_protocol::Ends;
 use crate::net::reset::Io;
+use crate::net::stream::Stream;
 use crate::tcp::relay::{RelayContext, RelayRecord, relay};
 use crate::upstream::pool::IdlePool;
 use crate::upstream::shared::SharedEndpoint;
@@ -60,7 +62,8 @@ const KEEP: Terms = Terms {
 pub fn request_head(bytes: &[u8]) -> Option<usize> {
     let mut parts = parsed(bytes)?;
     let has_upgrade = request::offered_upgrade(&parts);
-    request::rewrite(&mut parts, false, has_upgrade, ClusterProtocol::Http1, "");
+    let hop = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: "" };
+    request::rewrite(&mut parts, false, has_upgrade, hop);
     let mut out = Output::new();
     encoder::request_head(&parts, false, &mut out);
     Some(out.buffer().len())
@@ -137,8 +140,11 @@ impl Exchanges {
         };
         let worker = Worker::new(parts).0;
         let view = worker.view();
-        let source = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        Some(Self { downstream: Downstream::of_guest(&worker, view.listeners.first()?, source, GoingAway::default()) })
+        let listener = view.listeners.first()?;
+        let ends = Ends { source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), destination: None };
+        let going_away = Some(GoingAway::default());
+        let origin = Origin { listener: listener.key.listener.clone(), ends, server_name: None, going_away };
+        Some(Self { downstream: Downstream::of_guest(&worker, listener, origin) })
     }
 
     /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,
@@ -179,7 +185,7 @@ impl Pool {
             let mut peers = Vec::new();
             for _ in 0..connections {
                 let (near, far) = pair().await?;
-                idle.put(Connection::new(near), Instant::now());
+                idle.put(Connection::new(Stream::Plain(near)), Instant::now());
                 peers.push(far);
             }
             Ok::<_, io::Error>(peers)
@@ -223,16 +229,20 @@ impl Relay {
             let context = RelayContext {
                 listener,
                 source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+                server_name: None,
                 endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
                 changes: watch::Sender::new(Arc::clone(&snapshot)).subscribe(),
                 life: watch::Sender::new(Life::Serving).subscribe(),
                 budget: Budget::new(1),
                 opening: None,
                 early: Bytes::new(),
-                dial: std::future::ready(Ok::<_, io::Error>(near)),
+                dial: std::future::ready(Ok::<_, io::Error>(Stream::Plain(near))),
                 record: Rc::new(Nobody),
             };
-            tokio::task::spawn_local(Box::pin(relay(context, Io::with_prefix(downstream, Bytes::new()))));
+            tokio::task::spawn_local(Box::pin(relay(
+                context,
+                Io::with_prefix(Stream::Plain(downstream), Bytes::new()),
+            )));
             Ok::<_, io::Error>((client, upstream))
         })?;
         Ok(Self { runtime, tasks, client, upstream })

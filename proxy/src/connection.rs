@@ -1,13 +1,13 @@
 //! One downstream connection: which protocol, then HTTP or a relay.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use squall_config::model::{Http2Code, ListenerProtocol, Name};
+use squall_config::model::{Http2Code, ListenerProtocol, ListenerTls, Name};
 use tokio::net::TcpStream;
 
 use crate::balance::Claim;
@@ -16,27 +16,45 @@ use crate::http::opening::Opening;
 use crate::http::wire::Wire;
 use crate::http1::tunnel::Tunnel;
 use crate::http2::going_away::GoingAway;
+use crate::net::proxy_protocol::{self, Ends};
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
+use crate::net::stream::Stream;
 use crate::protocol::{Protocol, detect};
 use crate::tcp::record::ConnectionRecord;
 use crate::tcp::relay::{RelayContext, RelayEnd, RelayOutcome, Side};
+use crate::tls::accept::{Failed, Handshake, accept, current};
+use crate::tls::connect::{Inside, open};
+use crate::tls::{self, ALPN_HTTP1, ALPN_HTTP2, hello};
 use crate::upstream::cluster::Assignment;
 use crate::upstream::shared::{Fared, SharedEndpoint};
 use crate::view::ListenerView;
 use crate::worker::{OpenConnection, Worker};
-use crate::{http1, http2, tcp, upstream};
+use crate::{http1, http2, tcp};
+
+/// Where a connection came from and where it goes.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) listener: Name,
+    pub(crate) ends: Ends,
+    pub(crate) server_name: Option<Arc<str>>,
+    /// Of an HTTP/2 connection.
+    pub(crate) going_away: Option<GoingAway>,
+}
 
 /// What the exchanges of one connection share.
 #[derive(Debug)]
 pub(crate) struct Downstream {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) source: SocketAddr,
+    /// Where it came from, and came to.
+    pub(crate) ends: Ends,
     pub(crate) wire: Rc<Wire>,
     pub(crate) is_http2: bool,
     pub(crate) listener_name: Name,
     /// Of an HTTP/2 connection.
     pub(crate) going_away: Option<GoingAway>,
+    /// The name that it asked for, where that decides which cluster gets the traffic.
+    server_name: Option<Arc<str>>,
     reset: ResetFlag,
     listener: RefCell<Rc<ListenerView>>,
     /// Counts the connection, unless another worker does; tunnels keep it beyond the HTTP server's life.
@@ -45,23 +63,30 @@ pub(crate) struct Downstream {
 
 impl Downstream {
     /// A connection of another worker, for one of its HTTP/2 streams.
-    pub(crate) fn of_guest(
-        worker: &Rc<Worker>,
-        listener: &Rc<ListenerView>,
-        source: SocketAddr,
-        going_away: GoingAway,
-    ) -> Rc<Self> {
+    pub(crate) fn of_guest(worker: &Rc<Worker>, listener: &Rc<ListenerView>, origin: Origin) -> Rc<Self> {
         Rc::new(Self {
             worker: Rc::clone(worker),
-            source,
+            ends: origin.ends,
             wire: Rc::new(Wire::new()),
             is_http2: true,
-            listener_name: listener.key.listener.clone(),
-            going_away: Some(going_away),
+            listener_name: origin.listener,
+            server_name: origin.server_name,
+            going_away: origin.going_away,
             reset: ResetFlag::default(),
             listener: RefCell::new(Rc::clone(listener)),
             _open: None,
         })
+    }
+
+    /// For another worker that serves one of its streams.
+    pub(crate) fn origin(&self) -> Origin {
+        let server_name = self.server_name.clone();
+        Origin {
+            listener: self.listener_name.clone(),
+            ends: self.ends,
+            server_name,
+            going_away: self.going_away.clone(),
+        }
     }
 
     /// The listener as of the newest snapshot.
@@ -69,7 +94,7 @@ impl Downstream {
         let view = self.worker.view();
         let mut cached = self.listener.borrow_mut();
         if !Arc::ptr_eq(&cached.snapshot, &view.snapshot) {
-            *cached = match view.listener(self.listener_name.as_str()) {
+            *cached = match view.route(self.listener_name.as_str(), self.server_name.as_deref()) {
                 Some(current) => Rc::clone(current),
                 None => Rc::new(cached.retired()),
             };
@@ -102,7 +127,8 @@ struct Accepted {
     worker: Rc<Worker>,
     listener: Rc<ListenerView>,
     io: Io,
-    source: SocketAddr,
+    ends: Ends,
+    server_name: Option<Arc<str>>,
     open: OpenConnection,
 }
 
@@ -110,32 +136,130 @@ struct Accepted {
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     listener: Rc<ListenerView>,
-    stream: TcpStream,
+    mut stream: TcpStream,
     source: SocketAddr,
     claim: Claim,
 ) {
-    let open = worker.open(&listener, claim);
+    let counted = worker.open(&listener, claim);
     if let Err(error) = socket::prepare_accepted(&stream) {
         return tracing::debug!(%error, "connection ended before it began");
     }
-    let mut seen = BytesMut::new();
+    let Some(ends) = ends(&worker, &listener, &mut stream, source).await else { return };
+    let Some(Secured { mut stream, mut seen, server_name }) =
+        secure(&worker, &listener, stream, ends.source.ip()).await
+    else {
+        return;
+    };
+    let listener = Rc::clone(listener.route(server_name.as_deref()));
     let detected = match listener.compiled.listener.protocol {
         ListenerProtocol::Tcp => Some(Protocol::Tcp),
+        _ if agreed(&stream).is_some() => agreed(&stream),
         protocol => {
             let (first, rest) = time_limits(&listener, protocol);
             tokio::select! {
-                detected = detect(&stream, &mut seen, protocol, first, rest) => detected,
+                detected = detect(&mut stream, &mut seen, protocol, first, rest) => detected,
                 () = worker.draining() => None,
             }
         }
     };
     let Some(protocol) = detected else { return };
-    let accepted = Accepted { worker, listener, io: Io::with_prefix(stream, seen.freeze()), source, open };
+    let accepted =
+        Accepted { worker, listener, io: Io::with_prefix(stream, seen.freeze()), ends, server_name, open: counted };
     match protocol {
         // Boxed, so that a connection has the size of its own protocol and not of the largest.
         Protocol::Tcp => Box::pin(relay(accepted)).await,
         Protocol::Http1 => Box::pin(serve_http1(accepted)).await,
         Protocol::Http2 => Box::pin(serve_http2(accepted)).await,
+    }
+}
+
+/// Where a connection came from, which a PROXY protocol header may say; `None` when it should and does not.
+async fn ends(worker: &Worker, listener: &ListenerView, stream: &mut TcpStream, source: SocketAddr) -> Option<Ends> {
+    let compiled = &listener.compiled;
+    // A system call that only these need.
+    let tells = |route: &ListenerView| route.cluster.cluster.proxy_protocol.is_some();
+    let destination = if listener.any(tells) { stream.local_addr().ok() } else { None };
+    let own = Ends { source, destination };
+    if !compiled.listener.accepts_proxy_protocol {
+        return Some(own);
+    }
+    let told = tokio::select! {
+        told = Box::pin(proxy_protocol::read(stream, compiled.listener.header_timeout)) => told,
+        () = worker.draining() => return None,
+    };
+    match told {
+        Ok(told) => Some(told.unwrap_or(own)),
+        Err(error) => {
+            listener.shard.proxy_headers_refused.add(1);
+            tracing::debug!(%error, listener = %listener.key.listener, %source, "no PROXY protocol header");
+            None
+        }
+    }
+}
+
+/// A connection whose server name is known, if it has one that matters.
+struct Secured {
+    stream: Stream,
+    /// Read already.
+    seen: BytesMut,
+    server_name: Option<Arc<str>>,
+}
+
+/// What TLS there is before the first byte of the application; `None` when there is nothing to go on with.
+async fn secure(
+    worker: &Worker,
+    listener: &Rc<ListenerView>,
+    mut stream: TcpStream,
+    source: IpAddr,
+) -> Option<Secured> {
+    let mut seen = BytesMut::new();
+    let Some(kind) = &listener.compiled.listener.tls else {
+        return Some(Secured { stream: Stream::Plain(stream), seen, server_name: None });
+    };
+    let limit = listener.compiled.listener.header_timeout;
+    let secured = async {
+        match (kind, &listener.tls) {
+            (ListenerTls::Terminate(_), Some(own)) => {
+                let config = current(own)?;
+                // Boxed, because a handshake is large and soon over.
+                let session = if listener.compiled.has_tls_rules() {
+                    let place = tls::fault::Place { worker, listener, source, limit };
+                    Box::pin(tls::fault::accept(place, stream, config)).await?
+                } else {
+                    Box::pin(accept(stream, config, limit)).await?
+                };
+                listener.shard.count_handshake(Handshake::Done);
+                let asked = session.server_name().filter(|_| !listener.compiled.routes.is_empty());
+                let server_name = asked.map(Arc::from);
+                Ok(Secured { stream: Stream::Tls(Box::new(session)), seen, server_name })
+            }
+            _ => {
+                let server_name = Box::pin(hello::server_name(&mut stream, &mut seen, limit)).await?;
+                Ok(Secured { stream: Stream::Plain(stream), seen, server_name })
+            }
+        }
+    };
+    let failed: Failed = tokio::select! {
+        secured = secured => match secured {
+            Ok(secured) => return Some(secured),
+            Err(failed) => failed,
+        },
+        () = worker.draining() => return None,
+    };
+    listener.shard.count_handshake(failed.end);
+    let listener = &listener.key.listener;
+    tracing::debug!(error = %failed.error, %listener, result = failed.end.label(), "TLS handshake failed");
+    Box::pin(failed.close()).await;
+    None
+}
+
+/// The protocol that ALPN has settled.
+fn agreed(stream: &Stream) -> Option<Protocol> {
+    let Stream::Tls(session) = stream else { return None };
+    match session.alpn()? {
+        ALPN_HTTP2 => Some(Protocol::Http2),
+        ALPN_HTTP1 => Some(Protocol::Http1),
+        _ => None,
     }
 }
 
@@ -161,16 +285,17 @@ async fn serve_http2(accepted: Accepted) {
 
 impl Accepted {
     fn into_http(self, is_http2: bool) -> (Rc<Downstream>, Io) {
-        let Self { worker, listener, io, source, mut open } = self;
+        let Self { worker, listener, io, ends, server_name, mut open } = self;
         let wire = Rc::new(Wire::new());
         open.watch(&wire, &listener);
         let downstream = Downstream {
             worker,
-            source,
+            ends,
             wire,
             is_http2,
             listener_name: listener.key.listener.clone(),
             going_away: is_http2.then(GoingAway::default),
+            server_name,
             reset: io.reset_flag(),
             listener: RefCell::new(listener),
             _open: Some(open),
@@ -180,7 +305,7 @@ impl Accepted {
 }
 
 async fn relay(accepted: Accepted) {
-    let Accepted { worker, listener, io, source, open: _open } = accepted;
+    let Accepted { worker, listener, io, ends, server_name, open: _open } = accepted;
     let (cluster, now) = (&listener.cluster, Instant::now());
     let mut endpoint = cluster.pick(now);
     if endpoint.is_unresolved() {
@@ -191,13 +316,15 @@ async fn relay(accepted: Accepted) {
     let (endpoint, permit) = (&assignment.endpoint, Cell::new(None));
     let dial = async {
         permit.set(cluster.admit_now()?);
-        let dialled = upstream::connect::dial(&cluster.cluster, endpoint.endpoint()).await;
+        let dialled = open(cluster.shared(), endpoint.endpoint(), Inside::Bytes, Some(&ends)).await;
         cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
         dialled
     };
     let (opening, early) = (None, Bytes::new());
-    let stream = Stream { worker: &worker, listener: &listener, source, opening, endpoint: &endpoint.shared, early };
-    let outcome = stream.relay(io, dial).await;
+    let endpoint = &endpoint.shared;
+    let source = ends.source;
+    let relayed = Relayed { worker: &worker, listener: &listener, source, server_name, opening, endpoint, early };
+    let outcome = relayed.relay(io, dial).await;
     judge(&assignment, &outcome);
 }
 
@@ -225,39 +352,38 @@ pub(crate) async fn relay_tunnel(downstream: &Downstream, io: Io, tunnel: Tunnel
     // It goes on being open there; how the endpoint fared was told by its answer.
     let assignment = Assignment::of_connection(Rc::clone(&opening.endpoint));
     assignment.spare();
-    let stream = Stream {
+    let relayed = Relayed {
         worker: &downstream.worker,
         listener: &listener,
-        source: downstream.source,
+        source: downstream.ends.source,
+        server_name: downstream.server_name.clone(),
         endpoint: &assignment.endpoint.shared,
         opening: Some(opening),
         early: input.bytes().clone(),
     };
-    let _ended = stream.relay(io, dial).await;
+    let _ended = relayed.relay(io, dial).await;
 }
 
 /// A connection whose bytes are relayed.
-struct Stream<'a> {
+struct Relayed<'a> {
     worker: &'a Rc<Worker>,
     listener: &'a Rc<ListenerView>,
     source: SocketAddr,
+    server_name: Option<Arc<str>>,
     opening: Option<Box<Opening>>,
     endpoint: &'a Arc<SharedEndpoint>,
     /// What was read from the endpoint before.
     early: Bytes,
 }
 
-impl Stream<'_> {
-    async fn relay(
-        self,
-        io: Io,
-        dial: impl Future<Output = Result<TcpStream, ProxyError>>,
-    ) -> RelayOutcome<ProxyError> {
-        let Self { worker, listener, source, opening, endpoint, early } = self;
+impl Relayed<'_> {
+    async fn relay(self, io: Io, dial: impl Future<Output = Result<Stream, ProxyError>>) -> RelayOutcome<ProxyError> {
+        let Self { worker, listener, source, server_name, opening, endpoint, early } = self;
         let record = Rc::new(ConnectionRecord::begin(worker, listener, source));
         let context = RelayContext {
             listener: Arc::clone(&listener.compiled),
             source,
+            server_name,
             opening,
             endpoint: Arc::clone(endpoint),
             changes: worker.changes(),

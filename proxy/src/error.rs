@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::tls::connect::{kind_of_copied, kind_of_tls};
+
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
@@ -13,6 +15,18 @@ pub(crate) enum ErrorKind {
     ConnectTimeout,
     /// Any other failure to connect.
     ConnectFailed,
+    /// Nobody whom the cluster trusts vouches for the endpoint's certificate.
+    TlsUntrusted,
+    /// The time of the endpoint's certificate is over, or has not begun.
+    TlsExpired,
+    /// The endpoint's certificate is for another name.
+    TlsWrongName,
+    /// The endpoint ended TLS with an alert: it wants a certificate, or another one, or speaks another version.
+    TlsRefused,
+    /// No TLS handshake within the cluster's `connect_timeout`.
+    TlsTimeout,
+    /// Any other failure of TLS, such as an endpoint that does not speak it.
+    TlsFailed,
     /// The connection ended before a complete response head.
     Closed,
     /// The connection was reset before a complete response head.
@@ -37,6 +51,12 @@ impl ErrorKind {
             Self::ConnectRefused => "upstream_connect_refused",
             Self::ConnectTimeout => "upstream_connect_timeout",
             Self::ConnectFailed => "upstream_connect_failed",
+            Self::TlsUntrusted => "upstream_tls_untrusted",
+            Self::TlsExpired => "upstream_tls_expired",
+            Self::TlsWrongName => "upstream_tls_wrong_name",
+            Self::TlsRefused => "upstream_tls_refused",
+            Self::TlsTimeout => "upstream_tls_timeout",
+            Self::TlsFailed => "upstream_tls_failed",
             Self::Closed => "upstream_closed",
             Self::Reset => "upstream_reset",
             Self::MalformedResponse => "upstream_malformed_response",
@@ -47,10 +67,23 @@ impl ErrorKind {
         }
     }
 
+    /// Whether the endpoint was reached, but TLS with it was not to be had.
+    pub(crate) fn is_of_tls(self) -> bool {
+        matches!(
+            self,
+            Self::TlsUntrusted
+                | Self::TlsExpired
+                | Self::TlsWrongName
+                | Self::TlsRefused
+                | Self::TlsTimeout
+                | Self::TlsFailed
+        )
+    }
+
     /// What downstream gets.
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::ConnectTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectTimeout | Self::TlsTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Overflow | Self::Panic => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -63,6 +96,18 @@ impl ErrorKind {
             Self::ConnectRefused => "the endpoint refused the connection; is the upstream running?",
             Self::ConnectTimeout => "the endpoint did not accept a connection in time",
             Self::ConnectFailed => "no connection to the endpoint could be made",
+            Self::TlsUntrusted => {
+                "nobody whom the cluster trusts (tls.ca, else the system's authorities) vouches for the endpoint's certificate"
+            }
+            Self::TlsExpired => "the endpoint's certificate is not valid at this time",
+            Self::TlsWrongName => {
+                "the endpoint's certificate is for another name; the cluster's tls.server_name says which is right"
+            }
+            Self::TlsRefused => {
+                "the endpoint refused the TLS connection; does it want a certificate (tls.cert and tls.key)?"
+            }
+            Self::TlsTimeout => "the endpoint did not finish the TLS handshake in time",
+            Self::TlsFailed => "no TLS connection to the endpoint could be made; does it speak TLS?",
             Self::Closed => "the upstream closed the connection before it answered",
             Self::Reset => "the upstream reset the connection before it answered",
             Self::MalformedResponse => "the upstream's answer is not valid HTTP",
@@ -105,12 +150,15 @@ impl ProxyError {
     /// A failure of a connection before there was a response head.
     pub(crate) fn io(error: std::io::Error) -> Self {
         let is_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
-        Self::caused_by(if is_reset { ErrorKind::Reset } else { ErrorKind::Closed }, error)
+        let kind = if is_reset { ErrorKind::Reset } else { kind_of_tls(&error).unwrap_or(ErrorKind::Closed) };
+        Self::caused_by(kind, error)
     }
 
     /// The same of an HTTP/2 connection.
     pub(crate) fn http2(error: h2::Error) -> Self {
-        let kind = if error.is_library() {
+        let kind = if let Some(kind) = error.get_io().and_then(kind_of_copied) {
+            kind
+        } else if error.is_library() {
             ErrorKind::MalformedResponse
         } else if is_reset(&error) {
             ErrorKind::Reset

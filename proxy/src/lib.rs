@@ -40,10 +40,12 @@ mod pace;
 mod protocol;
 mod tcp;
 mod telemetry;
+mod tls;
 mod upstream;
 mod view;
 mod worker;
 mod workers;
 
+pub use tls::store::{CertificateStatus, check as check_certificates};
 pub use upstream::status::EndpointStatus;
 pub use workers::{BindError, BoundListeners, Drained, Proxy, ProxyOptions};

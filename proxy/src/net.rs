@@ -3,7 +3,9 @@
 #[cfg(test)]
 pub(crate) mod for_tests;
 pub(crate) mod own;
+pub(crate) mod proxy_protocol;
 pub(crate) mod reset;
 pub(crate) mod socket;
 pub(crate) mod splice;
+pub(crate) mod stream;
 pub(crate) mod timer;

@@ -1,11 +1,12 @@
 //! Tells the protocol of a connection from its first bytes.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use squall_config::model::ListenerProtocol;
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
+
+use crate::net::stream::Stream;
 
 /// RFC 9113 §3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -25,7 +26,7 @@ pub(crate) enum Protocol {
 /// Reads into `seen` until the protocol is clear. `None` when the connection ends, or when an HTTP client is silent for
 /// too long; silence on an `auto` listener means TCP, because in many protocols the server speaks first.
 pub(crate) async fn detect(
-    stream: &TcpStream,
+    stream: &mut Stream,
     seen: &mut BytesMut,
     expected: ListenerProtocol,
     first: Option<Duration>,
@@ -33,17 +34,13 @@ pub(crate) async fn detect(
 ) -> Option<Protocol> {
     loop {
         let limit = if seen.is_empty() { first } else { Some(rest) };
-        let read = async {
-            stream.readable().await?;
-            stream.try_read_buf(seen)
-        };
+        let read = stream.read_buf(seen);
         let outcome = match limit {
             Some(limit) => tokio::time::timeout(limit, read).await,
             None => Ok(read.await),
         };
         match outcome {
             Ok(Ok(1..)) => {}
-            Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Ok(Ok(0)) if !seen.is_empty() => return Some(settle(seen, expected)),
             Ok(Ok(0) | Err(_)) => return (expected == ListenerProtocol::Auto).then_some(Protocol::Tcp),
             Err(_elapsed) if expected == ListenerProtocol::Auto => return Some(Protocol::Tcp),

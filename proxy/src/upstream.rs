@@ -29,6 +29,7 @@ use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::Source;
 use crate::http::request::Incoming;
 use crate::http1::client::Answer;
+use crate::net::proxy_protocol::Ends;
 
 /// Sends a prepared request to an endpoint and waits for the head of the response, at most until `deadline`. Dropping the
 /// future closes the connection (HTTP/1) or resets the stream (HTTP/2).
@@ -36,18 +37,22 @@ pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &Rc<EndpointState>,
     request: Incoming,
+    carried: &Ends,
     (now, deadline): (Instant, Option<Instant>),
 ) -> Result<(response::Parts, Source), ProxyError> {
     // Pinned here, so that it is stored once and not for each way of waiting.
     let sending = pin!(async {
         match cluster.cluster.protocol {
-            ClusterProtocol::Http1 => Ok(match h1::send(cluster, endpoint, request, now).await? {
-                Answer::Response(head, download) => (head, Source::Http1(Leased::new(download, endpoint))),
+            ClusterProtocol::Http1 => Ok(match h1::send(cluster, endpoint, request, carried, now).await? {
+                Answer::Response(head, download) => {
+                    let of = cluster.cluster.proxy_protocol.map(|_| carried.source);
+                    (head, Source::Http1(Leased::new(download, endpoint, of)))
+                }
                 Answer::Switched(head, tunnel) => (head, Source::Tunnel(tunnel)),
             }),
             ClusterProtocol::Http2 => {
                 // Boxed, so that exchanges over HTTP/1 do not carry its size.
-                let (head, body) = Box::pin(h2::send(cluster, endpoint, request)).await?;
+                let (head, body) = Box::pin(h2::send(cluster, endpoint, request, carried)).await?;
                 Ok((head, Source::Http2(body)))
             }
         }

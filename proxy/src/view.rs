@@ -6,6 +6,8 @@ use std::sync::Arc;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
 
 use crate::telemetry::shard::{ListenerKey, ListenerShard, Shard};
+use crate::tls::certs::Server;
+use crate::tls::store::{Cell, TlsStore};
 use crate::upstream::cluster::ClusterState;
 use crate::upstream::registry::Registry;
 
@@ -17,6 +19,10 @@ pub(crate) struct ListenerView {
     pub(crate) cluster: Rc<ClusterState>,
     pub(crate) shard: Arc<ListenerShard>,
     pub(crate) key: ListenerKey,
+    /// What TLS handshakes use, when TLS ends here.
+    pub(crate) tls: Option<Arc<Cell<Server>>>,
+    /// The same with other clusters, in the order of [`CompiledListener::routes`].
+    routes: Vec<Rc<Self>>,
     /// The listener is gone from the configuration: its connections are served to their end, without faults.
     is_retired: bool,
 }
@@ -27,6 +33,16 @@ impl ListenerView {
         self.compiled.http_rules.is_empty() || self.is_retired
     }
 
+    /// What a connection that asks for this server name gets.
+    pub(crate) fn route(self: &Rc<Self>, server_name: Option<&str>) -> &Rc<Self> {
+        self.compiled.route(server_name).and_then(|route| self.routes.get(route)).unwrap_or(self)
+    }
+
+    /// Whether it is true of any cluster that connections may go to.
+    pub(crate) fn any(&self, test: impl Fn(&Self) -> bool) -> bool {
+        test(self) || self.routes.iter().any(|route| test(route))
+    }
+
     /// The same, for the connections that outlive their listener.
     pub(crate) fn retired(&self) -> Self {
         Self {
@@ -35,8 +51,40 @@ impl ListenerView {
             cluster: Rc::clone(&self.cluster),
             shard: Arc::clone(&self.shard),
             key: self.key.clone(),
+            tls: self.tls.clone(),
+            routes: Vec::new(),
             is_retired: true,
         }
+    }
+}
+
+/// What views of listeners are put together from.
+struct Parts<'a> {
+    snapshot: &'a Arc<Snapshot>,
+    clusters: &'a [Rc<ClusterState>],
+    shard: &'a Shard,
+    tls: &'a TlsStore,
+}
+
+impl Parts<'_> {
+    fn listener(&self, compiled: &Arc<CompiledListener>) -> Rc<ListenerView> {
+        let cluster = Rc::clone(&self.clusters[compiled.cluster]);
+        let listener = &compiled.listener;
+        let key = ListenerKey {
+            listener: listener.name.clone(),
+            cluster: cluster.cluster.name.clone(),
+            direction: listener.direction,
+        };
+        Rc::new(ListenerView {
+            snapshot: Arc::clone(self.snapshot),
+            compiled: Arc::clone(compiled),
+            cluster,
+            shard: self.shard.listener(&key),
+            tls: self.tls.server(listener),
+            routes: compiled.routes.iter().map(|route| self.listener(route)).collect(),
+            key,
+            is_retired: false,
+        })
     }
 }
 
@@ -69,29 +117,18 @@ impl View {
                 }
             })
             .collect();
-        let listeners = snapshot.listeners.iter().map(|compiled| {
-            let cluster = Rc::clone(&clusters[compiled.cluster]);
-            let listener = &compiled.listener;
-            let key = ListenerKey {
-                listener: listener.name.clone(),
-                cluster: cluster.cluster.name.clone(),
-                direction: listener.direction,
-            };
-            Rc::new(ListenerView {
-                snapshot: Arc::clone(&snapshot),
-                compiled: Arc::clone(compiled),
-                cluster,
-                shard: shard.listener(&key),
-                key,
-                is_retired: false,
-            })
-        });
-        let listeners = listeners.collect();
+        let parts = Parts { snapshot: &snapshot, clusters: &clusters, shard, tls: &upstreams.tls };
+        let listeners = snapshot.listeners.iter().map(|compiled| parts.listener(compiled)).collect();
         Self { snapshot, listeners, clusters }
     }
 
     /// The listener of this name.
     pub(crate) fn listener(&self, name: &str) -> Option<&Rc<ListenerView>> {
         self.listeners.iter().find(|view| view.key.listener.as_str() == name)
+    }
+
+    /// The same for a connection that asked for this server name.
+    pub(crate) fn route(&self, name: &str, server_name: Option<&str>) -> Option<&Rc<ListenerView>> {
+        self.listener(name).map(|listener| listener.route(server_name))
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use prometheus::proto::MetricFamily;
+use squall_config::Problems;
 use squall_config::model::{Config, Name};
 use squall_fault::budget::Budget;
 use squall_fault::store::SnapshotStore;
@@ -18,6 +20,7 @@ use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::shard::Shard;
+use crate::tls::store::{CertificateStatus, TlsStore};
 use crate::upstream::registry::Registry;
 use crate::upstream::shared::SharedCluster;
 use crate::upstream::status::{self, EndpointStatus};
@@ -34,6 +37,7 @@ pub struct ProxyOptions {
 #[derive(Debug)]
 pub struct Proxy {
     store: Arc<SnapshotStore>,
+    tls: Arc<TlsStore>,
     workers: Vec<WorkerHandle>,
     listening: Mutex<BTreeMap<Name, Listening>>,
     loads: Arc<Loads>,
@@ -115,8 +119,11 @@ impl Proxy {
             None => (None, None),
         };
         let budget = Budget::new(snapshot.config.limits.active_faults_max);
-        let changes = watch::Sender::new(snapshot);
-        let upstreams = Arc::<Registry>::default();
+        let changes = watch::Sender::new(Arc::clone(&snapshot));
+        let tls = Arc::<TlsStore>::default();
+        // For those who need it before a listener is bound, such as health checks; whoever binds reports what is wrong.
+        let _reported_later = tls.prepare(&snapshot.config);
+        let upstreams = Arc::new(Registry::new(Arc::clone(&tls)));
         let loads = Loads::of(options.workers.max(1));
         let (all, queues): (Vec<_>, Vec<_>) = loads.each().iter().map(|_| mpsc::unbounded_channel()).unzip();
         let weak = all.iter().map(mpsc::UnboundedSender::downgrade).collect::<Arc<[_]>>();
@@ -143,7 +150,32 @@ impl Proxy {
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
-        Ok(Arc::new(Self { store, workers, listening, loads, upstreams, is_accepting, _access_log: guard }))
+        Ok(Arc::new(Self { store, tls, workers, listening, loads, upstreams, is_accepting, _access_log: guard }))
+    }
+
+    /// Loads the certificates, keys and authorities that a configuration names and that are not in use yet. To be
+    /// called before a snapshot of it is published.
+    ///
+    /// # Errors
+    /// Every problem of every file. What is in use stays, whatever became of its files.
+    pub fn load_certificates(&self, config: &Config) -> Result<(), Problems> {
+        self.tls.prepare(config)
+    }
+
+    /// Takes into use what changed in the files of certificates, keys and authorities, for the handshakes from now on.
+    /// Files that changed and are not good change nothing, and are reported once, in the log and the metrics.
+    pub fn reload_certificates(&self) {
+        self.tls.reload();
+    }
+
+    /// The files of certificates, keys and authorities in use.
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        self.tls.files()
+    }
+
+    /// The certificates of the configuration in force.
+    pub fn certificates(&self) -> Vec<CertificateStatus> {
+        self.tls.status(&self.store.load().config)
     }
 
     /// Binds the sockets of listeners that are new or that moved. Nothing changes yet; dropping the result gives the
@@ -188,6 +220,7 @@ impl Proxy {
     /// with these listeners was published.
     pub fn apply(&self, bound: BoundListeners) {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tls.retain(&self.store.load().config);
         let gone: Vec<Name> = listening.keys().filter(|name| !bound.names.contains(name)).cloned().collect();
         for name in gone {
             listening.remove(&name);
@@ -218,7 +251,7 @@ impl Proxy {
     /// All metrics of the data plane, merged over the workers.
     pub fn metric_families(&self) -> Vec<MetricFamily> {
         let shards: Vec<Arc<Shard>> = self.workers.iter().map(|w| Arc::clone(&w.shard)).collect();
-        let counted = Counted { shards: &shards, loads: self.loads.each(), clusters: &self.clusters() };
+        let counted = Counted { shards: &shards, loads: self.loads.each(), clusters: &self.clusters(), tls: &self.tls };
         metrics::families(counted, &self.store.load())
     }
 

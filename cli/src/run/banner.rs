@@ -19,9 +19,11 @@ fn text(sidecar: &Sidecar) -> String {
     for listener in &snapshot.listeners {
         let listener = &listener.listener;
         let Some(address) = sidecar.listener_address(listener.name.as_str()) else { continue };
-        let scheme = match listener.protocol {
-            ListenerProtocol::Http | ListenerProtocol::Auto => "http",
-            ListenerProtocol::Tcp => "tcp",
+        let scheme = match (listener.protocol, &listener.tls) {
+            (ListenerProtocol::Http | ListenerProtocol::Auto, None) => "http",
+            (ListenerProtocol::Http | ListenerProtocol::Auto, Some(_)) => "https",
+            (ListenerProtocol::Tcp, None) => "tcp",
+            (ListenerProtocol::Tcp, Some(_)) => "tls",
         };
         let cluster = snapshot.clusters.iter().find(|cluster| cluster.name == listener.cluster);
         let endpoints: Vec<_> = cluster.iter().flat_map(|c| &c.endpoints).map(|e| e.address.to_string()).collect();

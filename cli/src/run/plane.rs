@@ -1,13 +1,14 @@
 //! The data plane as the control plane sees it: the proxy behind control's trait.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use squall_config::model::Config;
 use squall_config::{Problem, Problems};
-use squall_control::{DataPlane, EndpointHealth, Publisher};
-use squall_proxy::{EndpointStatus, Proxy};
+use squall_control::{Certificate, DataPlane, EndpointHealth, Publisher};
+use squall_proxy::{CertificateStatus, EndpointStatus, Proxy};
 
 use super::exposition::Exposition;
 
@@ -40,6 +41,7 @@ impl Plane {
 
 impl DataPlane for Plane {
     fn prepare(&self, config: &Config) -> Result<Box<dyn FnOnce() + Send>, Problems> {
+        self.proxy.load_certificates(config)?;
         let bound = self.proxy.bind(config).map_err(|error| {
             let at = config.listeners.iter().position(|listener| listener.name == error.listener);
             let path = at.map_or_else(|| "listeners".to_owned(), |index| format!("listeners[{index}].address"));
@@ -63,6 +65,25 @@ impl DataPlane for Plane {
     fn metrics_text(&self) -> String {
         let stats = self.publisher.get().and_then(Weak::upgrade).map(|publisher| publisher.stats());
         self.exposition.text(self.proxy.metric_families(), stats.unwrap_or_default())
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.proxy.certificate_files()
+    }
+
+    fn reload_files(&self) {
+        self.proxy.reload_certificates();
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        let all = self.proxy.certificates().into_iter();
+        let convert = |c: CertificateStatus| Certificate {
+            of: format!("{} {}", c.kind, c.name),
+            file: c.file,
+            not_after: c.not_after,
+            error: c.error,
+        };
+        all.map(convert).collect()
     }
 
     fn is_ready(&self) -> bool {

@@ -147,7 +147,7 @@ impl Settings {
     pub(crate) fn load(args: &RunArgs) -> Result<Self, Failure> {
         let overrides = Overrides::of(args)?;
         let mut document = match &args.config {
-            Some(path) => source::load_config(path)?.0,
+            Some(path) => source::load_usable_config(path)?.0,
             None if overrides.route.is_some() => ConfigSpec { version: Some(1), ..ConfigSpec::default() },
             None => {
                 let message = "nothing to run: give --upstream http://host:port for one server, or -c FILE \

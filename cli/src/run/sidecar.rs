@@ -53,11 +53,11 @@ impl Sidecar {
         let shared = Arc::new(config.clone());
         let store = SnapshotStore::new(compile(shared, None, 1, false, seed));
         let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers })?;
+        proxy.load_certificates(&config).map_err(|problems| Failure::new(Exit::InvalidConfig, problems))?;
         // Both are bound before either serves, so that a start that fails has served nobody.
         let bound = proxy.bind(&config).map_err(|error| Failure::new(Exit::Failure, error))?;
         let plane = Plane::new(Arc::clone(&proxy));
         let (address, telemetry) = (config.control, config.telemetry);
-        let watch = watch && file.is_some();
         let publisher = Publisher::new(PublisherOptions {
             store: Arc::clone(&store),
             document,

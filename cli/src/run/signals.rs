@@ -69,7 +69,10 @@ impl Streams {
                 _ = self.ends.next() => return,
                 _ = self.hup.recv() => {
                     // Reads a file and binds sockets; the publisher logs what came of it.
-                    drop(tokio::task::spawn_blocking(move || publisher.reload_file()));
+                    drop(tokio::task::spawn_blocking(move || {
+                        publisher.reload_file();
+                        publisher.data_plane().reload_files();
+                    }));
                 }
                 _ = self.usr1.recv() => {
                     publisher.halt("SIGUSR1");

@@ -54,7 +54,7 @@ fn all_problems_come_at_once_with_their_places() {
              599, such as 503",
             "rules[2].fault.earthquake (line 15, column 24): unknown field \"earthquake\"; known here: abort, blackhole, corrupt, \
              delay, duplicate, goaway, malformed, modify, refuse, requested, reset, response_lost, slice, slow_body, slow_close, \
-             stall, throttle, truncate",
+             stall, throttle, tls, truncate",
         ]
     );
 }

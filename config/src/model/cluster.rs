@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Destination, Name};
+use super::{ClientTls, Destination, Name};
 use crate::defaults;
 
 /// What a cluster's endpoints speak.
@@ -12,8 +12,17 @@ use crate::defaults;
 pub enum ClusterProtocol {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2 with prior knowledge.
+    /// HTTP/2, with prior knowledge or by ALPN.
     Http2,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// A named upstream.
@@ -27,7 +36,11 @@ pub struct Cluster {
     pub destinations: Vec<Destination>,
     /// What they speak.
     pub protocol: ClusterProtocol,
-    /// The longest time to a connection.
+    /// TLS to them.
+    pub tls: Option<ClientTls>,
+    /// With which PROXY protocol header connections begin; only for HTTP/1 and bytes.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// The longest time to a connection, TLS handshake and all.
     pub connect_timeout: Duration,
     /// An idle upstream connection leaves the pool after this long.
     pub idle_timeout: Duration,
@@ -55,6 +68,8 @@ impl Cluster {
             endpoints,
             destinations: Vec::new(),
             protocol: ClusterProtocol::Http1,
+            tls: None,
+            proxy_protocol: None,
             connect_timeout: defaults::CONNECT_TIMEOUT,
             idle_timeout: defaults::CLUSTER_IDLE_TIMEOUT,
             response_timeout: None,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Name;
+use super::{ListenerTls, Name, ServerNames};
 
 /// Which side of Service A a listener stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,10 +48,23 @@ pub struct Listener {
     pub protocol: ListenerProtocol,
     /// The cluster that gets the traffic; exists.
     pub cluster: Name,
-    /// The longest time from the first byte of a request head to its last.
+    /// Whether clients speak TLS.
+    pub tls: Option<ListenerTls>,
+    /// The clusters, which exist, that get the traffic for some server names instead; empty without `tls`.
+    pub server_names: ServerNames,
+    /// Whether connections begin with a PROXY protocol header.
+    pub accepts_proxy_protocol: bool,
+    /// The longest time from the first byte of a request head to its last, and of a TLS handshake.
     pub header_timeout: Duration,
     /// A downstream connection without an exchange (HTTP) or a byte (TCP) for this long is closed; `None` never.
     pub idle_timeout: Option<Duration>,
     /// How long `auto` waits for the first byte before it takes the connection for TCP.
     pub detect_timeout: Duration,
+}
+
+impl Listener {
+    /// Whether some of its traffic goes to this cluster.
+    pub fn leads_to(&self, cluster: &Name) -> bool {
+        self.cluster == *cluster || self.server_names.clusters().any(|other| other == cluster)
+    }
 }

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::shape;
+use super::tls::ClusterTlsSpec;
 use super::written::{Full, OneOrMany, Scalar, Written, list};
 
 /// A named upstream.
@@ -25,11 +26,19 @@ pub struct ClusterSpec {
     /// port, 80 and 443.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destinations: Option<OneOrMany>,
-    /// What the endpoints speak: `http1` (the default) or `http2` (with prior knowledge).
+    /// What the endpoints speak: `http1` (the default) or `http2` (with prior knowledge, or ALPN under TLS).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::cluster_protocol")]
     pub protocol: Option<String>,
-    /// The longest time to a connection. Default 5s.
+    /// TLS to the endpoints. Default: none; `tls: {}` is TLS with the authorities of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClusterTlsSpec>,
+    /// `v1` or `v2`: each connection begins with a PROXY protocol header that tells the endpoint whose it is, and is kept
+    /// for that client alone. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::sent_proxy_protocol")]
+    pub proxy_protocol: Option<String>,
+    /// The longest time to a connection, TLS handshake and all. Default 5s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub connect_timeout: Option<Scalar>,
@@ -129,8 +138,8 @@ pub struct HealthCheckSpec {
 #[serde(default)]
 #[schemars(extend("required" = ["address"]))]
 pub struct EndpointSpec {
-    /// `host:port`, or `http://host:port`. A name stands for all addresses that it has, and is resolved again whenever
-    /// the answer's time is over.
+    /// `host:port`, `http://host:port`, or `https://host:port` when the cluster has tls. A name stands for all addresses
+    /// that it has, and is resolved again whenever the answer's time is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::socket_address")]
     pub address: Option<Scalar>,

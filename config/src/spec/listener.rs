@@ -1,10 +1,13 @@
 //! Listeners.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shape;
-use super::written::Scalar;
+use super::tls::ListenerTlsSpec;
+use super::written::{Scalar, Written};
 
 /// A socket that accepts traffic and the cluster that gets it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +32,20 @@ pub struct ListenerSpec {
     /// The name of the cluster that gets the traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// The longest time from the first byte of a request head to its last. Default 60s.
+    /// TLS that ends here: clients speak it, and rules see what is inside. Or `passthrough`, with `protocol: tcp`: it is
+    /// passed on untouched. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Written<ListenerTlsSpec>>,
+    /// With tls, the clusters for some of the names that clients ask for, such as `a.example` or `*.b.example`; those
+    /// that are not listed, and clients that ask for none, go to `cluster`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub server_names: BTreeMap<String, String>,
+    /// `accept`: each connection begins with a PROXY protocol header (version 1 or 2), which says whose it really is.
+    /// Whoever reaches the listener can claim any address. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::accepted_proxy_protocol")]
+    pub proxy_protocol: Option<String>,
+    /// The longest time from the first byte of a request head to its last, and of a TLS handshake. Default 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub header_timeout: Option<Scalar>,

@@ -66,6 +66,9 @@ words! {
     listener_protocol: "http" | "tcp" | "auto";
     cluster_protocol: "http1" | "http2";
     load_balancing: "round_robin" | "least_request";
+    wrong_certificate: "expired" | "wrong_name" | "untrusted";
+    accepted_proxy_protocol: "accept";
+    sent_proxy_protocol: "v1" | "v2";
     phase: "request" | "response";
     delay_point: "request" | "response" | "connect";
     sample_mode: "random" | "exact" | "sticky";

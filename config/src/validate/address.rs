@@ -27,9 +27,10 @@ pub(crate) fn socket(path: &str, value: &Scalar, report: &mut Report) -> Option<
     None
 }
 
-/// An address to connect to: `host:port` or `http://host:port`.
-pub(crate) fn endpoint(path: &str, text: &str, report: &mut Report) -> Option<HostPort> {
-    match host_port(text) {
+/// An address to connect to: `host:port`, or with the scheme that fits to whether the cluster has TLS; any scheme where
+/// that is not known.
+pub(crate) fn endpoint(path: &str, text: &str, has_tls: Option<bool>, report: &mut Report) -> Option<HostPort> {
+    match host_port(text, has_tls) {
         Ok(address) => Some(address),
         Err((detail, hint)) => {
             report.add(path, detail, hint);
@@ -38,16 +39,21 @@ pub(crate) fn endpoint(path: &str, text: &str, report: &mut Report) -> Option<Ho
     }
 }
 
-fn host_port(text: &str) -> Result<HostPort, (String, String)> {
+fn host_port(text: &str, has_tls: Option<bool>) -> Result<HostPort, (String, String)> {
     const HINT: &str = "write host:port, such as 127.0.0.1:9000 or service-b:80";
     let wrong = |why: &str| (format!("{text:?} is not a host and a port: {why}"), HINT.to_owned());
-    if text.starts_with("https://") {
-        let hint = "use http:// to an endpoint that speaks plain text".to_owned();
-        return Err((format!("{text:?}: TLS to an endpoint is not supported yet"), hint));
-    }
-    let (rest, port_of_scheme) = match text.strip_prefix("http://") {
-        Some(rest) => (rest.strip_suffix('/').unwrap_or(rest), Some(80)),
-        None => (text, None),
+    let (rest, port_of_scheme) = match text.split_once("://") {
+        Some(("http", _)) if has_tls == Some(true) => {
+            let hint = "write https://, or host:port; or remove tls from the cluster".to_owned();
+            return Err((format!("{text:?} is plain text, but the cluster has tls"), hint));
+        }
+        Some(("https", _)) if has_tls == Some(false) => {
+            let hint = "add tls: {} to the cluster, or tls: {ca: FILE} for an authority of your own".to_owned();
+            return Err((format!("{text:?} is TLS, but the cluster has no tls"), hint));
+        }
+        Some(("http", rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(80)),
+        Some(("https", rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(443)),
+        _ => (text, None),
     };
     if rest.contains(['/', '?', '#', '@']) {
         return Err(wrong("it has more than that; the path comes from each request"));
@@ -66,7 +72,7 @@ fn host_port(text: &str) -> Result<HostPort, (String, String)> {
 }
 
 /// The host without brackets. Names are as in DNS, plus the underscore that container networks use.
-fn host_name(host: &str) -> Option<&str> {
+pub(super) fn host_name(host: &str) -> Option<&str> {
     if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         return inner.parse::<std::net::Ipv6Addr>().is_ok().then_some(inner);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::defaults;
-use crate::model::{Caps, Cluster, ClusterProtocol, Endpoint, LoadBalancing};
+use crate::model::{Caps, Cluster, ClusterProtocol, Endpoint, LoadBalancing, ProxyProtocol};
 use crate::spec::{ClusterSpec, EndpointSpec, Scalar, Written};
 
 use super::address::{self, OwnAddresses};
@@ -11,6 +11,7 @@ use super::destinations::destination;
 use super::health;
 use super::matches::texts;
 use super::report::Report;
+use super::tls;
 
 /// No count goes beyond this: 2^31 of anything is not a bound.
 const COUNT_MAX: usize = i32::MAX as usize;
@@ -42,9 +43,10 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
     } else if spec.endpoints.is_empty() {
         report.add(at("endpoints"), "missing", "write at least one, such as endpoints: [\"127.0.0.1:9000\"]");
     }
+    let tls = spec.tls.as_ref().map(|spec| tls::cluster(&at("tls"), spec, report));
     let endpoints: Vec<Endpoint> = (0..)
         .zip(&spec.endpoints)
-        .filter_map(|(index, spec)| endpoint(&format!("{path}.endpoints[{index}]"), spec, own, report))
+        .filter_map(|(index, spec)| endpoint(&format!("{path}.endpoints[{index}]"), spec, (own, tls.is_some()), report))
         .collect();
     let protocol = spec.protocol.as_deref().and_then(|text| report.word(&at("protocol"), text, &PROTOCOLS));
     let connect_timeout =
@@ -68,6 +70,8 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
     Some(Cluster {
         destinations,
         protocol: protocol.unwrap_or(ClusterProtocol::Http1),
+        tls: tls.flatten(),
+        proxy_protocol: proxy_protocol(&at("proxy_protocol"), spec, report),
         connect_timeout,
         idle_timeout,
         response_timeout,
@@ -84,6 +88,8 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
 fn forwards(path: &str, spec: &ClusterSpec, report: &mut Report) {
     let others = [
         ("endpoints", !spec.endpoints.is_empty()),
+        ("tls", spec.tls.is_some()),
+        ("proxy_protocol", spec.proxy_protocol.is_some()),
         ("load_balancing", spec.load_balancing.is_some()),
         ("ejection", spec.ejection.is_some()),
         ("health_check", spec.health_check.is_some()),
@@ -113,7 +119,22 @@ fn caps(path: &str, spec: &ClusterSpec, report: &mut Report) -> Caps {
     Caps { connections_max, requests_max, pending_max }
 }
 
-fn endpoint(path: &str, spec: &Written<EndpointSpec>, own: &OwnAddresses, report: &mut Report) -> Option<Endpoint> {
+fn proxy_protocol(path: &str, spec: &ClusterSpec, report: &mut Report) -> Option<ProxyProtocol> {
+    const VERSIONS: [(&str, ProxyProtocol); 2] = [("v1", ProxyProtocol::V1), ("v2", ProxyProtocol::V2)];
+    let version = spec.proxy_protocol.as_deref().and_then(|text| report.word(path, text, &VERSIONS))?;
+    if spec.protocol.as_deref() == Some("http2") {
+        let detail = "one HTTP/2 connection carries the requests of many clients, and its header can name only one";
+        report.add(path, detail, "use protocol: http1, or remove proxy_protocol");
+    }
+    Some(version)
+}
+
+fn endpoint(
+    path: &str,
+    spec: &Written<EndpointSpec>,
+    (own, has_tls): (&OwnAddresses, bool),
+    report: &mut Report,
+) -> Option<Endpoint> {
     let (path, address, labels, weight) = match spec {
         Written::Short(address) => (path.to_owned(), address, BTreeMap::new(), None),
         Written::Full(full) => {
@@ -129,7 +150,7 @@ fn endpoint(path: &str, spec: &Written<EndpointSpec>, own: &OwnAddresses, report
             (path, address, labels(&full.labels), full.weight)
         }
     };
-    let address = address::endpoint(&path, &address.to_string(), report)?;
+    let address = address::endpoint(&path, &address.to_string(), Some(has_tls), report)?;
     if let Some(reached) = own.reached_by(&address) {
         report.add(
             path,

@@ -8,6 +8,7 @@ use crate::spec::ListenerSpec;
 
 use super::address::{OwnAddresses, socket};
 use super::report::Report;
+use super::tls;
 
 pub(crate) const DIRECTIONS: [(&str, Direction); 2] =
     [("outbound", Direction::Outbound), ("inbound", Direction::Inbound)];
@@ -54,6 +55,12 @@ fn listener(
     if let Some(cluster) = cluster {
         report.reference(&at("cluster"), "cluster", cluster, clusters);
     }
+    let protocol = protocol.unwrap_or(ListenerProtocol::Http);
+    let tls = spec.tls.as_ref().and_then(|spec| tls::listener(&at("tls"), spec, protocol, report));
+    let accepts_proxy_protocol = spec.proxy_protocol.as_deref();
+    let accepts_proxy_protocol =
+        accepts_proxy_protocol.and_then(|text| report.word(&at("proxy_protocol"), text, &[("accept", true)]));
+    let server_names = tls::server_names(&at("server_names"), spec, clusters, report);
     let header_timeout =
         report.duration_or(&at("header_timeout"), spec.header_timeout.as_ref(), defaults::HEADER_TIMEOUT);
     let idle_timeout = spec.idle_timeout.as_ref().and_then(|value| report.duration(&at("idle_timeout"), value));
@@ -63,8 +70,11 @@ fn listener(
         name: name?,
         address: address?,
         direction: direction.unwrap_or(Direction::Outbound),
-        protocol: protocol.unwrap_or(ListenerProtocol::Http),
+        protocol,
         cluster: Name::new(cluster?).ok()?,
+        tls,
+        server_names,
+        accepts_proxy_protocol: accepts_proxy_protocol.unwrap_or(false),
         header_timeout,
         idle_timeout: Some(idle_timeout.unwrap_or(defaults::LISTENER_IDLE_TIMEOUT)).filter(|d| *d != Duration::ZERO),
         detect_timeout,

@@ -204,7 +204,7 @@ fn endpoint(
             return None;
         }
     };
-    let address = address::endpoint(&path, &text, report)?;
+    let address = address::endpoint(&path, &text, None, report)?;
     let mut known = context.clusters.iter().flat_map(|cluster| &cluster.endpoints);
     // An IP address may be one of those that a name turns out to have.
     let is_ip = address.host.parse::<std::net::IpAddr>().is_ok();

@@ -66,6 +66,9 @@ fn percentage(path: &str, value: Option<&Scalar>, report: &mut Report) -> Option
 
 /// Refuses rules that could never do what they say: HTTP and TCP each have faults and conditions of their own.
 fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_>, report: &mut Report) {
+    if faults.iter().any(|fault| matches!(fault, Fault::Tls(_))) {
+        return on_handshake(path, matches, context, report);
+    }
     let http_only = faults.iter().find(|fault| !fault.applies_to_tcp());
     let tcp_only = faults.iter().find(|fault| !fault.applies_to_http());
     if let (Some(http), Some(tcp)) = (http_only, tcp_only) {
@@ -97,6 +100,24 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_
     let cluster = matches.cluster.as_ref().or(listener.map(|listener| &listener.cluster));
     let cluster = cluster.and_then(|name| context.clusters.iter().find(|cluster| cluster.name == *name));
     grpc_is_possible(path, matches, faults, cluster, report);
+}
+
+/// A handshake comes before any request, and before an endpoint is chosen.
+fn on_handshake(path: &str, matches: &Match, context: &Context<'_>, report: &mut Report) {
+    if matches.needs_http() || matches.endpoint.is_some() || matches.upgrade.is_some() {
+        let hint = "match by listener, direction, cluster or source alone";
+        report.add(format!("{path}.match"), "nothing of this is known while the handshake goes on", hint);
+    }
+    let is_met = |listener: &&Listener| {
+        matches.listener.as_ref().is_none_or(|name| *name == listener.name)
+            && matches.direction.is_none_or(|direction| direction == listener.direction)
+            && matches.cluster.as_ref().is_none_or(|name| listener.leads_to(name))
+    };
+    let mut met = context.listeners.iter().filter(is_met);
+    if !met.any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.server().is_some())) {
+        let hint = "give the listener tls: {cert, key}, or use delay, reset or blackhole";
+        report.add(format!("{path}.fault.tls"), "TLS ends at no listener that the rule can meet", hint);
+    }
 }
 
 /// What flows in a tunnel is bytes.

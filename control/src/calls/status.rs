@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use squall_config::model::{ClusterProtocol, ListenerProtocol};
+use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls};
 
 use crate::api::App;
 use crate::data_plane::EndpointHealth;
@@ -37,6 +38,8 @@ pub(crate) struct StatusOut<'a> {
     listeners: Vec<ListenerOut>,
     /// In the order of the configuration.
     clusters: Vec<ClusterOut>,
+    /// Certificates that listeners and clusters show.
+    certificates: Vec<CertificateOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
 }
@@ -86,7 +89,9 @@ struct ListenerOut {
     direction: &'static str,
     /// `http`, `tcp` or `auto`.
     protocol: &'static str,
-    /// The cluster that gets its traffic.
+    /// `terminate`, `passthrough`, or null where clients speak no TLS.
+    tls: Option<&'static str>,
+    /// The cluster that gets its traffic, but for server names that lead elsewhere.
     cluster: String,
 }
 
@@ -98,6 +103,8 @@ struct ClusterOut {
     name: String,
     /// `http1` or `http2`.
     protocol: &'static str,
+    /// Whether its endpoints speak TLS.
+    tls: bool,
     /// In the order of the configuration, each address of a name on its own.
     endpoints: Vec<EndpointOut>,
 }
@@ -129,6 +136,20 @@ impl From<EndpointHealth> for EndpointOut {
     }
 }
 
+/// A certificate in use.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CertificateStatus")]
+struct CertificateOut {
+    /// What shows it, as in `listener to-b`.
+    of: String,
+    /// Where it was read from.
+    file: String,
+    /// When its time ends, RFC 3339; null when it was never loaded.
+    not_after: Option<String>,
+    /// What is wrong with its files as they are now, so that those before are in use; null when they are in use.
+    error: Option<String>,
+}
+
 /// `GET /v1/status`.
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let view = app.publisher.view();
@@ -143,6 +164,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         rules: view.written.document.rules.len(),
         listeners: listeners(&app, &view),
         clusters: clusters(&app, &view),
+        certificates: certificates(&app),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
     };
     answer(StatusCode::OK, view.generation, &status)
@@ -160,6 +182,10 @@ fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
             ListenerProtocol::Tcp => "tcp",
             ListenerProtocol::Auto => "auto",
         },
+        tls: listener.tls.as_ref().map(|tls| match tls {
+            ListenerTls::Terminate(_) => "terminate",
+            ListenerTls::Passthrough => "passthrough",
+        }),
         cluster: listener.cluster.to_string(),
     });
     listeners.collect()
@@ -177,7 +203,19 @@ fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
             ClusterProtocol::Http1 => "http1",
             ClusterProtocol::Http2 => "http2",
         },
+        tls: cluster.tls.is_some(),
         endpoints: endpoints(cluster.name.as_str()).collect(),
     });
     clusters.collect()
+}
+
+fn certificates(app: &App) -> Vec<CertificateOut> {
+    let at = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let all = app.publisher.data_plane().certificates().into_iter().map(|certificate| CertificateOut {
+        of: certificate.of,
+        file: certificate.file.display().to_string(),
+        not_after: certificate.not_after.map(|seconds| rfc3339(at(seconds))),
+        error: certificate.error,
+    });
+    all.collect()
 }

@@ -10,6 +10,7 @@ use super::opening::Opening;
 use crate::error::ProxyError;
 use crate::http1::input::Input;
 use crate::http1::tunnel::Tunnel;
+use crate::net::stream::Stream;
 use crate::upstream::cluster::{ClusterState, EndpointState};
 use crate::upstream::connect::dial;
 use crate::view::ListenerView;
@@ -25,7 +26,7 @@ pub(crate) async fn connect(
     let dialled = dial(&cluster.cluster, endpoint.endpoint()).await;
     cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
     let tunnel = Tunnel {
-        io: Rc::new(RefCell::new(dialled?)),
+        io: Rc::new(RefCell::new(Stream::Plain(dialled?))),
         input: Input::default(),
         permit,
         opening: Some(Box::new(Opening::of_connect(head, listener, endpoint))),

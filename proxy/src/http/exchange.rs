@@ -133,7 +133,7 @@ async fn run(
 
     // The decision, once, before any I/O.
     if !listener.http_rules_are_empty() {
-        let meta = request_meta(&parts, downstream.source.ip(), endpoint.endpoint());
+        let meta = request_meta(&parts, downstream.ends.source.ip(), endpoint.endpoint());
         record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
     }
     let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
@@ -161,14 +161,15 @@ async fn run(
     };
     let host =
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint().address.to_string() } else { String::new() };
-    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.cluster.protocol, &host);
+    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.hop(&host));
     let body = match copy {
         None => body,
-        Some(copy) => Box::pin(copy.send(cluster, &endpoint, &parts, body)).await,
+        Some(copy) => Box::pin(copy.send((cluster, &endpoint), downstream.ends, &parts, body)).await,
     };
     let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
     let times = (record.started, deadline);
-    let sent = upstream::send(cluster, &endpoint, Incoming { head: parts, body }, times).await;
+    let request = Incoming { head: parts, body };
+    let sent = upstream::send(cluster, &endpoint, request, &downstream.ends, times).await;
     let (mut head, mut source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),

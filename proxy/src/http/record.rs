@@ -154,7 +154,7 @@ impl Record {
             listener: key.listener.as_str(),
             cluster: key.cluster.as_str(),
             direction: key.direction.as_str(),
-            source: self.downstream.source.to_string(),
+            source: self.downstream.ends.source.to_string(),
             endpoint: Some(log.endpoint.clone()),
             trace_id: log.trace_id.as_deref(),
             method: Some(&log.method),

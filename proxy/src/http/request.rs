@@ -62,16 +62,18 @@ pub(crate) fn offered_upgrade(parts: &request::Parts) -> Option<HeaderValue> {
     (!is_http && !name.is_empty()).then(|| offer.clone())
 }
 
+/// Where a request goes next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hop<'a> {
+    pub(crate) protocol: ClusterProtocol,
+    pub(crate) is_tls: bool,
+    /// Named as Host when the client (HTTP/1.0) named none.
+    pub(crate) endpoint: &'a str,
+}
+
 /// Rewrites the head for the upstream: end-to-end fields only, one Host, framing for the protocol it speaks.
-///
-/// `endpoint` is named as Host when the client (HTTP/1.0) named none.
-pub(crate) fn rewrite(
-    parts: &mut request::Parts,
-    has_body: bool,
-    upgrade: Option<HeaderValue>,
-    protocol: ClusterProtocol,
-    endpoint: &str,
-) {
+pub(crate) fn rewrite(parts: &mut request::Parts, has_body: bool, upgrade: Option<HeaderValue>, hop: Hop<'_>) {
+    let Hop { protocol, is_tls, endpoint } = hop;
     let present = Present::among(&parts.headers);
     if parts.uri.authority().is_some() || !present.host {
         let name = parts.uri.authority().map_or(endpoint, Authority::as_str);
@@ -99,7 +101,7 @@ pub(crate) fn rewrite(
     }
     match protocol {
         ClusterProtocol::Http1 => to_http1(parts, wants_trailers, upgrade),
-        ClusterProtocol::Http2 => to_http2(parts),
+        ClusterProtocol::Http2 => to_http2(parts, if is_tls { Scheme::HTTPS } else { Scheme::HTTP }),
     }
 }
 
@@ -118,11 +120,11 @@ fn to_http1(parts: &mut request::Parts, wants_trailers: bool, upgrade: Option<He
     }
 }
 
-fn to_http2(parts: &mut request::Parts) {
+fn to_http2(parts: &mut request::Parts, scheme: Scheme) {
     parts.version = Version::HTTP_2;
     let authority = parts.headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
-    uri.scheme = Some(Scheme::HTTP);
+    uri.scheme = Some(scheme);
     uri.authority = authority.or(uri.authority);
     uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
     parts.uri = Uri::from_parts(uri).unwrap_or_default();
@@ -140,6 +142,9 @@ mod tests {
 
     use super::*;
 
+    const HTTP1: Hop<'_> = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: "e:1" };
+    const HTTP2: Hop<'_> = Hop { protocol: ClusterProtocol::Http2, ..HTTP1 };
+
     fn parts(uri: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
         let mut request = Request::builder().uri(uri);
         for (name, value) in fields {
@@ -152,14 +157,14 @@ mod tests {
     fn absolute_form_overrides_host() {
         let mut head = parts("http://b:81/x?y", &[("host", "a")]);
         assert_eq!(authority(&head), "b:81");
-        rewrite(&mut head, false, None, ClusterProtocol::Http1, "e:1");
+        rewrite(&mut head, false, None, HTTP1);
         assert_eq!((head.uri.to_string().as_str(), &head.headers[HOST]), ("/x?y", &HeaderValue::from_static("b:81")));
     }
 
     #[test]
     fn a_missing_host_becomes_the_endpoint() {
         let mut head = parts("/", &[]);
-        rewrite(&mut head, false, None, ClusterProtocol::Http1, "e:1");
+        rewrite(&mut head, false, None, HTTP1);
         assert_eq!(head.headers[HOST], "e:1");
     }
 
@@ -167,19 +172,22 @@ mod tests {
     fn http2_wants_an_absolute_target_and_no_connection_fields() {
         let mut head =
             parts("/x", &[("host", "a"), ("te", "trailers"), ("connection", "te"), ("expect", "100-continue")]);
-        rewrite(&mut head, false, None, ClusterProtocol::Http2, "e:1");
+        rewrite(&mut head, false, None, HTTP2);
         assert_eq!(head.uri.to_string(), "http://a/x");
         assert_eq!(head.headers.len(), 1);
         assert_eq!(head.headers[TE], "trailers");
+        let mut head = parts("/x", &[("host", "a")]);
+        rewrite(&mut head, false, None, Hop { is_tls: true, ..HTTP2 });
+        assert_eq!(head.uri.to_string(), "https://a/x");
     }
 
     #[test]
     fn a_body_without_length_is_chunked() {
         let mut head = parts("/", &[("host", "a")]);
-        rewrite(&mut head, true, None, ClusterProtocol::Http1, "e:1");
+        rewrite(&mut head, true, None, HTTP1);
         assert_eq!(head.headers[TRANSFER_ENCODING], "chunked");
         let mut head = parts("/", &[("host", "a"), ("content-length", "3")]);
-        rewrite(&mut head, true, None, ClusterProtocol::Http1, "e:1");
+        rewrite(&mut head, true, None, HTTP1);
         assert!(!head.headers.contains_key(TRANSFER_ENCODING));
     }
 

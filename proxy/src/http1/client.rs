@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Method, StatusCode, request, response};
 use http_body::{Body, Frame, SizeHint};
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::decoder::{BodyError, Decoder};
@@ -22,12 +21,13 @@ use super::sending::{SendError, Sending};
 use super::tunnel::Tunnel;
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
+use crate::net::stream::Stream;
 use crate::upstream::caps::ConnectionPermit;
 
 /// A connection to an upstream, between two exchanges or in one.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    io: Rc<RefCell<TcpStream>>,
+    io: Rc<RefCell<Stream>>,
     input: Input,
     permit: ConnectionPermit,
 }
@@ -48,7 +48,7 @@ pub(crate) enum Answer {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self { io: Rc::new(RefCell::new(stream)), input: Input::default(), permit: None }
     }
 
@@ -59,8 +59,7 @@ impl Connection {
 
     /// Whether the upstream neither closed it nor sent what nobody asked for; costs no system call unless it did.
     pub(crate) fn is_quiet(&self) -> bool {
-        let nothing_came = self.io.borrow().try_read(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
-        nothing_came && self.input.is_empty()
+        self.io.borrow_mut().is_quiet() && self.input.is_empty()
     }
 
     /// Sends a prepared request and waits for the head of the answer. Dropping the future closes the connection.
@@ -122,7 +121,7 @@ enum Upload {
 
 impl Upload {
     /// Sends on. An error is one of the body: there is nothing to wait for.
-    fn poll(&mut self, io: &RefCell<TcpStream>, cx: &mut Context<'_>) -> Result<(), Failed> {
+    fn poll(&mut self, io: &RefCell<Stream>, cx: &mut Context<'_>) -> Result<(), Failed> {
         let Self::Going(sending) = self else { return Ok(()) };
         match sending.poll(io, cx) {
             Poll::Pending => {}
@@ -155,7 +154,7 @@ struct Detached {
 }
 
 impl Detached {
-    fn spawn(upload: Upload, io: &Rc<RefCell<TcpStream>>) -> Option<Self> {
+    fn spawn(upload: Upload, io: &Rc<RefCell<Stream>>) -> Option<Self> {
         if matches!(upload, Upload::Done) {
             return None;
         }

@@ -67,12 +67,13 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
             if let Err(error) = self.gather(cx) {
                 (self.failed, self.body) = (Some(error), None);
             }
-            if self.out.is_empty() {
+            let mut io = io.borrow_mut();
+            let is_idle = self.out.is_empty();
+            ready!(self.out.poll_write(&mut *io, cx)).map_err(SendError::Io)?;
+            if is_idle || self.body.is_none() {
+                // Under TLS some of it may wait for room in the socket.
+                ready!(Pin::new(&mut *io).poll_flush(cx)).map_err(SendError::Io)?;
                 return if self.body.is_none() { Poll::Ready(self.result()) } else { Poll::Pending };
-            }
-            ready!(self.out.poll_write(&mut *io.borrow_mut(), cx)).map_err(SendError::Io)?;
-            if self.body.is_none() {
-                return Poll::Ready(self.result());
             }
         }
     }

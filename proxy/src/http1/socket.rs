@@ -36,6 +36,8 @@ struct Incoming {
     decoder: Decoder,
     /// What is still to be sent of the 100 that the client waits for.
     due: &'static [u8],
+    /// The 100 may wait for room in the socket.
+    is_unflushed: bool,
     has_failed: bool,
 }
 
@@ -44,7 +46,12 @@ impl Socket {
         Self {
             io: RefCell::new(io),
             input: RefCell::default(),
-            incoming: RefCell::new(Incoming { decoder: Decoder::Done, due: &[], has_failed: false }),
+            incoming: RefCell::new(Incoming {
+                decoder: Decoder::Done,
+                due: &[],
+                is_unflushed: false,
+                has_failed: false,
+            }),
             is_body_waiting: Cell::new(false),
             server: RefCell::default(),
         }
@@ -56,7 +63,7 @@ impl Socket {
             return None;
         }
         let due = if expects_continue { CONTINUE } else { &[] };
-        *self.incoming.borrow_mut() = Incoming { decoder, due, has_failed: false };
+        *self.incoming.borrow_mut() = Incoming { decoder, due, is_unflushed: false, has_failed: false };
         Some(IncomingBody { socket: Rc::clone(self) })
     }
 
@@ -109,6 +116,11 @@ impl Socket {
         while !incoming.due.is_empty() {
             let n = ready!(Pin::new(&mut *io).poll_write(cx, incoming.due))?;
             incoming.due = &incoming.due[n..];
+            incoming.is_unflushed = true;
+        }
+        if incoming.is_unflushed {
+            ready!(Pin::new(&mut *io).poll_flush(cx))?;
+            incoming.is_unflushed = false;
         }
         let frame = incoming.decoder.poll_frame(&mut self.input.borrow_mut(), &mut *io, cx);
         incoming.has_failed = matches!(frame, Poll::Ready(Some(Err(_))));

@@ -3,16 +3,15 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tokio::net::TcpStream;
-
 use super::input::Input;
 use crate::http::opening::Opening;
+use crate::net::stream::Stream;
 use crate::upstream::caps::ConnectionPermit;
 
 /// The upstream end, with what it sent behind its 101.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    pub(crate) io: Rc<RefCell<TcpStream>>,
+    pub(crate) io: Rc<RefCell<Stream>>,
     pub(crate) input: Input,
     /// Of the upstream's connection.
     pub(crate) permit: ConnectionPermit,

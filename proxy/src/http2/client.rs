@@ -8,7 +8,6 @@ use h2::Reason;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::{Request, response};
 use http_body::Body;
-use tokio::net::TcpStream;
 
 use super::body::IncomingBody;
 use super::sending::{Detached, Sending, Stopped};
@@ -17,6 +16,7 @@ use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
 use crate::http::request::Incoming;
+use crate::net::stream::Stream;
 
 /// A connection to an upstream; its clones are the same connection.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Begins HTTP/2 on a new stream.
-    pub(crate) async fn begin(stream: TcpStream) -> Result<Self, ProxyError> {
+    pub(crate) async fn begin(stream: Stream) -> Result<Self, ProxyError> {
         let mut settings = Builder::new();
         settings
             .initial_window_size(STREAM_WINDOW)

@@ -1,7 +1,6 @@
 //! Serves HTTP/2 on one downstream connection until it ends.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,7 +11,6 @@ use h2::{Reason, RecvStream};
 use http::header::DATE;
 use http::{Request, Response};
 use http_body::Body;
-use squall_config::model::Name;
 use tokio::task::spawn_local;
 
 use super::body::IncomingBody;
@@ -20,7 +18,7 @@ use super::going_away::GoingAway;
 use super::sending::{Sending, Stopped};
 use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
-use crate::connection::Downstream;
+use crate::connection::{Downstream, Origin};
 use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::date;
 use crate::http::exchange::exchange;
@@ -59,9 +57,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
                 // Boxed, because the runtime moves what it is given several times over.
                 None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), request, respond)))),
                 Some(helper) => {
-                    let (listener, source) = (downstream.listener_name.clone(), downstream.source);
-                    let going_away = going_away.clone();
-                    let guest = Guest { listener, source, going_away, request, respond };
+                    let guest = Guest { connection: downstream.origin(), request, respond };
                     downstream.worker.hand_over(helper, Box::new(guest));
                 }
             },
@@ -97,18 +93,17 @@ fn poll_accept(
 /// from being idle: one that is idle for too long says that it goes away, and ends after its last stream.
 #[derive(Debug)]
 pub(crate) struct Guest {
-    listener: Name,
-    source: SocketAddr,
-    going_away: GoingAway,
+    connection: Origin,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 }
 
 impl Guest {
     pub(crate) fn serve(mut self, worker: &Rc<Worker>) {
-        match worker.view().listener(self.listener.as_str()) {
+        let Origin { listener, server_name, .. } = &self.connection;
+        match worker.view().route(listener.as_str(), server_name.as_deref()) {
             Some(listener) => {
-                let downstream = Downstream::of_guest(worker, listener, self.source, self.going_away);
+                let downstream = Downstream::of_guest(worker, listener, self.connection);
                 spawn_local(Box::pin(serve_stream(downstream, self.request, self.respond)));
             }
             // Its listener was removed in this moment: nothing was done, the client may try again.

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
 
 /// Armed at the moment a fault wants a reset: the connection then ends in RST when its [`Io`] is dropped.
 ///
@@ -28,14 +29,14 @@ impl ResetFlag {
     }
 }
 
-/// A TCP stream as the HTTP servers and the relay use it.
+/// A connection as the HTTP servers and the relay use it.
 ///
 /// Dropped while its [`ResetFlag`] is armed, it sends RST with nothing before it: zero linger, and no shutdown, which
 /// would send FIN first. Unsent data is discarded by the kernel then.
 #[derive(Debug)]
 pub(crate) struct Io {
     /// `None` only in [`Io::into_parts`], on the way to `drop`.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     prefix: Bytes,
     reset: ResetFlag,
 }
@@ -43,12 +44,12 @@ pub(crate) struct Io {
 impl Io {
     /// Wraps a stream of which nothing has been read.
     #[cfg(test)]
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self::with_prefix(stream, Bytes::new())
+    pub(crate) fn new(stream: tokio::net::TcpStream) -> Self {
+        Self::with_prefix(Stream::Plain(stream), Bytes::new())
     }
 
     /// Wraps a stream whose first bytes were read already (protocol detection): reading yields them first.
-    pub(crate) fn with_prefix(stream: TcpStream, prefix: Bytes) -> Self {
+    pub(crate) fn with_prefix(stream: Stream, prefix: Bytes) -> Self {
         Self { stream: Some(stream), prefix, reset: ResetFlag::default() }
     }
 
@@ -58,12 +59,12 @@ impl Io {
     }
 
     /// Takes the stream back, with the bytes that were not replayed yet. The reset flag loses its effect.
-    pub(crate) fn into_parts(mut self) -> (TcpStream, Bytes) {
+    pub(crate) fn into_parts(mut self) -> (Stream, Bytes) {
         let stream = self.stream.take().expect("invariant: only into_parts, which consumes, takes the stream");
         (stream, std::mem::take(&mut self.prefix))
     }
 
-    fn stream(&mut self) -> Pin<&mut TcpStream> {
+    fn stream(&mut self) -> Pin<&mut Stream> {
         Pin::new(self.stream.as_mut().expect("invariant: only into_parts, which consumes, takes the stream"))
     }
 }
@@ -71,8 +72,7 @@ impl Io {
 impl Drop for Io {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.as_ref().filter(|_| self.reset.is_armed()) {
-            // Fails only on a socket that is gone, which needs no reset.
-            let _gone = stream.set_zero_linger();
+            stream.end_in_reset();
         }
     }
 }
@@ -106,7 +106,7 @@ impl AsyncWrite for Io {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true // of TcpStream
+        true // of any Stream
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -151,7 +151,7 @@ mod tests {
     async fn prefix_comes_first_and_bytes_are_counted() {
         let (mut client, server) = pair().await;
         client.write_all(b"world").await.unwrap();
-        let mut io = Io::with_prefix(server, Bytes::from_static(b"hello "));
+        let mut io = Io::with_prefix(Stream::Plain(server), Bytes::from_static(b"hello "));
         let mut text = [0; 11];
         io.read_exact(&mut text).await.unwrap();
         assert_eq!(&text, b"hello world");
@@ -161,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn parts_give_back_what_was_not_replayed() {
         let (_client, server) = pair().await;
-        let mut io = Io::with_prefix(server, Bytes::from_static(b"abc"));
+        let mut io = Io::with_prefix(Stream::Plain(server), Bytes::from_static(b"abc"));
         io.reset_flag().arm();
         assert_eq!(io.read_u8().await.unwrap(), b'a');
         let (_stream, rest) = io.into_parts();

@@ -10,11 +10,12 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use squall_config::model::Phase;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 
 use super::relay::RelayRecord;
 use super::stream::{Front, StreamFaults, StreamSpec};
 use crate::net::splice::Pipe;
+use crate::net::stream::Stream;
 
 /// One read takes at most this much; a multiple of what loopback and large receive offload deliver at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -33,7 +34,7 @@ const BULK_BYTES: usize = 16 * 1024;
 enum Path {
     /// Through the scratch buffer.
     Copied,
-    /// Through the kernel; the pipe is there while it holds something.
+    /// Through the kernel, where both sides are plain; the pipe is there while it holds something.
     Spliced(Option<Pipe>),
     /// The same for what is in the pipe, and then copied: it has become a trickle.
     Drying(Pipe),
@@ -137,16 +138,18 @@ impl Pump {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut ReadHalf<'_>, &mut WriteHalf<'_>),
+        (from, to): (&mut Stream, &mut Stream),
         record: &dyn RelayRecord,
     ) -> Poll<PumpEnd> {
         debug_assert!(!self.is_done, "a direction ends once");
+        // What TLS holds back for want of room leaves; an error of that is one of the next write, too.
+        let _unflushed = Pin::new(&mut *to).poll_flush(cx);
         loop {
             if self.is_limit_reached() {
                 return self.end(PumpEnd::LimitReached);
             }
             let step = if matches!(self.path, Path::Spliced(Some(_)) | Path::Drying(_)) {
-                self.poll_drain(cx, to, record)
+                self.poll_drain(cx, to.tcp(), record)
             } else if !self.unwritten.is_empty() {
                 self.poll_unwritten(cx, to, record)
             } else if let Some(mut faults) = self.faults.take() {
@@ -154,7 +157,7 @@ impl Pump {
                 self.faults = (!faults.is_spent()).then_some(faults);
                 step
             } else if matches!(self.path, Path::Spliced(_)) && !self.has_ended() {
-                self.poll_splice(cx, from)
+                self.poll_splice(cx, from.tcp())
             } else {
                 self.poll_plain(cx, (from, to), record)
             };
@@ -177,7 +180,7 @@ impl Pump {
     fn poll_plain(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut ReadHalf<'_>, &mut WriteHalf<'_>),
+        (from, to): (&mut Stream, &mut Stream),
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
         if !self.early.is_empty() {
@@ -192,7 +195,7 @@ impl Pump {
                 Ok(0) => self.source = Source::Ended(None),
                 Err(error) => self.source = Source::Ended(Some(error)),
                 Ok(read) => {
-                    if read >= BULK_BYTES {
+                    if read >= BULK_BYTES && from.plain().is_some() && to.plain().is_some() {
                         self.path = Path::Spliced(None);
                     }
                     let mut chunk = &scratch[..read];
@@ -211,14 +214,14 @@ impl Pump {
     }
 
     /// Without faults, in bulk: from the socket into the pipe, which is empty.
-    fn poll_splice(&mut self, cx: &mut Context<'_>, from: &ReadHalf<'_>) -> Poll<Result<(), PumpEnd>> {
+    fn poll_splice(&mut self, cx: &mut Context<'_>, from: &TcpStream) -> Poll<Result<(), PumpEnd>> {
         let Ok(mut lent) = Pipe::take() else {
             // No descriptors are left.
             self.path = Path::Copied;
             return Poll::Ready(Ok(()));
         };
         // While there is nothing, the connection holds no pipe.
-        match ready!(lent.poll_fill(from.as_ref(), self.allowed(), cx)) {
+        match ready!(lent.poll_fill(from, self.allowed(), cx)) {
             Ok(0) => self.source = Source::Ended(None),
             Ok(moved) if moved < BULK_BYTES => self.path = Path::Drying(lent),
             Ok(_) => self.path = Path::Spliced(Some(lent)),
@@ -235,12 +238,12 @@ impl Pump {
     fn poll_drain(
         &mut self,
         cx: &mut Context<'_>,
-        to: &WriteHalf<'_>,
+        to: &TcpStream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
         let allowed = self.allowed();
         let (Path::Spliced(Some(pipe)) | Path::Drying(pipe)) = &mut self.path else { return Poll::Ready(Ok(())) };
-        let drained = ready!(pipe.poll_drain(to.as_ref(), allowed, cx));
+        let drained = ready!(pipe.poll_drain(to, allowed, cx));
         if pipe.is_empty() {
             self.path = if matches!(self.path, Path::Drying(_)) { Path::Copied } else { Path::Spliced(None) };
         }
@@ -250,7 +253,7 @@ impl Pump {
     fn poll_unwritten(
         &mut self,
         cx: &mut Context<'_>,
-        to: &mut WriteHalf<'_>,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
         let chunk = std::mem::take(&mut self.unwritten);
@@ -265,7 +268,7 @@ impl Pump {
         &mut self,
         faults: &mut StreamFaults,
         cx: &mut Context<'_>,
-        (from, to): (&mut ReadHalf<'_>, &mut WriteHalf<'_>),
+        (from, to): (&mut Stream, &mut Stream),
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
         let filled = self.poll_fill(faults, cx, from);
@@ -279,7 +282,7 @@ impl Pump {
     }
 
     /// Ready when something was queued.
-    fn poll_fill(&mut self, faults: &mut StreamFaults, cx: &mut Context<'_>, from: &mut ReadHalf<'_>) -> Poll<()> {
+    fn poll_fill(&mut self, faults: &mut StreamFaults, cx: &mut Context<'_>, from: &mut Stream) -> Poll<()> {
         let now = Instant::now();
         let room = faults.room(self.passed, now).min(SCRATCH_BYTES);
         if self.has_ended() || room == 0 {
@@ -308,7 +311,7 @@ impl Pump {
         &mut self,
         faults: &mut StreamFaults,
         cx: &mut Context<'_>,
-        to: &mut WriteHalf<'_>,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
         loop {
@@ -332,7 +335,7 @@ impl Pump {
     }
 
     /// Passes the end of the source on: FIN as FIN, anything else as the caller decides.
-    fn poll_end(&mut self, cx: &mut Context<'_>, to: &mut WriteHalf<'_>) -> Poll<PumpEnd> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, to: &mut Stream) -> Poll<PumpEnd> {
         if let Source::Ended(error) = &mut self.source
             && let Some(error) = error.take()
         {
@@ -349,7 +352,7 @@ impl Pump {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        to: &mut WriteHalf<'_>,
+        to: &mut Stream,
         chunk: &[u8],
         record: &dyn RelayRecord,
     ) -> Poll<Result<usize, PumpEnd>> {
@@ -375,7 +378,7 @@ impl Pump {
     }
 }
 
-fn poll_read(from: &mut ReadHalf<'_>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+fn poll_read(from: &mut Stream, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
     let mut buffer = ReadBuf::new(buffer);
     ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))

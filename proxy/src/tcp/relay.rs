@@ -19,7 +19,6 @@ use squall_fault::budget::Budget;
 use squall_fault::meta::ConnectionMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::active::{Cutoff, How, Terminal};
@@ -29,6 +28,7 @@ use super::pump::{Pump, PumpEnd};
 use crate::http::opening::Opening;
 use crate::life::Life;
 use crate::net::reset::Io;
+use crate::net::stream::Stream;
 use crate::net::timer::sleep_until_exact;
 use crate::upstream::shared::SharedEndpoint;
 
@@ -55,6 +55,8 @@ pub(crate) struct RelayContext<D> {
     pub(crate) source: SocketAddr,
     /// The request that opened it, when it is a tunnel.
     pub(crate) opening: Option<Box<Opening>>,
+    /// The name that it asked for, where that decides which cluster gets the traffic.
+    pub(crate) server_name: Option<Arc<str>>,
     /// The chosen endpoint.
     pub(crate) endpoint: Arc<SharedEndpoint>,
     /// Every published snapshot; the current one is the relay's first.
@@ -113,9 +115,10 @@ pub(crate) struct RelayOutcome<E> {
 /// Dropping the future closes both sides without a reset.
 pub(crate) async fn relay<D, E>(context: RelayContext<D>, downstream: Io) -> RelayOutcome<E>
 where
-    D: Future<Output = Result<TcpStream, E>>,
+    D: Future<Output = Result<Stream, E>>,
 {
-    let RelayContext { listener, source, opening, endpoint, changes, life, budget, early, dial, record } = context;
+    let RelayContext { listener, source, server_name, opening, endpoint, changes, life, budget, early, dial, record } =
+        context;
     let (mut downstream, sent) = downstream.into_parts();
     let now = Instant::now();
     let mut relay = Relay {
@@ -123,6 +126,7 @@ where
         listener,
         source,
         opening,
+        server_name,
         endpoint,
         budget,
         record,
@@ -154,7 +158,7 @@ where
 }
 
 /// An end that is no graceful one must not look like one: the stream may be cut in the middle.
-fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &TcpStream) {
+fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &Stream) {
     let is_reset = match end {
         RelayEnd::Injected { how, .. } => *how == How::Reset,
         RelayEnd::Broken { by, .. } => *by != side,
@@ -162,13 +166,12 @@ fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &TcpStream) {
         RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned | RelayEnd::Cut => false,
     };
     if is_reset {
-        // Fails only on a socket that is gone, which needs no reset.
-        let _gone = stream.set_zero_linger();
+        stream.end_in_reset();
     }
 }
 
 /// Sends FIN, then reads and drops what still comes, for a while.
-async fn close(stream: &mut TcpStream) {
+async fn close(stream: &mut Stream) {
     let drain = async {
         let mut scratch = [0; 4096];
         let is_open = stream.shutdown().await.is_ok();
@@ -205,6 +208,7 @@ struct Relay {
     listener: Arc<CompiledListener>,
     source: SocketAddr,
     opening: Option<Box<Opening>>,
+    server_name: Option<Arc<str>>,
     endpoint: Arc<SharedEndpoint>,
     budget: Budget,
     record: Rc<dyn RelayRecord>,
@@ -225,7 +229,11 @@ impl Relay {
     /// Takes the current snapshot and puts into effect what it says now.
     fn decide(&mut self, stage: Stage) {
         let snapshot = Arc::clone(&self.control.changes.borrow_and_update());
-        let listener = snapshot.listener(self.listener.listener.name.as_str()).cloned();
+        let listener = snapshot.listener(self.listener.listener.name.as_str());
+        let listener = listener.map(|all| match all.route(self.server_name.as_deref()) {
+            Some(route) => Arc::clone(&all.routes[route]),
+            None => Arc::clone(all),
+        });
         let is_serving = *self.control.life.borrow() == Life::Serving;
         let (source, endpoint) = (self.source.ip(), &self.endpoint.endpoint);
         let circumstances = Circumstances {
@@ -263,9 +271,9 @@ impl Relay {
     }
 
     /// Dials, unless a fault ends the connection before.
-    async fn establish<D, E>(&mut self, downstream: &TcpStream, dial: D) -> Result<TcpStream, RelayEnd<E>>
+    async fn establish<D, E>(&mut self, downstream: &Stream, dial: D) -> Result<Stream, RelayEnd<E>>
     where
-        D: Future<Output = Result<TcpStream, E>>,
+        D: Future<Output = Result<Stream, E>>,
     {
         let mut dial = pin!(dial);
         let accepted = Instant::now();
@@ -297,7 +305,7 @@ impl Relay {
     }
 
     /// Moves bytes both ways until both directions have ended or something ends them.
-    async fn flow(&mut self, downstream: &mut TcpStream, upstream: &mut TcpStream) -> RelayEnd<Infallible> {
+    async fn flow(&mut self, downstream: &mut Stream, upstream: &mut Stream) -> RelayEnd<Infallible> {
         loop {
             let due = match self.due(Instant::now()) {
                 Ok(due) => due,
@@ -385,20 +393,18 @@ enum FlowEnd {
 fn poll_pumps(
     cx: &mut Context<'_>,
     (request, response): (&mut Pump, &mut Pump),
-    (downstream, upstream): (&mut TcpStream, &mut TcpStream),
+    (downstream, upstream): (&mut Stream, &mut Stream),
     record: &dyn RelayRecord,
     broken: &mut Option<(Side, io::Error)>,
 ) -> Poll<FlowEnd> {
-    let (mut from_downstream, mut to_downstream) = downstream.split();
-    let (mut from_upstream, mut to_upstream) = upstream.split();
     if !request.is_done()
-        && let Poll::Ready(end) = request.poll(cx, (&mut from_downstream, &mut to_upstream), record)
+        && let Poll::Ready(end) = request.poll(cx, (downstream, upstream), record)
         && let Some(end) = after_pump(end, Side::Downstream, response, broken)
     {
         return Poll::Ready(end);
     }
     if !response.is_done()
-        && let Poll::Ready(end) = response.poll(cx, (&mut from_upstream, &mut to_downstream), record)
+        && let Poll::Ready(end) = response.poll(cx, (upstream, downstream), record)
         && let Some(end) = after_pump(end, Side::Upstream, request, broken)
     {
         return Poll::Ready(end);
@@ -423,8 +429,8 @@ fn after_pump(end: PumpEnd, source: Side, other: &mut Pump, broken: &mut Option<
 }
 
 /// Returns when the peer has closed or reset its side, whether or not unread bytes lie before that.
-async fn gave_up(stream: &TcpStream) {
+async fn gave_up(stream: &Stream) {
     // This interest means "urgent data or read side closed"; the first is not registered, so it cannot wake us.
     // An error means that the socket is no longer of use.
-    let _state = stream.ready(Interest::PRIORITY).await;
+    let _state = stream.tcp().ready(Interest::PRIORITY).await;
 }

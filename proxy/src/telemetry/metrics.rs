@@ -11,6 +11,8 @@ use squall_config::model::Cluster;
 use squall_fault::snapshot::Snapshot;
 
 use crate::balance::Load;
+use crate::tls::accept::Handshake;
+use crate::tls::store::TlsStore;
 use crate::upstream::caps::CAPS;
 use crate::upstream::shared::SharedCluster;
 use crate::upstream::status;
@@ -29,17 +31,20 @@ pub(crate) struct Counted<'a> {
     pub(crate) loads: &'a [Load],
     /// Those in force.
     pub(crate) clusters: &'a [Arc<SharedCluster>],
+    /// The certificates in use.
+    pub(crate) tls: &'a TlsStore,
 }
 
 /// All families, from what counts and from the rules of the current snapshot.
 pub(crate) fn families(counted: Counted<'_>, snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let Counted { shards, loads, clusters } = counted;
+    let Counted { shards, loads, clusters, tls } = counted;
     let mut families = rule_families(snapshot);
     families.extend(worker_families(loads));
     families.extend(fault_families(&gather(shards, |s| &s.faults)));
     families.extend(listener_families(&gather(shards, |s| &s.listeners)));
     families.extend(cluster_families(&gather(shards, |s| &s.clusters)));
     families.extend(endpoint_families(clusters));
+    families.extend(tls_families(tls, snapshot));
     families.retain(|family| !family.get_metric().is_empty());
     families.sort_by(|a, b| a.name().cmp(b.name()));
     families
@@ -203,22 +208,86 @@ fn listener_families(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> Ve
             bytes.collect(),
         ),
         connections_family(listeners),
+        handshakes_family(listeners),
+        proxy_protocol_family(listeners),
     ]
 }
 
 /// Connections belong to the listener alone, whatever cluster its traffic went to over time.
 fn connections_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFamily {
-    let mut by_listener: BTreeMap<&str, u64> = BTreeMap::new();
-    for (key, shards) in listeners {
-        *by_listener.entry(key.listener.as_str()).or_default() += sum(shards, |s| &s.connections);
-    }
-    let metrics = by_listener.into_iter().map(|(listener, n)| gauge(&[("listener", listener)], n as f64));
+    let by_listener = by_listener(listeners, |shard| &shard.connections).into_iter();
+    let metrics = by_listener.map(|(listener, n)| gauge(&[("listener", listener)], n as f64));
     family(
         "squall_active_connections",
         "Downstream connections that are open right now.",
         MetricType::GAUGE,
         metrics.collect(),
     )
+}
+
+/// Only of listeners that have seen one.
+fn proxy_protocol_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFamily {
+    let by_listener = by_listener(listeners, |shard| &shard.proxy_headers_refused).into_iter();
+    let seen = by_listener.filter(|(_, n)| *n > 0);
+    family(
+        "squall_proxy_protocol_errors_total",
+        "Connections that were closed because they did not begin with a PROXY protocol header.",
+        MetricType::COUNTER,
+        seen.map(|(listener, n)| counter(&[("listener", listener)], n)).collect(),
+    )
+}
+
+fn by_listener(
+    listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)],
+    count: impl Fn(&ListenerShard) -> &Count,
+) -> BTreeMap<&str, u64> {
+    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
+    for (key, shards) in listeners {
+        *all.entry(key.listener.as_str()).or_default() += sum(shards, |s| count(s));
+    }
+    all
+}
+
+/// Only of listeners that have seen one.
+fn handshakes_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFamily {
+    let mut by_listener: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for (key, shards) in listeners {
+        for end in Handshake::ALL {
+            let n = sum(shards, |s| &s.handshakes[end as usize]);
+            *by_listener.entry((key.listener.as_str(), end.label())).or_default() += n;
+        }
+    }
+    let seen = by_listener.into_iter().filter(|(_, n)| *n > 0);
+    let metrics = seen.map(|((listener, result), n)| counter(&[("listener", listener), ("result", result)], n));
+    family(
+        "squall_tls_handshakes_total",
+        "TLS handshakes with clients, by how they ended.",
+        MetricType::COUNTER,
+        metrics.collect(),
+    )
+}
+
+fn tls_families(tls: &TlsStore, snapshot: &Snapshot) -> Vec<MetricFamily> {
+    let is_used = snapshot.config.listeners.iter().any(|l| l.tls.is_some())
+        || snapshot.config.clusters.iter().any(|c| c.tls.is_some());
+    let reloads = [("ok", &tls.reloads_ok), ("error", &tls.reloads_failed)]
+        .map(|(result, n)| counter(&[("result", result)], n.load(Relaxed)));
+    let ends = tls.status(&snapshot.config);
+    let ends = ends.iter().filter_map(|c| Some(gauge(&[(c.kind, &c.name)], c.not_after? as f64)));
+    vec![
+        family(
+            "squall_tls_reloads_total",
+            "Changes of the files of certificates, keys and authorities, by whether they were taken into use.",
+            MetricType::COUNTER,
+            if is_used { reloads.to_vec() } else { Vec::new() },
+        ),
+        family(
+            "squall_tls_certificate_not_after_seconds",
+            "When the time of the certificate in use ends, in seconds of Unix time.",
+            MetricType::GAUGE,
+            ends.collect(),
+        ),
+    ]
 }
 
 fn cluster_families(clusters: &[(squall_config::model::Name, Vec<Arc<ClusterShard>>)]) -> Vec<MetricFamily> {

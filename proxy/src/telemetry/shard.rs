@@ -9,6 +9,7 @@ use std::time::Duration;
 use squall_config::model::{Direction, Name};
 
 use crate::error::ErrorKind;
+use crate::tls::accept::Handshake;
 
 /// A number with one writer.
 #[derive(Debug, Default)]
@@ -99,9 +100,18 @@ pub(crate) struct ListenerShard {
     pub(crate) bytes_request: Count,
     pub(crate) bytes_response: Count,
     pub(crate) connections: Count,
+    /// Connections that should have begun with a PROXY protocol header.
+    pub(crate) proxy_headers_refused: Count,
+    /// TLS handshakes by how they ended, in the order of [`Handshake::ALL`].
+    pub(crate) handshakes: [Count; Handshake::ALL.len()],
 }
 
 impl ListenerShard {
+    /// Counts a TLS handshake.
+    pub(crate) fn count_handshake(&self, end: Handshake) {
+        self.handshakes[end as usize].add(1);
+    }
+
     /// Counts a finished exchange.
     pub(crate) fn count_request(&self, origin: Origin, status: Option<u16>, duration: Duration) {
         let class = status.map_or(0, |s| usize::from(s / 100).min(5));
@@ -111,12 +121,12 @@ impl ListenerShard {
 }
 
 /// Labels of the results of connecting.
-pub(crate) const CONNECT_RESULTS: [&str; 5] = ["ok", "refused", "timeout", "resolve_failed", "failed"];
+pub(crate) const CONNECT_RESULTS: [&str; 6] = ["ok", "refused", "timeout", "resolve_failed", "failed", "tls"];
 
 /// What is counted for one cluster.
 #[derive(Debug, Default)]
 pub(crate) struct ClusterShard {
-    pub(crate) connections: [Count; 5],
+    pub(crate) connections: [Count; CONNECT_RESULTS.len()],
 }
 
 impl ClusterShard {
@@ -127,6 +137,7 @@ impl ClusterShard {
             Some(ErrorKind::ConnectRefused) => 1,
             Some(ErrorKind::ConnectTimeout) => 2,
             Some(ErrorKind::ResolveFailed) => 3,
+            Some(kind) if kind.is_of_tls() => 5,
             Some(_) => 4,
         };
         self.connections[result].add(1);

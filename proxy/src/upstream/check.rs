@@ -6,16 +6,16 @@ use futures_util::future::join_all;
 use http::header::{HOST, HeaderValue, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{Request, StatusCode, Version, request};
-use squall_config::model::{ClusterProtocol, HealthCheck, Probe};
-use tokio::net::TcpStream;
+use squall_config::model::{Cluster, ClusterProtocol, HealthCheck, Probe};
 use tokio::time::MissedTickBehavior;
 
-use super::connect::dial;
 use super::shared::{SharedCluster, SharedEndpoint};
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
 use crate::http::request::Incoming;
 use crate::http1::client::Answer;
+use crate::net::stream::Stream;
+use crate::tls::connect::{Inside, open};
 use crate::{http1, http2};
 
 /// Checks all endpoints at each interval, at once and then again, for as long as the cluster lives. A round is over before
@@ -49,10 +49,11 @@ async fn check_one(shared: &SharedCluster, endpoint: &SharedEndpoint, check: &He
 
 /// Asks once; an error is the reason why the endpoint is not well.
 async fn probe(shared: &SharedCluster, endpoint: &SharedEndpoint, check: &HealthCheck) -> Result<(), String> {
-    let stream = dial(&shared.cluster, &endpoint.endpoint).await.map_err(|error| reason(&error))?;
+    let inside = if matches!(check.probe, Probe::Http(_)) { Inside::Http } else { Inside::Bytes };
+    let stream = open(shared, &endpoint.endpoint, inside, None).await.map_err(|error| reason(&error))?;
     let Probe::Http(target) = &check.probe else { return Ok(()) };
     let authority = endpoint.endpoint.address.to_string();
-    let status = ask(stream, shared.cluster.protocol, target, &authority).await.map_err(|error| reason(&error))?;
+    let status = ask(stream, &shared.cluster, target, &authority).await.map_err(|error| reason(&error))?;
     if (200..400).contains(&status.as_u16()) { Ok(()) } else { Err(format!("it answered {status}")) }
 }
 
@@ -61,14 +62,14 @@ fn reason(error: &ProxyError) -> String {
 }
 
 async fn ask(
-    stream: TcpStream,
-    protocol: ClusterProtocol,
+    stream: Stream,
+    cluster: &Cluster,
     target: &PathAndQuery,
     authority: &str,
 ) -> Result<StatusCode, ProxyError> {
-    let head = head(protocol, target, authority);
+    let head = head(cluster, target, authority);
     let head = head.map_err(|error| ProxyError::caused_by(ErrorKind::MalformedResponse, error))?;
-    match protocol {
+    match cluster.protocol {
         ClusterProtocol::Http1 => {
             let sent = http1::client::Connection::new(stream).send(&head, RequestBody::Empty).await;
             let (Answer::Response(head, _) | Answer::Switched(head, _)) = sent.map_err(|failed| failed.error)?;
@@ -82,13 +83,13 @@ async fn ask(
     }
 }
 
-fn head(protocol: ClusterProtocol, target: &PathAndQuery, authority: &str) -> http::Result<request::Parts> {
+fn head(cluster: &Cluster, target: &PathAndQuery, authority: &str) -> http::Result<request::Parts> {
     let mut request = Request::builder().header(USER_AGENT, HeaderValue::from_static("squall-health-check"));
-    request = match protocol {
+    request = match cluster.protocol {
         ClusterProtocol::Http1 => request.uri(target.as_str()).header(HOST, authority),
         ClusterProtocol::Http2 => {
-            let uri =
-                Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(target.clone()).build()?;
+            let scheme = if cluster.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+            let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(target.clone()).build()?;
             request.uri(uri).version(Version::HTTP_2)
         }
     };

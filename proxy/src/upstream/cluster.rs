@@ -16,11 +16,12 @@ use super::caps::ConnectionPermit;
 use super::forward::Forward;
 use super::h2::Http2Connection;
 use super::health::{Condition, Moment};
-use super::pool::IdlePool;
+use super::pool::{IdleOfSources, IdlePool};
 use super::registry::Registry;
 use super::shared::{Fared, Membership, SharedCluster, SharedEndpoint};
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::refusal::Refusal;
+use crate::http::request::Hop;
 use crate::telemetry::shard::ClusterShard;
 
 /// An endpoint with this worker's connections to it.
@@ -28,6 +29,8 @@ use crate::telemetry::shard::ClusterShard;
 pub(crate) struct EndpointState {
     pub(crate) shared: Arc<SharedEndpoint>,
     pub(crate) idle: IdlePool,
+    /// In its place, when connections begin with a PROXY protocol header.
+    pub(crate) idle_of_sources: IdleOfSources,
     pub(crate) http2: Http2Connection,
     turn: Turn,
     group: Arc<SharedCluster>,
@@ -39,6 +42,7 @@ impl EndpointState {
         Self {
             shared: Arc::clone(shared),
             idle: IdlePool::new(cluster.idle_timeout, cluster.idle_connections_max),
+            idle_of_sources: IdleOfSources::new(cluster.idle_timeout, cluster.idle_connections_max),
             http2: Http2Connection::default(),
             turn: Turn::new(shared.endpoint.weight),
             group: Arc::clone(group),
@@ -119,6 +123,16 @@ impl ClusterState {
         forward.toward(&self.cluster, &self.shard, head, now)
     }
 
+    /// What all workers share of it.
+    pub(crate) fn shared(&self) -> &SharedCluster {
+        &self.shared
+    }
+
+    /// The way to it; `endpoint` is named as Host where a client named none.
+    pub(crate) fn hop<'a>(&self, endpoint: &'a str) -> Hop<'a> {
+        Hop { protocol: self.cluster.protocol, is_tls: self.cluster.tls.is_some(), endpoint }
+    }
+
     /// The endpoint whose turn it is.
     pub(crate) fn pick(&self, now: Instant) -> Rc<EndpointState> {
         let endpoints = self.endpoints.borrow();
@@ -175,7 +189,15 @@ impl ClusterState {
             forward.sweep(now);
         }
         let is_wanted = self.shared.caps.has_waiters();
-        self.each_endpoint(|endpoint| if is_wanted { endpoint.idle.clear() } else { endpoint.idle.sweep(now) });
+        self.each_endpoint(|endpoint| {
+            if is_wanted {
+                endpoint.idle.clear();
+                endpoint.idle_of_sources.clear();
+            } else {
+                endpoint.idle.sweep(now);
+                endpoint.idle_of_sources.sweep(now);
+            }
+        });
     }
 
     fn each_endpoint(&self, act: impl Fn(&EndpointState)) {

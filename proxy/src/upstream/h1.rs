@@ -1,26 +1,31 @@
 //! Sends one exchange over HTTP/1.1, on an idle connection or a new one.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use http_body::Body;
 
 use super::cluster::{ClusterState, EndpointState};
-use super::connect::dial;
 use crate::error::ProxyError;
 use crate::http::request::Incoming;
 use crate::http1::client::{Answer, Connection, Download};
+use crate::net::proxy_protocol::Ends;
+use crate::tls::connect::{Inside, open};
 
 /// The body of an answer. Dropped when it was read to its end, it gives its connection back to the pool.
 #[derive(Debug)]
 pub(crate) struct Leased {
     pub(crate) download: Download,
     endpoint: Rc<EndpointState>,
+    /// The only client that the connection may carry again, when it is one client's. Boxed, because bodies are moved often
+    /// and this is rare.
+    of: Option<Box<SocketAddr>>,
 }
 
 impl Leased {
-    pub(crate) fn new(download: Download, endpoint: &Rc<EndpointState>) -> Self {
-        Self { download, endpoint: Rc::clone(endpoint) }
+    pub(crate) fn new(download: Download, endpoint: &Rc<EndpointState>, of: Option<SocketAddr>) -> Self {
+        Self { download, endpoint: Rc::clone(endpoint), of: of.map(Box::new) }
     }
 }
 
@@ -29,7 +34,11 @@ impl Drop for Leased {
         if let Some(connection) = self.download.take_connection()
             && self.endpoint.may_keep_idle()
         {
-            self.endpoint.idle.put(connection, Instant::now());
+            let now = Instant::now();
+            match self.of.take() {
+                None => self.endpoint.idle.put(connection, now),
+                Some(source) => self.endpoint.idle_of_sources.put(*source, connection, now),
+            }
         }
     }
 }
@@ -39,10 +48,15 @@ pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &EndpointState,
     request: Incoming,
+    carried: &Ends,
     now: Instant,
 ) -> Result<Answer, ProxyError> {
     let Incoming { head: parts, mut body } = request;
-    if let Some(idle) = endpoint.idle.take(now) {
+    let idle = match cluster.cluster.proxy_protocol {
+        None => endpoint.idle.take(now),
+        Some(_) => endpoint.idle_of_sources.take(carried.source, now),
+    };
+    if let Some(idle) = idle {
         // RFC 9110 §9.2.2: what is idempotent may be sent twice; a body that is gone may not.
         let may_repeat = body.is_end_stream() && parts.method.is_idempotent();
         match idle.send(&parts, std::mem::take(&mut body)).await {
@@ -53,13 +67,13 @@ pub(crate) async fn send(
         }
     }
     // Boxed, because most requests do not need it.
-    let connection = Box::pin(connect(cluster, endpoint)).await?;
+    let connection = Box::pin(connect(cluster, endpoint, carried)).await?;
     connection.send(&parts, body).await.map_err(|failed| failed.error)
 }
 
-async fn connect(cluster: &ClusterState, endpoint: &EndpointState) -> Result<Connection, ProxyError> {
+async fn connect(cluster: &ClusterState, endpoint: &EndpointState, carried: &Ends) -> Result<Connection, ProxyError> {
     let permit = cluster.admit().await?;
-    let stream = dial(&cluster.cluster, endpoint.endpoint()).await;
+    let stream = open(cluster.shared(), endpoint.endpoint(), Inside::Http, Some(carried)).await;
     cluster.shard.count_connection(stream.as_ref().err().map(|e| e.kind));
     Ok(Connection::new(stream?).with_permit(permit))
 }

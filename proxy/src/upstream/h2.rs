@@ -6,11 +6,12 @@ use http::response;
 
 use super::caps::ConnectionPermit;
 use super::cluster::{ClusterState, EndpointState};
-use super::connect::dial;
 use crate::error::ProxyError;
 use crate::http::request::Incoming;
 use crate::http2::body::IncomingBody;
 use crate::http2::client::Connection;
+use crate::net::proxy_protocol::Ends;
+use crate::tls::connect::{Inside, open};
 
 /// The connection, once there is one.
 #[derive(Debug, Default)]
@@ -32,11 +33,16 @@ pub(crate) async fn send(
     cluster: &ClusterState,
     endpoint: &EndpointState,
     request: Incoming,
+    carried: &Ends,
 ) -> Result<(response::Parts, IncomingBody), ProxyError> {
-    connection(cluster, endpoint).await?.send(request).await
+    connection(cluster, endpoint, carried).await?.send(request).await
 }
 
-async fn connection(cluster: &ClusterState, endpoint: &EndpointState) -> Result<Connection, ProxyError> {
+async fn connection(
+    cluster: &ClusterState,
+    endpoint: &EndpointState,
+    carried: &Ends,
+) -> Result<Connection, ProxyError> {
     if let Some(connection) = endpoint.http2.open().await {
         return Ok(connection);
     }
@@ -46,7 +52,7 @@ async fn connection(cluster: &ClusterState, endpoint: &EndpointState) -> Result<
     }
     // Not waited for: other workers keep theirs for as long as it lasts.
     let permit = cluster.admit_now()?;
-    let dialled = Box::pin(dial(&cluster.cluster, endpoint.endpoint())).await;
+    let dialled = Box::pin(open(cluster.shared(), endpoint.endpoint(), Inside::Http, Some(carried))).await;
     cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
     let connection = Connection::begin(dialled?).await?;
     endpoint.http2.current.replace(Some((connection.clone(), permit)));

@@ -1,6 +1,8 @@
 //! Idle HTTP/1 connections to one endpoint, kept by one worker.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::http1::client::Connection;
@@ -50,9 +52,54 @@ impl IdlePool {
         self.idle.take();
     }
 
+    fn len(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
     /// Closes what was idle for too long or was closed by the upstream.
     pub(crate) fn sweep(&self, now: Instant) {
         let is_fresh = |i: &Idle| now.saturating_duration_since(i.since) < self.idle_timeout && i.connection.is_quiet();
         self.idle.borrow_mut().retain(is_fresh);
+    }
+}
+
+/// Idle connections that each belong to one client, because the endpoint was told whose they are.
+#[derive(Debug)]
+pub(crate) struct IdleOfSources {
+    pools: RefCell<HashMap<SocketAddr, IdlePool>>,
+    idle_timeout: Duration,
+    idle_max: usize,
+}
+
+impl IdleOfSources {
+    pub(crate) fn new(idle_timeout: Duration, idle_max: usize) -> Self {
+        Self { pools: RefCell::default(), idle_timeout, idle_max }
+    }
+
+    /// A connection of this client that can take a request now.
+    pub(crate) fn take(&self, source: SocketAddr, now: Instant) -> Option<Connection> {
+        self.pools.borrow().get(&source)?.take(now)
+    }
+
+    /// Closes all of them.
+    pub(crate) fn clear(&self) {
+        self.pools.take();
+    }
+
+    /// Keeps a connection for later; drops (closes) it when there are too many, of whomever.
+    pub(crate) fn put(&self, source: SocketAddr, connection: Connection, now: Instant) {
+        let mut pools = self.pools.borrow_mut();
+        if pools.values().map(IdlePool::len).sum::<usize>() < self.idle_max {
+            let pool = pools.entry(source).or_insert_with(|| IdlePool::new(self.idle_timeout, self.idle_max));
+            pool.put(connection, now);
+        }
+    }
+
+    /// Closes what was idle for too long or was closed by the upstream.
+    pub(crate) fn sweep(&self, now: Instant) {
+        self.pools.borrow_mut().retain(|_, pool| {
+            pool.sweep(now);
+            pool.len() > 0
+        });
     }
 }

@@ -8,6 +8,7 @@ use squall_config::model::{Cluster, Name};
 use super::shared::{SharedCluster, UpstreamCounts};
 use super::upkeep::Upkeep;
 use crate::net::own::OwnAddresses;
+use crate::tls::store::TlsStore;
 
 /// Finds the shared half of a cluster. It lives as long as a worker uses it.
 #[derive(Debug, Default)]
@@ -16,10 +17,17 @@ pub(crate) struct Registry {
     pub(crate) own: OwnAddresses,
     known: Mutex<Vec<Weak<SharedCluster>>>,
     counts: Mutex<HashMap<Name, Arc<UpstreamCounts>>>,
+    /// What TLS handshakes use, also those of listeners.
+    pub(crate) tls: Arc<TlsStore>,
     upkeep: Upkeep,
 }
 
 impl Registry {
+    /// Empty.
+    pub(crate) fn new(tls: Arc<TlsStore>) -> Self {
+        Self { tls, ..Self::default() }
+    }
+
     /// The shared half of a cluster that is exactly this one. The first one who asks for it has its names resolved and its
     /// endpoints checked from now on.
     pub(crate) fn cluster(&self, cluster: &Arc<Cluster>) -> Arc<SharedCluster> {
@@ -32,7 +40,12 @@ impl Registry {
         // A cluster that changed begins with the addresses of the names that it had before.
         let namesake = living.iter().rfind(|shared| shared.cluster.name == cluster.name);
         let counts = self.counts(&cluster.name);
-        let shared = Arc::new(SharedCluster::new(Arc::clone(cluster), counts, namesake.map(AsRef::as_ref)));
+        let shared = Arc::new(SharedCluster::new(
+            Arc::clone(cluster),
+            counts,
+            self.tls.client(cluster),
+            namesake.map(AsRef::as_ref),
+        ));
         known.push(Arc::downgrade(&shared));
         self.upkeep.begin(&shared);
         shared

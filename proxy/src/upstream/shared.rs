@@ -9,6 +9,9 @@ use std::time::Instant;
 use squall_config::model::{Cluster, Endpoint};
 use tokio::sync::watch;
 
+use crate::tls::certs::Client;
+use crate::tls::store::Cell;
+
 use super::caps::{Overflows, SharedCaps};
 use super::health::{Health, eject};
 
@@ -82,6 +85,8 @@ pub(crate) struct SharedCluster {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) caps: SharedCaps,
     pub(crate) counts: Arc<UpstreamCounts>,
+    /// What TLS handshakes use, when it has TLS.
+    pub(crate) tls: Option<Arc<Cell<Client>>>,
     /// By written endpoint.
     resolutions: Mutex<Vec<Resolution>>,
     members: watch::Sender<Arc<Membership>>,
@@ -91,7 +96,12 @@ pub(crate) struct SharedCluster {
 
 impl SharedCluster {
     /// Begins with what `known` already has of the cluster's names.
-    pub(crate) fn new(cluster: Arc<Cluster>, counts: Arc<UpstreamCounts>, known: Option<&Self>) -> Self {
+    pub(crate) fn new(
+        cluster: Arc<Cluster>,
+        counts: Arc<UpstreamCounts>,
+        tls: Option<Arc<Cell<Client>>>,
+        known: Option<&Self>,
+    ) -> Self {
         let resolution = |endpoint: &Endpoint| match endpoint.ip {
             Some(_) => Resolution::Address,
             None => known.and_then(|known| known.addresses_of(endpoint)).map_or(Resolution::Pending, Resolution::Known),
@@ -104,6 +114,7 @@ impl SharedCluster {
             ejecting: Mutex::default(),
             cluster,
             counts,
+            tls,
         }
     }
 
@@ -219,7 +230,7 @@ mod tests {
             max_percentage: 50,
             server_errors: true,
         });
-        SharedCluster::new(Arc::new(cluster), Arc::default(), None)
+        SharedCluster::new(Arc::new(cluster), Arc::default(), None, None)
     }
 
     fn labels(shared: &SharedCluster) -> Vec<String> {
@@ -255,7 +266,7 @@ mod tests {
         shared.resolved(0, vec![ip(1)]);
         shared.unresolved(0);
         assert_eq!(labels(&shared), ["10.0.0.1:80"]);
-        let next = SharedCluster::new(Arc::clone(&shared.cluster), Arc::default(), Some(&shared));
+        let next = SharedCluster::new(Arc::clone(&shared.cluster), Arc::default(), None, Some(&shared));
         assert_eq!(labels(&next), ["10.0.0.1:80"]);
     }
 

@@ -180,3 +180,37 @@ fn quantiles_are_joined_by_straight_lines() {
         assert!((found - f64::from(expected_ms)).abs() < 0.01, "{quantile}: {found} ms");
     }
 }
+
+#[test]
+fn a_handshake_goes_wrong_in_one_way() {
+    let with = |fault: &str, matches: &str| {
+        format!(
+            "version: 1\nlisteners:\n- {{name: a, address: \"127.0.0.1:0\", cluster: b, tls: {{cert: c, key: k}}}}\n\
+             - {{name: p, address: \"127.0.0.1:0\", cluster: b}}\nclusters: [{{name: b, endpoints: [\"b:1\"]}}]\n\
+             rules: [{{name: r, percentage: 1, match: {{{matches}}}, fault: {{tls: {fault}}}}}]\n"
+        )
+    };
+    for fault in ["{handshake: stall}", "{handshake: {slow: 1s}, certificate: untrusted}", "{certificate: expired}"] {
+        assert_eq!(load(&with(fault, "listener: a, source: 10.0.0.0/8")).rules[0].faults.len(), 1, "{fault}");
+    }
+    for (fault, matches, expected) in [
+        ("{}", "", "fault.tls: rule \"r\": it says nothing"),
+        ("{handshake: {}}", "", "fault.tls.handshake.slow: rule \"r\": missing"),
+        ("{handshake: stop}", "", "fault.tls.handshake: rule \"r\": \"stop\" is not one of stall, alert"),
+        (
+            "{handshake: stall, certificate: expired}",
+            "",
+            "fault.tls.handshake: rule \"r\": the handshake ends before a certificate is shown",
+        ),
+        ("{handshake: stall}", "listener: p", "fault.tls: rule \"r\": TLS ends at no listener that the rule can meet"),
+        ("{handshake: stall}", "path: /x", "match: rule \"r\": nothing of this is known while the handshake goes on"),
+    ] {
+        assert!(
+            problems(&with(fault, matches)).contains(&format!("rules[0].{expected}")),
+            "{:?}",
+            problems(&with(fault, matches))
+        );
+    }
+    let two = with("{handshake: stall}, delay: 1s", "");
+    assert!(problems(&two)[0].contains("stands alone in its rule"), "{:?}", problems(&two));
+}

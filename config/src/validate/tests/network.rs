@@ -101,7 +101,7 @@ fn endpoints_are_host_and_port() {
         ("b:99999", "\"99999\" is not a port"),
         ("http://b:80/path", "more than that"),
         ("user@b:80", "more than that"),
-        ("https://b:443", "TLS to an endpoint is not supported yet"),
+        ("https://b:443", "is TLS, but the cluster has no tls"),
         ("ftp://b:80", "more than that"),
         (":80", "\"\" is not a host"),
         ("a..b:80", "\"a..b\" is not a host"),
@@ -272,4 +272,81 @@ fn endpoints_are_matched_by_name_or_by_an_address_that_it_may_have() {
         let found = problems(&text(unknown));
         assert!(found.len() == 1 && found[0].contains("no cluster has the endpoint"), "{unknown}: {found:?}");
     }
+}
+
+#[test]
+fn tls_names_files_that_belong_together() {
+    let with = |listener: &str, cluster: &str| {
+        format!(
+            "version: 1\nlisteners: [{{name: a, address: \"127.0.0.1:0\", cluster: b, tls: {listener}}}]\n\
+             clusters: [{{name: b, endpoints: [\"https://b.example\"], tls: {cluster}}}]\n"
+        )
+    };
+    let text = with("{cert: a.crt, key: a.key, client_ca: ca.crt}", "{ca: ca.crt, server_name: b, cert: c, key: k}");
+    let config = crate::validate(&crate::parse_text(&text).unwrap()).unwrap();
+    let server = config.listeners[0].tls.as_ref().unwrap().server().unwrap();
+    assert_eq!(server.files().map(|f| f.to_str().unwrap()).collect::<Vec<_>>(), ["a.crt", "a.key", "ca.crt"]);
+    let client = config.clusters[0].tls.as_ref().unwrap();
+    assert_eq!(client.files().map(|f| f.to_str().unwrap()).collect::<Vec<_>>(), ["c", "k", "ca.crt"]);
+    assert_eq!((client.server_name.as_deref(), config.clusters[0].endpoints[0].address.port), (Some("b"), 443));
+    assert_eq!(
+        problems(&with("{cert: \"\"}", "{server_name: \"https://b\", key: k}")),
+        [
+            "listeners[0].tls.key: listener \"a\": missing",
+            "listeners[0].tls.cert: listener \"a\": no file is named",
+            "clusters[0].tls.server_name: cluster \"b\": \"https://b\" is not a host name or an IP address",
+            "clusters[0].tls.cert: cluster \"b\": missing",
+        ]
+    );
+    assert_eq!(
+        problems(&with("{cert: \"-----BEGIN CERTIFICATE-----\", key: k}", "{}").replace("https:", "http:")),
+        [
+            "listeners[0].tls.cert: listener \"a\": this is the content of a file, not its name",
+            "clusters[0].endpoints[0]: cluster \"b\": \"http://b.example\" is plain text, but the cluster has tls",
+        ]
+    );
+}
+
+#[test]
+fn server_names_lead_to_clusters() {
+    let with = |more: &str| {
+        format!(
+            "version: 1\nlisteners: [{{name: a, address: \"127.0.0.1:0\", cluster: b, {more}}}]\n\
+             clusters: [{{name: b, endpoints: [\"b:1\"]}}, {{name: c, endpoints: [\"c:1\"]}}]\n"
+        )
+    };
+    let text = with("protocol: tcp, tls: passthrough, server_names: {c.example: c, \"*.c.example\": c}");
+    let config = crate::validate(&crate::parse_text(&text).unwrap()).unwrap();
+    assert_eq!(config.listeners[0].server_names.cluster("x.c.example").unwrap().as_str(), "c");
+    for (more, expected) in [
+        ("tls: passthrough", "tls: listener \"a\": what passes through is bytes, not HTTP"),
+        (
+            "protocol: tcp, tls: passthrough, server_names: {c: t}",
+            "server_names.c: listener \"a\": there is no cluster \"t\"",
+        ),
+        ("tls: terminate", "tls: listener \"a\": terminate is not a kind of TLS"),
+        ("server_names: {c: c}", "server_names: listener \"a\": only clients that speak TLS ask for a server name"),
+        (
+            "protocol: tcp, tls: passthrough, server_names: {c: d}",
+            "server_names.c: listener \"a\": there is no cluster \"d\"",
+        ),
+        (
+            "protocol: tcp, tls: passthrough, server_names: {\"c.*\": c}",
+            "server_names.c.*: listener \"a\": \"c.*\" is not a server name",
+        ),
+        (
+            "protocol: tcp, tls: passthrough, server_names: {c: c, C: b}",
+            "server_names.c: listener \"a\": \"c\" is listed twice; case makes no difference",
+        ),
+    ] {
+        assert_eq!(problems(&with(more)), [format!("listeners[0].{expected}")]);
+    }
+}
+
+#[test]
+fn tls_is_not_put_around_tls() {
+    let text = "version: 1\nlisteners: [{name: a, address: \"127.0.0.1:0\", cluster: b, protocol: tcp, tls: passthrough, \
+                server_names: {c: c}}]\nclusters: [{name: b, endpoints: [\"b:1\"]}, {name: c, endpoints: [\"c:1\"], tls: {}}]\n";
+    let found = problems(text);
+    assert_eq!(found, ["listeners: listener \"a\" passes TLS through to cluster \"c\", which puts TLS around it"]);
 }

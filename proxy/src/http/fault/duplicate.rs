@@ -14,6 +14,7 @@ use squall_fault::snapshot::RuleState;
 
 use crate::http::body::{BoxError, RequestBody, Source};
 use crate::http::request::Incoming;
+use crate::net::proxy_protocol::Ends;
 use crate::upstream;
 use crate::upstream::cluster::{ClusterState, EndpointState};
 
@@ -34,8 +35,8 @@ impl Copy {
     /// for the first time.
     pub(crate) async fn send(
         self,
-        cluster: &Rc<ClusterState>,
-        endpoint: &Rc<EndpointState>,
+        (cluster, endpoint): (&Rc<ClusterState>, &Rc<EndpointState>),
+        carried: Ends,
         head: &request::Parts,
         body: RequestBody,
     ) -> RequestBody {
@@ -49,7 +50,7 @@ impl Copy {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(self.after).await;
             let exchange = async {
-                match upstream::send(&cluster, &endpoint, copy, (Instant::now(), None)).await {
+                match upstream::send(&cluster, &endpoint, copy, &carried, (Instant::now(), None)).await {
                     Ok((_, source)) => drop_answer(source).await,
                     Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the copy failed"),
                 }

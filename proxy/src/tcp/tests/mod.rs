@@ -30,6 +30,7 @@ use super::relay::{RelayContext, RelayOutcome, RelayRecord, relay};
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;
+use crate::net::stream::Stream;
 use crate::upstream::shared::SharedEndpoint;
 
 type Outcome = RelayOutcome<io::Error>;
@@ -141,7 +142,7 @@ impl World {
         if let Some(bytes) = self.send_buffer {
             socket2::SockRef::from(&downstream).set_send_buffer_size(bytes).unwrap();
         }
-        let context = self.context(source, socket::connect(address));
+        let context = self.context(source, connect(address));
         let relay = tokio::task::spawn_local(relay(context, Io::new(downstream)));
         Link { client, upstream, relay }
     }
@@ -151,6 +152,7 @@ impl World {
         RelayContext {
             listener: Arc::clone(&snapshot.listeners[0]),
             source,
+            server_name: None,
             endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
             changes: self.changes.subscribe(),
             life: self.life.subscribe(),
@@ -175,6 +177,9 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
             direction: Direction::Outbound,
             protocol: ListenerProtocol::Tcp,
             cluster: cluster.clone(),
+            tls: None,
+            server_names: Default::default(),
+            accepts_proxy_protocol: false,
             header_timeout: Duration::from_secs(60),
             idle_timeout,
             detect_timeout: Duration::from_secs(1),
@@ -235,6 +240,11 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 /// Reads to the end: what came, and the error if it was no FIN.
+/// A dial without TLS.
+async fn connect(address: SocketAddr) -> io::Result<Stream> {
+    socket::connect(address).await.map(Stream::Plain)
+}
+
 async fn read_all(stream: &mut TcpStream) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut all = Vec::new();
     let end = stream.read_to_end(&mut all).await.err().map(|error| error.kind());

@@ -136,8 +136,8 @@ fn what_protocol_detection_read_goes_first() {
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(front.local_addr().unwrap()).await.unwrap();
         let (downstream, source) = front.accept().await.unwrap();
-        let context = world.context(source, socket::connect(upstream.local_addr().unwrap()));
-        let io = Io::with_prefix(downstream, Bytes::from_static(b"PRI "));
+        let context = world.context(source, connect(upstream.local_addr().unwrap()));
+        let io = Io::with_prefix(Stream::Plain(downstream), Bytes::from_static(b"PRI "));
         let relay = tokio::task::spawn_local(relay(context, io));
         client.write_all(b"or not").await.unwrap();
         client.shutdown().await.unwrap();
@@ -223,6 +223,6 @@ fn a_relay_is_small() {
     });
 }
 
-fn pending_dial() -> std::future::Pending<io::Result<TcpStream>> {
+fn pending_dial() -> std::future::Pending<io::Result<Stream>> {
     std::future::pending()
 }

@@ -1,0 +1,249 @@
+//! The certificates in use, shared by all workers, and how they are replaced while connections go on.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use squall_config::model::{Cluster, Config, Listener};
+use squall_config::{Problem, Problems};
+
+use super::certs::{Client, Load, LoadError, Server};
+
+/// All that was loaded, by what it was loaded from.
+#[derive(Debug, Default)]
+pub(crate) struct TlsStore {
+    servers: Cells<Server>,
+    clients: Cells<Client>,
+    pub(crate) reloads_ok: AtomicU64,
+    pub(crate) reloads_failed: AtomicU64,
+}
+
+/// What a listener or a cluster uses now. Workers keep it; what is in it is replaced under their hands, for the next
+/// handshake.
+pub(crate) struct Cell<L: Load> {
+    current: ArcSwapOption<L::Loaded>,
+    files: Mutex<Files>,
+}
+
+/// What is known of the files of a cell.
+#[derive(Debug, Default)]
+struct Files {
+    /// Of the content that was looked at last, good or bad.
+    digest: Option<u64>,
+    /// Of the certificate in use.
+    not_after: Option<i64>,
+    /// What is wrong with the content that was looked at last.
+    error: Option<LoadError>,
+}
+
+/// A certificate of the configuration, as it is in use.
+#[derive(Clone, Debug)]
+pub struct CertificateStatus {
+    /// `listener` or `cluster`.
+    pub kind: &'static str,
+    /// The name of that.
+    pub name: String,
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// When its time ends, in seconds of Unix time; `None` when none was loaded.
+    pub not_after: Option<i64>,
+    /// What is wrong with the files as they are now; then those before are in use.
+    pub error: Option<String>,
+}
+
+impl<L: Load> Default for Cell<L> {
+    fn default() -> Self {
+        Self { current: ArcSwapOption::empty(), files: Mutex::default() }
+    }
+}
+
+impl<L: Load> fmt::Debug for Cell<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cell").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl<L: Load> Cell<L> {
+    /// What the next handshake uses; `None` before it was loaded.
+    pub(crate) fn current(&self) -> Option<Arc<L::Loaded>> {
+        self.current.load_full()
+    }
+
+    fn known(&self) -> CertificateStatus {
+        let Files { not_after, error, .. } = &*self.files();
+        let error = error.as_ref().map(ToString::to_string);
+        CertificateStatus { kind: "", name: String::new(), file: PathBuf::new(), not_after: *not_after, error }
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loads the files if their content is another one than last time; `None` when it is not.
+    fn refresh(&self, source: &L, hasher: &RandomState) -> Option<Result<(), LoadError>> {
+        let mut files = self.files();
+        let content: Vec<_> = source.files().into_iter().map(|file| super::certs::read("", file).ok()).collect();
+        let digest = hasher.hash_one(content);
+        if files.digest == Some(digest) && self.current.load().is_some() {
+            return None;
+        }
+        let loaded = source.load();
+        files.digest = Some(digest);
+        files.error = loaded.as_ref().err().cloned();
+        Some(loaded.map(|(loaded, not_after)| {
+            files.not_after = not_after;
+            self.current.store(Some(Arc::new(loaded)));
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Cells<L: Load> {
+    by_source: Mutex<HashMap<L, Arc<Cell<L>>>>,
+    hasher: RandomState,
+}
+
+impl<L: Load> Default for Cells<L> {
+    fn default() -> Self {
+        Self { by_source: Mutex::default(), hasher: RandomState::new() }
+    }
+}
+
+impl<L: Load + fmt::Debug> Cells<L> {
+    fn map(&self) -> MutexGuard<'_, HashMap<L, Arc<Cell<L>>>> {
+        self.by_source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cell(&self, source: L) -> Arc<Cell<L>> {
+        Arc::clone(self.map().entry(source).or_default())
+    }
+
+    fn all(&self) -> Vec<(L, Arc<Cell<L>>)> {
+        self.map().iter().map(|(source, cell)| (source.clone(), Arc::clone(cell))).collect()
+    }
+
+    fn refresh(&self) -> Vec<(String, Result<(), LoadError>)> {
+        let names = |source: &L| source.files().iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
+        let all = self.all().into_iter();
+        all.filter_map(|(source, cell)| Some((names(&source), cell.refresh(&source, &self.hasher)?))).collect()
+    }
+
+    /// Loads what is not loaded yet, or is another one now; an error only when there is nothing to go on with.
+    fn prepare(&self, source: &L) -> Result<(), LoadError> {
+        let cell = self.cell(source.clone());
+        match cell.refresh(source, &self.hasher) {
+            Some(Err(error)) if cell.current.load().is_none() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn retain(&self, sources: &[L]) {
+        self.map().retain(|source, _| sources.contains(source));
+    }
+}
+
+fn server(listener: &Listener) -> Option<Server> {
+    listener.tls.as_ref()?.server().map(|tls| Server::new(tls, listener.protocol))
+}
+
+fn client(cluster: &Cluster) -> Option<Client> {
+    cluster.tls.as_ref().map(|tls| Client::new(tls, cluster.protocol))
+}
+
+/// Whether the files that a configuration names can be used, without using them.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn check(config: &Config) -> Result<(), Problems> {
+    problems(
+        config.listeners.iter().map(|listener| server(listener).map_or(Ok(()), |source| source.load().map(drop))),
+        config.clusters.iter().map(|cluster| client(cluster).map_or(Ok(()), |source| source.load().map(drop))),
+    )
+}
+
+fn problems(
+    listeners: impl Iterator<Item = Result<(), LoadError>>,
+    clusters: impl Iterator<Item = Result<(), LoadError>>,
+) -> Result<(), Problems> {
+    let at = |kind, (index, result): (usize, Result<(), LoadError>)| -> Option<Problem> {
+        Some(result.err()?.at(&format!("{kind}[{index}]")))
+    };
+    let listeners = listeners.enumerate().filter_map(|each| at("listeners", each));
+    let found: Vec<Problem> = listeners.chain(clusters.enumerate().filter_map(|each| at("clusters", each))).collect();
+    if found.is_empty() { Ok(()) } else { Err(Problems(found)) }
+}
+
+impl TlsStore {
+    /// Of a listener; what handshakes use is in it once [`Self::prepare`] was called.
+    pub(crate) fn server(&self, listener: &Listener) -> Option<Arc<Cell<Server>>> {
+        server(listener).map(|source| self.servers.cell(source))
+    }
+
+    /// Of a cluster; what handshakes use is in it once [`Self::prepare`] was called.
+    pub(crate) fn client(&self, cluster: &Cluster) -> Option<Arc<Cell<Client>>> {
+        client(cluster).map(|source| self.clients.cell(source))
+    }
+
+    /// Loads what the configuration needs and is not loaded yet. What is in use stays, also when its files broke
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Every problem of files that nothing is in use of.
+    pub(crate) fn prepare(&self, config: &Config) -> Result<(), Problems> {
+        problems(
+            config.listeners.iter().map(|l| server(l).map_or(Ok(()), |source| self.servers.prepare(&source))),
+            config.clusters.iter().map(|c| client(c).map_or(Ok(()), |source| self.clients.prepare(&source))),
+        )
+    }
+
+    /// Forgets what the configuration does not need any more.
+    pub(crate) fn retain(&self, config: &Config) {
+        self.servers.retain(&config.listeners.iter().filter_map(server).collect::<Vec<_>>());
+        self.clients.retain(&config.clusters.iter().filter_map(client).collect::<Vec<_>>());
+    }
+
+    /// Every file that something was loaded from.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let owned = |files: Vec<&Path>| files.into_iter().map(Path::to_owned).collect::<Vec<_>>();
+        let servers = self.servers.all().into_iter().flat_map(|(source, _)| owned(source.files()));
+        let clients = self.clients.all().into_iter().flat_map(|(source, _)| owned(source.files()));
+        servers.chain(clients).collect()
+    }
+
+    /// Looks at all files again, and takes those that changed and are good. Those that changed and are not good are
+    /// reported once.
+    pub(crate) fn reload(&self) {
+        let refreshed = self.servers.refresh().into_iter().chain(self.clients.refresh());
+        for (files, result) in refreshed {
+            match result {
+                Ok(()) => {
+                    self.reloads_ok.fetch_add(1, Relaxed);
+                    tracing::info!(files, "certificates loaded anew");
+                }
+                Err(error) => {
+                    self.reloads_failed.fetch_add(1, Relaxed);
+                    tracing::warn!(files, %error, "certificates cannot be loaded; those before stay in use");
+                }
+            }
+        }
+    }
+
+    /// The certificates that a configuration shows.
+    pub(crate) fn status(&self, config: &Config) -> Vec<CertificateStatus> {
+        let listeners = config.listeners.iter().filter_map(|listener| {
+            let file = listener.tls.as_ref()?.server()?.identity.cert.clone();
+            let known = self.server(listener)?.known();
+            Some(CertificateStatus { kind: "listener", name: listener.name.to_string(), file, ..known })
+        });
+        let clusters = config.clusters.iter().filter_map(|cluster| {
+            let file = cluster.tls.as_ref()?.identity.as_ref()?.cert.clone();
+            let known = self.client(cluster)?.known();
+            Some(CertificateStatus { kind: "cluster", name: cluster.name.to_string(), file, ..known })
+        });
+        listeners.chain(clusters).collect()
+    }
+}
