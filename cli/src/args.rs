@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::client::{Base, CONTROL_DEFAULT, Call};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
-use crate::{completions, config, demo, explain, halt, healthcheck, rule, run, status};
+use crate::{certs, completions, config, demo, explain, halt, healthcheck, rule, run, status};
 
 /// Ends the long help of every verb.
 pub(crate) const EPILOGUE: &str = "\
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     /// Checks, shows and begins configuration files
     Config(config::ConfigArgs),
+    /// Makes an authority and certificates for development and tests
+    Certs(certs::CertsArgs),
     /// Says which rules would match a request, and why the others would not
     Explain(explain::ExplainArgs),
     /// Asks a running squall whether it is ready; for container health checks
@@ -86,6 +88,7 @@ impl Command {
             Self::Resume(args) => halt::execute(&args, "resume"),
             Self::Status(args) => status::execute(&args),
             Self::Config(args) => config::execute(&args),
+            Self::Certs(args) => certs::execute(&args),
             Self::Explain(args) => explain::execute(&args),
             Self::Healthcheck(args) => healthcheck::execute(&args),
             Self::Completions(args) => completions::execute(&args),

@@ -218,3 +218,31 @@ fn a_port_in_use_is_named() {
     let control = run(&[&upstream[..], &["--listen", "127.0.0.1:0", "--control", &address]].concat());
     assert_ends(&control, 1, &[&address]);
 }
+
+#[test]
+fn certificates_are_issued_and_never_overwritten() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let here = directory.path().join("own").display().to_string();
+    assert_ends(&run(&["certs", "issue", "b", "--in", &here]), 1, &["squall certs init"]);
+    assert_ends(&run(&["certs", "init", &here]), 0, &["ca.crt", "squall certs issue"]);
+    assert_ends(&run(&["certs", "init", &here]), 1, &["exists already"]);
+    assert_ends(&run(&["certs", "issue", "localhost", "127.0.0.1", "--in", &here]), 0, &["localhost.key"]);
+    assert_ends(&run(&["certs", "issue", "localhost", "--in", &here]), 1, &["exists already"]);
+    assert_ends(&run(&["certs", "issue", "*.b.example", "--in", &here]), 0, &["any.b.example.crt"]);
+    assert_ends(&run(&["certs", "issue", "../b", "--in", &here]), 2, &["--as"]);
+    assert_ends(&run(&["certs", "issue", "ca", "--in", &here]), 2, &["--as"]);
+    assert_ends(&run(&["certs", "issue", "--in", &here]), 2, &["NAME"]);
+    for name in ["ca.key", "localhost.key"] {
+        let mode = std::fs::metadata(Path::new(&here).join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    // They fit together, as a listener and a cluster would use them.
+    let text = format!(
+        "version: 1\nlisteners:\n- {{name: a, address: '127.0.0.1:0', cluster: b, tls: {{cert: {here}/localhost.crt, \
+         key: {here}/localhost.key, client_ca: {here}/ca.crt}}}}\nclusters:\n- {{name: b, endpoints: ['b:1'], tls: {{ca: \
+         {here}/ca.crt, cert: {here}/any.b.example.crt, key: {here}/any.b.example.key}}}}\n"
+    );
+    let config = file(directory.path(), "squall.yaml", &text);
+    assert_ends(&run(&["config", "validate", config.to_str().unwrap()]), 0, &["valid"]);
+}
