@@ -1,7 +1,9 @@
 //! `benches/compare`: what a proxy costs, Squall beside its peers, in one run. `benches/README.md` tells the method.
 
 mod args;
+mod config;
 mod copy;
+mod identity;
 mod measure;
 mod open_loop;
 mod origin;

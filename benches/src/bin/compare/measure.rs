@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use crate::args::Options;
+use crate::identity::Identity;
 use crate::open_loop;
 use crate::origin::Origin;
 use crate::peer::{DELAYED, Peer, Running, Setup};
@@ -28,7 +29,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let this = std::env::current_exe()?;
     let (_origin, line) = Process::start_and_read_line(pinned(&[LOAD_CORE], &this).arg("origin"))?;
     let origin = Origin::parse(&line).with_context(|| format!("the origin said {line:?}"))?;
-    let setup = Setup { squall: &options.squall, directory: &directory.canonicalize()?, origin };
+    let directory = directory.canonicalize()?;
+    let identity = Identity::make(&directory)?;
+    let setup = Setup { squall: &options.squall, directory: &directory, origin, identity };
     let kinds = if options.work.is_empty() { Work::ALL.to_vec() } else { options.work.clone() };
     let mut page = String::new();
     for work in kinds {
@@ -70,7 +73,7 @@ fn compare(work: Work, options: &Options, setup: &Setup<'_>) -> anyhow::Result<V
         let present = rows.iter().enumerate().filter(|(_, row)| !row.is_left_out).map(|(at, _)| at);
         for (at, running) in present.zip(&peers) {
             let logged = running.logged()?;
-            let values = one(work, running, &mut direct, options).with_context(|| rows[at].name.clone())?;
+            let values = one(work, running, &mut direct, (options, setup)).with_context(|| rows[at].name.clone())?;
             ensure!(running.logged()? == logged, "{} wrote to its log, the others do not", rows[at].name);
             for (table, value) in tables.iter_mut().zip(values) {
                 table.rows[at].values.push(value);
@@ -82,7 +85,12 @@ fn compare(work: Work, options: &Options, setup: &Setup<'_>) -> anyhow::Result<V
 
 /// One round of one peer: a number for each title of the work. `direct` is what the round's first peer, the origin
 /// itself, gave.
-fn one(work: Work, running: &Running, direct: &mut Option<Vec<f64>>, options: &Options) -> anyhow::Result<Vec<f64>> {
+fn one(
+    work: Work,
+    running: &Running,
+    direct: &mut Option<Vec<f64>>,
+    (options, setup): (&Options, &Setup<'_>),
+) -> anyhow::Result<Vec<f64>> {
     let time = Duration::from_secs(options.seconds);
     match work {
         Work::Idle => memory(running),
@@ -115,10 +123,19 @@ fn one(work: Work, running: &Running, direct: &mut Option<Vec<f64>>, options: &O
             let (all, most) = used.fold((0.0, 0.0), |(all, most): (f64, f64), us| (all + us, most.max(us)));
             Ok(vec![100.0 * most / all, all / units, most / units])
         }
-        Work::Http1 | Work::Rules | Work::Http2 | Work::TcpBulk | Work::TcpPingPong => {
+        Work::Http1
+        | Work::Rules
+        | Work::Http2
+        | Work::TcpBulk
+        | Work::TcpPingPong
+        | Work::TlsHttp1
+        | Work::TlsHandshake => {
             let process = running.process()?;
             if matches!(work, Work::Http1 | Work::Rules) {
                 check_http1(running.address)?;
+            }
+            if work.is_tls() {
+                setup.identity.check(running.address)?;
             }
             work.load(running.address, Duration::from_secs(1))?;
             let before = process.cpu_us()?;

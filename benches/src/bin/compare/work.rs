@@ -31,12 +31,16 @@ pub(crate) enum Work {
     WorkersHttp1,
     /// Two workers, one HTTP/2 connection of 128 streams: the same.
     WorkersHttp2,
+    /// The same as `http1`, under TLS 1.3 from the client to the proxy.
+    TlsHttp1,
+    /// A connection under TLS 1.3 with a full handshake for each request.
+    TlsHandshake,
     /// Memory of the process, and of its idle keep-alive connections.
     Idle,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Http1,
         Self::Rules,
         Self::Http2,
@@ -46,6 +50,8 @@ impl Work {
         Self::Delay,
         Self::WorkersHttp1,
         Self::WorkersHttp2,
+        Self::TlsHttp1,
+        Self::TlsHandshake,
         Self::Idle,
     ];
 
@@ -77,11 +83,18 @@ impl Work {
                 "2 workers, 1 HTTP/2 connection × 128 streams: CPU µs per request, both workers",
                 "2 workers, 1 HTTP/2 connection × 128 streams: CPU µs per request, the busier worker",
             ],
+            Self::TlsHttp1 => &["TLS 1.3, HTTP/1.1 keep-alive, 64 connections, 256 B: CPU µs per request"],
+            Self::TlsHandshake => &["TLS 1.3, a connection with a full handshake for each request: CPU µs per request"],
             Self::Idle => &[
                 "Memory with 5,000 idle HTTP/1.1 keep-alive connections: KiB per connection",
                 "Memory before the first connection: MiB",
             ],
         }
+    }
+
+    /// Whether clients speak TLS.
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(self, Self::TlsHttp1 | Self::TlsHandshake)
     }
 
     /// Threads that carry traffic.
@@ -97,8 +110,11 @@ impl Work {
     /// Puts load on the proxy for so long; how many units of work it did.
     pub(crate) fn load(self, address: SocketAddr, time: Duration) -> anyhow::Result<f64> {
         match self {
-            Self::Http1 | Self::Rules => wrk(address, 64, time),
-            Self::WorkersHttp1 => wrk(address, 16, time),
+            Self::Http1 | Self::Rules => wrk(&format!("http://{address}/"), 64, &[], time),
+            Self::WorkersHttp1 => wrk(&format!("http://{address}/"), 16, &[], time),
+            Self::TlsHttp1 => wrk(&format!("https://{address}/"), 64, &[], time),
+            // It takes up no session again: each handshake is a full one.
+            Self::TlsHandshake => wrk(&format!("https://{address}/"), 16, &["-H", "Connection: close"], time),
             Self::Http2 => h2load(address, 8, 16, time),
             Self::WorkersHttp2 => h2load(address, 1, 128, time),
             Self::TcpBulk => bulk(address, time),
@@ -112,6 +128,12 @@ impl Work {
 pub(crate) fn check_http1(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    exchange(&mut stream)?;
+    Ok(stream)
+}
+
+/// The same, on a connection that is there.
+pub(crate) fn exchange(stream: &mut (impl Read + Write)) -> anyhow::Result<()> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")?;
     let (mut answer, mut chunk) = (Vec::new(), [0; 2048]);
     while !answer.ends_with(&BODY) {
@@ -122,13 +144,13 @@ pub(crate) fn check_http1(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
     ensure!(text.starts_with("http/1.1 200"), "not the origin's answer: {text}");
     ensure!(text.contains("content-length: 256"), "another framing: {text}");
-    Ok(stream)
+    Ok(())
 }
 
-fn wrk(address: SocketAddr, connections: usize, time: Duration) -> anyhow::Result<f64> {
+fn wrk(url: &str, connections: usize, more: &[&str], time: Duration) -> anyhow::Result<f64> {
     let seconds = format!("{}s", time.as_secs().max(1));
     let mut command = pinned(&[LOAD_CORE], Path::new("wrk"));
-    command.args(["-t1", "-c", &connections.to_string(), "-d", &seconds, &format!("http://{address}/")]);
+    command.args(["-t1", "-c", &connections.to_string(), "-d", &seconds]).args(more).arg(url);
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "wrk saw failures:\n{text}");
