@@ -68,6 +68,11 @@ fn tcp_with_redis() {
     check(Column::Tcp);
 }
 
+#[test]
+fn tls_with_curl() {
+    check(Column::Tls);
+}
+
 fn document() -> String {
     let mut text = "# Every fault on every protocol\n\n\
         Each cell is what a client that was not written here sees, as `cargo test -p squall-integration --test fault_table`\n\

@@ -30,7 +30,7 @@ pub(crate) enum Cell {
 pub(crate) struct Row {
     pub(crate) kind: &'static str,
     /// In the order of the columns.
-    pub(crate) cells: [Cell; 5],
+    pub(crate) cells: [Cell; 6],
 }
 
 /// A client that gives up does so after 1.5 s; starting one takes some time on a busy machine.
@@ -59,6 +59,7 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(endings());
     rows.extend(bodies());
     rows.extend(connections());
+    rows.extend(handshakes());
     rows
 }
 
@@ -82,6 +83,7 @@ fn timing() -> Vec<Row> {
                     late("ok"),
                 ),
                 shown(json!({"delay": {"fixed": "400ms", "on": "response"}}), "400 ms later", late("ok")),
+                shown(delay(), "400 ms later", late("200")),
             ],
         },
         Row {
@@ -92,6 +94,7 @@ fn timing() -> Vec<Row> {
                 shown(blackhole(), "DEADLINE_EXCEEDED", hangs("DEADLINE_EXCEEDED")),
                 in_tunnel(blackhole(), "TimeoutError", hangs("TimeoutError")),
                 shown(blackhole(), "hangs", hangs("exit 124")),
+                shown(blackhole(), "gives up (28)", hangs("curl 28")),
             ],
         },
         Row {
@@ -102,6 +105,7 @@ fn timing() -> Vec<Row> {
                 shown(stall(), "DEADLINE_EXCEEDED", hangs("DEADLINE_EXCEEDED")),
                 in_tunnel(stall(), "TimeoutError", hangs("TimeoutError")),
                 shown(stall(), "hangs", hangs("exit 124")),
+                shown(stall(), "a head, then gives up (28)", Expect { says: "HTTP/2 200", ..hangs("curl 28") }),
             ],
         },
         Row {
@@ -112,6 +116,7 @@ fn timing() -> Vec<Row> {
                 shown(throttle("40kB/s"), "20 kB take 0.5 s", late("OK")),
                 in_tunnel(throttle("120B/s"), "60 B take 0.5 s", late("ok")),
                 shown(throttle("40kB/s"), "20 kB take 0.5 s", late("ok")),
+                shown(throttle("40kB/s"), "20 kB take 0.5 s", late("200")),
             ],
         },
     ]
@@ -138,6 +143,7 @@ fn endings() -> Vec<Row> {
                 ),
                 shown(abort(), "InvalidStatus 503 in place of 101", expect("InvalidStatus 503")),
                 Cell::Never(BYTES_ONLY),
+                shown(abort(), "503", never("503")),
             ],
         },
         Row {
@@ -152,6 +158,7 @@ fn endings() -> Vec<Row> {
                 ),
                 Cell::Never("is for gRPC"),
                 Cell::Never("is for gRPC"),
+                Cell::Never("is for gRPC"),
             ],
         },
         Row {
@@ -162,6 +169,7 @@ fn endings() -> Vec<Row> {
                 shown(reset(), "INTERNAL", never("INTERNAL")),
                 in_tunnel(reset(), "ConnectionClosedError", expect("ConnectionClosedError")),
                 shown(reset(), "connection reset", expect("exit 1")),
+                shown(reset(), "RST_STREAM (92)", never("curl 92")),
             ],
         },
         Row {
@@ -172,6 +180,7 @@ fn endings() -> Vec<Row> {
                 shown(lost(), "INTERNAL; the upstream did work", worked("INTERNAL")),
                 Cell::Never(TUNNEL_BYTES),
                 Cell::Never(BYTES_ONLY),
+                shown(lost(), "RST_STREAM (92); the upstream did work", worked("curl 92")),
             ],
         },
         Row {
@@ -182,6 +191,7 @@ fn endings() -> Vec<Row> {
                 shown(malformed("empty"), "INTERNAL", never("INTERNAL")),
                 shown(malformed("garbage"), "InvalidMessage in place of 101", expect("InvalidMessage")),
                 Cell::Never(BYTES_ONLY),
+                shown(malformed("bad_chunk"), "RST_STREAM with PROTOCOL_ERROR (92)", never("curl 92")),
             ],
         },
         Row {
@@ -203,6 +213,11 @@ fn endings() -> Vec<Row> {
                     truncate(),
                     "half of the answer, then an end",
                     Expect { is_intact: Some(false), ..expect("exit 1") },
+                ),
+                shown(
+                    truncate(),
+                    "less than was promised (92)",
+                    Expect { is_intact: Some(false), ..expect("curl 92") },
                 ),
             ],
         },
@@ -228,6 +243,7 @@ fn bodies() -> Vec<Row> {
                     Expect { ms: GIVES_UP, ..expect("TimeoutError") },
                 ),
                 shown(json!({"corrupt": 0.1}), "other bytes", altered("ok")),
+                shown(json!({"corrupt": 1}), "other bytes, as many", Expect { count: Some(BYTES), ..altered("200") }),
             ],
         },
         Row {
@@ -238,6 +254,7 @@ fn bodies() -> Vec<Row> {
                 shown(slow(), "six pieces in 550 ms", late("OK")),
                 Cell::Never("is for bodies; on a tunnel it is `slice`"),
                 Cell::Never("is for bodies; on TCP it is `slice`"),
+                shown(slow(), "five pieces in 440 ms", late("200")),
             ],
         },
         Row {
@@ -256,6 +273,7 @@ fn bodies() -> Vec<Row> {
                     "five pieces in 480 ms",
                     late("ok"),
                 ),
+                Cell::Never(STREAMS),
             ],
         },
         Row {
@@ -274,6 +292,7 @@ fn bodies() -> Vec<Row> {
                     expect("InvalidStatus 400"),
                 ),
                 Cell::Never(BYTES_ONLY),
+                shown(teapot(), "418 and another body", Expect { count: Some(3), ..altered("418") }),
             ],
         },
         Row {
@@ -296,9 +315,42 @@ fn bodies() -> Vec<Row> {
                 ),
                 Cell::Never(TUNNEL_BYTES),
                 Cell::Never(BYTES_ONLY),
+                shown(
+                    twice(),
+                    "200; the upstream got it twice",
+                    Expect { calls: Some(2), is_intact: Some(true), ..expect("200") },
+                ),
             ],
         },
     ]
+}
+
+/// The handshake is TLS's own.
+fn handshakes() -> Vec<Row> {
+    let rows = [
+        (
+            "tls (handshake: stall)",
+            json!({"handshake": "stall"}),
+            "gives up (28)",
+            Expect { ms: GIVES_UP, ..expect("curl 28") },
+        ),
+        ("tls (handshake: alert)", json!({"handshake": "alert"}), "handshake failed (35)", expect("curl 35")),
+        (
+            "tls (handshake: slow)",
+            json!({"handshake": {"slow": "400ms"}}),
+            "400 ms later",
+            Expect { ms: 400..1400, is_intact: Some(true), ..expect("200") },
+        ),
+        ("tls (certificate: expired)", json!({"certificate": "expired"}), "not verified (60)", expect("curl 60")),
+        ("tls (certificate: wrong_name)", json!({"certificate": "wrong_name"}), "not verified (60)", expect("curl 60")),
+        ("tls (certificate: untrusted)", json!({"certificate": "untrusted"}), "not verified (60)", expect("curl 60")),
+    ];
+    let never = || Cell::Never("there is no handshake");
+    let row = |(kind, fault, text, expect)| Row {
+        kind,
+        cells: [never(), never(), never(), never(), never(), shown(json!({ "tls": fault }), text, expect)],
+    };
+    rows.into_iter().map(row).collect()
 }
 
 fn connections() -> Vec<Row> {
@@ -320,6 +372,11 @@ fn connections() -> Vec<Row> {
                 ),
                 Cell::Never("a tunnel has its connection to itself"),
                 Cell::Never(BYTES_ONLY),
+                shown(
+                    goaway(),
+                    "200, and GOAWAY behind it",
+                    Expect { is_intact: Some(true), says: "kind=goaway", ..expect("200") },
+                ),
             ],
         },
         Row {
@@ -330,6 +387,7 @@ fn connections() -> Vec<Row> {
                 Cell::Never("requests come on connections that are open; use `reset`"),
                 Cell::Never("a tunnel is open when its rules are asked; use `reset`"),
                 shown(json!({"refuse": true}), "connection reset", expect("exit 1")),
+                Cell::Never("requests come on connections that are open; use `reset`"),
             ],
         },
         Row {
@@ -346,6 +404,7 @@ fn connections() -> Vec<Row> {
                 Cell::Never(
                     "redis-cli does not wait for the end of its connection; `tcp_stream_faults` shows it on a raw socket",
                 ),
+                Cell::Never("an answer ends where its framing says"),
             ],
         },
     ]

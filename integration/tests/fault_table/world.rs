@@ -7,7 +7,7 @@ use serde_json::Value;
 use squall_integration::echo::Echo;
 use squall_integration::foreign::{self, Outcome};
 use squall_integration::programs::{Peer, Program, find, python};
-use squall_integration::{Settings, Squall, eventually};
+use squall_integration::{Authority, Settings, Squall, eventually};
 
 /// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,12 @@ pub(crate) enum Column {
     Grpc,
     WebSocket,
     Tcp,
+    Tls,
 }
 
 /// In their order.
-pub(crate) const COLUMNS: [Column; 5] = [Column::Http1, Column::Http2, Column::Grpc, Column::WebSocket, Column::Tcp];
+pub(crate) const COLUMNS: [Column; 6] =
+    [Column::Http1, Column::Http2, Column::Grpc, Column::WebSocket, Column::Tcp, Column::Tls];
 
 impl Column {
     /// Its head in the document.
@@ -31,13 +33,14 @@ impl Column {
             Self::Grpc => "gRPC (grpcio)",
             Self::WebSocket => "WebSocket (websockets)",
             Self::Tcp => "TCP (redis-cli)",
+            Self::Tls => "TLS (curl, HTTP/2 by ALPN)",
         }
     }
 
     /// What a call comes to when nothing is wrong.
     pub(crate) fn well(self) -> &'static str {
         match self {
-            Self::Http1 | Self::Http2 => "200",
+            Self::Http1 | Self::Http2 | Self::Tls => "200",
             Self::Grpc => "OK",
             Self::WebSocket | Self::Tcp => "ok",
         }
@@ -51,6 +54,7 @@ enum Upstream {
     Echo(Echo),
     Peer(Peer, PathBuf),
     Redis { _program: Program },
+    Tls(Echo, Box<Authority>),
 }
 
 /// What a column is checked in.
@@ -70,6 +74,15 @@ impl World {
                 let echo = Echo::http1();
                 let settings = Settings::http(echo.address);
                 (Upstream::Echo(echo), settings)
+            }
+            Column::Tls => {
+                find("curl", test)?;
+                let (echo, authority) = (Echo::http1(), Authority::new());
+                authority.issue("b");
+                let settings = Settings::new()
+                    .listener_with("to-b", "http", "service-b", &authority.listener("b"))
+                    .cluster("service-b", "http1", &[echo.address]);
+                (Upstream::Tls(echo, Box::new(authority)), settings)
             }
             Column::Grpc => {
                 let python = python(test)?;
@@ -106,6 +119,10 @@ impl World {
             (Column::Http2, _) => foreign::curl(&url, &["--http2-prior-knowledge"], &expected),
             (Column::Grpc, Upstream::Peer(_, python)) => foreign::grpc(python, self.address(), "Stream", BYTES / 5),
             (Column::WebSocket, Upstream::Peer(_, python)) => foreign::websocket(python, self.address()),
+            (_, Upstream::Tls(_, authority)) => {
+                let url = format!("https://localhost:{}/sized/{BYTES}", self.address().port());
+                foreign::curl(&url, &["--http2", "--cacert", &authority.file("ca.crt")], &expected)
+            }
             (_, _) => foreign::redis(self.address(), &"r".repeat(BYTES)),
         }
     }
@@ -113,7 +130,7 @@ impl World {
     /// How many calls the upstream got, where it says so.
     pub(crate) fn calls(&self) -> Option<usize> {
         match &self.upstream {
-            Upstream::Echo(echo) => Some(echo.requests()),
+            Upstream::Echo(echo) | Upstream::Tls(echo, _) => Some(echo.requests()),
             Upstream::Peer(peer, python) if self.column == Column::Grpc => {
                 let said = foreign::grpc(python, peer.address, "Calls", 0).said;
                 let report: Value = serde_json::from_str(&said).unwrap();

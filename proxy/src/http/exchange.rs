@@ -1,6 +1,7 @@
 //! The life of one HTTP exchange, top to bottom.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -53,48 +54,20 @@ pub(crate) async fn exchange(
     request: Result<Incoming, Refusal>,
 ) -> Result<Response<ResponseBody>, Interrupt> {
     let mut record = Record::begin(&downstream);
-    let ended = AssertUnwindSafe(run(&downstream, request, &mut record)).catch_unwind().await;
-    let ended = ended.unwrap_or_else(|_panic| Err(Ended::Failed(ProxyError::new(ErrorKind::Panic))));
-    let (mut head, source, faults) = match ended {
-        Ok(Answered { head, source, faults }) => {
-            record.answer(&head, Origin::Upstream);
-            (head, source, faults)
-        }
-        Err(Ended::Aborted(answer, faults)) => {
-            let (mut head, body) = *answer;
-            if downstream.is_http2 {
-                // What a rule's own headers may say of the connection does not exist there (RFC 9113 §8.2.2).
-                hop_by_hop::remove(&mut head.headers);
-                head.headers.remove(TRANSFER_ENCODING);
-            }
-            record.answer(&head, Origin::Injected);
-            (head, Source::Full(body), faults)
-        }
-        Err(Ended::Withheld) => {
-            record.withhold();
-            let (head, body) = answer::withheld();
-            record.answer(&head, Origin::Injected);
-            (head, Source::Full(body), None)
-        }
-        Err(Ended::Refused(refusal)) => {
-            record.refuse(refusal.label());
-            let (mut head, body) = answer::refused(refusal);
-            record.answer(&head, Origin::Proxy);
-            downstream.close_after(&mut head.headers);
-            (head, Source::Full(body), None)
-        }
-        Err(Ended::Failed(error)) => {
-            tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
-            record.fail(error.kind);
-            let (head, body) = answer::failed(&error);
-            record.answer(&head, Origin::Proxy);
-            (head, Source::Full(body), None)
-        }
-        Err(Ended::Interrupted(interrupt)) => {
-            record.interrupt_by_rule();
-            return Err(interrupt);
-        }
+    let ended = {
+        // Pinned here, so that it is not moved into what catches panics.
+        let running = pin!(run(&downstream, request, &mut record));
+        AssertUnwindSafe(running).catch_unwind().await
     };
+    let answered = match ended {
+        Ok(Ok(answered)) => {
+            record.answer(&answered.head, Origin::Upstream);
+            answered
+        }
+        Ok(Err(ended)) => instead(ended, &downstream, &mut record)?,
+        Err(_panic) => instead(Ended::Failed(ProxyError::new(ErrorKind::Panic)), &downstream, &mut record)?,
+    };
+    let Answered { mut head, source, faults } = answered;
     record.note_grpc_status(&head.headers);
     if let Some(faults) = &record.faults {
         faults.mark(&downstream, &mut head.headers);
@@ -103,6 +76,47 @@ pub(crate) async fn exchange(
         downstream.close_after(&mut head.headers);
     }
     Ok(Response::from_parts(head, ResponseBody::new(source, faults, record)))
+}
+
+/// What is answered when the upstream did not.
+fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result<Answered, Interrupt> {
+    let (head, body, faults) = match ended {
+        Ended::Aborted(answer, faults) => {
+            let (mut head, body) = *answer;
+            if downstream.is_http2 {
+                // What a rule's own headers may say of the connection does not exist there (RFC 9113 §8.2.2).
+                hop_by_hop::remove(&mut head.headers);
+                head.headers.remove(TRANSFER_ENCODING);
+            }
+            record.answer(&head, Origin::Injected);
+            (head, body, faults)
+        }
+        Ended::Withheld => {
+            record.withhold();
+            let (head, body) = answer::withheld();
+            record.answer(&head, Origin::Injected);
+            (head, body, None)
+        }
+        Ended::Refused(refusal) => {
+            record.refuse(refusal.label());
+            let (mut head, body) = answer::refused(refusal);
+            record.answer(&head, Origin::Proxy);
+            downstream.close_after(&mut head.headers);
+            (head, body, None)
+        }
+        Ended::Failed(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
+            record.fail(error.kind);
+            let (head, body) = answer::failed(&error);
+            record.answer(&head, Origin::Proxy);
+            (head, body, None)
+        }
+        Ended::Interrupted(interrupt) => {
+            record.interrupt_by_rule();
+            return Err(interrupt);
+        }
+    };
+    Ok(Answered { head, source: Source::Full(body), faults })
 }
 
 async fn run(
