@@ -96,6 +96,32 @@ fn bytes_pass_both_ways_and_each_end_by_itself() {
 }
 
 #[test]
+fn what_follows_a_switch_of_protocols_passes_too() {
+    let authority = authority();
+    let origin = Origin::start(|mut peer| {
+        if peer.request().is_some() {
+            peer.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+            while let word @ [_, ..] = peer.read(4).as_slice() {
+                peer.send(word);
+            }
+        }
+    });
+    let squall = Squall::start(&http(&authority, &origin));
+    let mut client = TlsClient::connect(squall.to_b(), &authority, &TlsOptions::default()).unwrap();
+    client.send("GET / HTTP/1.1\r\nHost: b\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(client.read_exact(1));
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{:?}", String::from_utf8_lossy(&head));
+    for word in ["ping", "pong"] {
+        assert_eq!(client.send(word).read_exact(4), word.as_bytes());
+    }
+    squall.api().rule("cut", &json!({"match": {"upgrade": "websocket"}, "percentage": 100, "fault": {"reset": true}}));
+    assert_eq!(raw::end_of(&client.read_to_end().unwrap_err()), Some(End::Reset), "rules of tunnels hit it");
+}
+
+#[test]
 fn an_end_that_was_not_said_is_no_end_for_the_upstream() {
     let authority = authority();
     let (tell, told) = std::sync::mpsc::channel();
