@@ -59,7 +59,7 @@ impl Connection {
 
     /// Whether the upstream neither closed it nor sent what nobody asked for; costs no system call unless it did.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.io.borrow_mut().is_quiet() && self.input.is_empty()
+        Stream::is_quiet(&self.io) && self.input.is_empty()
     }
 
     /// Sends a prepared request and waits for the head of the answer. Dropping the future closes the connection.

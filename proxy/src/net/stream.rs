@@ -1,5 +1,6 @@
 //! A connection to a peer, plain or under TLS.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -46,16 +47,14 @@ impl Stream {
     }
 
     /// Whether the peer neither closed it nor sent what nobody asked for; costs no system call unless it did.
-    pub(crate) fn is_quiet(&mut self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.try_read(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock),
-            // What came may be a session ticket, which only TLS itself can tell from data.
-            Self::Tls(session) => {
-                let mut byte = [0];
-                let mut cx = Context::from_waker(Waker::noop());
-                Pin::new(&mut **session).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
-            }
+    #[inline]
+    pub(crate) fn is_quiet(stream: &RefCell<Self>) -> bool {
+        if let Self::Plain(stream) = &*stream.borrow() {
+            return stream.try_read(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
         }
+        // What came may be a session ticket, which only TLS itself can tell from data.
+        let (mut byte, mut cx) = ([0], Context::from_waker(Waker::noop()));
+        Pin::new(&mut *stream.borrow_mut()).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 }
 
