@@ -45,6 +45,12 @@ struct Answered {
     faults: Option<Box<BodyFaults>>,
 }
 
+impl Answered {
+    fn nothing() -> Self {
+        Self { head: Response::new(()).into_parts().0, source: Source::Empty, faults: None }
+    }
+}
+
 /// Serves one request, or answers one that cannot be served. An error ends the connection (HTTP/1) or the stream
 /// (HTTP/2) without an answer.
 ///
@@ -54,19 +60,19 @@ pub(crate) async fn exchange(
     request: Result<Incoming, Refusal>,
 ) -> Result<Response<ResponseBody>, Interrupt> {
     let mut record = Record::begin(&downstream);
+    // Filled in where it comes about: to return it through each future would move it each time.
+    let mut answered = Answered::nothing();
     let ended = {
-        // Pinned here, so that it is not moved into what catches panics.
-        let running = pin!(run(&downstream, request, &mut record));
+        let running = pin!(run(&downstream, request, &mut record, &mut answered));
         AssertUnwindSafe(running).catch_unwind().await
     };
-    let answered = match ended {
-        Ok(Ok(answered)) => {
-            record.answer(&answered.head, Origin::Upstream);
-            answered
+    match ended {
+        Ok(Ok(())) => record.answer(&answered.head, Origin::Upstream),
+        Ok(Err(ended)) => answered = instead(ended, &downstream, &mut record)?,
+        Err(_panic) => {
+            answered = instead(Ended::Failed(ProxyError::new(ErrorKind::Panic)), &downstream, &mut record)?;
         }
-        Ok(Err(ended)) => instead(ended, &downstream, &mut record)?,
-        Err(_panic) => instead(Ended::Failed(ProxyError::new(ErrorKind::Panic)), &downstream, &mut record)?,
-    };
+    }
     let Answered { mut head, source, faults } = answered;
     record.note_grpc_status(&head.headers);
     if let Some(faults) = &record.faults {
@@ -123,7 +129,8 @@ async fn run(
     downstream: &Rc<Downstream>,
     request: Result<Incoming, Refusal>,
     record: &mut Record,
-) -> Result<Answered, Ended> {
+    answered: &mut Answered,
+) -> Result<(), Ended> {
     // The snapshot: one view of the configuration, from here to the end.
     let listener = Rc::clone(&record.listener);
 
@@ -165,7 +172,8 @@ async fn run(
     // The upstream.
     if parts.method == Method::CONNECT {
         let connected = Box::pin(connect(parts, &listener, cluster, endpoint)).await;
-        return connected.map(|(head, source)| Answered { head, source, faults: None }).map_err(Ended::Failed);
+        (answered.head, answered.source) = connected.map_err(Ended::Failed)?;
+        return Ok(());
     }
     record.upload = body.upload().cloned();
     let opening = upgrade.as_ref().map(|_| parts.clone());
@@ -184,27 +192,26 @@ async fn run(
     let times = (record.started, deadline);
     let request = Incoming { head: parts, body };
     let sent = upstream::send(cluster, &endpoint, request, &downstream.ends, times).await;
-    let (mut head, mut source) = sent.map_err(|error| match &record.upload {
+    (answered.head, answered.source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
     })?;
 
     // The head of the answer, and faults behind the upstream.
-    if let Source::Tunnel(tunnel) = &mut source {
+    if let Source::Tunnel(tunnel) = &mut answered.source {
         let unasked = || Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse));
         let head = opening.ok_or_else(unasked)?;
         tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
     }
-    head::prepare(&mut head).map_err(Ended::Failed)?;
-    let mut body_faults = None;
+    head::prepare(&mut answered.head).map_err(Ended::Failed)?;
     if let Some(faults) = &mut record.faults {
         let place = Place { downstream, listener: &listener };
         let times = Times { arrived: record.started, sent: sent_at, since: Instant::now() };
-        let held = Box::pin(faults.after_upstream(place, times, &mut head, &mut source));
+        let held = Box::pin(faults.after_upstream(place, times, &mut answered.head, &mut answered.source));
         let applied = InTime::new(deadline, held).await.ok_or(Ended::Withheld)?;
-        body_faults = applied.map_err(Ended::Interrupted)?;
+        answered.faults = applied.map_err(Ended::Interrupted)?;
     }
-    Ok(Answered { head, source, faults: body_faults })
+    Ok(())
 }
 
 /// The faults before the upstream; how they end the exchange, if they do.

@@ -55,7 +55,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
         match accepted {
             Ok((request, respond)) => match downstream.worker.helper() {
                 // Boxed, because the runtime moves what it is given several times over.
-                None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), request, respond)))),
+                None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), incoming(request), respond)))),
                 Some(helper) => {
                     let guest = Guest { connection: downstream.origin(), request, respond };
                     downstream.worker.hand_over(helper, Box::new(guest));
@@ -104,7 +104,7 @@ impl Guest {
         match worker.view().route(listener.as_str(), server_name.as_deref()) {
             Some(listener) => {
                 let downstream = Downstream::of_guest(worker, listener, self.connection);
-                spawn_local(Box::pin(serve_stream(downstream, self.request, self.respond)));
+                spawn_local(Box::pin(serve_stream(downstream, incoming(self.request), self.respond)));
             }
             // Its listener was removed in this moment: nothing was done, the client may try again.
             None => self.respond.send_reset(Reason::REFUSED_STREAM),
@@ -112,46 +112,47 @@ impl Guest {
     }
 }
 
-/// One stream, from the head of its request to the end of its answer.
-async fn serve_stream(downstream: Rc<Downstream>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-    match answer(downstream, request, &mut respond).await {
-        Some(Ok(response)) => send(response, &mut respond).await,
-        Some(Err(interrupt)) => respond.send_reset(interrupt.reason().unwrap_or(Reason::INTERNAL_ERROR)),
-        None => {}
-    }
-}
-
-/// The answer; `None` when nobody is left to read it.
-async fn answer(
-    downstream: Rc<Downstream>,
-    request: Request<RecvStream>,
-    respond: &mut SendResponse<Bytes>,
-) -> Option<Result<Response<ResponseBody>, Interrupt>> {
+/// The request of a stream.
+fn incoming(request: Request<RecvStream>) -> Incoming {
     let (head, stream) = request.into_parts();
-    let request = Incoming { head: Box::new(head), body: RequestBody::http2(IncomingBody::new(stream, None)) };
-    let mut exchange = pin!(exchange(downstream, Ok(request)));
-    poll_fn(|cx| match exchange.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => respond.poll_reset(cx).map(|_| None),
-    })
-    .await
+    Incoming { head: Box::new(head), body: RequestBody::http2(IncomingBody::new(stream, None)) }
 }
 
-async fn send(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes>) {
-    let (mut head, body) = response.into_parts();
-    if !head.headers.contains_key(DATE) {
-        head.headers.insert(DATE, date::now());
-    }
-    let is_end = body.is_end_stream();
-    let Ok(stream) = respond.send_response(Response::from_parts(head, ()), is_end) else { return };
-    if is_end {
-        return;
-    }
-    let mut sending = Sending::new(stream, body);
+/// One stream, from the head of its request to the end of its answer.
+async fn serve_stream(downstream: Rc<Downstream>, request: Incoming, mut respond: SendResponse<Bytes>) {
+    let answer = {
+        let mut exchange = pin!(exchange(downstream, Ok(request)));
+        let answer = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            // Nobody is left to read an answer.
+            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        });
+        answer.await
+    };
+    let mut sending = match answer {
+        Some(Ok(response)) => match begin(response, &mut respond) {
+            Some(sending) => sending,
+            None => return,
+        },
+        Some(Err(interrupt)) => return respond.send_reset(interrupt.reason().unwrap_or(Reason::INTERNAL_ERROR)),
+        None => return,
+    };
     if let Err(Stopped::Body(error)) = poll_fn(|cx| sending.poll(cx)).await {
         match error.downcast::<Interrupt>().map_or(Some(Reason::INTERNAL_ERROR), |interrupt| interrupt.reason()) {
             Some(reason) => sending.reset(reason),
             None => sending.end_early(),
         }
     }
+}
+
+/// Begins an answer with its head; `None` when that is all of it, or nobody wants it. A plain function, because each
+/// asynchronous one would move the body twice.
+fn begin(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes>) -> Option<Sending<ResponseBody>> {
+    let (mut head, body) = response.into_parts();
+    if !head.headers.contains_key(DATE) {
+        head.headers.insert(DATE, date::now());
+    }
+    let is_end = body.is_end_stream();
+    let stream = respond.send_response(Response::from_parts(head, ()), is_end).ok()?;
+    (!is_end).then(|| Sending::new(stream, body))
 }
