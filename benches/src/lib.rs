@@ -52,6 +52,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
         cluster: name("service-b"),
         tls: None,
         server_names: Default::default(),
+        intercept: None,
         accepts_proxy_protocol: false,
         header_timeout: minute,
         idle_timeout: None,

@@ -85,7 +85,8 @@ fn init(directory: &Path, days: u32) -> Outcome {
     output::say(&format!(
         "wrote {} and {}; keep the key to yourself\n\
          issue a certificate:  squall certs issue localhost 127.0.0.1 --in {here}\n\
-         trust it:             curl --cacert {here}/ca.crt …, or tls: {{ ca: {here}/ca.crt }} on a cluster",
+         trust it:             curl --cacert {here}/ca.crt …, or tls: {{ ca: {here}/ca.crt }} on a cluster\n\
+         open HTTPS with it:   intercept: {{ names: […], cert: {here}/ca.crt, key: {here}/ca.key }} on a forward proxy",
         files.cert.display(),
         files.key.display(),
     ));

@@ -28,7 +28,7 @@ pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;
 pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
 pub use server_name::ServerNames;
-pub use tls::{ClientTls, KeyPairFiles, ListenerTls, ServerTls};
+pub use tls::{ClientTls, Intercept, KeyPairFiles, ListenerTls, ServerTls};
 
 /// The whole configuration.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ mod address;
 mod clusters;
 mod destinations;
 mod health;
+mod intercept;
 mod limits;
 mod listeners;
 mod matches;
@@ -47,6 +48,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     tls::passthrough(&listeners, &clusters, &mut report);
     let limits = limits::limits(spec.limits.as_ref(), &mut report);
     forwarding_listeners(&listeners, &clusters, &mut report);
+    intercept::possible(&listeners, &clusters, &mut report);
     let context = Context {
         limits: &limits,
         listeners: &listeners,

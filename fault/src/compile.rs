@@ -70,7 +70,7 @@ fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -
     let http = here.iter().filter(|(_, rule)| can_hit_http(rule, listener.protocol));
     let tcp = here.iter().filter(|(_, rule)| can_hit_tcp(rule, listener.protocol));
     let tunnel = here.iter().filter(|(_, rule)| can_hit_tunnel(rule, listener.protocol));
-    let ends_tls = listener.tls.as_ref().is_some_and(|tls| tls.server().is_some());
+    let ends_tls = listener.ends_tls();
     let tls = here.iter().filter(|(_, rule)| ends_tls && rule.faults.iter().any(|f| matches!(f, Fault::Tls(_))));
     CompiledListener {
         listener: listener.clone(),

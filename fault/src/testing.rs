@@ -88,6 +88,7 @@ fn listener(text: &str, direction: Direction, protocol: ListenerProtocol) -> Lis
         cluster: name(if direction == Direction::Outbound { "service-b" } else { "service-a" }),
         tls: None,
         server_names: Default::default(),
+        intercept: None,
         accepts_proxy_protocol: false,
         header_timeout: Duration::from_secs(60),
         idle_timeout: None,

@@ -54,6 +54,11 @@ fn connect_opens_a_tunnel() {
     let answer = connect(&mut client, &origin.address.to_string());
     assert_eq!((answer.status, answer.header("content-length"), answer.header("transfer-encoding")), (200, None, None));
     assert_eq!(client.send("any bytes").read_exact(9), b"any bytes");
+    // Python asks in the old way.
+    let mut old = RawClient::connect(address(&squall));
+    old.send(format!("CONNECT {} HTTP/1.0\r\n\r\n", origin.address));
+    assert_eq!(old.answer_to("CONNECT").status, 200);
+    assert_eq!(old.send("any bytes").read_exact(9), b"any bytes");
     // Rules see the tunnel by the name that the client gave it.
     let rule =
         json!({"percentage": 100, "match": {"upgrade": "connect", "authority": "127.0.0.1"}, "fault": {"reset": true}});

@@ -143,7 +143,8 @@ impl Exchanges {
         let listener = view.listeners.first()?;
         let ends = Ends { source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), destination: None };
         let going_away = Some(GoingAway::default());
-        let origin = Origin { listener: listener.key.listener.clone(), ends, server_name: None, going_away };
+        let listener_name = listener.key.listener.clone();
+        let origin = Origin { listener: listener_name, ends, server_name: None, destination: None, going_away };
         Some(Self { downstream: Downstream::of_guest(&worker, listener, origin) })
     }
 

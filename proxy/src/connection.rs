@@ -1,31 +1,31 @@
 //! One downstream connection: which protocol, then HTTP or a relay.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use squall_config::model::{Http2Code, ListenerProtocol, ListenerTls, Name};
+use bytes::Bytes;
+use squall_config::model::{HostPort, Http2Code, ListenerProtocol, Name};
 use tokio::net::TcpStream;
 
 use crate::balance::Claim;
 use crate::error::ProxyError;
 use crate::http::opening::Opening;
 use crate::http::wire::Wire;
-use crate::http1::tunnel::Tunnel;
+use crate::http1::tunnel::Onward;
 use crate::http2::going_away::GoingAway;
 use crate::net::proxy_protocol::{self, Ends};
 use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::net::stream::Stream;
 use crate::protocol::{Protocol, detect};
+use crate::secure::{Client, Secured};
 use crate::tcp::record::ConnectionRecord;
 use crate::tcp::relay::{RelayContext, RelayEnd, RelayOutcome, Side};
-use crate::tls::accept::{Failed, Handshake, accept, current};
 use crate::tls::connect::{Inside, open};
-use crate::tls::{self, ALPN_HTTP1, ALPN_HTTP2, hello};
+use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::upstream::cluster::Assignment;
 use crate::upstream::shared::{Fared, SharedEndpoint};
 use crate::view::ListenerView;
@@ -38,6 +38,7 @@ pub(crate) struct Origin {
     pub(crate) listener: Name,
     pub(crate) ends: Ends,
     pub(crate) server_name: Option<Arc<str>>,
+    pub(crate) destination: Option<HostPort>,
     /// Of an HTTP/2 connection.
     pub(crate) going_away: Option<GoingAway>,
 }
@@ -53,12 +54,14 @@ pub(crate) struct Downstream {
     pub(crate) listener_name: Name,
     /// Of an HTTP/2 connection.
     pub(crate) going_away: Option<GoingAway>,
+    /// Where all its requests go, if it was opened on its way there.
+    pub(crate) destination: Option<HostPort>,
     /// The name that it asked for, where that decides which cluster gets the traffic.
     server_name: Option<Arc<str>>,
     reset: ResetFlag,
     listener: RefCell<Rc<ListenerView>>,
     /// Counts the connection, unless another worker does; tunnels keep it beyond the HTTP server's life.
-    _open: Option<OpenConnection>,
+    open: Option<OpenConnection>,
 }
 
 impl Downstream {
@@ -71,20 +74,21 @@ impl Downstream {
             is_http2: true,
             listener_name: origin.listener,
             server_name: origin.server_name,
+            destination: origin.destination,
             going_away: origin.going_away,
             reset: ResetFlag::default(),
             listener: RefCell::new(Rc::clone(listener)),
-            _open: None,
+            open: None,
         })
     }
 
     /// For another worker that serves one of its streams.
     pub(crate) fn origin(&self) -> Origin {
-        let server_name = self.server_name.clone();
         Origin {
             listener: self.listener_name.clone(),
             ends: self.ends,
-            server_name,
+            server_name: self.server_name.clone(),
+            destination: self.destination.clone(),
             going_away: self.going_away.clone(),
         }
     }
@@ -122,6 +126,16 @@ impl Downstream {
     }
 }
 
+/// A connection that is ready for the first byte of the application.
+struct Opened {
+    worker: Rc<Worker>,
+    listener: Rc<ListenerView>,
+    secured: Secured,
+    ends: Ends,
+    open: OpenConnection,
+    destination: Option<HostPort>,
+}
+
 /// A connection whose protocol is known.
 struct Accepted {
     worker: Rc<Worker>,
@@ -129,6 +143,7 @@ struct Accepted {
     io: Io,
     ends: Ends,
     server_name: Option<Arc<str>>,
+    destination: Option<HostPort>,
     open: OpenConnection,
 }
 
@@ -145,31 +160,37 @@ pub(crate) async fn serve(
         return tracing::debug!(%error, "connection ended before it began");
     }
     let Some(ends) = ends(&worker, &listener, &mut stream, source).await else { return };
-    let Some(Secured { mut stream, mut seen, server_name }) =
-        secure(&worker, &listener, stream, ends.source.ip()).await
-    else {
-        return;
-    };
-    let listener = Rc::clone(listener.route(server_name.as_deref()));
-    let detected = match listener.compiled.listener.protocol {
-        ListenerProtocol::Tcp => Some(Protocol::Tcp),
-        _ if agreed(&stream).is_some() => agreed(&stream),
-        protocol => {
-            let (first, rest) = time_limits(&listener, protocol);
-            tokio::select! {
-                detected = detect(&mut stream, &mut seen, protocol, first, rest) => detected,
-                () = worker.draining() => None,
+    let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
+    let Some(secured) = client.secure(stream).await else { return };
+    let listener = Rc::clone(listener.route(secured.server_name.as_deref()));
+    Opened { worker, listener, secured, ends, open: counted, destination: None }.serve().await;
+}
+
+impl Opened {
+    /// Serves it in its protocol, to its end.
+    async fn serve(self) {
+        let Self { worker, listener, secured, ends, open, destination } = self;
+        let Secured { mut stream, mut seen, server_name } = secured;
+        let detected = match listener.compiled.listener.protocol {
+            ListenerProtocol::Tcp => Some(Protocol::Tcp),
+            _ if agreed(&stream).is_some() => agreed(&stream),
+            protocol => {
+                let (first, rest) = time_limits(&listener, protocol);
+                tokio::select! {
+                    detected = detect(&mut stream, &mut seen, protocol, first, rest) => detected,
+                    () = worker.draining() => None,
+                }
             }
+        };
+        let Some(protocol) = detected else { return };
+        let io = Io::with_prefix(stream, seen.freeze());
+        let accepted = Accepted { worker, listener, io, ends, server_name, destination, open };
+        match protocol {
+            // Boxed, so that a connection has the size of its own protocol and not of the largest.
+            Protocol::Tcp => Box::pin(relay(accepted)).await,
+            Protocol::Http1 => Box::pin(serve_http1(accepted)).await,
+            Protocol::Http2 => Box::pin(serve_http2(accepted)).await,
         }
-    };
-    let Some(protocol) = detected else { return };
-    let accepted =
-        Accepted { worker, listener, io: Io::with_prefix(stream, seen.freeze()), ends, server_name, open: counted };
-    match protocol {
-        // Boxed, so that a connection has the size of its own protocol and not of the largest.
-        Protocol::Tcp => Box::pin(relay(accepted)).await,
-        Protocol::Http1 => Box::pin(serve_http1(accepted)).await,
-        Protocol::Http2 => Box::pin(serve_http2(accepted)).await,
     }
 }
 
@@ -197,62 +218,6 @@ async fn ends(worker: &Worker, listener: &ListenerView, stream: &mut TcpStream, 
     }
 }
 
-/// A connection whose server name is known, if it has one that matters.
-struct Secured {
-    stream: Stream,
-    /// Read already.
-    seen: BytesMut,
-    server_name: Option<Arc<str>>,
-}
-
-/// What TLS there is before the first byte of the application; `None` when there is nothing to go on with.
-async fn secure(
-    worker: &Worker,
-    listener: &Rc<ListenerView>,
-    mut stream: TcpStream,
-    source: IpAddr,
-) -> Option<Secured> {
-    let mut seen = BytesMut::new();
-    let Some(kind) = &listener.compiled.listener.tls else {
-        return Some(Secured { stream: Stream::Plain(stream), seen, server_name: None });
-    };
-    let limit = listener.compiled.listener.header_timeout;
-    let secured = async {
-        match (kind, &listener.tls) {
-            (ListenerTls::Terminate(_), Some(own)) => {
-                let config = current(own)?;
-                // Boxed, because a handshake is large and soon over.
-                let session = if listener.compiled.has_tls_rules() {
-                    let place = tls::fault::Place { worker, listener, source, limit };
-                    Box::pin(tls::fault::accept(place, stream, config)).await?
-                } else {
-                    Box::pin(accept(stream, config, limit)).await?
-                };
-                listener.shard.count_handshake(Handshake::Done);
-                let asked = session.server_name().filter(|_| !listener.compiled.routes.is_empty());
-                let server_name = asked.map(Arc::from);
-                Ok(Secured { stream: Stream::Tls(Box::new(session)), seen, server_name })
-            }
-            _ => {
-                let server_name = Box::pin(hello::server_name(&mut stream, &mut seen, limit)).await?;
-                Ok(Secured { stream: Stream::Plain(stream), seen, server_name })
-            }
-        }
-    };
-    let failed: Failed = tokio::select! {
-        secured = secured => match secured {
-            Ok(secured) => return Some(secured),
-            Err(failed) => failed,
-        },
-        () = worker.draining() => return None,
-    };
-    listener.shard.count_handshake(failed.end);
-    let listener = &listener.key.listener;
-    tracing::debug!(error = %failed.error, %listener, result = failed.end.label(), "TLS handshake failed");
-    Box::pin(failed.close()).await;
-    None
-}
-
 /// The protocol that ALPN has settled.
 fn agreed(stream: &Stream) -> Option<Protocol> {
     let Stream::Tls(session) = stream else { return None };
@@ -261,6 +226,15 @@ fn agreed(stream: &Stream) -> Option<Protocol> {
         ALPN_HTTP1 => Some(Protocol::Http1),
         _ => None,
     }
+}
+
+/// Goes on with a connection that was told that it has a tunnel: opens the TLS in it, and serves what it says.
+pub(crate) async fn serve_intercepted(downstream: Downstream, tunnel: (Stream, Bytes), destination: HostPort) {
+    let Downstream { worker, ends, listener, open, .. } = downstream;
+    let (listener, Some(open)) = (listener.into_inner(), open) else { return };
+    let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
+    let Some(secured) = client.intercept(tunnel, &destination.host).await else { return };
+    Opened { worker, listener, secured, ends, open, destination: Some(destination) }.serve().await;
 }
 
 /// How long to wait for the first byte, and from there for enough of them.
@@ -285,7 +259,7 @@ async fn serve_http2(accepted: Accepted) {
 
 impl Accepted {
     fn into_http(self, is_http2: bool) -> (Rc<Downstream>, Io) {
-        let Self { worker, listener, io, ends, server_name, mut open } = self;
+        let Self { worker, listener, io, ends, server_name, destination, mut open } = self;
         let wire = Rc::new(Wire::new());
         open.watch(&wire, &listener);
         let downstream = Downstream {
@@ -296,16 +270,17 @@ impl Accepted {
             listener_name: listener.key.listener.clone(),
             going_away: is_http2.then(GoingAway::default),
             server_name,
+            destination,
             reset: io.reset_flag(),
             listener: RefCell::new(listener),
-            _open: Some(open),
+            open: Some(open),
         };
         (Rc::new(downstream), io)
     }
 }
 
 async fn relay(accepted: Accepted) {
-    let Accepted { worker, listener, io, ends, server_name, open: _open } = accepted;
+    let Accepted { worker, listener, io, ends, server_name, open: _open, .. } = accepted;
     let (cluster, now) = (&listener.cluster, Instant::now());
     let mut endpoint = cluster.pick(now);
     if endpoint.is_unresolved() {
@@ -340,9 +315,9 @@ fn judge(assignment: &Assignment, outcome: &RelayOutcome<ProxyError>) {
     }
 }
 
-/// Relays what flows after a switch of protocols. Whoever calls holds the connection, which keeps it counted.
-pub(crate) async fn relay_tunnel(downstream: &Downstream, io: Io, tunnel: Tunnel) {
-    let Tunnel { io: upstream, input, permit: _permit, opening } = tunnel;
+/// Relays what flows after a switch of protocols. The connection stays counted, so that a drain waits for it.
+pub(crate) async fn relay_tunnel(downstream: Downstream, io: Io, onward: Onward) {
+    let Onward { io: upstream, input, permit: _permit, opening } = onward;
     let (Some(upstream), Some(opening)) = (Rc::into_inner(upstream), opening) else {
         debug_assert!(false, "a tunnel whose exchange is not over");
         return;

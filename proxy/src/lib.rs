@@ -1,12 +1,13 @@
 //! The data plane: carries A's traffic and applies the decided faults to it.
 //!
-//! **The life of a request**, in order: [`listener`] accepts, [`connection`] tells the protocol ([`protocol`]) and
+//! **The life of a request**, in order: [`listener`] accepts, [`secure`] ends TLS, [`connection`] tells the protocol ([`protocol`]) and
 //! counts, [`http1::server`] or [`http2::server`] reads requests, [`http::exchange`] ★ is the request from head to end:
 //! view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`], head of the
 //! answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
 //!
 //! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::relay`] ★. A tunnel is one too, from the switch of
-//! protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]).
+//! protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]), unless what is in it is opened: then it is a connection
+//! once more.
 //!
 //! **The life of a fault**: [`http::fault`] says in which order they act on an exchange, [`tcp::fault`] which are on for a
 //! stream; how fast bytes leave is the business of [`pace`] for both.
@@ -38,6 +39,7 @@ mod listener;
 mod net;
 mod pace;
 mod protocol;
+mod secure;
 mod tcp;
 mod telemetry;
 mod tls;

@@ -29,6 +29,7 @@ use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::Source;
 use crate::http::request::Incoming;
 use crate::http1::client::Answer;
+use crate::http1::tunnel::Tunnel;
 use crate::net::proxy_protocol::Ends;
 
 /// Sends a prepared request to an endpoint and waits for the head of the response, at most until `deadline`. Dropping the
@@ -48,7 +49,7 @@ pub(crate) async fn send(
                     let of = cluster.cluster.proxy_protocol.map(|_| carried.source);
                     (head, Source::Http1(Leased::new(download, endpoint, of)))
                 }
-                Answer::Switched(head, tunnel) => (head, Source::Tunnel(tunnel)),
+                Answer::Switched(head, onward) => (head, Source::Tunnel(Tunnel::Relayed(onward))),
             }),
             ClusterProtocol::Http2 => {
                 // Boxed, so that exchanges over HTTP/1 do not carry its size.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
 
 use crate::telemetry::shard::{ListenerKey, ListenerShard, Shard};
+use crate::tls::authority::Authority;
 use crate::tls::certs::Server;
 use crate::tls::store::{Cell, TlsStore};
 use crate::upstream::cluster::ClusterState;
@@ -21,6 +22,8 @@ pub(crate) struct ListenerView {
     pub(crate) key: ListenerKey,
     /// What TLS handshakes use, when TLS ends here.
     pub(crate) tls: Option<Arc<Cell<Server>>>,
+    /// What makes certificates, when HTTPS to some destinations is opened here.
+    pub(crate) authority: Option<Arc<Cell<Authority>>>,
     /// The same with other clusters, in the order of [`CompiledListener::routes`].
     routes: Vec<Rc<Self>>,
     /// The listener is gone from the configuration: its connections are served to their end, without faults.
@@ -52,6 +55,7 @@ impl ListenerView {
             shard: Arc::clone(&self.shard),
             key: self.key.clone(),
             tls: self.tls.clone(),
+            authority: self.authority.clone(),
             routes: Vec::new(),
             is_retired: true,
         }
@@ -81,6 +85,7 @@ impl Parts<'_> {
             cluster,
             shard: self.shard.listener(&key),
             tls: self.tls.server(listener),
+            authority: self.tls.authority(listener),
             routes: compiled.routes.iter().map(|route| self.listener(route)).collect(),
             key,
             is_retired: false,

@@ -36,7 +36,7 @@ pub struct Cluster {
     pub destinations: Vec<Destination>,
     /// What they speak.
     pub protocol: ClusterProtocol,
-    /// TLS to them.
+    /// TLS to them; with `destinations`, for requests that Squall itself has to put under TLS.
     pub tls: Option<ClientTls>,
     /// With which PROXY protocol header connections begin; only for HTTP/1 and bytes.
     pub proxy_protocol: Option<ProxyProtocol>,
@@ -89,11 +89,13 @@ impl Cluster {
         !self.destinations.is_empty()
     }
 
-    /// The cluster of one destination; `None` when no request may go there.
-    pub fn toward(&self, destination: HostPort) -> Option<Self> {
+    /// The cluster of one destination; `None` when no request may go there, and over TLS when the cluster has none.
+    pub fn toward(&self, destination: HostPort, over_tls: bool) -> Option<Self> {
         let is_allowed = self.destinations.iter().any(|allowed| allowed.allows(&destination));
         let endpoints = vec![Endpoint::new(destination)];
-        is_allowed.then(|| Self { endpoints, destinations: Vec::new(), ..self.clone() })
+        let tls = self.tls.clone().filter(|_| over_tls);
+        let is_possible = is_allowed && tls.is_some() == over_tls;
+        is_possible.then(|| Self { endpoints, destinations: Vec::new(), tls, ..self.clone() })
     }
 }
 

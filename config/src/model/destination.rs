@@ -1,5 +1,6 @@
 //! Destinations that requests may name themselves: the allow-list of a forward proxy.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -39,6 +40,17 @@ pub enum DestinationPort {
     One(u16),
 }
 
+impl fmt::Display for DestinationHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Name(name) => f.write_str(name),
+            Self::Below(parent) => write!(f, "*.{parent}"),
+            Self::Addresses(net) => net.fmt(f),
+        }
+    }
+}
+
 impl Destination {
     /// Whether it is one of these.
     pub fn allows(&self, destination: &HostPort) -> bool {
@@ -52,7 +64,23 @@ impl Destination {
 }
 
 impl DestinationHost {
-    fn allows(&self, host: &str) -> bool {
+    /// Whether a host can be among both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.includes(other) || other.includes(self)
+    }
+
+    fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (Self::Name(_) | Self::Below(_), Self::Name(name)) => self.allows(name),
+            (Self::Below(parent), Self::Below(child)) => child == parent || self.allows(child),
+            (Self::Addresses(net), Self::Addresses(other)) => net.contains(other),
+            _ => false,
+        }
+    }
+
+    /// Whether it is one of these.
+    pub fn allows(&self, host: &str) -> bool {
         match (self, host.parse::<IpAddr>()) {
             (Self::Any, _) => true,
             (Self::Addresses(net), Ok(ip)) => net.contains(&ip.to_canonical()),

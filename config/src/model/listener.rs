@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{ListenerTls, Name, ServerNames};
+use super::{Intercept, ListenerTls, Name, ServerNames};
 
 /// Which side of Service A a listener stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +52,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// The clusters, which exist, that get the traffic for some server names instead; empty without `tls`.
     pub server_names: ServerNames,
+    /// The HTTPS that is opened here on its way to destinations; only with such a cluster, and without `tls`.
+    pub intercept: Option<Intercept>,
     /// Whether connections begin with a PROXY protocol header.
     pub accepts_proxy_protocol: bool,
     /// The longest time from the first byte of a request head to its last, and of a TLS handshake.
@@ -63,6 +65,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Whether TLS handshakes of clients end here.
+    pub fn ends_tls(&self) -> bool {
+        self.intercept.is_some() || self.tls.as_ref().is_some_and(|tls| tls.server().is_some())
+    }
+
     /// Whether some of its traffic goes to this cluster.
     pub fn leads_to(&self, cluster: &Name) -> bool {
         self.cluster == *cluster || self.server_names.clusters().any(|other| other == cluster)

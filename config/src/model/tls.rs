@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::DestinationHost;
+
 /// A certificate and its private key, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyPairFiles {
@@ -40,6 +42,22 @@ pub struct ServerTls {
     pub client_ca: Option<PathBuf>,
 }
 
+/// HTTPS that a forward proxy opens, for the destinations that the operator lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intercept {
+    /// Whose; at least one, and never all.
+    pub names: Vec<DestinationHost>,
+    /// The authority that vouches for them.
+    pub authority: KeyPairFiles,
+}
+
+impl Intercept {
+    /// Whether connections to this host are opened.
+    pub fn covers(&self, host: &str) -> bool {
+        self.names.iter().any(|name| name.allows(host))
+    }
+}
+
 /// TLS to the endpoints of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientTls {
@@ -66,7 +84,8 @@ impl ClientTls {
 }
 
 impl KeyPairFiles {
-    fn files(&self) -> impl Iterator<Item = &Path> {
+    /// Both.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
         [self.cert.as_path(), self.key.as_path()].into_iter()
     }
 }

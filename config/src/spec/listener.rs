@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::shape;
-use super::tls::ListenerTlsSpec;
+use super::tls::{InterceptSpec, ListenerTlsSpec};
 use super::written::{Scalar, Written};
 
 /// A socket that accepts traffic and the cluster that gets it.
@@ -40,6 +40,9 @@ pub struct ListenerSpec {
     /// that are not listed, and clients that ask for none, go to `cluster`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub server_names: BTreeMap<String, String>,
+    /// Where the cluster has destinations: HTTPS by CONNECT that is opened here, for the names in its list. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intercept: Option<InterceptSpec>,
     /// `accept`: each connection begins with a PROXY protocol header (version 1 or 2), which says whose it really is.
     /// Whoever reaches the listener can claim any address. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]

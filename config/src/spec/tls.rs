@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::written::Full;
+use super::written::{Full, OneOrMany};
 
 /// TLS on a listener: the certificate that it shows, and whose clients it serves.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,24 @@ impl Full for ListenerTlsSpec {
     fn short_schema() -> Schema {
         json_schema!({ "type": "string", "enum": ["passthrough"] })
     }
+}
+
+/// HTTPS to third parties that is opened here, so that rules see what is inside: for the names in the list, and no other.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, expecting = "an object with names, cert and key")]
+#[schemars(extend("required" = ["names", "cert", "key"]))]
+pub struct InterceptSpec {
+    /// Whose connections are opened: names and addresses that clients CONNECT to, such as `api.example`, `*.b.example` or
+    /// `10.0.0.0/8`. Others pass through untouched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<OneOrMany>,
+    /// A PEM file with the certificate of an authority that the clients trust (`squall certs init` makes one). Clients are
+    /// shown certificates for those names that it vouches for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// A PEM file with the authority's private key. Whoever has it can pose as any server to those clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// TLS to a cluster: who its endpoints have to be, and who Squall is to them.

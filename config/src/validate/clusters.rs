@@ -88,7 +88,6 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
 fn forwards(path: &str, spec: &ClusterSpec, report: &mut Report) {
     let others = [
         ("endpoints", !spec.endpoints.is_empty()),
-        ("tls", spec.tls.is_some()),
         ("proxy_protocol", spec.proxy_protocol.is_some()),
         ("load_balancing", spec.load_balancing.is_some()),
         ("ejection", spec.ejection.is_some()),
@@ -97,6 +96,10 @@ fn forwards(path: &str, spec: &ClusterSpec, report: &mut Report) {
     for (field, _) in others.into_iter().filter(|(_, is_written)| *is_written) {
         let detail = format!("{field} and destinations exclude each other: each request says where it goes");
         report.add(format!("{path}.{field}"), detail, "remove one of them");
+    }
+    if spec.tls.as_ref().is_some_and(|tls| tls.server_name.is_some()) {
+        let detail = "each destination has a certificate for its own name";
+        report.add(format!("{path}.tls.server_name"), detail, "remove it");
     }
 }
 

@@ -22,16 +22,23 @@ pub(crate) fn destination(text: &str) -> Result<Destination, (String, String)> {
             _ => return Err(wrong(&format!("{digits:?} is not a port from 1 to 65535"))),
         },
     };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let host = match (bare.parse::<IpNet>(), bare.parse::<IpAddr>(), bare.strip_prefix("*.")) {
+    match self::host(host) {
+        Some(host) => Ok(Destination { host, port }),
+        None => Err(wrong(&format!("{host:?} is neither a name nor an address"))),
+    }
+}
+
+/// Reads `*.example.com`, `api.example.com`, `10.0.0.0/8`, `[::1]`, `*`.
+pub(crate) fn host(text: &str) -> Option<DestinationHost> {
+    let bare = text.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(text);
+    Some(match (bare.parse::<IpNet>(), bare.parse::<IpAddr>(), bare.strip_prefix("*.")) {
         (Ok(net), ..) => DestinationHost::Addresses(net),
         (_, Ok(ip), _) => DestinationHost::Addresses(ip.into()),
         (_, _, Some(parent)) if is_name(parent) => DestinationHost::Below(parent.to_ascii_lowercase()),
         _ if bare == "*" => DestinationHost::Any,
         _ if is_name(bare) => DestinationHost::Name(bare.to_ascii_lowercase()),
-        _ => return Err(wrong(&format!("{bare:?} is neither a name nor an address"))),
-    };
-    Ok(Destination { host, port })
+        _ => return None,
+    })
 }
 
 /// The host and what stands behind its last colon, where that is no part of an IPv6 address.

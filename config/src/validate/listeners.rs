@@ -7,6 +7,7 @@ use crate::model::{Direction, Listener, ListenerProtocol, Name};
 use crate::spec::ListenerSpec;
 
 use super::address::{OwnAddresses, socket};
+use super::intercept;
 use super::report::Report;
 use super::tls;
 
@@ -61,6 +62,7 @@ fn listener(
     let accepts_proxy_protocol =
         accepts_proxy_protocol.and_then(|text| report.word(&at("proxy_protocol"), text, &[("accept", true)]));
     let server_names = tls::server_names(&at("server_names"), spec, clusters, report);
+    let intercept = spec.intercept.as_ref().and_then(|spec| intercept::read(&at("intercept"), spec, report));
     let header_timeout =
         report.duration_or(&at("header_timeout"), spec.header_timeout.as_ref(), defaults::HEADER_TIMEOUT);
     let idle_timeout = spec.idle_timeout.as_ref().and_then(|value| report.duration(&at("idle_timeout"), value));
@@ -74,6 +76,7 @@ fn listener(
         cluster: Name::new(cluster?).ok()?,
         tls,
         server_names,
+        intercept,
         accepts_proxy_protocol: accepts_proxy_protocol.unwrap_or(false),
         header_timeout,
         idle_timeout: Some(idle_timeout.unwrap_or(defaults::LISTENER_IDLE_TIMEOUT)).filter(|d| *d != Duration::ZERO),

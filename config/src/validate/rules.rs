@@ -114,7 +114,7 @@ fn on_handshake(path: &str, matches: &Match, context: &Context<'_>, report: &mut
             && matches.cluster.as_ref().is_none_or(|name| listener.leads_to(name))
     };
     let mut met = context.listeners.iter().filter(is_met);
-    if !met.any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.server().is_some())) {
+    if !met.any(Listener::ends_tls) {
         let hint = "give the listener tls: {cert, key}, or use delay, reset or blackhole";
         report.add(format!("{path}.fault.tls"), "TLS ends at no listener that the rule can meet", hint);
     }

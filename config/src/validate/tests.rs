@@ -6,6 +6,7 @@ use crate::model::*;
 use crate::spec::ConfigSpec;
 
 mod faults;
+mod intercept;
 mod network;
 mod rules;
 

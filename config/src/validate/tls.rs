@@ -98,7 +98,12 @@ pub(crate) fn cluster(path: &str, spec: &ClusterTlsSpec, report: &mut Report) ->
     Some(ClientTls { ca, server_name, identity })
 }
 
-fn identity(path: &str, cert: Option<&String>, key: Option<&String>, report: &mut Report) -> Option<KeyPairFiles> {
+pub(crate) fn identity(
+    path: &str,
+    cert: Option<&String>,
+    key: Option<&String>,
+    report: &mut Report,
+) -> Option<KeyPairFiles> {
     let (cert_path, key_path) = (format!("{path}.cert"), format!("{path}.key"));
     report.required(&cert_path, cert, "name the PEM file of the certificate (`squall certs` makes one)");
     report.required(&key_path, key, "name the PEM file of the certificate's private key");

@@ -9,27 +9,33 @@ use super::body::Source;
 use super::opening::Opening;
 use crate::error::ProxyError;
 use crate::http1::input::Input;
-use crate::http1::tunnel::Tunnel;
+use crate::http1::tunnel::{Onward, Tunnel};
 use crate::net::stream::Stream;
 use crate::upstream::cluster::{ClusterState, EndpointState};
 use crate::upstream::connect::dial;
 use crate::view::ListenerView;
 
-/// Connects; the answer says that what follows is a tunnel.
+/// Connects, unless what is in the tunnel is opened here; the answer says that what follows is one.
 pub(crate) async fn connect(
     head: Box<request::Parts>,
     listener: &Rc<ListenerView>,
     cluster: &ClusterState,
     endpoint: Rc<EndpointState>,
 ) -> Result<(response::Parts, Source), ProxyError> {
-    let permit = cluster.admit_now()?;
-    let dialled = dial(&cluster.cluster, endpoint.endpoint()).await;
-    cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
-    let tunnel = Tunnel {
-        io: Rc::new(RefCell::new(Stream::Plain(dialled?))),
-        input: Input::default(),
-        permit,
-        opening: Some(Box::new(Opening::of_connect(head, listener, endpoint))),
+    let destination = &endpoint.endpoint().address;
+    let intercept = listener.compiled.listener.intercept.as_ref();
+    let tunnel = if intercept.is_some_and(|intercept| intercept.covers(&destination.host)) {
+        Tunnel::Intercepted(destination.clone())
+    } else {
+        let permit = cluster.admit_now()?;
+        let dialled = dial(&cluster.cluster, endpoint.endpoint()).await;
+        cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
+        Tunnel::Relayed(Onward {
+            io: Rc::new(RefCell::new(Stream::Plain(dialled?))),
+            input: Input::default(),
+            permit,
+            opening: Some(Box::new(Opening::of_connect(head, listener, endpoint))),
+        })
     };
     let (mut answer, ()) = Response::new(()).into_parts();
     answer.status = StatusCode::OK;

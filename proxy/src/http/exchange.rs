@@ -25,6 +25,7 @@ use super::{hop_by_hop, request, response as head};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::hold::InTime;
+use crate::http1::tunnel::Tunnel;
 use crate::telemetry::shard::Origin;
 use crate::upstream;
 
@@ -136,17 +137,16 @@ async fn run(
 
     // The head: refused, or clear.
     let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
-    let forward = listener.cluster.forward.as_deref();
-    request::check(&parts, forward.is_some()).map_err(Ended::Refused)?;
-    let destination = forward.map(|forward| listener.cluster.toward(forward, &parts, record.started));
-    let destination = destination.transpose().map_err(Ended::Refused)?;
+    let opened = downstream.destination.as_ref();
+    request::check(&parts, listener.cluster.forward.is_some() && opened.is_none()).map_err(Ended::Refused)?;
+    let destination = listener.cluster.toward(opened, &parts, record.started).map_err(Ended::Refused)?;
     let cluster = destination.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(record.started);
     if endpoint.is_unresolved() {
         // Boxed, because it happens once.
         endpoint = Box::pin(cluster.pick_resolved(record.started)).await;
     }
-    if forward.is_some_and(|forward| forward.leads_back(&endpoint)) {
+    if listener.cluster.forward.as_ref().is_some_and(|forward| forward.leads_back(&endpoint)) {
         return Err(Ended::Refused(Refusal::DestinationIsSquall));
     }
     record.assign(&parts, &endpoint).map_err(Ended::Failed)?;
@@ -198,10 +198,10 @@ async fn run(
     })?;
 
     // The head of the answer, and faults behind the upstream.
-    if let Source::Tunnel(tunnel) = &mut answered.source {
+    if let Source::Tunnel(Tunnel::Relayed(onward)) = &mut answered.source {
         let unasked = || Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse));
         let head = opening.ok_or_else(unasked)?;
-        tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
+        onward.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
     }
     head::prepare(&mut answered.head).map_err(Ended::Failed)?;
     if let Some(faults) = &mut record.faults {

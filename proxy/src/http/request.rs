@@ -20,7 +20,7 @@ pub(crate) struct Incoming {
 /// Refuses what cannot be forwarded without guessing. For HTTP/1 that was done with the bytes, but for CONNECT, which
 /// makes sense only where requests say themselves where they go.
 pub(crate) fn check(parts: &request::Parts, forwards: bool) -> Result<(), Refusal> {
-    if parts.method == Method::CONNECT && !(forwards && parts.version == Version::HTTP_11) {
+    if parts.method == Method::CONNECT && !(forwards && parts.version != Version::HTTP_2) {
         return Err(Refusal::UnsupportedMethod);
     }
     if parts.version == Version::HTTP_2 { check_http2(parts) } else { Ok(()) }

@@ -18,7 +18,7 @@ use super::input::Input;
 use super::output::Output;
 use super::response_head::{self, BadHead, ResponseHead};
 use super::sending::{SendError, Sending};
-use super::tunnel::Tunnel;
+use super::tunnel::Onward;
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
 use crate::net::stream::Stream;
@@ -44,7 +44,7 @@ pub(crate) struct Failed {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Response(response::Parts, Download),
-    Switched(response::Parts, Tunnel),
+    Switched(response::Parts, Onward),
 }
 
 impl Connection {
@@ -75,7 +75,7 @@ impl Connection {
         let ResponseHead { parts, body, keeps_alive } = head.await?;
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
             let Self { io, input, permit } = self;
-            return Ok(Answer::Switched(parts, Tunnel { io, input, permit, opening: None }));
+            return Ok(Answer::Switched(parts, Onward { io, input, permit, opening: None }));
         }
         let upload = Detached::spawn(upload, &self.io);
         Ok(Answer::Response(parts, Download { connection: Some(self), decoder: body, keeps_alive, upload }))

@@ -247,16 +247,22 @@ impl Connection {
         let _ = tokio::time::timeout(LINGER, drain).await;
     }
 
-    /// Holding the connection keeps it counted, so that a drain waits for the tunnel.
     async fn into_tunnel(self, tunnel: Tunnel) {
         let Self { socket, downstream, .. } = self;
         // The exchange is over: nobody else has a part of either connection.
-        let Some(socket) = Rc::into_inner(socket) else {
+        let (Some(socket), Some(downstream)) = (Rc::into_inner(socket), Rc::into_inner(downstream)) else {
             debug_assert!(false, "a tunnel whose exchange is not over");
             return;
         };
         let (stream, _replayed) = socket.io.into_inner().into_parts();
-        let io = Io::with_prefix(stream, socket.input.into_inner().bytes().clone());
-        connection::relay_tunnel(&downstream, io, tunnel).await;
+        let early = socket.input.into_inner().bytes().clone();
+        match tunnel {
+            Tunnel::Relayed(onward) => {
+                connection::relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await;
+            }
+            Tunnel::Intercepted(destination) => {
+                connection::serve_intercepted(downstream, (stream, early), destination).await;
+            }
+        }
     }
 }

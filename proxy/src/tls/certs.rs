@@ -23,20 +23,20 @@ const SESSIONS_MAX: usize = 256;
 /// Why TLS cannot be had: which field, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LoadError {
-    /// The field below `tls`.
+    /// The field that names the file.
     field: &'static str,
     detail: String,
     hint: &'static str,
 }
 
 impl LoadError {
-    fn new(field: &'static str, file: &Path, detail: impl fmt::Display, hint: &'static str) -> Self {
+    pub(super) fn new(field: &'static str, file: &Path, detail: impl fmt::Display, hint: &'static str) -> Self {
         Self { field, detail: format!("{}: {detail}", file.display()), hint }
     }
 
-    /// As a problem of the document, of the listener or cluster at `path`.
+    /// As a problem of the document, below `path`.
     pub(crate) fn at(&self, path: &str) -> Problem {
-        Problem::new(format!("{path}.tls.{}", self.field), self.detail.clone()).with_hint(self.hint)
+        Problem::new(format!("{path}.{}", self.field), self.detail.clone()).with_hint(self.hint)
     }
 }
 
@@ -160,7 +160,7 @@ impl Load for Client {
 }
 
 /// A certificate with the key that belongs to it, and the end of its time.
-fn key_pair(files: &KeyPairFiles) -> Result<(CertifiedKey, Option<i64>), LoadError> {
+pub(super) fn key_pair(files: &KeyPairFiles) -> Result<(CertifiedKey, Option<i64>), LoadError> {
     const CERT_HINT: &str = "write a PEM file with the certificate first, then those between it and its root";
     const KEY_HINT: &str = "write a PEM file with one private key (PKCS#8, PKCS#1 or SEC1), without a passphrase";
     let cert_error = |detail: &dyn fmt::Display| LoadError::new("cert", &files.cert, detail, CERT_HINT);

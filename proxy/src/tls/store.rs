@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use squall_config::Problems;
 use squall_config::model::{Cluster, Config, Listener};
-use squall_config::{Problem, Problems};
 
+use super::authority::Authority;
 use super::certs::{Client, Load, LoadError, Server};
 
 /// All that was loaded, by what it was loaded from.
 #[derive(Debug, Default)]
 pub(crate) struct TlsStore {
     servers: Cells<Server>,
+    authorities: Cells<Authority>,
     clients: Cells<Client>,
     pub(crate) reloads_ok: AtomicU64,
     pub(crate) reloads_failed: AtomicU64,
@@ -126,6 +128,11 @@ impl<L: Load + fmt::Debug> Cells<L> {
         self.map().iter().map(|(source, cell)| (source.clone(), Arc::clone(cell))).collect()
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        let of_source = |(source, _): (L, _)| source.files().into_iter().map(Path::to_owned).collect::<Vec<_>>();
+        self.all().into_iter().flat_map(of_source).collect()
+    }
+
     fn refresh(&self) -> Vec<(String, Result<(), LoadError>)> {
         let names = |source: &L| source.files().iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
         let all = self.all().into_iter();
@@ -150,6 +157,10 @@ fn server(listener: &Listener) -> Option<Server> {
     listener.tls.as_ref()?.server().map(|tls| Server::new(tls, listener.protocol))
 }
 
+fn authority(listener: &Listener) -> Option<Authority> {
+    listener.intercept.as_ref().map(|intercept| Authority(intercept.authority.clone()))
+}
+
 fn client(cluster: &Cluster) -> Option<Client> {
     cluster.tls.as_ref().map(|tls| Client::new(tls, cluster.protocol))
 }
@@ -159,21 +170,27 @@ fn client(cluster: &Cluster) -> Option<Client> {
 /// # Errors
 /// Every problem of every file.
 pub fn check(config: &Config) -> Result<(), Problems> {
-    problems(
-        config.listeners.iter().map(|listener| server(listener).map_or(Ok(()), |source| source.load().map(drop))),
-        config.clusters.iter().map(|cluster| client(cluster).map_or(Ok(()), |source| source.load().map(drop))),
-    )
+    problems(config, |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
 }
 
+/// What is wrong with any part of a configuration, as these see it.
 fn problems(
-    listeners: impl Iterator<Item = Result<(), LoadError>>,
-    clusters: impl Iterator<Item = Result<(), LoadError>>,
+    config: &Config,
+    of_server: impl Fn(&Server) -> Result<(), LoadError>,
+    of_authority: impl Fn(&Authority) -> Result<(), LoadError>,
+    of_client: impl Fn(&Client) -> Result<(), LoadError>,
 ) -> Result<(), Problems> {
-    let at = |kind, (index, result): (usize, Result<(), LoadError>)| -> Option<Problem> {
-        Some(result.err()?.at(&format!("{kind}[{index}]")))
+    let mut found = Vec::new();
+    let mut note = |path: String, result: Option<Result<(), LoadError>>| {
+        found.extend(result.and_then(Result::err).map(|error| error.at(&path)));
     };
-    let listeners = listeners.enumerate().filter_map(|each| at("listeners", each));
-    let found: Vec<Problem> = listeners.chain(clusters.enumerate().filter_map(|each| at("clusters", each))).collect();
+    for (index, listener) in config.listeners.iter().enumerate() {
+        note(format!("listeners[{index}].tls"), server(listener).as_ref().map(&of_server));
+        note(format!("listeners[{index}].intercept"), authority(listener).as_ref().map(&of_authority));
+    }
+    for (index, cluster) in config.clusters.iter().enumerate() {
+        note(format!("clusters[{index}].tls"), client(cluster).as_ref().map(&of_client));
+    }
     if found.is_empty() { Ok(()) } else { Err(Problems(found)) }
 }
 
@@ -181,6 +198,11 @@ impl TlsStore {
     /// Of a listener; what handshakes use is in it once [`Self::prepare`] was called.
     pub(crate) fn server(&self, listener: &Listener) -> Option<Arc<Cell<Server>>> {
         server(listener).map(|source| self.servers.cell(source))
+    }
+
+    /// Of a listener that intercepts; what makes its certificates is in it once [`Self::prepare`] was called.
+    pub(crate) fn authority(&self, listener: &Listener) -> Option<Arc<Cell<Authority>>> {
+        authority(listener).map(|source| self.authorities.cell(source))
     }
 
     /// Of a cluster; what handshakes use is in it once [`Self::prepare`] was called.
@@ -194,31 +216,27 @@ impl TlsStore {
     /// # Errors
     /// Every problem of files that nothing is in use of.
     pub(crate) fn prepare(&self, config: &Config) -> Result<(), Problems> {
-        problems(
-            config.listeners.iter().map(|l| server(l).map_or(Ok(()), |source| self.servers.prepare(&source))),
-            config.clusters.iter().map(|c| client(c).map_or(Ok(()), |source| self.clients.prepare(&source))),
-        )
+        let Self { servers, authorities, clients, .. } = self;
+        problems(config, |s| servers.prepare(s), |a| authorities.prepare(a), |c| clients.prepare(c))
     }
 
     /// Forgets what the configuration does not need any more.
     pub(crate) fn retain(&self, config: &Config) {
         self.servers.retain(&config.listeners.iter().filter_map(server).collect::<Vec<_>>());
+        self.authorities.retain(&config.listeners.iter().filter_map(authority).collect::<Vec<_>>());
         self.clients.retain(&config.clusters.iter().filter_map(client).collect::<Vec<_>>());
     }
 
     /// Every file that something was loaded from.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let owned = |files: Vec<&Path>| files.into_iter().map(Path::to_owned).collect::<Vec<_>>();
-        let servers = self.servers.all().into_iter().flat_map(|(source, _)| owned(source.files()));
-        let clients = self.clients.all().into_iter().flat_map(|(source, _)| owned(source.files()));
-        servers.chain(clients).collect()
+        self.servers.files().into_iter().chain(self.authorities.files()).chain(self.clients.files()).collect()
     }
 
     /// Looks at all files again, and takes those that changed and are good. Those that changed and are not good are
     /// reported once.
     pub(crate) fn reload(&self) {
-        let refreshed = self.servers.refresh().into_iter().chain(self.clients.refresh());
-        for (files, result) in refreshed {
+        let refreshed = [self.servers.refresh(), self.authorities.refresh(), self.clients.refresh()];
+        for (files, result) in refreshed.into_iter().flatten() {
             match result {
                 Ok(()) => {
                     self.reloads_ok.fetch_add(1, Relaxed);
@@ -239,11 +257,16 @@ impl TlsStore {
             let known = self.server(listener)?.known();
             Some(CertificateStatus { kind: "listener", name: listener.name.to_string(), file, ..known })
         });
+        let authorities = config.listeners.iter().filter_map(|listener| {
+            let file = listener.intercept.as_ref()?.authority.cert.clone();
+            let known = self.authority(listener)?.known();
+            Some(CertificateStatus { kind: "listener", name: listener.name.to_string(), file, ..known })
+        });
         let clusters = config.clusters.iter().filter_map(|cluster| {
             let file = cluster.tls.as_ref()?.identity.as_ref()?.cert.clone();
             let known = self.client(cluster)?.known();
             Some(CertificateStatus { kind: "cluster", name: cluster.name.to_string(), file, ..known })
         });
-        listeners.chain(clusters).collect()
+        listeners.chain(authorities).chain(clusters).collect()
     }
 }

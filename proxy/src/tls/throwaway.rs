@@ -6,12 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use squall_config::model::WrongCertificate;
 
-use super::provider;
+use super::minted::{Wanted, mint};
 
 /// Clients choose the names that are asked for; so many certificates are kept.
 const KEPT_MAX: usize = 64;
@@ -64,15 +63,10 @@ fn key(wrong: WrongCertificate, name: &str) -> Option<Arc<CertifiedKey>> {
 fn make(wrong: WrongCertificate, name: &str) -> Option<CertifiedKey> {
     let authority = AUTHORITY.as_ref()?;
     let name = if wrong == WrongCertificate::WrongName { OTHER_NAME } else { name };
-    let mut params = CertificateParams::new(vec![name.to_owned()]).ok()?;
-    params.distinguished_name.push(DnType::CommonName, name);
     let now = SystemTime::now();
-    params.not_before = (now - 48 * HOUR).into();
-    params.not_after = if wrong == WrongCertificate::Expired { now - HOUR } else { now + 24 * 365 * HOUR }.into();
-    let key = KeyPair::generate().ok()?;
-    let certificate = params.signed_by(&key, authority).ok()?;
-    let signer = provider().key_provider.load_private_key(PrivateKeyDer::try_from(key.serialize_der()).ok()?).ok()?;
-    Some(CertifiedKey::new(vec![certificate.der().clone(), authority.der().clone()], signer))
+    let not_after = if wrong == WrongCertificate::Expired { now - HOUR } else { now + 24 * 365 * HOUR };
+    let wanted = Wanted { name, not_before: now - 48 * HOUR, not_after };
+    mint(&wanted, authority, &[authority.der().clone()])
 }
 
 /// No ticket is made, and none is taken.

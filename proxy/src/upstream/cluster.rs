@@ -8,12 +8,12 @@ use std::time::Instant;
 use http::{HeaderMap, StatusCode, request};
 use rand::RngExt;
 use rand_pcg::Pcg32;
-use squall_config::model::{Cluster, Endpoint, LoadBalancing};
+use squall_config::model::{Cluster, Endpoint, HostPort, LoadBalancing};
 use tokio::sync::watch;
 
 use super::balancer::{Turn, least_request, round_robin};
 use super::caps::ConnectionPermit;
-use super::forward::Forward;
+use super::forward::{Forward, Target};
 use super::h2::Http2Connection;
 use super::health::{Condition, Moment};
 use super::pool::{IdleOfSources, IdlePool};
@@ -113,14 +113,39 @@ impl ClusterState {
         self.endpoints.replace(members.endpoints.iter().map(state).collect());
     }
 
-    /// The upstream of a request: this one, unless the request says where it goes.
+    /// The upstream of a request that says itself where it goes, or whose connection was opened on its way to `opened`;
+    /// `None` when it is this one.
+    #[inline]
     pub(crate) fn toward(
-        self: &Rc<Self>,
-        forward: &Forward,
+        &self,
+        opened: Option<&HostPort>,
+        head: &request::Parts,
+        now: Instant,
+    ) -> Result<Option<Rc<Self>>, Refusal> {
+        match (&self.forward, opened) {
+            (None, None) => Ok(None),
+            (forward, opened) => self.elsewhere(forward.as_deref(), opened, head, now).map(Some),
+        }
+    }
+
+    #[cold]
+    fn elsewhere(
+        &self,
+        forward: Option<&Forward>,
+        opened: Option<&HostPort>,
         head: &request::Parts,
         now: Instant,
     ) -> Result<Rc<Self>, Refusal> {
-        forward.toward(&self.cluster, &self.shard, head, now)
+        let target = match opened {
+            Some(destination) => Target { address: destination.clone(), over_tls: true },
+            None => Target::of(head)?,
+        };
+        // The cluster may be another one by now than when the connection was opened.
+        let forward = forward.ok_or(Refusal::DestinationNotAllowed)?;
+        if target.over_tls && self.cluster.tls.is_none() {
+            return Err(Refusal::NoDestination);
+        }
+        forward.toward(&self.cluster, &self.shard, target, now)
     }
 
     /// What all workers share of it.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::uri::Scheme;
 use http::{Method, request};
 use squall_config::model::{Cluster, HostPort};
 
@@ -27,6 +28,7 @@ pub(crate) struct Forward {
 
 #[derive(Debug)]
 struct Known {
+    target: Target,
     cluster: Rc<ClusterState>,
     used: Instant,
 }
@@ -36,22 +38,20 @@ impl Forward {
         Self { registry: Arc::clone(registry), known: RefCell::default() }
     }
 
-    /// The upstream that a request names, when it may go there.
-    pub(crate) fn toward(
+    /// The upstream of a destination, when requests may go there.
+    pub(super) fn toward(
         &self,
         cluster: &Cluster,
         shard: &Arc<ClusterShard>,
-        head: &request::Parts,
+        target: Target,
         now: Instant,
     ) -> Result<Rc<ClusterState>, Refusal> {
-        let destination = destination(head)?;
         let mut known = self.known.borrow_mut();
-        let is_same = |known: &&mut Known| known.cluster.cluster.endpoints[0].address == destination;
-        if let Some(found) = known.iter_mut().find(is_same) {
+        if let Some(found) = known.iter_mut().find(|known| known.target == target) {
             found.used = now;
             return Ok(Rc::clone(&found.cluster));
         }
-        let cluster = cluster.toward(destination).ok_or(Refusal::DestinationNotAllowed)?;
+        let cluster = cluster.toward(target.address.clone(), target.over_tls).ok_or(Refusal::DestinationNotAllowed)?;
         let shared = self.registry.cluster(&Arc::new(cluster));
         // One endpoint has no turns to draw.
         let cluster = ClusterState::new(shared, Arc::clone(shard), 0, &self.registry);
@@ -59,7 +59,7 @@ impl Forward {
             let oldest = (0..known.len()).min_by_key(|at| known[*at].used).unwrap_or(0);
             known.swap_remove(oldest);
         }
-        known.push(Known { cluster: Rc::clone(&cluster), used: now });
+        known.push(Known { target, cluster: Rc::clone(&cluster), used: now });
         Ok(cluster)
     }
 
@@ -76,20 +76,29 @@ impl Forward {
     }
 }
 
-/// Where a request says that it goes: in its target (absolute form), or by CONNECT (RFC 9112 §3.2).
-fn destination(head: &request::Parts) -> Result<HostPort, Refusal> {
-    let authority = head.uri.authority().ok_or(Refusal::NoDestination)?;
-    let port = match authority.port_u16() {
-        Some(0) => return Err(Refusal::NoDestination),
-        Some(port) => port,
-        None if head.method == Method::CONNECT => return Err(Refusal::NoDestination),
-        None => 80,
-    };
-    if head.uri.scheme_str() == Some("https") {
-        return Err(Refusal::NoDestination);
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) address: HostPort,
+    /// Squall itself speaks TLS there.
+    pub(super) over_tls: bool,
+}
+
+impl Target {
+    /// What a request says: in its target (absolute form), or by CONNECT (RFC 9112 §3.2).
+    pub(super) fn of(head: &request::Parts) -> Result<Self, Refusal> {
+        let authority = head.uri.authority().ok_or(Refusal::NoDestination)?;
+        let over_tls = head.uri.scheme() == Some(&Scheme::HTTPS);
+        let port = match authority.port_u16() {
+            Some(0) => return Err(Refusal::NoDestination),
+            Some(port) => port,
+            None if head.method == Method::CONNECT => return Err(Refusal::NoDestination),
+            None if over_tls => 443,
+            None => 80,
+        };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        Ok(Self { address: HostPort { host: host.to_ascii_lowercase().into(), port }, over_tls })
     }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    Ok(HostPort { host: host.to_ascii_lowercase().into(), port })
 }
 
 #[cfg(test)]
@@ -101,18 +110,19 @@ mod tests {
     fn destinations_are_in_targets() {
         let of = |method: &str, target: &str| {
             let head = http::Request::builder().method(method).uri(target).body(()).unwrap().into_parts().0;
-            destination(&head).map(|destination| destination.to_string()).ok()
+            Target::of(&head).map(|target| (target.address.to_string(), target.over_tls)).ok()
         };
         for (method, target, expected) in [
-            ("GET", "http://API.example/x", Some("api.example:80")),
-            ("GET", "http://[::1]:8080/x", Some("[::1]:8080")),
-            ("CONNECT", "api.example:443", Some("api.example:443")),
+            ("GET", "http://API.example/x", Some(("api.example:80", false))),
+            ("GET", "http://[::1]:8080/x", Some(("[::1]:8080", false))),
+            ("CONNECT", "api.example:443", Some(("api.example:443", false))),
             ("CONNECT", "api.example", None),
-            ("GET", "https://api.example/x", None),
+            ("GET", "https://api.example/x", Some(("api.example:443", true))),
             ("GET", "/x", None),
             ("GET", "http://api.example:0/x", None),
         ] {
-            assert_eq!(of(method, target).as_deref(), expected, "{method} {target}");
+            let found = of(method, target);
+            assert_eq!(found.as_ref().map(|(to, over_tls)| (to.as_str(), *over_tls)), expected, "{method} {target}");
         }
     }
 }

@@ -179,6 +179,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
             cluster: cluster.clone(),
             tls: None,
             server_names: Default::default(),
+            intercept: None,
             accepts_proxy_protocol: false,
             header_timeout: Duration::from_secs(60),
             idle_timeout,
