@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::client::{Base, CONTROL_DEFAULT, Call};
+use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
 use crate::{certs, completions, config, demo, explain, halt, healthcheck, rule, run, status};
@@ -99,7 +99,7 @@ impl Command {
 /// Options of all verbs that call the control API.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// The control API of the running squall
+    /// The control API of the running squall: http://host:port, https://host:port or unix:/path
     #[arg(long, value_name = "URL", env = "SQUALL_CONTROL", default_value = CONTROL_DEFAULT, value_parser = Base::parse, global = true)]
     pub(crate) control: Base,
     /// Prints the equivalent curl line and calls nothing
@@ -108,16 +108,18 @@ pub(crate) struct ClientArgs {
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table", global = true)]
     pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
 }
 
 impl ClientArgs {
     /// Calls, and writes the answer as asked; with `--curl` writes the line instead.
     pub(crate) fn call(&self, call: &Call, table: impl FnOnce(&serde_json::Value) -> String) -> Outcome {
         if self.curl {
-            output::data(&call.curl(&self.control))?;
+            output::data(&call.curl(&self.control, &self.credentials))?;
             return Ok(Exit::Ok);
         }
-        let value = crate::client::send_blocking(&self.control, call)?.into_value()?;
+        let value = crate::client::send_blocking(&self.control, &self.credentials, call)?.into_value()?;
         output::value(self.output, &value, || table(&value))?;
         Ok(Exit::Ok)
     }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use squall_config::model::ControlAddress;
 
 use crate::args::EPILOGUE;
 use crate::exit::Outcome;
@@ -46,9 +47,12 @@ pub(crate) struct RunArgs {
     /// bytes, host:port is told from the first bytes
     #[arg(long, value_name = "URL|HOST:PORT", env = "SQUALL_UPSTREAM", help_heading = "Without a file")]
     upstream: Option<settings::Upstream>,
-    /// Where the control API listens [default: 127.0.0.1:9470]
-    #[arg(long, value_name = "ADDR", env = "SQUALL_CONTROL", value_parser = settings::parse_address)]
-    control: Option<SocketAddr>,
+    /// Where the control API listens: an address, or unix:/path [default: 127.0.0.1:9470]
+    #[arg(long, value_name = "ADDR", env = "SQUALL_CONTROL", value_parser = settings::parse_control)]
+    control: Option<ControlAddress>,
+    /// The file of the tokens that may call it, one a line: read, inject or admin; a name; the token [default: none]
+    #[arg(long, value_name = "FILE", env = "SQUALL_CONTROL_TOKEN_FILE")]
+    control_token_file: Option<String>,
     /// Where read-only telemetry listens [default: off]
     #[arg(long, value_name = "ADDR", env = "SQUALL_TELEMETRY", value_parser = settings::parse_address)]
     telemetry: Option<SocketAddr>,

@@ -4,6 +4,7 @@
 //! combination of them is valid; what must hold inside a field is held by the field's own type.
 
 mod cluster;
+mod control;
 mod destination;
 mod limits;
 mod listener;
@@ -22,6 +23,7 @@ pub use crate::faults::{
 pub use cluster::{
     Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe, ProxyProtocol,
 };
+pub use control::{ControlAddress, ControlApi};
 pub use destination::{Destination, DestinationHost, DestinationPort};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
@@ -33,8 +35,8 @@ pub use tls::{ClientTls, KeyPairFiles, ListenerTls, ServerTls};
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the mutating control API listens.
-    pub control: SocketAddr,
+    /// The mutating control API.
+    pub control: ControlApi,
     /// Where the read-only telemetry listens, when it is on.
     pub telemetry: Option<SocketAddr>,
     /// In the order of the file.

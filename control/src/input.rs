@@ -1,6 +1,5 @@
 //! What a call says: its conditions, its body, the name in its path.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -10,6 +9,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value;
 use squall_config::{Problem, Problems};
 
+use crate::actor::{Actor, Caller};
 use crate::api::App;
 use crate::error::ApiError;
 use crate::publish::{Precondition, Write};
@@ -23,10 +23,6 @@ const BODY_BYTES_DROPPED_MAX: usize = 64 << 20;
 /// A body that takes longer does not come from somebody who waits for the answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The address of the client, put into each request by the server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
-
 /// A call that changes something: conditions and body.
 pub(crate) struct Change {
     pub(crate) write: Write,
@@ -39,7 +35,7 @@ impl FromRequest<App> for Change {
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         let write = Write {
-            by: request.extensions().get::<Peer>().map_or_else(|| "api".to_owned(), |peer| peer.0.to_string()),
+            by: request.extensions().get::<Caller>().cloned().map_or_else(Actor::default, Actor::Caller),
             precondition: precondition(request.headers())?,
             dry_run: dry_run(request.uri())?,
         };

@@ -2,12 +2,13 @@
 //! it to write.
 //!
 //! The life of a change:
-//! - it comes from the API (`server` → `api` → `rules`, `config_calls`, `switch`), the file (`watch`) or the clock
-//!   (`expiry`);
+//! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`) or the clock (`expiry`);
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
 //! - [`events`] tells those that listen.
 
+mod access;
+mod actor;
 mod api;
 mod calls;
 mod data_plane;
@@ -17,6 +18,7 @@ pub mod events;
 mod expiry;
 mod guard;
 mod input;
+mod listen;
 mod merge_patch;
 mod openapi;
 pub mod publish;
@@ -26,7 +28,9 @@ mod server;
 mod view;
 mod watch;
 
+pub use access::{Access, Refused, Role};
+pub use actor::{Actor, Caller, Identity};
 pub use data_plane::{Certificate, DataPlane, EndpointHealth};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
-pub use server::{Control, ControlError, ControlOptions, start};
+pub use server::{Control, ControlError, ControlOptions, TlsSource, start};

@@ -32,7 +32,18 @@ pub(crate) fn document() -> &'static Value {
                 "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
             },
             "paths": paths,
-            "components": { "schemas": schemas(), "parameters": parameters() },
+            // Where there is a token file; else nobody is asked for a token.
+            "security": [{ "token": [] }, {}],
+            "components": {
+                "schemas": schemas(),
+                "parameters": parameters(),
+                "securitySchemes": {
+                    "token": {
+                        "type": "http", "scheme": "bearer",
+                        "description": "A token of control.token_file; the role that a call needs is its x-squall-role.",
+                    },
+                },
+            },
         })
     })
 }
@@ -60,8 +71,14 @@ fn operation(route: &Route) -> Value {
     for (status, body) in route.success {
         operation["responses"][status.to_string()] = success(route, *status, *body);
     }
-    for status in route.refusals.iter().chain(&[403, 405, 500]) {
+    let at_the_door: &[u16] = if route.is_open() { &[405, 500] } else { &[401, 403, 405, 429, 500] };
+    for status in route.refusals.iter().chain(at_the_door) {
         operation["responses"][status.to_string()] = refusal(*status);
+    }
+    if route.is_open() {
+        operation["security"] = json!([]);
+    } else {
+        operation["x-squall-role"] = json!(route.role().as_str());
     }
     operation
 }

@@ -17,6 +17,8 @@ use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
 
 use crate::DataPlane;
+use crate::access::{Access, Refused};
+use crate::actor::Actor;
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::reload::Reload;
@@ -35,6 +37,8 @@ pub struct PublisherOptions {
     pub seed: u64,
     /// Binds listeners, tells their addresses.
     pub data_plane: Arc<dyn DataPlane>,
+    /// Who may call the control API.
+    pub access: Access,
 }
 
 impl std::fmt::Debug for PublisherOptions {
@@ -65,8 +69,8 @@ impl Precondition {
 /// Who asks for a change, and on which conditions.
 #[derive(Clone, Debug, Default)]
 pub struct Write {
-    /// For the log: an address, or a part of Squall.
-    pub by: String,
+    /// Who.
+    pub by: Actor,
     /// The generation that it is meant for.
     pub precondition: Precondition,
     /// Whether to check everything and change nothing.
@@ -75,8 +79,8 @@ pub struct Write {
 
 impl Write {
     /// An unconditional change.
-    pub fn by(who: impl Into<String>) -> Self {
-        Self { by: who.into(), ..Self::default() }
+    pub fn by(who: Actor) -> Self {
+        Self { by: who, ..Self::default() }
     }
 }
 
@@ -150,6 +154,12 @@ pub struct ControlStats {
     pub reloads_ok: u64,
     /// Reloads of the file that failed.
     pub reloads_error: u64,
+    /// Calls that were turned away at the door, in the order of [`Refused::ALL`].
+    pub refused: [u64; Refused::ALL.len()],
+    /// Changes of the token file that were taken into use.
+    pub token_reloads_ok: u64,
+    /// Changes of the token file that could not be.
+    pub token_reloads_error: u64,
 }
 
 pub(crate) struct State {
@@ -167,6 +177,7 @@ type Overlay = Box<dyn Fn(&mut ConfigSpec) + Send + Sync>;
 pub struct Publisher {
     store: Arc<SnapshotStore>,
     data_plane: Arc<dyn DataPlane>,
+    access: Access,
     seed: u64,
     pub(crate) file: Option<PathBuf>,
     pub(crate) started: Instant,
@@ -200,6 +211,7 @@ impl Publisher {
         Arc::new(Self {
             store: options.store,
             data_plane: options.data_plane,
+            access: options.access,
             seed: options.seed,
             file: options.file,
             started: Instant::now(),
@@ -232,7 +244,21 @@ impl Publisher {
 
     /// Numbers for the metrics.
     pub fn stats(&self) -> ControlStats {
-        self.state().stats
+        let stats = self.state().stats;
+        let (token_reloads_ok, token_reloads_error) = self.access.reloads();
+        ControlStats { refused: self.access.refused(), token_reloads_ok, token_reloads_error, ..stats }
+    }
+
+    /// Who may call the control API.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Reads again what the process was made from besides the configuration: tokens, certificates. What cannot be used
+    /// changes nothing, and is reported. Blocks.
+    pub fn reload_files(&self) {
+        self.access.reload();
+        self.data_plane.reload_files();
     }
 
     /// Seed of every draw.
@@ -284,7 +310,7 @@ impl Publisher {
             outcome.generation = self.commit(write, &outcome.written)?;
             activate();
             self.files_changed.notify_one();
-            tracing::info!(by = write.by, generation = outcome.generation, "configuration changed");
+            tracing::info!(by = %write.by, generation = outcome.generation, "configuration changed");
         } else {
             self.state().written = Arc::clone(&outcome.written);
         }
@@ -295,12 +321,12 @@ impl Publisher {
     /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
     /// not wait for a change that is under way. Gives the generation.
     pub fn halt(&self, reason: &str) -> u64 {
-        self.switch(&Write::by("process"), reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
+        self.switch(&Write::default(), reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
     }
 
     /// Ends [`Self::halt`]. Gives the generation.
     pub fn resume(&self, reason: &str) -> u64 {
-        self.switch(&Write::by("process"), reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
+        self.switch(&Write::default(), reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
     }
 
     /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
@@ -323,7 +349,7 @@ impl Publisher {
         state.stats.generation = generation + 1;
         self.store.publish(Arc::new(snapshot));
         drop(state);
-        tracing::warn!(by = write.by, reason, halted, generation = generation + 1, "kill switch moved");
+        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "kill switch moved");
         let kind = if halted { EventKind::Halt } else { EventKind::Resume };
         self.tell(kind, generation + 1, json!({ "reason": reason }));
         Ok(generation + 1)
@@ -331,7 +357,7 @@ impl Publisher {
 
     /// Removes the rules whose time is over; gives their names.
     pub fn expire(&self, now: Now) -> Vec<String> {
-        let changed = self.update(&Write::by("expiry"), |draft| {
+        let changed = self.update(&Write::by(Actor::Squall("expiry")), |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.
             let names = self.state().written.expired(now);
             draft.expire(&names);
@@ -397,8 +423,12 @@ impl Publisher {
         let mut stays = |what: &str, now: &dyn std::fmt::Display| {
             warnings.push(format!("{what}: stays {now} until Squall is started again"));
         };
-        if config.control != initial.control {
-            stays("control.address", &initial.control);
+        let (control, first) = (&config.control, &initial.control);
+        if control.address != first.address {
+            stays("control.address", &first.address);
+        }
+        if (&control.token_file, &control.tls) != (&first.token_file, &first.tls) {
+            stays("control.token_file and control.tls", &"as they were");
         }
         if config.telemetry != initial.telemetry {
             stays(

@@ -60,7 +60,18 @@ pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane
     let store = SnapshotStore::new(compile(Arc::new(config.clone()), None, 1, false, 7));
     let plane = Arc::new(FakePlane::default());
     let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
-    (Publisher::new(PublisherOptions { store, document, config, file, seed: 7, data_plane }), plane)
+    (
+        Publisher::new(PublisherOptions {
+            store,
+            document,
+            config,
+            file,
+            seed: 7,
+            data_plane,
+            access: Access::default(),
+        }),
+        plane,
+    )
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "called with json! literals")]
@@ -69,7 +80,7 @@ fn rule(json: Value) -> squall_config::spec::RuleSpec {
 }
 
 fn put(publisher: &Publisher, json: Value) -> Outcome<usize> {
-    publisher.update(&Write::by("test"), |draft| Ok(draft.put_rule(rule(json)))).unwrap()
+    publisher.update(&Write::default(), |draft| Ok(draft.put_rule(rule(json)))).unwrap()
 }
 
 fn abort(name: &str) -> Value {
@@ -95,10 +106,10 @@ fn test_put_publishes_and_equal_is_no_op() {
 #[test]
 fn test_precondition_and_dry_run_change_nothing() {
     let (publisher, _) = publisher(None);
-    let stale = Write { precondition: Precondition::Generation(vec![9]), ..Write::by("test") };
+    let stale = Write { precondition: Precondition::Generation(vec![9]), ..Write::default() };
     let refused = publisher.update(&stale, |draft| Ok(draft.remove_rule("slow")));
     assert!(matches!(refused, Err(UpdateError::Precondition { current: 1 })));
-    let dry = Write { dry_run: true, ..Write::by("test") };
+    let dry = Write { dry_run: true, ..Write::default() };
     let outcome = publisher.update(&dry, |draft| Ok(draft.put_rule(rule(abort("x"))))).unwrap();
     assert!(outcome.changed);
     assert_eq!(publisher.view().snapshot.rules.len(), 1);
@@ -124,7 +135,7 @@ fn test_put_restarts_the_ttl_and_patch_keeps_it() {
     let end = publisher.view().written.metas["x"].expiry.unwrap();
     let patched = rule(json!({ "name": "x", "percentage": 2, "ttl": "10s", "fault": { "abort": 503 } }));
     publisher
-        .update(&Write::by("test"), |draft| {
+        .update(&Write::default(), |draft| {
             draft.patch_rule(1, patched);
             Ok(())
         })
@@ -153,7 +164,7 @@ fn test_halt_does_not_wait_for_a_slow_change() {
     let (halted, wait) = std::sync::mpsc::channel::<()>();
     let slow = Arc::clone(&publisher);
     let change = std::thread::spawn(move || {
-        slow.update(&Write::by("slow"), |draft| {
+        slow.update(&Write::by(Actor::Squall("slow")), |draft| {
             wait.recv_timeout(Duration::from_secs(10)).unwrap();
             Ok(draft.put_rule(rule(abort("x"))))
         })
@@ -170,7 +181,7 @@ fn test_port_in_use_changes_nothing() {
     plane.is_full.store(true, Ordering::Relaxed);
     let mut document = publisher.view().written.document.clone();
     document.listeners[0].name = "other".to_owned();
-    let refused = publisher.update(&Write::by("test"), |draft| {
+    let refused = publisher.update(&Write::default(), |draft| {
         draft.replace_document(document);
         Ok(())
     });
@@ -204,7 +215,7 @@ fn test_what_needs_a_restart_is_said() {
         "{FILE}control: {{address: '127.0.0.1:1'}}\ntelemetry: {{address: '127.0.0.1:2'}}\naccess_log: stdout\nseed: 8\n"
     );
     let (document, _) = load_text(&text).unwrap();
-    let outcome = publisher.update(&Write::by("test"), |draft| {
+    let outcome = publisher.update(&Write::default(), |draft| {
         draft.document = document;
         Ok(())
     });

@@ -9,6 +9,7 @@ use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
 use squall_config::{Problem, Problems, load_text, parse_text, validate};
 
+use crate::actor::Actor;
 use crate::events::EventKind;
 use crate::publish::{Publisher, UpdateError, Write};
 
@@ -100,7 +101,7 @@ impl Publisher {
 
     fn take_over(&self, file: ConfigSpec) -> Result<(bool, Vec<String>), Problems> {
         let mut n_rules_of_file = usize::MAX;
-        let changed = self.update(&Write::by("file"), |draft| {
+        let changed = self.update(&Write::by(Actor::Squall("file")), |draft| {
             n_rules_of_file = file.rules.len();
             Ok(draft.load_file(file))
         });

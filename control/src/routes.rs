@@ -2,11 +2,13 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use http::{Method, StatusCode};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
+use crate::access::{Role, gate};
 use crate::api::App;
 use crate::calls::{config, health, rules, status, stream, switch};
 use crate::error::ApiError;
@@ -38,7 +40,7 @@ pub(crate) struct Route {
     pub(crate) request: Body,
     /// The statuses of success and what comes with each.
     pub(crate) success: &'static [(u16, Body)],
-    /// The statuses of refusal beyond 403, 405 and 500, which every call can give.
+    /// The statuses of refusal beyond 401, 403, 405, 429 and 500, which every call can give.
     pub(crate) refusals: &'static [u16],
     handler: fn() -> MethodRouter<App>,
 }
@@ -47,6 +49,20 @@ impl Route {
     /// Whether it changes something, so that it takes `If-Match` and `dry_run`.
     pub(crate) fn is_write(&self) -> bool {
         self.method != Method::GET
+    }
+
+    /// What a caller has to be allowed to do.
+    pub(crate) fn role(&self) -> Role {
+        match self.path {
+            _ if !self.is_write() => Role::Read,
+            "/v1/config" => Role::Admin,
+            _ => Role::Inject,
+        }
+    }
+
+    /// Whether it is answered without a token: it says nothing but whether Squall is well.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.path, "/livez" | "/readyz")
     }
 
     /// Whether it is answered even when everything else is busy.
@@ -114,13 +130,17 @@ pub(crate) fn routes() -> Vec<Route> {
 pub(crate) fn control(app: App) -> Router {
     let all = routes();
     let (telemetry, guarded): (Vec<_>, Vec<_>) = all.iter().partition(|route| route.is_telemetry());
+    let (open, metrics): (Vec<_>, Vec<_>) = telemetry.into_iter().partition(|route| route.is_open());
     let (urgent, limited): (Vec<_>, Vec<_>) = guarded.into_iter().partition(|route| route.is_urgent());
-    assemble(&limited)
+    let gate = from_fn_with_state(app.clone(), gate::authenticate);
+    assemble(&limited, Some(&app))
         .layer(GlobalConcurrencyLimitLayer::new(CALLS_MAX))
-        .merge(assemble(&urgent))
+        .merge(assemble(&urgent, Some(&app)))
         .fallback(not_found)
-        .layer(axum::middleware::from_fn(refuse_web_pages))
-        .merge(assemble(&telemetry))
+        .layer(gate.clone())
+        .layer(from_fn_with_state(app.clone(), refuse_web_pages))
+        .merge(assemble(&metrics, Some(&app)).layer(gate))
+        .merge(assemble(&open, None))
         .with_state(app)
 }
 
@@ -128,10 +148,11 @@ pub(crate) fn control(app: App) -> Router {
 pub(crate) fn telemetry(app: App) -> Router {
     let all = routes();
     let telemetry: Vec<_> = all.iter().filter(|route| route.is_telemetry()).collect();
-    assemble(&telemetry).fallback(not_found).with_state(app)
+    assemble(&telemetry, None).fallback(not_found).with_state(app)
 }
 
-fn assemble(routes: &[&Route]) -> Router<App> {
+/// The router of these calls. With the state, callers need the role of the call.
+fn assemble(routes: &[&Route], guarded: Option<&App>) -> Router<App> {
     let mut router = Router::new();
     let mut paths: Vec<&str> = routes.iter().map(|route| route.path).collect();
     paths.dedup();
@@ -143,7 +164,14 @@ fn assemble(routes: &[&Route]) -> Router<App> {
         let refuse = move |request: Request| async move {
             ApiError::method_not_allowed(request.method(), request.uri().path(), &allow).into_response()
         };
-        let methods = of_path().fold(MethodRouter::new(), |methods, route| methods.merge((route.handler)()));
+        let methods = of_path().fold(MethodRouter::new(), |methods, route| {
+            let role = route.role();
+            let require = move |state, request, next| gate::require(role, state, request, next);
+            methods.merge(match guarded {
+                Some(app) => (route.handler)().route_layer(from_fn_with_state(app.clone(), require)),
+                None => (route.handler)(),
+            })
+        });
         router = router.route(path, methods.fallback(refuse));
     }
     router

@@ -107,7 +107,7 @@ fn cluster(text: &str) -> Cluster {
 pub(crate) fn config(rules: Vec<Rule>) -> Config {
     let hour = Duration::from_secs(3600);
     Config {
-        control: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        control: ControlApi::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         telemetry: None,
         listeners: vec![
             listener("to-b", Direction::Outbound, ListenerProtocol::Http),

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use prometheus::proto::MetricFamily;
+use rustls::ServerConfig;
 use squall_config::Problems;
-use squall_config::model::{Config, Name};
+use squall_config::model::{Config, Name, ServerTls};
 use squall_fault::budget::Budget;
 use squall_fault::store::SnapshotStore;
 use tokio::sync::{mpsc, watch};
@@ -162,6 +163,16 @@ impl Proxy {
         self.tls.prepare(config)
     }
 
+    /// TLS of the control API, which stays what it is for the life of the proxy. Each call of the result gives what the next
+    /// handshake is to use; the files are followed like those of listeners.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn control_tls(&self, tls: &ServerTls) -> Result<impl Fn() -> Option<Arc<ServerConfig>> + use<>, Problems> {
+        let cell = self.tls.serve_control(tls)?;
+        Ok(move || cell.current())
+    }
+
     /// Takes into use what changed in the files of certificates, keys and authorities, for the handshakes from now on.
     /// Files that changed and are not good change nothing, and are reported once, in the log and the metrics.
     pub fn reload_certificates(&self) {
@@ -226,9 +237,9 @@ impl Proxy {
             listening.remove(&name);
             self.tell(|| Command::Unlisten(name.clone()));
         }
-        for (name, state, sockets) in bound.fresh {
-            self.upstreams.own.add(state.bound);
-            listening.insert(name.clone(), state);
+        listening.extend(bound.fresh.iter().map(|(name, state, _)| (name.clone(), *state)));
+        self.upstreams.own.set_listeners(listening.values().map(|state| state.bound).collect());
+        for (name, _, sockets) in bound.fresh {
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 // A worker that ended serves nothing more, and nobody misses the command.
                 let _ = worker.commands.send(Command::Listen(name.clone(), socket));
@@ -236,10 +247,10 @@ impl Proxy {
         }
     }
 
-    /// Keeps requests that say themselves where they go from an address that this process listens on, beside those of its
-    /// listeners.
+    /// Lets no connection to an upstream be made to this address of the control API or of telemetry, whatever a
+    /// configuration, a name or a request says; it never is to those of listeners.
     pub fn keep_from(&self, address: SocketAddr) {
-        self.upstreams.own.add(address);
+        self.upstreams.own.add_api(address);
     }
 
     /// The listeners with the addresses that they are really bound to.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_config::model::{Config, Drain};
+use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
-use squall_control::{Control, ControlOptions, Publisher, PublisherOptions};
+use squall_control::{Access, Control, ControlOptions, Publisher, PublisherOptions};
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
@@ -57,7 +57,12 @@ impl Sidecar {
         // Both are bound before either serves, so that a start that fails has served nobody.
         let bound = proxy.bind(&config).map_err(|error| Failure::new(Exit::Failure, error))?;
         let plane = Plane::new(Arc::clone(&proxy));
-        let (address, telemetry) = (config.control, config.telemetry);
+        let invalid = |problems| Failure::new(Exit::InvalidConfig, problems);
+        let access = Access::open(&config.control).map_err(invalid)?;
+        let tls = config.control.tls.as_ref().map(|tls| proxy.control_tls(tls)).transpose().map_err(invalid)?;
+        let tls = tls.map(|source| Arc::new(source) as squall_control::TlsSource);
+        let (address, telemetry) = (config.control.address.clone(), config.telemetry);
+        warn_of_clear_text(&config.control);
         let publisher = Publisher::new(PublisherOptions {
             store: Arc::clone(&store),
             document,
@@ -65,12 +70,13 @@ impl Sidecar {
             file,
             seed,
             data_plane: Arc::clone(&plane) as Arc<dyn squall_control::DataPlane>,
+            access,
         });
         publisher.set_overlay(move |spec| overrides.apply(spec));
         plane.connect(&publisher);
-        let control = ControlOptions { publisher: Arc::clone(&publisher), address, telemetry, watch };
+        let control = ControlOptions { publisher: Arc::clone(&publisher), address, tls, telemetry, watch };
         let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
-        for own in [Some(control.address()), control.telemetry_address()].into_iter().flatten() {
+        for own in [control.address().tcp(), control.telemetry_address()].into_iter().flatten() {
             proxy.keep_from(own);
         }
         proxy.apply(bound);
@@ -79,7 +85,7 @@ impl Sidecar {
     }
 
     /// The address of the control API.
-    pub(crate) fn control_address(&self) -> SocketAddr {
+    pub(crate) fn control_address(&self) -> &ControlAddress {
         self.control.address()
     }
 
@@ -129,5 +135,12 @@ impl Sidecar {
     /// Ends the control API, last of all: it answers "not ready" while the proxy drains.
     pub(crate) fn finish(self) {
         self.control.shutdown();
+    }
+}
+
+/// Off this machine, a token in clear text is anybody's who listens.
+fn warn_of_clear_text(control: &ControlApi) {
+    if !control.address.is_local() && control.tls.is_none() {
+        tracing::warn!(address = %control.address, "the control API is reached over the network without TLS, and its tokens can be read there; add control.tls");
     }
 }

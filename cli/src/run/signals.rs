@@ -71,7 +71,7 @@ impl Streams {
                     // Reads a file and binds sockets; the publisher logs what came of it.
                     drop(tokio::task::spawn_blocking(move || {
                         publisher.reload_file();
-                        publisher.data_plane().reload_files();
+                        publisher.reload_files();
                     }));
                 }
                 _ = self.usr1.recv() => {

@@ -153,7 +153,7 @@ fn answer_rule<T>(publisher: &Publisher, status: StatusCode, outcome: &Outcome<T
 fn tell<T>(publisher: &Publisher, write: &Write, outcome: &Outcome<T>, action: &str, names: &[String]) {
     if outcome.changed && !write.dry_run {
         let generation = outcome.generation;
-        tracing::info!(by = write.by, action, rules = ?names, generation, "rules changed");
+        tracing::info!(by = %write.by, action, rules = ?names, generation, "rules changed");
         publisher.tell(EventKind::Rule, generation, json!({ "action": action, "rules": names }));
     }
 }

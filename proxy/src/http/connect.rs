@@ -23,7 +23,7 @@ pub(crate) async fn connect(
     endpoint: Rc<EndpointState>,
 ) -> Result<(response::Parts, Source), ProxyError> {
     let permit = cluster.admit_now()?;
-    let dialled = dial(&cluster.cluster, endpoint.endpoint()).await;
+    let dialled = dial(cluster.shared(), endpoint.endpoint()).await;
     cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
     let tunnel = Tunnel {
         io: Rc::new(RefCell::new(Stream::Plain(dialled?))),

@@ -268,7 +268,8 @@ fn handshakes_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> Me
 }
 
 fn tls_families(tls: &TlsStore, snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let is_used = snapshot.config.listeners.iter().any(|l| l.tls.is_some())
+    let is_used = snapshot.config.control.tls.is_some()
+        || snapshot.config.listeners.iter().any(|l| l.tls.is_some())
         || snapshot.config.clusters.iter().any(|c| c.tls.is_some());
     let reloads = [("ok", &tls.reloads_ok), ("error", &tls.reloads_failed)]
         .map(|(result, n)| counter(&[("result", result)], n.load(Relaxed)));

@@ -5,10 +5,10 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use squall_config::model::{Cluster, Config, Listener};
+use squall_config::model::{Cluster, Config, Listener, ServerTls};
 use squall_config::{Problem, Problems};
 
 use super::certs::{Client, Load, LoadError, Server};
@@ -18,6 +18,8 @@ use super::certs::{Client, Load, LoadError, Server};
 pub(crate) struct TlsStore {
     servers: Cells<Server>,
     clients: Cells<Client>,
+    /// What the control API shows. It stays the same for the life of the process, whatever the configuration says later.
+    control: OnceLock<Server>,
     pub(crate) reloads_ok: AtomicU64,
     pub(crate) reloads_failed: AtomicU64,
 }
@@ -43,9 +45,9 @@ struct Files {
 /// A certificate of the configuration, as it is in use.
 #[derive(Clone, Debug)]
 pub struct CertificateStatus {
-    /// `listener` or `cluster`.
+    /// `listener`, `cluster` or `control`.
     pub kind: &'static str,
-    /// The name of that.
+    /// The name of that; `api` for the control API.
     pub name: String,
     /// The file that it was read from.
     pub file: PathBuf,
@@ -147,7 +149,7 @@ impl<L: Load + fmt::Debug> Cells<L> {
 }
 
 fn server(listener: &Listener) -> Option<Server> {
-    listener.tls.as_ref()?.server().map(|tls| Server::new(tls, listener.protocol))
+    listener.tls.as_ref()?.server().map(|tls| Server::of_listener(tls, listener.protocol))
 }
 
 fn client(cluster: &Cluster) -> Option<Client> {
@@ -159,21 +161,26 @@ fn client(cluster: &Cluster) -> Option<Client> {
 /// # Errors
 /// Every problem of every file.
 pub fn check(config: &Config) -> Result<(), Problems> {
+    let control = config.control.tls.as_ref().map_or(Ok(()), |tls| Server::of_control(tls).load().map(drop));
     problems(
+        control,
         config.listeners.iter().map(|listener| server(listener).map_or(Ok(()), |source| source.load().map(drop))),
         config.clusters.iter().map(|cluster| client(cluster).map_or(Ok(()), |source| source.load().map(drop))),
     )
 }
 
 fn problems(
+    control: Result<(), LoadError>,
     listeners: impl Iterator<Item = Result<(), LoadError>>,
     clusters: impl Iterator<Item = Result<(), LoadError>>,
 ) -> Result<(), Problems> {
     let at = |kind, (index, result): (usize, Result<(), LoadError>)| -> Option<Problem> {
         Some(result.err()?.at(&format!("{kind}[{index}]")))
     };
+    let control = control.err().map(|error| error.at("control"));
     let listeners = listeners.enumerate().filter_map(|each| at("listeners", each));
-    let found: Vec<Problem> = listeners.chain(clusters.enumerate().filter_map(|each| at("clusters", each))).collect();
+    let clusters = clusters.enumerate().filter_map(|each| at("clusters", each));
+    let found: Vec<Problem> = control.into_iter().chain(listeners).chain(clusters).collect();
     if found.is_empty() { Ok(()) } else { Err(Problems(found)) }
 }
 
@@ -195,14 +202,26 @@ impl TlsStore {
     /// Every problem of files that nothing is in use of.
     pub(crate) fn prepare(&self, config: &Config) -> Result<(), Problems> {
         problems(
+            Ok(()),
             config.listeners.iter().map(|l| server(l).map_or(Ok(()), |source| self.servers.prepare(&source))),
             config.clusters.iter().map(|c| client(c).map_or(Ok(()), |source| self.clients.prepare(&source))),
         )
     }
 
+    /// What the control API shows from now on; the cell follows its files. Can be chosen once.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub(crate) fn serve_control(&self, tls: &ServerTls) -> Result<Arc<Cell<Server>>, Problems> {
+        let source = self.control.get_or_init(|| Server::of_control(tls));
+        self.servers.prepare(source).map_err(|error| Problems(vec![error.at("control")]))?;
+        Ok(self.servers.cell(source.clone()))
+    }
+
     /// Forgets what the configuration does not need any more.
     pub(crate) fn retain(&self, config: &Config) {
-        self.servers.retain(&config.listeners.iter().filter_map(server).collect::<Vec<_>>());
+        let listeners = config.listeners.iter().filter_map(server);
+        self.servers.retain(&listeners.chain(self.control.get().cloned()).collect::<Vec<_>>());
         self.clients.retain(&config.clusters.iter().filter_map(client).collect::<Vec<_>>());
     }
 
@@ -244,6 +263,15 @@ impl TlsStore {
             let known = self.client(cluster)?.known();
             Some(CertificateStatus { kind: "cluster", name: cluster.name.to_string(), file, ..known })
         });
-        listeners.chain(clusters).collect()
+        let control = self.control.get().map(|source| {
+            let file = source.certificate().to_owned();
+            CertificateStatus {
+                kind: "control",
+                name: "api".to_owned(),
+                file,
+                ..self.servers.cell(source.clone()).known()
+            }
+        });
+        control.into_iter().chain(listeners).chain(clusters).collect()
     }
 }
