@@ -46,7 +46,8 @@ pub struct Squall {
     child: Child,
     directory: tempfile::TempDir,
     log: Arc<Mutex<String>>,
-    control: SocketAddr,
+    /// Unless it is a Unix socket.
+    control: Option<SocketAddr>,
 }
 
 impl Squall {
@@ -85,14 +86,21 @@ impl Squall {
             }
             control_address(&text_of(&log))
         });
-        let squall = Self { child, directory, log, control };
+        let squall = Self { child, directory, log, control: control.1 };
+        if control.0 != "http" {
+            // Under TLS and on sockets the test itself calls; what was said comes when everything is bound.
+            return squall;
+        }
         eventually("readyz", PATIENCE, || (squall.api().get("/readyz").status == 200).then_some(()));
         squall
     }
 
     /// Its control API.
+    ///
+    /// # Panics
+    /// When that is a Unix socket.
     pub fn api(&self) -> Api {
-        Api { address: self.control }
+        Api { address: self.control.expect("the control API has an address") }
     }
 
     /// Where a listener really listens, from `GET /v1/status`.
@@ -187,10 +195,14 @@ fn text_of(log: &Mutex<String>) -> String {
     log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
 }
 
-/// The address in the first line that speaks of the control API and has a URL.
-fn control_address(text: &str) -> Option<SocketAddr> {
-    let line = text.lines().find(|l| l.contains("control") && l.contains("http://"))?;
-    let rest = line.split("http://").nth(1)?;
+/// The scheme of the control API and its address, in the first line that speaks of the API and where it is called.
+fn control_address(text: &str) -> Option<(&'static str, Option<SocketAddr>)> {
+    let scheme_of = |line: &str| ["http://", "https://", "unix:"].into_iter().find(|scheme| line.contains(*scheme));
+    let (line, scheme) = text.lines().filter(|l| l.contains("control ")).find_map(|l| Some((l, scheme_of(l)?)))?;
+    if scheme == "unix:" {
+        return Some(("unix", None));
+    }
+    let rest = line.split(scheme).nth(1)?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(rest.len());
-    rest[..end].parse().ok()
+    Some((scheme.trim_end_matches("://"), Some(rest[..end].parse().ok()?)))
 }

@@ -27,8 +27,6 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
         }
         Err((reason, refusal)) => {
             access.count(reason);
-            let (from, path) = (peer.from(), request.uri().path());
-            tracing::warn!(from, method = %request.method(), path, reason = reason.label(), "refused a call");
             refusal.into_response()
         }
     }
@@ -75,6 +73,8 @@ impl Access {
         // A call without a token guesses nothing.
         if token.is_some() {
             self.note_wrong(peer.source());
+            // As often as somebody may try; of calls that bear none, and of those beyond, only the count tells.
+            tracing::warn!(from = peer.from(), "a call of the control API bears a token that nobody has");
         }
         Err((Refused::Unauthenticated, ApiError::unauthenticated()))
     }
