@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
-use crate::{certs, completions, config, demo, explain, halt, healthcheck, rule, run, status};
+use crate::{audit, certs, completions, config, demo, explain, halt, healthcheck, rule, run, status};
 
 /// Ends the long help of every verb.
 pub(crate) const EPILOGUE: &str = "\
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Resume(halt::HaltArgs),
     /// Shows version, generation, listeners and clusters of a running squall
     Status(status::StatusArgs),
+    /// Shows who changed what, and who was refused
+    Audit(audit::AuditArgs),
     /// Checks, shows and begins configuration files
     Config(config::ConfigArgs),
     /// Makes an authority and certificates for development and tests
@@ -87,6 +89,7 @@ impl Command {
             Self::Halt(args) => halt::execute(&args, "halt"),
             Self::Resume(args) => halt::execute(&args, "resume"),
             Self::Status(args) => status::execute(&args),
+            Self::Audit(args) => audit::execute(&args),
             Self::Config(args) => config::execute(&args),
             Self::Certs(args) => certs::execute(&args),
             Self::Explain(args) => explain::execute(&args),

@@ -3,6 +3,7 @@
 //! One file per verb; `run` is the composition root, the only place that knows proxy and control at once.
 
 mod args;
+mod audit;
 mod certs;
 mod client;
 mod completions;

@@ -1,5 +1,6 @@
 //! What the calls do, one module for each subject.
 
+pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod health;
 pub(crate) mod rules;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use squall_config::{Problem, Problems};
 
-use crate::publish::UpdateError;
+use crate::write::UpdateError;
 
 /// Media type of every refusal.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";

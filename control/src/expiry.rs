@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::actor::Actor;
 use crate::document::Now;
 use crate::publish::Publisher;
 
@@ -31,7 +32,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         let writer = Arc::clone(&publisher);
         if let Err(error) = tokio::task::spawn_blocking(move || writer.expire(now)).await {
             tracing::error!(%error, "expiring rules failed; all faults are halted");
-            publisher.halt("expiring rules failed");
+            publisher.halt(Actor::Squall("expiry"), "expiring rules failed");
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

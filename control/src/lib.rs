@@ -5,11 +5,12 @@
 //! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`) or the clock (`expiry`);
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
-//! - [`events`] tells those that listen.
+//! - [`events`] tells those that listen, `audit` remembers who did it.
 
 mod access;
 mod actor;
 mod api;
+mod audit;
 mod calls;
 mod data_plane;
 pub mod document;
@@ -25,8 +26,10 @@ pub mod publish;
 mod reload;
 mod routes;
 mod server;
+mod switch;
 mod view;
 mod watch;
+pub mod write;
 
 pub use access::{Access, Refused, Role};
 pub use actor::{Actor, Caller, Identity};

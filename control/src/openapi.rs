@@ -6,6 +6,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use squall_config::spec::{ConfigSpec, RuleSpec};
 
+use crate::audit::ENTRIES_MAX;
+use crate::calls::audit::{AuditOut, LIMIT_DEFAULT};
 use crate::calls::config::ConfigChange;
 use crate::calls::status::{HaltStatus, StatusOut};
 use crate::error::{PROBLEM_JSON, ProblemOut};
@@ -58,6 +60,9 @@ fn operation(route: &Route) -> Value {
     let mut needed = Vec::new();
     if route.path.contains("{name}") {
         needed.push("Name");
+    }
+    if route.path == "/v1/audit" {
+        needed.push("Limit");
     }
     if route.is_write() {
         needed.extend(["IfMatch", "DryRun"]);
@@ -127,6 +132,10 @@ fn parameters() -> Value {
             "description": "The generation that the change is meant for, as in \"7\"; 412 when it is another one now.",
             "schema": { "type": "string" },
         },
+        "Limit": {
+            "name": "limit", "in": "query", "required": false, "description": "How many entries at most.",
+            "schema": { "type": "integer", "minimum": 1, "maximum": ENTRIES_MAX, "default": LIMIT_DEFAULT },
+        },
         "DryRun": {
             "name": "dry_run", "in": "query", "required": false,
             "description": "Check everything, change nothing.",
@@ -149,6 +158,7 @@ fn schemas() -> Value {
     generator.subschema_for::<HaltStatus>();
     generator.subschema_for::<ConfigChange<'_>>();
     generator.subschema_for::<ProblemOut<'_>>();
+    generator.subschema_for::<AuditOut>();
     let mut schemas = Value::Object(generator.take_definitions(false));
 
     // What was got can be put back: `status` is allowed in a body and not looked at.

@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime};
 use serde_json::{Value, json};
 use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
-use squall_config::{Problems, validate};
+use squall_config::validate;
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
@@ -19,9 +19,16 @@ use squall_fault::store::SnapshotStore;
 use crate::DataPlane;
 use crate::access::{Access, Refused};
 use crate::actor::Actor;
+use crate::audit::changes::Changes;
+use crate::audit::{Audit, Note};
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::reload::Reload;
+use crate::switch::Halt;
+use crate::write::{Outcome, UpdateError, Write};
+
+/// What the clock does.
+const EXPIRE: &str = "expire";
 
 /// What a [`Publisher`] needs.
 pub struct PublisherOptions {
@@ -45,87 +52,6 @@ impl std::fmt::Debug for PublisherOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PublisherOptions").field("file", &self.file).finish_non_exhaustive()
     }
-}
-
-/// Which generation a change is meant for (`If-Match`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Precondition {
-    /// Any.
-    #[default]
-    None,
-    /// One of these.
-    Generation(Vec<u64>),
-}
-
-impl Precondition {
-    fn check(&self, current: u64) -> Result<(), UpdateError> {
-        match self {
-            Self::Generation(wanted) if !wanted.contains(&current) => Err(UpdateError::Precondition { current }),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Who asks for a change, and on which conditions.
-#[derive(Clone, Debug, Default)]
-pub struct Write {
-    /// Who.
-    pub by: Actor,
-    /// The generation that it is meant for.
-    pub precondition: Precondition,
-    /// Whether to check everything and change nothing.
-    pub dry_run: bool,
-}
-
-impl Write {
-    /// An unconditional change.
-    pub fn by(who: Actor) -> Self {
-        Self { by: who, ..Self::default() }
-    }
-}
-
-/// Why a change was refused; nothing changed.
-#[derive(Debug, thiserror::Error)]
-pub enum UpdateError {
-    /// The precondition does not hold.
-    #[error("the generation is {current} now; read it again and repeat the change")]
-    Precondition {
-        /// The generation now.
-        current: u64,
-    },
-    /// The result would not be valid.
-    #[error("the configuration would not be valid")]
-    Invalid(Problems),
-    /// The result is valid, but cannot be had now, such as a port in use.
-    #[error("the configuration cannot be applied now")]
-    Conflict(Problems),
-    /// There is no such rule.
-    #[error("there is no rule {0:?}")]
-    NoRule(String),
-}
-
-/// What came of a change.
-#[derive(Debug)]
-pub struct Outcome<T> {
-    /// What the change itself gave.
-    pub value: T,
-    /// The generation now.
-    pub generation: u64,
-    /// Whether a snapshot was (or with `dry_run`: would be) published.
-    pub changed: bool,
-    /// The document with the change, also when it was only tried.
-    pub written: Arc<Written>,
-    /// What the operator should know.
-    pub warnings: Vec<String>,
-}
-
-/// The kill switch is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Halt {
-    /// As given; may be empty.
-    pub reason: String,
-    /// Since when.
-    pub since: SystemTime,
 }
 
 /// Everything about one moment.
@@ -175,10 +101,11 @@ type Overlay = Box<dyn Fn(&mut ConfigSpec) + Send + Sync>;
 
 /// The only writer of snapshots. See the module.
 pub struct Publisher {
-    store: Arc<SnapshotStore>,
+    pub(crate) store: Arc<SnapshotStore>,
     data_plane: Arc<dyn DataPlane>,
     access: Access,
-    seed: u64,
+    pub(crate) audit: Audit,
+    pub(crate) seed: u64,
     pub(crate) file: Option<PathBuf>,
     pub(crate) started: Instant,
     /// What the process started with; some of it cannot change while it runs.
@@ -212,6 +139,7 @@ impl Publisher {
             store: options.store,
             data_plane: options.data_plane,
             access: options.access,
+            audit: Audit::default(),
             seed: options.seed,
             file: options.file,
             started: Instant::now(),
@@ -315,49 +243,18 @@ impl Publisher {
             self.state().written = Arc::clone(&outcome.written);
         }
         self.deadlines_changed.notify_one();
-        Ok(outcome)
-    }
-
-    /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
-    /// not wait for a change that is under way. Gives the generation.
-    pub fn halt(&self, reason: &str) -> u64 {
-        self.switch(&Write::default(), reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
-    }
-
-    /// Ends [`Self::halt`]. Gives the generation.
-    pub fn resume(&self, reason: &str) -> u64 {
-        self.switch(&Write::default(), reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
-    }
-
-    /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
-    /// first reason.
-    ///
-    /// # Errors
-    /// The precondition does not hold.
-    pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
-        let mut state = self.state();
-        let generation = state.stats.generation;
-        write.precondition.check(generation)?;
-        let halted = to == Switch::Halt;
-        if state.stats.halted == halted || write.dry_run {
-            return Ok(generation);
+        // An expiry that found nothing to end is nobody's doing.
+        if changed || write.operation != EXPIRE {
+            let changes = Changes::between(&before.document, &outcome.written.document);
+            self.audit.note(write.done(outcome.generation).with(changes));
         }
-        let config = Arc::clone(&state.written.config);
-        let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
-        state.halt = halted.then(|| Halt { reason: reason.to_owned(), since: SystemTime::now() });
-        state.stats.halted = halted;
-        state.stats.generation = generation + 1;
-        self.store.publish(Arc::new(snapshot));
-        drop(state);
-        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "kill switch moved");
-        let kind = if halted { EventKind::Halt } else { EventKind::Resume };
-        self.tell(kind, generation + 1, json!({ "reason": reason }));
-        Ok(generation + 1)
+        Ok(outcome)
     }
 
     /// Removes the rules whose time is over; gives their names.
     pub fn expire(&self, now: Now) -> Vec<String> {
-        let changed = self.update(&Write::by(Actor::Squall("expiry")), |draft| {
+        let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
+        let changed = self.update(&write, |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.
             let names = self.state().written.expired(now);
             draft.expire(&names);
@@ -373,10 +270,15 @@ impl Publisher {
             Err(error) => {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
                 tracing::error!(%error, "rules could not be expired; all faults are halted");
-                self.halt("rules could not be expired");
+                self.halt(write.by, "rules could not be expired");
                 Vec::new()
             }
         }
+    }
+
+    /// Notes that the process begins or ends.
+    pub fn note_life(&self, by: &Actor, operation: &'static str, reason: &str) {
+        self.audit.note(Note::done(by, operation, self.stats().generation).because(reason));
     }
 
     /// Tells subscribers; `data` is an object and gets `generation` and `at`.
@@ -444,15 +346,6 @@ impl Publisher {
         }
         warnings
     }
-}
-
-/// A position of the kill switch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// No faults.
-    Halt,
-    /// Faults as the rules say.
-    Resume,
 }
 
 /// A panic elsewhere never leaves half a change behind these locks: each is written in one step.

@@ -10,9 +10,10 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::{Role, gate};
 use crate::api::App;
-use crate::calls::{config, health, rules, status, stream, switch};
+use crate::calls::{audit, config, health, rules, status, stream, switch};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
+use crate::input::Operation;
 
 /// Calls that run at once; others wait. The kill switch and health are not counted.
 const CALLS_MAX: usize = 64;
@@ -115,6 +116,8 @@ pub(crate) fn routes() -> Vec<Route> {
             Json("ConfigSpec") => &[(200, Json("ConfigChange"))], &[400, 408, 409, 412, 413, 422], put(config::put)),
         route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired; lagged when some were lost",
             Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
+        route!(GET "/v1/audit" "getAudit" "Who changed what: the last changes and those that were refused, the newest last",
+            Nothing => &[(200, Json("Audit"))], &[400], get(audit::get)),
         route!(GET "/metrics" "getMetrics" "Metrics in the text format of Prometheus",
             Nothing => &[(200, Text(METRICS))], &[], get(health::metrics)),
         route!(GET "/livez" "getLivez" "Whether this process answers",
@@ -165,8 +168,8 @@ fn assemble(routes: &[&Route], guarded: Option<&App>) -> Router<App> {
             ApiError::method_not_allowed(request.method(), request.uri().path(), &allow).into_response()
         };
         let methods = of_path().fold(MethodRouter::new(), |methods, route| {
-            let role = route.role();
-            let require = move |state, request, next| gate::require(role, state, request, next);
+            let call = (route.role(), Operation(route.operation));
+            let require = move |state, request, next| gate::require(call, state, request, next);
             methods.merge(match guarded {
                 Some(app) => (route.handler)().route_layer(from_fn_with_state(app.clone(), require)),
                 None => (route.handler)(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
-use squall_control::{Access, Control, ControlOptions, Publisher, PublisherOptions};
+use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions};
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
@@ -80,6 +80,7 @@ impl Sidecar {
             proxy.keep_from(own);
         }
         proxy.apply(bound);
+        publisher.note_life(&Actor::default(), "start", concat!("squall ", env!("CARGO_PKG_VERSION")));
         tracing::info!(seed, workers = n_workers, control = %control.address(), "started");
         Ok(Self { store, proxy, plane, publisher, control, seed })
     }

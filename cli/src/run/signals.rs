@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use squall_control::Actor;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -50,7 +51,8 @@ impl Signals {
     pub(super) fn serve(self, sidecar: Sidecar) -> Outcome {
         let Self { runtime, mut streams } = self;
         let outcome = runtime.block_on(async {
-            streams.until_end(&sidecar).await;
+            let name = streams.until_end(&sidecar).await;
+            sidecar.publisher().note_life(&Actor::Squall("signal"), "stop", name);
             drain(&mut streams.ends, &sidecar).await
         });
         sidecar.finish();
@@ -61,21 +63,21 @@ impl Signals {
 }
 
 impl Streams {
-    /// Reloads and halts as asked; returns when the process is asked to end.
-    async fn until_end(&mut self, sidecar: &Sidecar) {
+    /// Reloads and halts as asked; returns when the process is asked to end, with the name of the signal.
+    async fn until_end(&mut self, sidecar: &Sidecar) -> &'static str {
         loop {
             let publisher = Arc::clone(sidecar.publisher());
             tokio::select! {
-                _ = self.ends.next() => return,
+                name = self.ends.next() => return name,
                 _ = self.hup.recv() => {
                     // Reads a file and binds sockets; the publisher logs what came of it.
                     drop(tokio::task::spawn_blocking(move || {
-                        publisher.reload_file();
+                        publisher.reload_file(Actor::Squall("signal"));
                         publisher.reload_files();
                     }));
                 }
                 _ = self.usr1.recv() => {
-                    publisher.halt("SIGUSR1");
+                    publisher.halt(Actor::Squall("signal"), "SIGUSR1");
                 }
             }
         }

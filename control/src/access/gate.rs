@@ -1,5 +1,7 @@
 //! The door of the control API: who calls, and whether they may.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -7,9 +9,11 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::peer::{End, Peer};
 use super::{Access, Refused, Role};
-use crate::actor::{Caller, Identity};
+use crate::actor::{Actor, Caller, Identity};
 use crate::api::App;
+use crate::audit::Note;
 use crate::error::ApiError;
+use crate::input::{Operation, dry_run, rule_in};
 
 /// The call that no guesser may lock anybody out of.
 const KILL_SWITCH: &str = "/v1/halt";
@@ -23,33 +27,59 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
     match access.admit(&peer, request.headers(), request.uri().path() == KILL_SWITCH) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            return next.run(request).await;
         }
-        Err((reason, refusal)) => {
-            access.count(reason);
-            refusal.into_response()
+        Err(Turned::Guessed) => {
+            access.count(Refused::Unauthenticated);
+            // As often as somebody may try; of calls that bear no token, and of those beyond, only the count tells.
+            tracing::warn!(from = peer.from(), "a call of the control API bears a token that nobody has");
+            let who = Caller { identity: Identity::Unknown, role: Role::Read, from: peer.from() };
+            let generation = app.publisher.stats().generation;
+            let note = Note::refused(&Actor::Caller(who), "authenticate", generation);
+            app.publisher.audit.note(note.with_status(StatusCode::UNAUTHORIZED.as_u16()));
+        }
+        Err(Turned::Unknown) => access.count(Refused::Unauthenticated),
+        Err(Turned::Limited(wait)) => {
+            access.count(Refused::RateLimited);
+            return ApiError::too_many_tries(wait).into_response();
         }
     }
+    ApiError::unauthenticated().into_response()
 }
 
-/// Middleware of one call: 403 for a caller whose role is too small.
-pub(crate) async fn require(role: Role, State(app): State<App>, request: Request, next: Next) -> Response {
-    let Some(caller) = request.extensions().get::<Caller>() else {
+/// Middleware of one call: 403 for a caller whose role is too small. Notes every change that was refused, here or behind.
+pub(crate) async fn require(
+    (role, operation): (Role, Operation),
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
         return ApiError::internal("the server does not know who calls").into_response();
     };
-    if caller.role >= role {
-        return next.run(request).await;
+    let is_change = role > Role::Read && !matches!(dry_run(request.uri()), Ok(true));
+    let rule = rule_in(request.uri().path());
+    let response = if caller.role >= role {
+        request.extensions_mut().insert(operation);
+        next.run(request).await
+    } else {
+        app.publisher.access().count(Refused::Forbidden);
+        tracing::warn!(%caller, operation = operation.0, needs = %role, "refused a call");
+        let detail = format!("the role of this token is {}, and the call needs {role}", caller.role);
+        let hint = format!("use a token whose role is {role}");
+        ApiError::new(StatusCode::FORBIDDEN, "Authorization", detail, hint).into_response()
+    };
+    if is_change && !response.status().is_success() {
+        let generation = app.publisher.stats().generation;
+        let note = Note::refused(&Actor::Caller(caller), operation.0, generation).about(rule);
+        app.publisher.audit.note(note.with_status(response.status().as_u16()));
     }
-    app.publisher.access().count(Refused::Forbidden);
-    tracing::warn!(%caller, method = %request.method(), path = request.uri().path(), needs = %role, "refused a call");
-    let detail = format!("the role of this token is {}, and the call needs {role}", caller.role);
-    ApiError::new(StatusCode::FORBIDDEN, "Authorization", detail, format!("use a token whose role is {role}"))
-        .into_response()
+    response
 }
 
 impl Access {
     /// Who calls, if they may.
-    fn admit(&self, peer: &Peer, headers: &HeaderMap, is_halt: bool) -> Result<Caller, (Refused, ApiError)> {
+    fn admit(&self, peer: &Peer, headers: &HeaderMap, is_halt: bool) -> Result<Caller, Turned> {
         let caller = |identity, role| Caller { identity, role, from: peer.from() };
         let Some(tokens) = &self.tokens else {
             let identity = match (&peer.certificate, peer.end) {
@@ -65,19 +95,27 @@ impl Access {
         if let Some(wait) = self.wait_of(peer.source())
             && !(is_halt && holder.is_some())
         {
-            return Err((Refused::RateLimited, ApiError::too_many_tries(wait)));
+            return Err(Turned::Limited(wait));
         }
-        if let Some(holder) = holder {
-            return Ok(caller(Identity::Token(holder.name), holder.role));
+        match (token, holder) {
+            (_, Some(holder)) => Ok(caller(Identity::Token(holder.name), holder.role)),
+            (Some(_), None) => {
+                self.note_wrong(peer.source());
+                Err(Turned::Guessed)
+            }
+            (None, None) => Err(Turned::Unknown),
         }
-        // A call without a token guesses nothing.
-        if token.is_some() {
-            self.note_wrong(peer.source());
-            // As often as somebody may try; of calls that bear none, and of those beyond, only the count tells.
-            tracing::warn!(from = peer.from(), "a call of the control API bears a token that nobody has");
-        }
-        Err((Refused::Unauthenticated, ApiError::unauthenticated()))
     }
+}
+
+/// Why a call does not get in.
+enum Turned {
+    /// It bears no token.
+    Unknown,
+    /// It bears one that nobody has.
+    Guessed,
+    /// Its source has to wait for so long.
+    Limited(Duration),
 }
 
 /// The token of a call (RFC 6750 §2.1). Two of them are none.

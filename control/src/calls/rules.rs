@@ -13,8 +13,9 @@ use crate::error::ApiError;
 use crate::events::EventKind;
 use crate::input::{Change, RuleName, rules_document, strip_status};
 use crate::merge_patch::merge_patch;
-use crate::publish::{Outcome, Publisher, UpdateError, Write};
+use crate::publish::Publisher;
 use crate::view::{RuleOut, RulesOut, answer, tag};
+use crate::write::{Outcome, UpdateError, Write};
 
 /// `GET /v1/rules`.
 pub(crate) async fn list(State(app): State<App>) -> Response {

@@ -8,7 +8,7 @@ use crate::api::App;
 use crate::calls::status::HaltStatus;
 use crate::error::ApiError;
 use crate::input::{Change, reason};
-use crate::publish::Switch;
+use crate::switch::Switch;
 use crate::view::answer;
 
 /// `POST /v1/halt`.
