@@ -70,6 +70,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
         drain: Drain { delay: Duration::ZERO, timeout: minute },
         access_log: None,
         fault_header: true,
+        state_dir: None,
         seed: None,
     })
 }

@@ -65,6 +65,9 @@ pub(crate) struct RunArgs {
     /// Where one JSON line per exchange goes: `stdout` or a file [default: off]
     #[arg(long, value_name = "stdout|FILE", env = "SQUALL_ACCESS_LOG")]
     access_log: Option<String>,
+    /// Where rules made through the API, the kill switch and the audit outlive the process [default: nowhere]
+    #[arg(long, value_name = "DIR", env = "SQUALL_STATE_DIR")]
+    state_dir: Option<String>,
     /// Does not reload the file, nor certificates, when they change; SIGHUP still does
     #[arg(long, env = "SQUALL_NO_WATCH")]
     no_watch: bool,

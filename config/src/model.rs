@@ -14,6 +14,7 @@ mod server_name;
 mod tls;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 pub use crate::faults::{
     Abort, AbortAnswer, Amount, Blackhole, Corrupt, Delay, DelayPoint, Duplicate, Fault, Goaway, Http2Code, Latency,
@@ -53,6 +54,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     /// Whether responses that a fault touched carry `x-squall-fault` (default true).
     pub fault_header: bool,
+    /// The directory in which rules of the API, the kill switch and the audit outlive the process.
+    pub state_dir: Option<PathBuf>,
     /// Seed of every random choice; `None` takes one from the system at start.
     pub seed: Option<u64>,
 }

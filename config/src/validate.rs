@@ -58,6 +58,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let rules = rules::rules(&spec.rules, &context, &mut report);
     let drain = limits::drain(spec.drain.as_ref(), &mut report);
     let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
+    let state_dir = spec.state_dir.as_ref().and_then(|name| state_dir(name, &mut report));
     report.into_result()?;
     Ok(Config {
         control,
@@ -69,6 +70,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         drain,
         access_log,
         fault_header: spec.fault_header.unwrap_or(true),
+        state_dir,
         seed: spec.seed,
     })
 }
@@ -115,6 +117,14 @@ fn dns_server(dns: &DnsSpec, report: &mut Report) -> Option<std::net::SocketAddr
             None
         }
     }
+}
+
+fn state_dir(name: &str, report: &mut Report) -> Option<std::path::PathBuf> {
+    if name.is_empty() {
+        report.add("state_dir", "no directory is named", "name one, such as /var/lib/squall, or remove it");
+        return None;
+    }
+    Some(name.into())
 }
 
 fn access_log(log: &Written<AccessLogSpec>, report: &mut Report) -> Option<AccessLog> {

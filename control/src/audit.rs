@@ -7,13 +7,14 @@ pub(crate) mod changes;
 mod redact;
 mod ring;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Identity};
+use crate::state::journal::Journal;
 use changes::Changes;
 use ring::Ring;
 
@@ -153,24 +154,84 @@ impl Note {
     }
 }
 
-/// The audit of this process.
+/// The audit: the last entries in memory, and all of them in a file when there is a state directory.
 #[derive(Debug, Default)]
 pub(crate) struct Audit {
-    ring: Mutex<Ring>,
+    entries: Mutex<Entries>,
+    journal: Option<Mutex<Journal>>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    ring: Ring,
+    /// Lines that are not in the file yet; none where there is no file.
+    pending: Vec<Arc<str>>,
+    /// What went wrong last; `None` when the file has every line.
+    error: Option<String>,
 }
 
 impl Audit {
-    /// Notes something. Never waits for a disk.
+    /// Continues the audit of a file, of which these are the last lines.
+    pub(crate) fn with_journal(journal: Journal, lines: Vec<String>) -> Self {
+        let mut ring = Ring::default();
+        let last = lines.last().and_then(|line| serde_json::from_str::<Entry>(line).ok());
+        ring.continue_after(last.map_or(0, |entry| entry.id));
+        lines.into_iter().for_each(|line| ring.push(line.into()));
+        let entries = Mutex::new(Entries { ring, ..Entries::default() });
+        Self { entries, journal: Some(Mutex::new(journal)) }
+    }
+
+    /// Whether a line is one of an audit.
+    pub(crate) fn is_entry(line: &str) -> bool {
+        serde_json::from_str::<Entry>(line).is_ok()
+    }
+
+    /// Notes something; [`Self::flush`] writes it to the file. Never waits for a disk.
     pub(crate) fn note(&self, note: Note) {
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = Entry { id: ring.next_id(), at: crate::view::rfc3339(SystemTime::now()), ..note.entry };
+        let mut entries = self.entries();
+        let entry = Entry { id: entries.ring.next_id(), at: crate::view::rfc3339(SystemTime::now()), ..note.entry };
         let line = serde_json::to_string(&entry).expect("invariant: entries have text keys and cannot fail");
-        ring.push(line);
+        let line: Arc<str> = line.into();
+        if self.journal.is_some() {
+            entries.pending.push(Arc::clone(&line));
+        }
+        if entries.pending.len() > ENTRIES_MAX {
+            // The disk takes nothing; memory is bounded, and the numbers tell what is missing.
+            entries.pending.remove(0);
+        }
+        entries.ring.push(line);
+    }
+
+    /// Writes what was noted to the file, for good. Blocks. What cannot be written is written with what comes next.
+    pub(crate) fn flush(&self) {
+        let Some(journal) = &self.journal else { return };
+        let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut self.entries().pending);
+        if lines.is_empty() {
+            return;
+        }
+        let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+        let done = journal.append(&text);
+        let mut entries = self.entries();
+        if let Err(error) = &done {
+            tracing::error!(%error, "the audit cannot be written");
+            entries.pending.splice(0..0, lines);
+        }
+        entries.error = done.err().map(|error| format!("audit.jsonl: {error}"));
+    }
+
+    /// What went wrong last with the file.
+    pub(crate) fn error(&self) -> Option<String> {
+        self.entries().error.clone()
     }
 
     /// The last entries, the newest last.
     pub(crate) fn last(&self, limit: usize) -> Vec<Entry> {
-        let lines = self.ring.lock().unwrap_or_else(PoisonError::into_inner).last(limit);
+        let lines = self.entries().ring.last(limit);
         lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

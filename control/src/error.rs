@@ -159,6 +159,12 @@ impl From<UpdateError> for ApiError {
             UpdateError::Conflict(problems) => {
                 Self::many(StatusCode::CONFLICT, "nothing was changed, because the result cannot be had now", problems)
             }
+            UpdateError::NotKept(ref why) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "",
+                format!("{error}: {why}"),
+                "make room in state_dir, or repair it; removing rules and halt work all the same",
+            ),
             UpdateError::NoRule(name) => Self::no_rule(&name),
         }
     }

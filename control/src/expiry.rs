@@ -1,7 +1,7 @@
 //! Ends rules when their time is over.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::actor::Actor;
 use crate::document::Now;
@@ -11,8 +11,13 @@ use crate::publish::Publisher;
 /// machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// How much time is left is written down this often, where it outlives the process: after a restart of the machine with a
+/// wrong clock a rule lives at most this much longer.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+
 /// Sleeps until the next rule ends, publishes without it; never returns. A change of rules wakes it.
 pub(crate) async fn run(publisher: Arc<Publisher>) {
+    let mut kept = Instant::now();
     loop {
         let deadline = publisher.view().written.next_deadline();
         let changed = publisher.deadlines_changed.notified();
@@ -27,12 +32,19 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         }
         let now = Now::read();
         if publisher.view().written.expired(now).is_empty() {
+            if publisher.outlives() && kept.elapsed() >= KEEP_EVERY {
+                kept = Instant::now();
+                let writer = Arc::clone(&publisher);
+                drop(tokio::task::spawn_blocking(move || writer.keep_time()));
+            }
             continue;
         }
         let writer = Arc::clone(&publisher);
         if let Err(error) = tokio::task::spawn_blocking(move || writer.expire(now)).await {
             tracing::error!(%error, "expiring rules failed; all faults are halted");
             publisher.halt(Actor::Squall("expiry"), "expiring rules failed");
+            let writer = Arc::clone(&publisher);
+            drop(tokio::task::spawn_blocking(move || writer.flush()));
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -5,7 +5,7 @@
 //! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`) or the clock (`expiry`);
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
-//! - [`events`] tells those that listen, `audit` remembers who did it.
+//! - [`events`] tells those that listen, `audit` remembers who did it, `state` what outlives the process.
 
 mod access;
 mod actor;
@@ -26,6 +26,7 @@ pub mod publish;
 mod reload;
 mod routes;
 mod server;
+mod state;
 mod switch;
 mod view;
 mod watch;
@@ -37,3 +38,4 @@ pub use data_plane::{Certificate, DataPlane, EndpointHealth};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};
+pub use state::Start;

@@ -80,6 +80,9 @@ fn operation(route: &Route) -> Value {
     for status in route.refusals.iter().chain(at_the_door) {
         operation["responses"][status.to_string()] = refusal(*status);
     }
+    if route.is_write() {
+        operation["responses"]["507"] = refusal(507);
+    }
     if route.is_open() {
         operation["security"] = json!([]);
     } else {

@@ -24,6 +24,8 @@ use crate::audit::{Audit, Note};
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::reload::Reload;
+use crate::state::keeper::Keeper;
+use crate::state::{Recovery, Start};
 use crate::switch::Halt;
 use crate::write::{Outcome, UpdateError, Write};
 
@@ -32,13 +34,11 @@ const EXPIRE: &str = "expire";
 
 /// What a [`Publisher`] needs.
 pub struct PublisherOptions {
-    /// Holds the snapshot of `config`, published first by whoever made it.
+    /// Holds the snapshot of `start`, published first by whoever made it.
     pub store: Arc<SnapshotStore>,
-    /// As written.
-    pub document: ConfigSpec,
-    /// Validated from `document`.
-    pub config: Config,
-    /// Where `document` came from, to reload it.
+    /// What the process begins with.
+    pub start: Start,
+    /// Where the configuration came from, to reload it.
     pub file: Option<PathBuf>,
     /// Seed of every draw, for the life of the process.
     pub seed: u64,
@@ -105,6 +105,8 @@ pub struct Publisher {
     data_plane: Arc<dyn DataPlane>,
     access: Access,
     pub(crate) audit: Audit,
+    pub(crate) keeper: Keeper,
+    pub(crate) recovery: Recovery,
     pub(crate) seed: u64,
     pub(crate) file: Option<PathBuf>,
     pub(crate) started: Instant,
@@ -130,16 +132,18 @@ impl Publisher {
     /// Takes over the store; nobody else may publish from now on. The ttl of the file's rules starts now.
     pub fn new(options: PublisherOptions) -> Arc<Self> {
         let first = options.store.load();
-        let halt = first.halted.then(|| Halt { reason: "halted at start".to_owned(), since: SystemTime::now() });
-        let stats = ControlStats { generation: first.generation, halted: first.halted, ..ControlStats::default() };
+        let Start { written, halt, generation, keeper, audit, recovery } = options.start;
+        debug_assert_eq!((first.generation, first.halted), (generation, halt.is_some()), "the snapshot of the start");
+        let stats = ControlStats { generation, halted: halt.is_some(), ..ControlStats::default() };
         let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
-        let initial = options.config.clone();
-        let written = Arc::new(Written::first(options.document, options.config, Now::read()));
+        let initial = Config::clone(&written.config);
         Arc::new(Self {
             store: options.store,
             data_plane: options.data_plane,
             access: options.access,
-            audit: Audit::default(),
+            audit,
+            keeper,
+            recovery,
             seed: options.seed,
             file: options.file,
             started: Instant::now(),
@@ -235,11 +239,20 @@ impl Publisher {
         }
         if changed {
             let activate = self.prepare(&before.config, &outcome.written.config)?;
-            outcome.generation = self.commit(write, &outcome.written)?;
+            self.keep(&before, &outcome.written, generation + 1)?;
+            outcome.generation = self.commit(write, &outcome.written).inspect_err(|_| {
+                // What was written down did not come about.
+                let _told_already = self.keeper.keep(&before, generation);
+            })?;
+            if outcome.generation != generation + 1 {
+                // The kill switch was moved meanwhile, and the number with it.
+                let _told_already = self.keeper.keep(&outcome.written, outcome.generation);
+            }
             activate();
             self.files_changed.notify_one();
             tracing::info!(by = %write.by, generation = outcome.generation, "configuration changed");
-        } else {
+        } else if outcome.written.metas != before.metas {
+            self.keep(&before, &outcome.written, generation)?;
             self.state().written = Arc::clone(&outcome.written);
         }
         self.deadlines_changed.notify_one();
@@ -247,6 +260,7 @@ impl Publisher {
         if changed || write.operation != EXPIRE {
             let changes = Changes::between(&before.document, &outcome.written.document);
             self.audit.note(write.done(outcome.generation).with(changes));
+            self.audit.flush();
         }
         Ok(outcome)
     }
@@ -271,14 +285,16 @@ impl Publisher {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
                 tracing::error!(%error, "rules could not be expired; all faults are halted");
                 self.halt(write.by, "rules could not be expired");
+                let _told_already = self.flush();
                 Vec::new()
             }
         }
     }
 
-    /// Notes that the process begins or ends.
+    /// Notes that the process begins or ends. Blocks.
     pub fn note_life(&self, by: &Actor, operation: &'static str, reason: &str) {
         self.audit.note(Note::done(by, operation, self.stats().generation).because(reason));
+        self.audit.flush();
     }
 
     /// Tells subscribers; `data` is an object and gets `generation` and `at`.
@@ -290,6 +306,44 @@ impl Publisher {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Writes down what is going to be in force. Where that fails, rules may go all the same, but not come or stay on
+    /// otherwise: what nobody can keep is not promised.
+    fn keep(&self, before: &Written, after: &Arc<Written>, generation: u64) -> Result<(), UpdateError> {
+        match self.keeper.keep(after, generation) {
+            Err(_) if after.only_takes_away_from(before) => {
+                self.keeper.forget(after);
+                Ok(())
+            }
+            kept => kept.map_err(UpdateError::NotKept),
+        }
+    }
+
+    /// Whether anything outlives the process.
+    pub(crate) fn outlives(&self) -> bool {
+        self.keeper.directory().is_some()
+    }
+
+    /// Writes down what the kill switch and others have noted. Blocks.
+    ///
+    /// # Errors
+    /// It is in force, but would not be after a restart.
+    pub fn flush(&self) -> Result<(), UpdateError> {
+        self.audit.flush();
+        self.keeper.flush().map_err(UpdateError::NotKept)
+    }
+
+    /// Writes down how much time the rules have left, for a machine that starts again with a wrong clock. Blocks.
+    pub(crate) fn keep_time(&self) {
+        let (written, generation) = {
+            let state = self.state();
+            (Arc::clone(&state.written), state.stats.generation)
+        };
+        let _writer = lock(&self.writer);
+        if Arc::ptr_eq(&written, &self.state().written) {
+            let _told_already = self.keeper.keep(&written, generation);
+        }
     }
 
     fn prepare(&self, before: &Config, after: &Config) -> Result<Box<dyn FnOnce() + Send>, UpdateError> {
@@ -340,6 +394,10 @@ impl Publisher {
         }
         if config.access_log != initial.access_log {
             stays("access_log", &initial.access_log.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string));
+        }
+        if config.state_dir != initial.state_dir {
+            let first = initial.state_dir.as_ref();
+            stays("state_dir", &first.map_or_else(|| "off".to_owned(), |path| path.display().to_string()));
         }
         if config.seed.is_some_and(|seed| seed != self.seed) {
             stays("seed", &self.seed);

@@ -58,21 +58,11 @@ impl DataPlane for FakePlane {
 
 pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
     let (document, config) = load_text(FILE).unwrap();
-    let store = SnapshotStore::new(compile(Arc::new(config.clone()), None, 1, false, 7));
+    let start = Start::fresh(document, config);
+    let store = SnapshotStore::new(compile(Arc::clone(start.config()), None, 1, false, 7));
     let plane = Arc::new(FakePlane::default());
     let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
-    (
-        Publisher::new(PublisherOptions {
-            store,
-            document,
-            config,
-            file,
-            seed: 7,
-            data_plane,
-            access: Access::default(),
-        }),
-        plane,
-    )
+    (Publisher::new(PublisherOptions { store, start, file, seed: 7, data_plane, access: Access::default() }), plane)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "called with json! literals")]

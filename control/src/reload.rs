@@ -142,6 +142,7 @@ impl Publisher {
             // What is wrong may quote the file; the log and `/v1/status` tell it.
             let reason = format!("{} problems in the configuration file", reload.problems.len());
             self.audit.note(write.refused(generation).because(&reason));
+            self.audit.flush();
         }
         self.report(&reload);
         reload

@@ -31,7 +31,7 @@ pub enum Switch {
 
 impl Publisher {
     /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
-    /// not wait for a change that is under way. Gives the generation.
+    /// not wait for a change that is under way, nor for a disk: [`Self::flush`] writes it down. Gives the generation.
     pub fn halt(&self, by: Actor, reason: &str) -> u64 {
         let write = Write { operation: "halt", ..Write::by(by) };
         self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
@@ -66,6 +66,7 @@ impl Publisher {
         state.stats.halted = halted;
         state.stats.generation = generation + 1;
         self.store.publish(Arc::new(snapshot));
+        self.keeper.note_switch(state.halt.clone(), generation + 1);
         drop(state);
         self.audit.note(write.done(generation + 1).because(reason));
         tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "kill switch moved");

@@ -75,6 +75,9 @@ pub enum UpdateError {
     /// The result is valid, but cannot be had now, such as a port in use.
     #[error("the configuration cannot be applied now")]
     Conflict(Problems),
+    /// The result cannot be written to the state directory.
+    #[error("the state directory cannot be written to")]
+    NotKept(#[source] std::io::Error),
     /// There is no such rule.
     #[error("there is no rule {0:?}")]
     NoRule(String),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use squall_config::model::{Config, ControlAddress};
 use squall_config::{Problems, load_text};
-use squall_control::{Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, start};
+use squall_control::{Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, start};
 use squall_fault::compile;
 use squall_fault::store::SnapshotStore;
 
@@ -70,13 +70,13 @@ impl Answer {
 impl Api {
     fn start(file: Option<PathBuf>) -> Self {
         let (document, config) = load_text(FILE).unwrap();
-        let store = SnapshotStore::new(compile(Arc::new(config.clone()), None, 1, false, 7));
+        let begin = Start::fresh(document, config);
+        let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, 1, false, 7));
         let watch = file.is_some();
         let data_plane = Arc::new(NoPlane);
         let publisher = Publisher::new(PublisherOptions {
             store,
-            document,
-            config,
+            start: begin,
             file,
             seed: 7,
             data_plane,

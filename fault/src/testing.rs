@@ -130,6 +130,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
         drain: Drain { delay: Duration::ZERO, timeout: hour },
         access_log: None,
         fault_header: true,
+        state_dir: None,
         seed: None,
     }
 }

@@ -76,6 +76,7 @@ pub(crate) struct Overrides {
     control_token_file: Option<String>,
     telemetry: Option<SocketAddr>,
     access_log: Option<String>,
+    state_dir: Option<String>,
     seed: Option<u64>,
 }
 
@@ -91,7 +92,8 @@ impl Overrides {
         };
         let (control, control_token_file) = (args.control.clone(), args.control_token_file.clone());
         let (telemetry, access_log) = (args.telemetry, args.access_log.clone());
-        Ok(Self { route, control, control_token_file, telemetry, access_log, seed: args.seed })
+        let state_dir = args.state_dir.clone();
+        Ok(Self { route, control, control_token_file, telemetry, access_log, state_dir, seed: args.seed })
     }
 
     /// Puts them over a document.
@@ -111,6 +113,7 @@ impl Overrides {
             Some(file) => spec.access_log = Some(Written::Full(AccessLogSpec { file: Some(file.to_owned()) })),
             None => {}
         }
+        spec.state_dir = self.state_dir.clone().or(spec.state_dir.take());
         spec.seed = self.seed.or(spec.seed);
         if let Some((listen, upstream)) = &self.route {
             spec.listeners.push(ListenerSpec {

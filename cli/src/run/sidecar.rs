@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
-use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions};
+use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start};
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
@@ -50,14 +50,15 @@ impl Sidecar {
     /// Starts all of it; listening sockets are open when this returns. The failure names the port that is in use.
     pub(crate) fn start(options: SidecarOptions) -> Result<Self, Failure> {
         let SidecarOptions { document, config, file, overrides, seed, n_workers, watch } = options;
-        let shared = Arc::new(config.clone());
-        let store = SnapshotStore::new(compile(shared, None, 1, false, seed));
+        let invalid = |problems| Failure::new(Exit::InvalidConfig, problems);
+        let start = Start::load(document, config).map_err(|problem| Failure::new(Exit::Failure, problem))?;
+        let config = Arc::clone(start.config());
+        let store = SnapshotStore::new(compile(Arc::clone(&config), None, start.generation(), start.is_halted(), seed));
         let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers })?;
-        proxy.load_certificates(&config).map_err(|problems| Failure::new(Exit::InvalidConfig, problems))?;
+        proxy.load_certificates(&config).map_err(invalid)?;
         // Both are bound before either serves, so that a start that fails has served nobody.
         let bound = proxy.bind(&config).map_err(|error| Failure::new(Exit::Failure, error))?;
         let plane = Plane::new(Arc::clone(&proxy));
-        let invalid = |problems| Failure::new(Exit::InvalidConfig, problems);
         let access = Access::open(&config.control).map_err(invalid)?;
         let tls = config.control.tls.as_ref().map(|tls| proxy.control_tls(tls)).transpose().map_err(invalid)?;
         let tls = tls.map(|source| Arc::new(source) as squall_control::TlsSource);
@@ -65,8 +66,7 @@ impl Sidecar {
         warn_of_clear_text(&config.control);
         let publisher = Publisher::new(PublisherOptions {
             store: Arc::clone(&store),
-            document,
-            config,
+            start,
             file,
             seed,
             data_plane: Arc::clone(&plane) as Arc<dyn squall_control::DataPlane>,

@@ -78,6 +78,8 @@ impl Streams {
                 }
                 _ = self.usr1.recv() => {
                     publisher.halt(Actor::Squall("signal"), "SIGUSR1");
+                    // It is in force; that it stays so after a restart may take a disk's time.
+                    drop(tokio::task::spawn_blocking(move || publisher.flush()));
                 }
             }
         }

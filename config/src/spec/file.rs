@@ -49,6 +49,10 @@ pub struct ConfigSpec {
     /// Whether responses that a fault touched carry `x-squall-fault`. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault_header: Option<bool>,
+    /// A directory of this process alone, in which rules that were made through the API, the kill switch and the audit outlive
+    /// it; made when it is not there. Default: they end with the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<String>,
     /// Seed of every random choice, to repeat a run. Default: one from the system at start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

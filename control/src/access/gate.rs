@@ -36,7 +36,7 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
             let who = Caller { identity: Identity::Unknown, role: Role::Read, from: peer.from() };
             let generation = app.publisher.stats().generation;
             let note = Note::refused(&Actor::Caller(who), "authenticate", generation);
-            app.publisher.audit.note(note.with_status(StatusCode::UNAUTHORIZED.as_u16()));
+            app.note(note.with_status(StatusCode::UNAUTHORIZED.as_u16()));
         }
         Err(Turned::Unknown) => access.count(Refused::Unauthenticated),
         Err(Turned::Limited(wait)) => {
@@ -72,7 +72,7 @@ pub(crate) async fn require(
     if is_change && !response.status().is_success() {
         let generation = app.publisher.stats().generation;
         let note = Note::refused(&Actor::Caller(caller), operation.0, generation).about(rule);
-        app.publisher.audit.note(note.with_status(response.status().as_u16()));
+        app.note(note.with_status(response.status().as_u16()));
     }
     response
 }

@@ -23,10 +23,15 @@ impl Ring {
         self.last_id
     }
 
+    /// The next number is the one after this.
+    pub(super) fn continue_after(&mut self, id: u64) {
+        self.last_id = id;
+    }
+
     /// Keeps a line; the oldest make room.
-    pub(super) fn push(&mut self, line: String) {
+    pub(super) fn push(&mut self, line: Arc<str>) {
         self.n_bytes += line.len();
-        self.lines.push_back(line.into());
+        self.lines.push_back(line);
         while self.lines.len() > ENTRIES_MAX || (self.n_bytes > BYTES_MAX && self.lines.len() > 1) {
             self.n_bytes -= self.lines.pop_front().map_or(0, |line| line.len());
         }
@@ -47,14 +52,14 @@ mod tests {
     fn the_oldest_make_room_by_number_and_by_size() {
         let mut ring = Ring::default();
         for n in 0..ENTRIES_MAX + 5 {
-            ring.push(n.to_string());
+            ring.push(n.to_string().into());
         }
         assert_eq!((ring.lines.len(), &*ring.lines[0]), (ENTRIES_MAX, "5"));
         assert_eq!(ring.last(2).iter().map(|line| &**line).collect::<Vec<_>>(), ["1003", "1004"]);
         assert_eq!(ring.last(ENTRIES_MAX * 2).len(), ENTRIES_MAX);
-        ring.push("x".repeat(BYTES_MAX));
+        ring.push("x".repeat(BYTES_MAX).into());
         assert_eq!(ring.lines.len(), 1, "one is always there");
-        ring.push("y".to_owned());
+        ring.push("y".into());
         assert_eq!(ring.last(9).len(), 1);
     }
 }

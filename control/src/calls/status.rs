@@ -15,6 +15,7 @@ use crate::access::TokenStatus;
 use crate::api::App;
 use crate::data_plane::EndpointHealth;
 use crate::publish::View;
+use crate::state::status::StateOut;
 use crate::view::{ReloadOut, answer, rfc3339};
 
 /// How Squall is.
@@ -43,6 +44,8 @@ pub(crate) struct StatusOut<'a> {
     certificates: Vec<CertificateOut>,
     /// The file of those who may call; null when nobody is asked for a token.
     tokens: Option<TokensOut>,
+    /// The directory of what outlives the process; null when nothing does.
+    state: Option<StateOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
 }
@@ -186,6 +189,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         listeners: listeners(&app, &view),
         clusters: clusters(&app, &view),
         certificates: certificates(&app),
+        state: StateOut::of(&app.publisher),
         tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
     };

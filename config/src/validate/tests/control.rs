@@ -66,3 +66,9 @@ fn tls_and_token_files_are_named_whole() {
         assert_eq!(problems(&control(text)), expected, "{text}");
     }
 }
+
+#[test]
+fn a_state_directory_has_a_name() {
+    assert_eq!(problems("version: 1\nstate_dir: \"\"\n"), ["state_dir: no directory is named"]);
+    assert_eq!(load("version: 1\nstate_dir: a/b\n").state_dir, Some("a/b".into()));
+}

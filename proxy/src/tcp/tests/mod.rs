@@ -199,6 +199,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(30) },
         access_log: None,
         fault_header: true,
+        state_dir: None,
         seed: Some(7),
     }
 }
