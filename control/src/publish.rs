@@ -413,4 +413,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 #[path = "publish_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -58,11 +58,16 @@ impl DataPlane for FakePlane {
 
 pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
     let (document, config) = load_text(FILE).unwrap();
-    let start = Start::fresh(document, config);
-    let store = SnapshotStore::new(compile(Arc::clone(start.config()), None, 1, false, 7));
+    publisher_of(Start::fresh(document, config), file)
+}
+
+pub(crate) fn publisher_of(start: Start, file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
+    let (config, generation, halted) = (Arc::clone(start.config()), start.generation(), start.is_halted());
+    let store = SnapshotStore::new(compile(config, None, generation, halted, 7));
     let plane = Arc::new(FakePlane::default());
     let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
-    (Publisher::new(PublisherOptions { store, start, file, seed: 7, data_plane, access: Access::default() }), plane)
+    let access = Access::default();
+    (Publisher::new(PublisherOptions { store, start, file, seed: 7, data_plane, access }), plane)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "called with json! literals")]

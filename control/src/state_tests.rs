@@ -4,6 +4,9 @@ use serde_json::json;
 use squall_config::load_text;
 
 use super::*;
+use crate::actor::Actor;
+use crate::publish::tests::publisher_of;
+use crate::write::{Precondition, Write};
 
 fn load(path: &Path) -> Start {
     let text = format!("version: 1\nstate_dir: {}\n", path.display());
@@ -81,4 +84,54 @@ fn a_disk_that_fails_is_told_and_nothing_outdated_comes_back() {
     assert_eq!(start.keeper.error(), None);
     drop(start);
     assert_eq!(load(parent.path()).recovery.kept, ["a"], "the last state that somebody was told of");
+}
+
+fn abort(name: &str) -> squall_config::spec::RuleSpec {
+    squall_config::parse_value(&json!({ "name": name, "percentage": 1, "fault": { "abort": 503 } })).unwrap()
+}
+
+#[test]
+fn a_change_that_did_not_come_about_is_not_written_down() {
+    let parent = tempfile::tempdir().unwrap();
+    let (publisher, _) = publisher_of(load(parent.path()), None);
+    let put = |name: &str, precondition| {
+        let write = Write { precondition, ..Write::by(Actor::default()) };
+        publisher.update(&write, |draft| {
+            // Somebody halts while the change is being made.
+            publisher.halt(Actor::default(), "meanwhile");
+            draft.put_rule(abort(name));
+            Ok(())
+        })
+    };
+    let generation = publisher.stats().generation;
+    assert!(put("a", Precondition::Generation(vec![generation])).is_err());
+    put("b", Precondition::None).unwrap();
+    publisher.flush().unwrap();
+    let (generation, rules) = (publisher.stats().generation, publisher.view().written.document.rules.clone());
+    drop(publisher);
+    let start = load(parent.path());
+    assert_eq!((start.is_halted(), start.recovery.kept.clone()), (true, vec!["b".to_owned()]));
+    assert_eq!((&start.written.document.rules, start.generation), (&rules, generation + 1));
+    // Both are in the audit, in order, the one that was refused by nobody but the caller.
+    let told: Vec<_> = start.audit.last(9).iter().map(|entry| entry.operation.clone()).collect();
+    assert_eq!(told, ["halt", "halt", "change"]);
+}
+
+#[test]
+fn what_is_left_of_a_rule_is_written_down_anew() {
+    let parent = tempfile::tempdir().unwrap();
+    let (publisher, _) = publisher_of(load(parent.path()), None);
+    let put = |draft: &mut crate::document::Draft| Ok(draft.put_rule(abort("a")));
+    publisher.update(&Write::by(Actor::default()), put).unwrap();
+    let left = || {
+        let saved = Saved::parse(&std::fs::read(parent.path().join(STATE)).unwrap()).unwrap();
+        saved.rules[0].end.unwrap().left_ms
+    };
+    let before = left();
+    let begin = process_now().monotonic;
+    while begin.elapsed().as_millis() < 3 {
+        std::hint::spin_loop();
+    }
+    publisher.keep_time();
+    assert!(left() + 3 <= before, "{} of {before}", left());
 }

@@ -174,3 +174,24 @@ fn clients_show_their_certificate() {
     let status = run(&["status", "-o", "json"], Some((&authority, "alice")));
     assert!(text(&status.stdout).contains("\"halted\": true"), "nobody else resumed it");
 }
+
+#[test]
+fn a_certificate_and_a_token_are_both_asked_for_where_both_are_configured() {
+    let (authority, origin, directory) = (Authority::new(), Origin::ok(), tempfile::tempdir().unwrap());
+    authority.issue("api");
+    authority.issue("alice");
+    let tokens = directory.path().join("tokens");
+    std::fs::write(&tokens, "read grafana read-token-of-grafana\n").unwrap();
+    std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let control = tls(&authority, &format!(", client_ca: {}", authority.file("ca.crt")));
+    let control = control.replacen('{', &format!("{{ token_file: {},", tokens.display()), 1);
+    let squall = Squall::start(&Settings::http(origin.address).control(&control));
+    let options = TlsOptions { identity: Some("alice"), ..TlsOptions::default() };
+    let mut client = TlsClient::connect(squall.api().address, &authority, &options).unwrap();
+    let mut ask = |head: &str| client.send(format!("{head}\r\n\r\n")).answer().unwrap().status;
+    let get = "GET /v1/status HTTP/1.1\r\nHost: localhost";
+    let token = "Authorization: Bearer read-token-of-grafana";
+    assert_eq!([ask(get), ask(&format!("{get}\r\n{token}"))], [401, 200]);
+    // What the token may do counts, not that there is a certificate.
+    assert_eq!(ask(&format!("POST /v1/halt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{token}")), 403);
+}

@@ -52,8 +52,14 @@ impl Signals {
         let Self { runtime, mut streams } = self;
         let outcome = runtime.block_on(async {
             let name = streams.until_end(&sidecar).await;
-            sidecar.publisher().note_life(&Actor::Squall("signal"), "stop", name);
-            drain(&mut streams.ends, &sidecar).await
+            let publisher = Arc::clone(sidecar.publisher());
+            let noted = tokio::task::spawn_blocking(move || {
+                publisher.note_life(&Actor::Squall("signal"), "stop", name);
+            });
+            let outcome = drain(&mut streams.ends, &sidecar).await;
+            // A disk that hangs must not hold up the end.
+            let _in_time = tokio::time::timeout(Duration::from_secs(1), noted).await;
+            outcome
         });
         sidecar.finish();
         // A reload that hangs on a slow file system must not hold up the end.

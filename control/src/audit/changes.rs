@@ -76,36 +76,35 @@ impl Changes {
     }
 
     fn of_rules(before: &[RuleSpec], after: &[RuleSpec]) -> Self {
-        let by_name = |rules: &[RuleSpec]| -> BTreeMap<String, RuleSpec> {
-            rules.iter().map(|rule| (rule.name.clone(), rule.clone())).collect()
-        };
         let (old, new) = (by_name(before), by_name(after));
-        let mut changes = Self::default();
-        for rule in after {
-            match old.get(&rule.name) {
-                None => changes.added.push(redacted(&json(rule))),
-                Some(same) if same == rule => {}
-                Some(other) => {
-                    changes.changed.push(RuleChange { name: rule.name.clone(), fields: fields(other, rule) });
-                }
-            }
+        let added: Vec<_> = after.iter().filter(|rule| !old.contains_key(rule.name.as_str())).collect();
+        let removed: Vec<_> = before.iter().filter(|rule| !new.contains_key(rule.name.as_str())).collect();
+        let other = |rule: &'_ RuleSpec| old.get(rule.name.as_str()).copied().filter(|other| **other != *rule);
+        let changed: Vec<_> = after.iter().filter_map(|rule| Some((other(rule)?, rule))).collect();
+        let stay = |rules: &[RuleSpec], others: &BTreeMap<&str, &RuleSpec>| -> Vec<String> {
+            let names = rules.iter().map(|rule| rule.name.clone());
+            names.filter(|name| others.contains_key(name.as_str())).collect()
+        };
+        let more = [added.len(), removed.len(), changed.len()].map(|n| n.saturating_sub(RULES_MAX)).iter().sum();
+        let shown =
+            |rules: Vec<&RuleSpec>| rules.into_iter().take(RULES_MAX).map(|rule| redacted(&json(rule))).collect();
+        let difference = |(before, after): (&RuleSpec, &RuleSpec)| RuleChange {
+            name: after.name.clone(),
+            fields: fields(before, after),
+        };
+        Self {
+            added: shown(added),
+            removed: shown(removed),
+            changed: changed.into_iter().take(RULES_MAX).map(difference).collect(),
+            reordered: stay(before, &new) != stay(after, &old),
+            sections: Vec::new(),
+            more,
         }
-        let gone = before.iter().filter(|rule| !new.contains_key(&rule.name));
-        changes.removed = gone.map(|rule| redacted(&json(rule))).collect();
-        let stays = |rule: &&RuleSpec| old.contains_key(&rule.name) && new.contains_key(&rule.name);
-        let order = |rules: &[RuleSpec]| rules.iter().filter(stays).map(|rule| rule.name.clone()).collect::<Vec<_>>();
-        changes.reordered = order(before) != order(after);
-        changes.cut();
-        changes
     }
+}
 
-    fn cut(&mut self) {
-        let all = [self.added.len(), self.removed.len(), self.changed.len()];
-        self.more = all.iter().map(|n| n.saturating_sub(RULES_MAX)).sum();
-        self.added.truncate(RULES_MAX);
-        self.removed.truncate(RULES_MAX);
-        self.changed.truncate(RULES_MAX);
-    }
+fn by_name(rules: &[RuleSpec]) -> BTreeMap<&str, &RuleSpec> {
+    rules.iter().map(|rule| (rule.name.as_str(), rule)).collect()
 }
 
 fn json<T: Serialize>(value: &T) -> Value {

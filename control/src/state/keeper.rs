@@ -108,17 +108,16 @@ impl Keeper {
 
     /// With `disk` held.
     fn write(&self, directory: &Directory) -> io::Result<()> {
-        let text = {
+        let (written, halt, generation) = {
             let mut wanted = self.wanted();
-            let Some(written) = wanted.written.clone() else { return Ok(()) };
             wanted.is_dirty = false;
-            let mut saved = written.to_saved(Moment::read(), process_now());
-            saved.generation = wanted.generation;
-            let halt = wanted.halt.as_ref();
-            saved.halt = halt.map(|halt| SavedHalt { reason: halt.reason.clone(), since_ms: millis_of(halt.since) });
-            saved.to_text()
+            (wanted.written.clone(), wanted.halt.clone(), wanted.generation)
         };
-        let done = directory.write(STATE, text.as_bytes());
+        let Some(written) = written else { return Ok(()) };
+        let mut saved = written.to_saved(Moment::read(), process_now());
+        saved.generation = generation;
+        saved.halt = halt.map(|halt| SavedHalt { reason: halt.reason, since_ms: millis_of(halt.since) });
+        let done = directory.write(STATE, saved.to_text().as_bytes());
         let mut wanted = self.wanted();
         wanted.error = done.as_ref().err().map(|error| format!("{}: {error}", directory.file(STATE).display()));
         if let Err(error) = &done {
