@@ -303,14 +303,36 @@ fn probe(squall: &Squall, rules: &BTreeMap<String, Known>, halted: bool) {
     }
 }
 
-/// Every acknowledged write is in the audit, whose numbers have no gap.
-fn check_audit(state: &Path, told: &[Told], last_id: &mut u64) {
-    let text = std::fs::read_to_string(state.join("audit.jsonl")).unwrap();
-    let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let ids: Vec<u64> = entries.iter().map(|entry| entry["id"].as_u64().unwrap()).collect();
-    assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap in the numbers");
-    assert!(ids.last() >= Some(last_id), "the end of the audit is lost");
-    *last_id = *ids.last().unwrap();
+/// Reads an audit on from where it was read to last, across the change to a new file.
+#[derive(Default)]
+struct AuditReader {
+    offset: usize,
+    last_id: u64,
+}
+
+impl AuditReader {
+    fn new_entries(&mut self, state: &Path) -> Vec<Value> {
+        let mut text = std::fs::read_to_string(state.join("audit.jsonl")).unwrap();
+        // A line without its end was being written when the process was killed; the next one cuts it off.
+        text.truncate(text.rfind('\n').map_or(0, |at| at + 1));
+        let begin = std::mem::replace(&mut self.offset, text.len());
+        if text.len() < begin {
+            text.insert_str(0, &std::fs::read_to_string(state.join("audit.jsonl.1")).unwrap()[begin..]);
+        } else {
+            text.drain(..begin);
+        }
+        let entries: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for entry in &entries {
+            assert_eq!(entry["id"], self.last_id + 1, "no gap in the numbers");
+            self.last_id += 1;
+        }
+        entries
+    }
+}
+
+/// Every acknowledged write is in the audit.
+fn check_audit(state: &Path, told: &[Told], audit: &mut AuditReader) {
+    let entries = audit.new_entries(state);
     let key = |entry: &Value| {
         let text = |name: &str| entry[name].as_str().map(str::to_owned);
         (text("operation").unwrap(), text("rule"), entry["generation"].as_u64().unwrap())
@@ -328,12 +350,13 @@ fn nothing_is_lost_and_nothing_comes_back_when_the_process_is_killed() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
     let settings = Settings::http(origin.address);
     let (mut dice, versions, requests) = (Dice(0x5eed_5eed | 1), AtomicU64::new(1), AtomicU64::new(0));
-    let (mut rules, mut halted, mut last_id, mut figures) = (BTreeMap::new(), false, 0, Figures::default());
+    let (mut rules, mut halted, mut figures) = (BTreeMap::new(), false, Figures::default());
+    let mut audit = AuditReader::default();
     let began = Instant::now();
     for round in 1..=rounds {
         let told = live(&settings, state.path(), &mut dice, &versions, &requests);
         let killed_at = unix_ms();
-        check_audit(state.path(), &told, &mut last_id);
+        check_audit(state.path(), &told, &mut audit);
         if dice.below(4) == 0 {
             stillborn(&settings, state.path(), &mut dice);
         }

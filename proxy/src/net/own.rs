@@ -1,7 +1,7 @@
 //! Where this process listens itself: no request of the data plane may come back to it, least of all to the control API.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::{PoisonError, RwLock};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 /// The addresses that this process listens on.
 #[derive(Debug, Default)]
@@ -41,9 +41,23 @@ fn is_reached(own: IpAddr, to: IpAddr) -> bool {
     own == to || (to.is_unspecified() && own.is_loopback()) || (own.is_unspecified() && is_here(to))
 }
 
-/// Only addresses of this machine can be bound; nothing is sent.
+/// Only addresses of this machine can be bound, unless it was told otherwise; nothing is sent.
 fn is_of_this_machine(ip: IpAddr) -> bool {
-    UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok()
+    static BINDS_ANY: LazyLock<bool> = LazyLock::new(|| {
+        let is_on = |family: &str| std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind"));
+        ["ipv4", "ipv6"].iter().any(|family| is_on(family).is_ok_and(|value| value.trim() != "0"))
+    });
+    UdpSocket::bind(SocketAddr::new(ip, 0)).is_ok() && (!*BINDS_ANY || is_reached_from_itself(ip))
+}
+
+/// Whether what is sent there would come from there, as from this machine to itself; nothing is sent.
+fn is_reached_from_itself(ip: IpAddr) -> bool {
+    let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == ip)
 }
 
 #[cfg(test)]
@@ -68,6 +82,15 @@ mod tests {
             addresses.add_api(own.parse().unwrap());
             assert_eq!(addresses.are_reached_by(to.parse().unwrap()), expected, "{to} to {own}");
         }
+    }
+
+    #[test]
+    fn this_machine_knows_itself() {
+        let here = "127.0.0.1".parse().unwrap();
+        assert!(is_of_this_machine(here) && is_reached_from_itself(here));
+        // Nobody has it (RFC 5737).
+        let elsewhere = "192.0.2.1".parse().unwrap();
+        assert!(!is_of_this_machine(elsewhere) && !is_reached_from_itself(elsewhere));
     }
 
     #[test]
