@@ -112,10 +112,12 @@ impl Written {
     /// Whether every fault of this document was one of `before`, for no longer; then nothing is lost but faults.
     pub fn only_takes_away_from(&self, before: &Self) -> bool {
         let rest = |document: &ConfigSpec| ConfigSpec { rules: Vec::new(), ..document.clone() };
+        let rules: BTreeMap<&str, &RuleSpec> =
+            before.document.rules.iter().map(|rule| (rule.name.as_str(), rule)).collect();
         let was_there = |rule: &RuleSpec| {
             let (now, then) = (self.metas.get(&rule.name), before.metas.get(&rule.name));
-            let is_same = before.rule(&rule.name).is_some_and(|(_, other)| {
-                *rule == *other || *rule == RuleSpec { enabled: Some(false), ..other.clone() }
+            let is_same = rules.get(rule.name.as_str()).is_some_and(|other| {
+                *rule == **other || *rule == RuleSpec { enabled: Some(false), ..(*other).clone() }
             });
             is_same && now == then
         };

@@ -209,11 +209,23 @@ impl Publisher {
     }
 
     /// Changes the document, all or nothing: precondition → `change` → validation of the whole → sockets → compile →
-    /// publish. A change that leaves the document as it is publishes nothing. Blocks; see the module for the locks.
+    /// write down → publish. A change that leaves the document as it is publishes nothing. One that only takes faults away
+    /// waits for no disk until it is in force. Blocks; see the module for the locks.
     ///
     /// # Errors
     /// See [`UpdateError`]; nothing has changed then.
     pub fn update<T>(
+        &self,
+        write: &Write,
+        change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
+    ) -> Result<Outcome<T>, UpdateError> {
+        let outcome = self.bring_about(write, change)?;
+        self.write_down();
+        Ok(outcome)
+    }
+
+    /// [`Self::update`] without writing down what can be written down later.
+    fn bring_about<T>(
         &self,
         write: &Write,
         change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
@@ -239,20 +251,23 @@ impl Publisher {
         }
         if changed {
             let activate = self.prepare(&before.config, &outcome.written.config)?;
-            self.keep(&before, &outcome.written, generation + 1)?;
+            let is_safe = outcome.written.only_takes_away_from(&before);
+            if !is_safe {
+                self.keeper.keep(&outcome.written, generation + 1).map_err(UpdateError::NotKept)?;
+            }
             outcome.generation = self.commit(write, &outcome.written).inspect_err(|_| {
                 // What was written down did not come about.
-                let _told_already = self.keeper.keep(&before, generation);
+                self.keeper.note_rules(&before, generation);
+                self.write_down();
             })?;
-            if outcome.generation != generation + 1 {
-                // The kill switch was moved meanwhile, and the number with it.
-                let _told_already = self.keeper.keep(&outcome.written, outcome.generation);
+            if is_safe || outcome.generation != generation + 1 {
+                self.keeper.note_rules(&outcome.written, outcome.generation);
             }
             activate();
             self.files_changed.notify_one();
             tracing::info!(by = %write.by, generation = outcome.generation, "configuration changed");
         } else if outcome.written.metas != before.metas {
-            self.keep(&before, &outcome.written, generation)?;
+            self.keeper.keep(&outcome.written, generation).map_err(UpdateError::NotKept)?;
             self.state().written = Arc::clone(&outcome.written);
         }
         self.deadlines_changed.notify_one();
@@ -260,15 +275,15 @@ impl Publisher {
         if changed || write.operation != EXPIRE {
             let changes = Changes::between(&before.document, &outcome.written.document);
             self.audit.note(write.done(outcome.generation).with(changes));
-            self.audit.flush();
         }
         Ok(outcome)
     }
 
-    /// Removes the rules whose time is over; gives their names.
+    /// Removes the rules whose time is over; gives their names. Waits for no disk: [`Self::write_down`] is for later, since a
+    /// rule that has ended does not come back whatever was written down.
     pub fn expire(&self, now: Now) -> Vec<String> {
         let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
-        let changed = self.update(&write, |draft| {
+        let changed = self.bring_about(&write, |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.
             let names = self.state().written.expired(now);
             draft.expire(&names);
@@ -285,7 +300,6 @@ impl Publisher {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
                 tracing::error!(%error, "rules could not be expired; all faults are halted");
                 self.halt(write.by, "rules could not be expired");
-                let _told_already = self.flush();
                 Vec::new()
             }
         }
@@ -308,18 +322,6 @@ impl Publisher {
         lock(&self.state)
     }
 
-    /// Writes down what is going to be in force. Where that fails, rules may go all the same, but not come or stay on
-    /// otherwise: what nobody can keep is not promised.
-    fn keep(&self, before: &Written, after: &Arc<Written>, generation: u64) -> Result<(), UpdateError> {
-        match self.keeper.keep(after, generation) {
-            Err(_) if after.only_takes_away_from(before) => {
-                self.keeper.forget(after);
-                Ok(())
-            }
-            kept => kept.map_err(UpdateError::NotKept),
-        }
-    }
-
     /// Whether anything outlives the process.
     pub(crate) fn outlives(&self) -> bool {
         self.keeper.directory().is_some()
@@ -334,16 +336,19 @@ impl Publisher {
         self.keeper.flush().map_err(UpdateError::NotKept)
     }
 
+    /// Writes down what is in force already. Where that fails, nothing is there after a restart rather than what is gone.
+    /// Blocks.
+    pub(crate) fn write_down(&self) {
+        self.audit.flush();
+        if self.keeper.flush().is_err() {
+            self.keeper.forget();
+        }
+    }
+
     /// Writes down how much time the rules have left, for a machine that starts again with a wrong clock. Blocks.
     pub(crate) fn keep_time(&self) {
-        let (written, generation) = {
-            let state = self.state();
-            (Arc::clone(&state.written), state.stats.generation)
-        };
-        let _writer = lock(&self.writer);
-        if Arc::ptr_eq(&written, &self.state().written) {
-            let _told_already = self.keeper.keep(&written, generation);
-        }
+        self.keeper.note_time();
+        self.write_down();
     }
 
     fn prepare(&self, before: &Config, after: &Config) -> Result<Box<dyn FnOnce() + Send>, UpdateError> {

@@ -76,7 +76,7 @@ fn a_disk_that_fails_is_told_and_nothing_outdated_comes_back() {
     std::fs::create_dir(&block).unwrap();
     assert!(start.keeper.keep(&put(&start, "b"), 3).is_err());
     assert!(start.keeper.error().unwrap().contains("state.json"));
-    start.keeper.forget(&with_a);
+    start.keeper.forget();
     assert!(!parent.path().join(STATE).exists());
     // What comes next is written with all that is wanted.
     std::fs::remove_dir(&block).unwrap();

@@ -314,3 +314,41 @@ fn a_disk_that_takes_nothing_keeps_faults_out_and_lets_them_go() {
     assert_eq!(rule_names(&squall), ["b", "c"]);
     assert_eq!([answer(&squall, "/b"), answer(&squall, "/c")], [200, 418]);
 }
+
+#[test]
+fn a_disk_that_hangs_holds_no_fault_in_force() {
+    let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
+    let squall = start(&Settings::http(origin.address), state.path());
+    let api = squall.api();
+    api.rule("gone", &abort("/gone"));
+    api.rule("halted", &abort("/halted"));
+    let mut short = abort("/short");
+    short["ttl"] = json!("1s");
+    api.rule("short", &short);
+    // Who opens a pipe that nobody reads waits.
+    let pipe = state.path().join("state.json.new");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::thread::scope(|scope| {
+        // In force at once; acknowledged when it is written down.
+        let deleted = scope.spawn(|| api.delete("/v1/rules/gone").status);
+        eventually("the rule is gone", PATIENCE, || (answer(&squall, "/gone") == 200).then_some(()));
+        assert_eq!(answer(&squall, "/halted"), 418);
+        eventually("a rule ends", PATIENCE, || (answer(&squall, "/short") == 200).then_some(()));
+        let halted = scope.spawn(|| api.post("/v1/halt", "").status);
+        eventually("halted", PATIENCE, || (answer(&squall, "/halted") == 200).then_some(()));
+        assert!(!deleted.is_finished() && !halted.is_finished(), "nobody was told yet");
+        // The disk works again. (What is written into the pipe is lost, and then a file takes its place.)
+        let reader = std::fs::OpenOptions::new().read(true).open(&pipe).unwrap();
+        let _who_wrote_may_be_faster = std::fs::remove_file(&pipe);
+        drop(reader);
+        let _told = (deleted.join().unwrap(), halted.join().unwrap());
+    });
+    eventually("all is written down", PATIENCE, || {
+        squall.api().post("/v1/halt", "");
+        status(&squall)["error"].is_null().then_some(())
+    });
+    drop(squall);
+    let squall = start(&Settings::http(origin.address), state.path());
+    assert_eq!(rule_names(&squall), ["halted"]);
+    assert_eq!(squall.api().json("/v1/status")["halted"], true);
+}

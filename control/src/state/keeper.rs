@@ -72,6 +72,19 @@ impl Keeper {
         done
     }
 
+    /// Notes rules that are in force; [`Self::flush`] writes them down. Does not wait.
+    pub(crate) fn note_rules(&self, written: &Arc<Written>, generation: u64) {
+        let mut wanted = self.wanted();
+        wanted.written = Some(Arc::clone(written));
+        wanted.generation = wanted.generation.max(generation);
+        wanted.is_dirty = true;
+    }
+
+    /// Notes that time has passed; [`Self::flush`] writes down how much is left of each rule. Does not wait.
+    pub(crate) fn note_time(&self) {
+        self.wanted().is_dirty = true;
+    }
+
     /// Notes where the kill switch stands; [`Self::flush`] writes it down. Does not wait.
     pub(crate) fn note_switch(&self, halt: Option<Halt>, generation: u64) {
         let mut wanted = self.wanted();
@@ -93,17 +106,15 @@ impl Keeper {
         self.write(directory)
     }
 
-    /// Some rules are gone, and those that are left cannot be written down: rather none than those that are gone. Blocks.
-    pub(crate) fn forget(&self, left: &Arc<Written>) {
+    /// What is in force cannot be written down: rather nothing than what is gone. Blocks.
+    pub(crate) fn forget(&self) {
         let Some(directory) = &self.directory else { return };
         let _disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = directory.remove(STATE) {
             let path = directory.file(STATE);
             tracing::error!(%error, path = %path.display(), "an outdated state can neither be replaced nor removed; remove it by hand");
         }
-        let mut wanted = self.wanted();
-        wanted.written = Some(Arc::clone(left));
-        wanted.is_dirty = true;
+        self.wanted().is_dirty = true;
     }
 
     /// With `disk` held.
