@@ -50,15 +50,19 @@ struct Known {
     enabled: bool,
     /// Milliseconds of Unix time, at most.
     ends: u64,
+    /// The same, at least: when a write was under way it is not known when it was made.
+    ends_not_before: u64,
 }
 
 impl Known {
     fn of(rule: &Value) -> Self {
         let body = rule["fault"]["abort"]["body"].as_str().unwrap();
+        let ends = millis(rule["status"]["expires_at"].as_str().unwrap());
         Self {
             version: body.trim_start_matches('v').parse().unwrap(),
             enabled: rule["enabled"] != false,
-            ends: millis(rule["status"]["expires_at"].as_str().unwrap()),
+            ends,
+            ends_not_before: ends,
         }
     }
 }
@@ -119,7 +123,8 @@ impl Write {
 struct Told {
     rules: BTreeMap<String, Option<Known>>,
     halted: Option<bool>,
-    under_way: Option<Write>,
+    /// With the time at which it was sent.
+    under_way: Option<(Write, u64)>,
     /// Operation, rule and generation of each write that was acknowledged.
     acknowledged: Vec<(String, Option<String>, u64)>,
 }
@@ -159,7 +164,7 @@ fn write_on(api: SocketAddr, mut dice: Dice, versions: &AtomicU64, choose: impl 
     let mut told = Told::default();
     loop {
         let write = choose(&mut dice, versions.fetch_add(1, Ordering::Relaxed));
-        told.under_way = Some(write.clone());
+        told.under_way = Some((write.clone(), unix_ms()));
         let Some(answer) = write.send(api) else { return told };
         told.note(&write, &answer);
         told.under_way = None;
@@ -232,13 +237,14 @@ fn candidates(name: &str, before: Option<&Known>, told: &Told, killed_at: u64) -
     let acknowledged = told.rules.get(name).cloned().unwrap_or_else(|| before.cloned());
     let mut candidates = vec![acknowledged.clone()];
     match &told.under_way {
-        Some(Write::Put { name: other, version, ttl_ms }) if other == name => {
-            candidates.push(Some(Known { version: *version, enabled: true, ends: killed_at + ttl_ms }));
+        Some((Write::Put { name: other, version, ttl_ms }, sent_at)) if other == name => {
+            let (ends, ends_not_before) = (killed_at + ttl_ms, sent_at + ttl_ms);
+            candidates.push(Some(Known { version: *version, enabled: true, ends, ends_not_before }));
         }
-        Some(Write::Disable { name: other }) if other == name => {
+        Some((Write::Disable { name: other }, _)) if other == name => {
             candidates.extend(acknowledged.map(|known| Some(Known { enabled: false, ..known })));
         }
-        Some(Write::Delete { name: other }) if other == name => candidates.push(None),
+        Some((Write::Delete { name: other }, _)) if other == name => candidates.push(None),
         _ => {}
     }
     candidates
@@ -264,7 +270,7 @@ fn check(
     let halted = api.json("/v1/status")["halted"] == true;
     let last = told[WRITERS].halted.unwrap_or(was_halted);
     let may_be = match told[WRITERS].under_way {
-        Some(Write::Switch { halted }) => [last, halted],
+        Some((Write::Switch { halted }, _)) => [last, halted],
         _ => [last, last],
     };
     assert!(may_be.contains(&halted), "halted: {halted}, and told was {may_be:?}");
@@ -274,7 +280,7 @@ fn check(
             let may_be = candidates(&name, before.get(&name), told, killed_at);
             let fits = may_be.iter().any(|candidate| match (candidate, is) {
                 (None, None) => true,
-                (Some(known), None) => known.ends <= unix_ms() + TOLERANCE_MS,
+                (Some(known), None) => known.ends_not_before <= unix_ms() + TOLERANCE_MS,
                 (None, Some(_)) => false,
                 (Some(known), Some(is)) => {
                     (known.version, known.enabled) == (is.version, is.enabled)
