@@ -6,6 +6,7 @@ mod plane;
 mod settings;
 mod sidecar;
 mod signals;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub use crate::faults::{
     Abort, AbortAnswer, Amount, Blackhole, Corrupt, Delay, DelayPoint, Duplicate, Fault, Goaway, Http2Code, Latency,
     Malformed, Modify, Phase, Piece, Quantiles, Requested, RequestedBy, Reset, ResetMoment, Slice, SlowBody, SlowClose,
-    Stage, Stall, Throttle, TlsFault, Truncate, Wish, WrongCertificate,
+    Stage, Stall, Throttle, TlsFault, Truncate, Wish, WrongCertificate, grpc_status_name,
 };
 pub use cluster::{
     Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe, ProxyProtocol,

@@ -185,8 +185,16 @@ impl Peer {
     /// # Panics
     /// When it does not start.
     pub fn start(python: &std::path::Path, name: &str) -> Self {
+        Self::start_as(python, name, &["serve"])
+    }
+
+    /// Runs `SCRIPT ARGUMENTS`, which prints its port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_as(python: &std::path::Path, name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(python);
-        command.arg(script(name)).arg("serve").stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg(script(name)).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");

@@ -22,14 +22,18 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// A command of the binary under test, with none of the caller's `SQUALL_*` settings.
+/// A command of the binary under test, with none of the caller's `SQUALL_*` and `OTEL_*` settings.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("SQUALL_")) {
+    for (name, _) in std::env::vars_os().filter(|(n, _)| is_setting(&n.to_string_lossy())) {
         command.env_remove(name);
     }
     command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null());
     command
+}
+
+fn is_setting(variable: &str) -> bool {
+    variable.starts_with("SQUALL_") || variable.starts_with("OTEL_")
 }
 
 /// Runs a command that ends by itself.
@@ -69,13 +73,32 @@ impl Squall {
         Self::start_in(directory, arguments)
     }
 
+    /// Starts with these environment variables.
+    ///
+    /// # Panics
+    /// When it does not get ready, with what it said.
+    pub fn start_under(settings: &Settings, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        std::fs::write(directory.path().join("squall.yaml"), settings.text()).expect("the file can be written");
+        Self::start_by(directory, |command| {
+            command.args(arguments).envs(variables.iter().copied());
+        })
+    }
+
     /// Starts in a directory that holds a `squall.yaml`.
     ///
     /// # Panics
     /// When it does not get ready, with what it said.
     pub fn start_in(directory: tempfile::TempDir, arguments: &[&str]) -> Self {
+        Self::start_by(directory, |command| {
+            command.args(arguments);
+        })
+    }
+
+    fn start_by(directory: tempfile::TempDir, adapt: impl FnOnce(&mut Command)) -> Self {
         let mut command = command(&["run", "-c"]);
-        command.arg(directory.path().join("squall.yaml")).args(arguments).current_dir(directory.path());
+        command.arg(directory.path().join("squall.yaml")).current_dir(directory.path());
+        adapt(&mut command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log));

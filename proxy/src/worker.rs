@@ -22,6 +22,7 @@ use crate::life::Life;
 use crate::listener::{self, accept};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::shard::Shard;
+use crate::telemetry::trace::Traces;
 use crate::upstream::registry::Registry;
 use crate::view::{ListenerView, View};
 
@@ -54,6 +55,7 @@ pub(crate) struct WorkerParts {
     pub(crate) budget: Budget,
     pub(crate) upstreams: Arc<Registry>,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) traces: Option<Arc<Traces>>,
     /// Which of the workers this is.
     pub(crate) index: usize,
     pub(crate) loads: Arc<Loads>,
@@ -74,7 +76,10 @@ pub(crate) struct Worker {
     shard: Arc<Shard>,
     budget: Budget,
     upstreams: Arc<Registry>,
+    /// There is an access log, or exchanges are traced.
+    takes_notes: bool,
     has_access_log: bool,
+    traces: Option<Arc<Traces>>,
     access_log: RefCell<Option<AccessLog>>,
     index: usize,
     loads: Arc<Loads>,
@@ -99,7 +104,9 @@ impl Worker {
             shard: parts.shard,
             budget: parts.budget,
             upstreams: parts.upstreams,
+            takes_notes: parts.access_log.is_some() || parts.traces.is_some(),
             has_access_log: parts.access_log.is_some(),
+            traces: parts.traces,
             access_log: RefCell::new(parts.access_log),
             index: parts.index,
             loads: parts.loads,
@@ -155,6 +162,16 @@ impl Worker {
     /// Follows the worker to its end.
     pub(crate) fn life(&self) -> watch::Receiver<Life> {
         self.life.subscribe()
+    }
+
+    /// Whether anybody wants to know of single exchanges.
+    pub(crate) fn takes_notes(&self) -> bool {
+        self.takes_notes
+    }
+
+    /// How exchanges are traced, when they are.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_deref()
     }
 
     pub(crate) fn has_access_log(&self) -> bool {

@@ -21,6 +21,8 @@ use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::shard::Shard;
+use crate::telemetry::trace::Traces;
+use crate::telemetry::trace::queue::SpanCounts;
 use crate::tls::store::{CertificateStatus, TlsStore};
 use crate::upstream::registry::Registry;
 use crate::upstream::shared::SharedCluster;
@@ -28,10 +30,12 @@ use crate::upstream::status::{self, EndpointStatus};
 use crate::worker::{self, Command, WorkerParts};
 
 /// How the data plane is laid out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ProxyOptions {
     /// Threads that carry traffic; at least 1. One for each core that Squall may use is right.
     pub workers: usize,
+    /// How exchanges are traced; `None` leaves the fields of traces as they come.
+    pub traces: Option<Traces>,
 }
 
 /// The running data plane. All calls may come from any thread.
@@ -44,6 +48,8 @@ pub struct Proxy {
     loads: Arc<Loads>,
     upstreams: Arc<Registry>,
     is_accepting: AtomicBool,
+    /// What became of spans, when exchanges are traced.
+    spans: Option<Arc<SpanCounts>>,
     /// Writes what is left of the access log when the proxy is dropped.
     _access_log: Option<WorkerGuard>,
 }
@@ -125,6 +131,8 @@ impl Proxy {
         // For those who need it before a listener is bound, such as health checks; whoever binds reports what is wrong.
         let _reported_later = tls.prepare(&snapshot.config);
         let upstreams = Arc::new(Registry::new(Arc::clone(&tls)));
+        let traces = options.traces.map(Arc::new);
+        let spans = traces.as_ref().map(|traces| Arc::clone(&traces.queue.counts));
         let loads = Loads::of(options.workers.max(1));
         let (all, queues): (Vec<_>, Vec<_>) = loads.each().iter().map(|_| mpsc::unbounded_channel()).unzip();
         let weak = all.iter().map(mpsc::UnboundedSender::downgrade).collect::<Arc<[_]>>();
@@ -138,6 +146,7 @@ impl Proxy {
                 budget: budget.clone(),
                 upstreams: Arc::clone(&upstreams),
                 access_log: log.clone(),
+                traces: traces.clone(),
                 index,
                 loads: Arc::clone(&loads),
                 all: Arc::clone(&weak),
@@ -151,7 +160,7 @@ impl Proxy {
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
-        Ok(Arc::new(Self { store, tls, workers, listening, loads, upstreams, is_accepting, _access_log: guard }))
+        Ok(Arc::new(Self { store, tls, workers, listening, loads, upstreams, is_accepting, spans, _access_log: guard }))
     }
 
     /// Loads the certificates, keys and authorities that a configuration names and that are not in use yet. To be
@@ -262,7 +271,8 @@ impl Proxy {
     /// All metrics of the data plane, merged over the workers.
     pub fn metric_families(&self) -> Vec<MetricFamily> {
         let shards: Vec<Arc<Shard>> = self.workers.iter().map(|w| Arc::clone(&w.shard)).collect();
-        let counted = Counted { shards: &shards, loads: self.loads.each(), clusters: &self.clusters(), tls: &self.tls };
+        let (loads, spans) = (self.loads.each(), self.spans.as_deref());
+        let counted = Counted { shards: &shards, loads, clusters: &self.clusters(), tls: &self.tls, spans };
         metrics::families(counted, &self.store.load())
     }
 

@@ -15,6 +15,7 @@ use squall_proxy::{Proxy, ProxyOptions};
 
 use super::plane::Plane;
 use super::settings::Overrides;
+use super::traces::{self, Exporting};
 use crate::exit::{Exit, Failure};
 
 /// What a sidecar is started with.
@@ -43,6 +44,8 @@ pub(crate) struct Sidecar {
     plane: Arc<Plane>,
     publisher: Arc<Publisher>,
     control: Control,
+    /// When exchanges are traced.
+    exporting: Option<Exporting>,
     seed: u64,
 }
 
@@ -54,7 +57,8 @@ impl Sidecar {
         let start = Start::load(document, config).map_err(|problem| Failure::new(Exit::Failure, problem))?;
         let config = Arc::clone(start.config());
         let store = SnapshotStore::new(compile(Arc::clone(&config), None, start.generation(), start.is_halted(), seed));
-        let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers })?;
+        let (traces, exporting) = traces::start()?.unzip();
+        let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers, traces })?;
         proxy.load_certificates(&config).map_err(invalid)?;
         // Both are bound before either serves, so that a start that fails has served nobody.
         let bound = proxy.bind(&config).map_err(|error| Failure::new(Exit::Failure, error))?;
@@ -82,7 +86,7 @@ impl Sidecar {
         proxy.apply(bound);
         publisher.note_life(&Actor::default(), "start", concat!("squall ", env!("CARGO_PKG_VERSION")));
         tracing::info!(seed, workers = n_workers, control = %control.address(), "started");
-        Ok(Self { store, proxy, plane, publisher, control, seed })
+        Ok(Self { store, proxy, plane, publisher, control, exporting, seed })
     }
 
     /// The address of the control API.
@@ -133,8 +137,11 @@ impl Sidecar {
         self.finish();
     }
 
-    /// Ends the control API, last of all: it answers "not ready" while the proxy drains.
+    /// Sends the last traces and ends the control API, last of all: it answers "not ready" while the proxy drains.
     pub(crate) fn finish(self) {
+        if let Some(exporting) = self.exporting {
+            exporting.finish();
+        }
         self.control.shutdown();
     }
 }

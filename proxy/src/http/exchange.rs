@@ -138,8 +138,8 @@ async fn run(
     let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
     let forward = listener.cluster.forward.as_deref();
     request::check(&parts, forward.is_some()).map_err(Ended::Refused)?;
-    let destination = forward.map(|forward| listener.cluster.toward(forward, &parts, record.started));
-    let destination = destination.transpose().map_err(Ended::Refused)?;
+    let toward = |forward| listener.cluster.toward(forward, &parts, record.started);
+    let destination = forward.map(toward).transpose().map_err(Ended::Refused)?;
     let cluster = destination.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(record.started);
     if endpoint.is_unresolved() {
@@ -184,23 +184,23 @@ async fn run(
     let host =
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint().address.to_string() } else { String::new() };
     request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.hop(&host));
+    record.send(&mut parts.headers, &cluster.cluster);
     let body = match copy {
         None => body,
         Some(copy) => Box::pin(copy.send((cluster, &endpoint), downstream.ends, &parts, body)).await,
     };
     let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
-    let times = (record.started, deadline);
-    let request = Incoming { head: parts, body };
+    let (request, times) = (Incoming { head: parts, body }, (record.started, deadline));
     let sent = upstream::send(cluster, &endpoint, request, &downstream.ends, times).await;
     (answered.head, answered.source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
     })?;
+    record.answered(&answered.head);
 
     // The head of the answer, and faults behind the upstream.
     if let Source::Tunnel(tunnel) = &mut answered.source {
-        let unasked = || Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse));
-        let head = opening.ok_or_else(unasked)?;
+        let head = opening.ok_or_else(|| Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse)))?;
         tunnel.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
     }
     head::prepare(&mut answered.head).map_err(Ended::Failed)?;
