@@ -58,6 +58,19 @@ pub trait DataPlane: Send + Sync + 'static {
     /// The certificates that listeners and clusters show.
     fn certificates(&self) -> Vec<Certificate>;
 
+    /// What the program's own log says, as [`DataPlane::prepare_log_filter`] takes it; empty where there is no log.
+    fn log_filter(&self) -> String {
+        String::new()
+    }
+
+    /// Checks a filter of the log; the closure puts it in force.
+    ///
+    /// # Errors
+    /// What is not valid in it.
+    fn prepare_log_filter(&self, _filter: &str) -> Result<Box<dyn FnOnce() + Send>, String> {
+        Err("this process has no log that could be changed".to_owned())
+    }
+
     /// Whether traffic is accepted.
     fn is_ready(&self) -> bool;
 }

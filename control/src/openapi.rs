@@ -9,6 +9,7 @@ use squall_config::spec::{ConfigSpec, RuleSpec};
 use crate::audit::ENTRIES_MAX;
 use crate::calls::audit::{AuditOut, LIMIT_DEFAULT};
 use crate::calls::config::ConfigChange;
+use crate::calls::log_level::LogLevel;
 use crate::calls::status::{HaltStatus, StatusOut};
 use crate::error::{PROBLEM_JSON, ProblemOut};
 use crate::routes::{Body, Route, routes};
@@ -160,6 +161,7 @@ fn schemas() -> Value {
     generator.subschema_for::<StatusOut<'_>>();
     generator.subschema_for::<HaltStatus>();
     generator.subschema_for::<ConfigChange<'_>>();
+    generator.subschema_for::<LogLevel>();
     generator.subschema_for::<ProblemOut<'_>>();
     generator.subschema_for::<AuditOut>();
     let mut schemas = Value::Object(generator.take_definitions(false));

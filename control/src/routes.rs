@@ -10,7 +10,7 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::{Role, gate};
 use crate::api::App;
-use crate::calls::{audit, config, health, rules, status, stream, switch};
+use crate::calls::{audit, config, health, log_level, rules, status, stream, switch};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
@@ -56,7 +56,7 @@ impl Route {
     pub(crate) fn role(&self) -> Role {
         match self.path {
             _ if !self.is_write() => Role::Read,
-            "/v1/config" => Role::Admin,
+            "/v1/config" | "/v1/log-level" => Role::Admin,
             _ => Role::Inject,
         }
     }
@@ -118,6 +118,10 @@ pub(crate) fn routes() -> Vec<Route> {
             Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
         route!(GET "/v1/audit" "getAudit" "Who changed what: the last changes and those that were refused, the newest last",
             Nothing => &[(200, Json("Audit"))], &[400], get(audit::get)),
+        route!(GET "/v1/log-level" "getLogLevel" "How much the program's own log says",
+            Nothing => &[(200, Json("LogLevel"))], &[], get(log_level::get)),
+        route!(PUT "/v1/log-level" "putLogLevel" "Change that until the program ends; nothing else changes",
+            Json("LogLevel") => &[(200, Json("LogLevel"))], &[400, 408, 412, 413, 422], put(log_level::put)),
         route!(GET "/metrics" "getMetrics" "Metrics in the text format of Prometheus",
             Nothing => &[(200, Text(METRICS))], &[], get(health::metrics)),
         route!(GET "/livez" "getLivez" "Whether this process answers",

@@ -11,6 +11,7 @@ use squall_control::{Certificate, DataPlane, EndpointHealth, Publisher};
 use squall_proxy::{CertificateStatus, EndpointStatus, Proxy};
 
 use super::exposition::Exposition;
+use crate::logging;
 
 /// Joins proxy and publisher. The publisher is known later than the plane that it is made with, hence the cell; weak,
 /// because the publisher owns the plane.
@@ -84,6 +85,14 @@ impl DataPlane for Plane {
             error: c.error,
         };
         all.map(convert).collect()
+    }
+
+    fn log_filter(&self) -> String {
+        logging::filter()
+    }
+
+    fn prepare_log_filter(&self, filter: &str) -> Result<Box<dyn FnOnce() + Send>, String> {
+        logging::prepare_filter(filter)
     }
 
     fn is_ready(&self) -> bool {

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Sidecar;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::logging;
 
 /// Handlers for all signals that mean something; also those without which process 1 could not be ended.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl Signals {
     /// Serves signals until one ends the process.
     pub(super) fn serve(self, sidecar: Sidecar) -> Outcome {
         let Self { runtime, mut streams } = self;
+        runtime.spawn(logging::say_repeats());
         let outcome = runtime.block_on(async {
             let name = streams.until_end(&sidecar).await;
             let publisher = Arc::clone(sidecar.publisher());
@@ -62,6 +64,7 @@ impl Signals {
             outcome
         });
         sidecar.finish();
+        logging::say_all_repeats();
         // A reload that hangs on a slow file system must not hold up the end.
         runtime.shutdown_background();
         outcome

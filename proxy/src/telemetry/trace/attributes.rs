@@ -22,10 +22,15 @@ const INJECTED: &str = "fault_injected";
 const CANCELLED: &str = "cancelled";
 
 /// Attributes of one span.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Attributes(pub(super) Vec<KeyValue>);
 
 impl Attributes {
+    /// With room for what most spans say.
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(20))
+    }
+
     pub(super) fn add(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.push(KeyValue::new(name, value));
     }

@@ -34,7 +34,7 @@ impl Clock {
 
 fn server(finished: &Finished<'_>, trace: &Trace, clock: Clock) -> SpanData {
     let Finished { notes, key, .. } = finished;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::new();
     attributes.request(notes);
     attributes.add(name::URL_SCHEME, scheme(finished.is_tls));
     attributes.add(name::URL_PATH, notes.path.clone());
@@ -64,7 +64,7 @@ fn server(finished: &Finished<'_>, trace: &Trace, clock: Clock) -> SpanData {
 
 fn client(finished: &Finished<'_>, trace: &Trace, call: &UpstreamCall, clock: Clock) -> SpanData {
     let notes = finished.notes;
-    let mut attributes = Attributes::default();
+    let mut attributes = Attributes::new();
     attributes.request(notes);
     attributes.add(name::URL_FULL, format!("{}://{}{}", scheme(call.is_tls), notes.authority, notes.path));
     attributes.server(&notes.authority, call.is_tls);
