@@ -1,6 +1,7 @@
 """A collector of traces, and services that trace themselves with OpenTelemetry's SDK for Python, for tests.
 
-serve [CERT KEY]             prints its port; takes OTLP over HTTP, and gives what it got as JSON at GET /spans
+serve [CERT KEY]             prints its port; takes OTLP over HTTP, and over gRPC at the port that GET /grpc says; gives what
+                             it got as JSON at GET /spans
 service COLLECTOR            prints its port; an HTTP service that exports a server span of each request
 call COLLECTOR URL FORMAT    requests URL once, with the context as `tracecontext`, `b3` or `b3multi`, and exports a client span
 grpc-service COLLECTOR       the same for gRPC: method squall.test.Echo/Unary
@@ -15,11 +16,17 @@ import wsgiref.simple_server
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import grpc
+
 METHOD = "/squall.test.Echo/Unary"
 
 
 def serve(cert=None, key=None):
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+        TraceServiceServicer,
+        add_TraceServiceServicer_to_server,
+    )
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
     spans, lock = [], threading.Lock()
@@ -54,6 +61,17 @@ def serve(cert=None, key=None):
                         "headers": headers,
                     }
 
+    class GrpcCollector(TraceServiceServicer):
+        def Export(self, request, context):
+            with lock:
+                spans.extend(read(request, dict(context.invocation_metadata())))
+            return ExportTraceServiceResponse()
+
+    grpc_server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
+    add_TraceServiceServicer_to_server(GrpcCollector(), grpc_server)
+    grpc_port = grpc_server.add_insecure_port("127.0.0.1:0")
+    grpc_server.start()
+
     class Collector(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -75,7 +93,7 @@ def serve(cert=None, key=None):
 
         def do_GET(self):
             with lock:
-                body = json.dumps(spans).encode()
+                body = json.dumps(grpc_port if self.path == "/grpc" else spans).encode()
             self.answer(200, "application/json", body)
 
         def log_message(self, *_):
@@ -144,7 +162,6 @@ def call(collector, url, form):
 
 
 def grpc_service(collector):
-    import grpc
     from opentelemetry.instrumentation.grpc import server_interceptor
 
     trace(collector, "service-b")
@@ -162,7 +179,6 @@ def grpc_service(collector):
 
 
 def grpc_call(collector, target):
-    import grpc
     from opentelemetry.instrumentation.grpc import client_interceptor
     from opentelemetry.instrumentation.grpc.grpcext import intercept_channel
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -339,4 +340,34 @@ fn a_collector_behind_tls_is_known_by_its_authority() {
         let count = || squall.api().metrics().sum("squall_trace_spans_total", &[("result", result)]);
         eventually(result, PATIENCE, || (count() > 0.0).then_some(()));
     }
+}
+
+/// Only a binary with the feature `otlp-grpc` speaks it; others say so.
+#[test]
+fn a_collector_of_grpc_gets_the_same() {
+    let Some(python) = python("traces") else { return };
+    let (collector, origin) = (Peer::start(&python, SCRIPT), Origin::ok());
+    let api = Api { address: collector.address };
+    let endpoint = format!("http://127.0.0.1:{}", api.json("/grpc"));
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=one"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ];
+    // No machine has this address: the process ends at once, either way.
+    let mut command =
+        squall_integration::squall::command(&["run", "--upstream", "http://127.0.0.1:9", "--listen", "192.0.2.1:1"]);
+    let said = command.envs(variables).output().unwrap();
+    if String::from_utf8_lossy(&said.stderr).contains("this build has no gRPC") {
+        assert_eq!(said.status.code(), Some(2));
+        let _ = writeln!(std::io::stderr(), "left out: traces over gRPC need a binary with --features otlp-grpc");
+        return;
+    }
+    let squall = Squall::start_under(&Settings::http(origin.address), &variables, &[]);
+    RawClient::connect(squall.to_b()).get("/");
+    let spans: Vec<Value> = eventually("two spans", PATIENCE, || {
+        serde_json::from_value(api.json("/spans")).ok().filter(|spans: &Vec<Value>| spans.len() == 2)
+    });
+    assert_eq!(of(&spans, "squall", "SERVER")["headers"]["x-tenant"], "one");
 }
