@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
-use crate::{audit, certs, completions, config, demo, explain, halt, healthcheck, log_level, rule, run, status};
+use crate::{audit, certs, completions, config, demo, explain, halt, healthcheck, log_level, rule, run, status, tap};
 
 /// Ends the long help of every verb.
 pub(crate) const EPILOGUE: &str = "\
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     /// Shows who changed what, and who was refused
     Audit(audit::AuditArgs),
+    /// Shows requests as they end, one line each
+    Tap(tap::TapArgs),
     /// Shows or changes how much a running squall says in its log
     LogLevel(log_level::LogLevelArgs),
     /// Checks, shows and begins configuration files
@@ -92,6 +94,7 @@ impl Command {
             Self::Resume(args) => halt::execute(&args, "resume"),
             Self::Status(args) => status::execute(&args),
             Self::Audit(args) => audit::execute(&args),
+            Self::Tap(args) => tap::execute(&args),
             Self::LogLevel(args) => log_level::execute(&args),
             Self::Config(args) => config::execute(&args),
             Self::Certs(args) => certs::execute(&args),

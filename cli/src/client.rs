@@ -3,6 +3,7 @@
 mod base;
 mod connect;
 mod credentials;
+pub(crate) mod events;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,6 +20,7 @@ mod rule;
 mod run;
 mod source;
 mod status;
+mod tap;
 
 use std::process::ExitCode;
 

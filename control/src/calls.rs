@@ -8,3 +8,4 @@ pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod switch;
+pub(crate) mod tap;

@@ -34,7 +34,7 @@ pub mod write;
 
 pub use access::{Access, Refused, Role};
 pub use actor::{Actor, Caller, Identity};
-pub use data_plane::{Certificate, DataPlane, EndpointHealth};
+pub use data_plane::{Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};

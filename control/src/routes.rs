@@ -10,7 +10,7 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::{Role, gate};
 use crate::api::App;
-use crate::calls::{audit, config, health, log_level, rules, status, stream, switch};
+use crate::calls::{audit, config, health, log_level, rules, status, stream, switch, tap};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
@@ -118,6 +118,8 @@ pub(crate) fn routes() -> Vec<Route> {
             Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
         route!(GET "/v1/audit" "getAudit" "Who changed what: the last changes and those that were refused, the newest last",
             Nothing => &[(200, Json("Audit"))], &[400], get(audit::get)),
+        route!(GET "/v1/tap" "getTap" "Server-Sent Events: each HTTP exchange as it ends, as in the access log; missed when some were left out. Query: rule, path, status, faulted, rate",
+            Nothing => &[(200, Text(EVENTS))], &[400, 503], get(tap::get)),
         route!(GET "/v1/log-level" "getLogLevel" "How much the program's own log says",
             Nothing => &[(200, Json("LogLevel"))], &[], get(log_level::get)),
         route!(PUT "/v1/log-level" "putLogLevel" "Change that until the program ends; nothing else changes",

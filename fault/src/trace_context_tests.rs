@@ -94,3 +94,14 @@ fn b3_may_speak_of_the_sampling_alone() {
     assert_eq!(read(&[("x-b3-sampled", "maybe")])[2], None);
     assert_eq!(read(&[("b3", "yes")])[1], None);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_value_is_read_without_a_panic(value in "[0-9a-fdx, -]{0,80}|[ -~]{0,80}") {
+        let fields = ["traceparent", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"];
+        for context in read(&fields.map(|name| (name, value.as_str()))).into_iter().flatten() {
+            assert!(context.ids.is_none_or(|ids| ids.trace != 0 && ids.span != 0), "{value:?}: {context:?}");
+            assert!(context.ids.is_some() || context.is_sampled.is_some(), "{value:?} says nothing");
+        }
+    }
+}

@@ -134,6 +134,7 @@ impl Exchanges {
             upstreams: Arc::default(),
             access_log: None,
             traces: None,
+            taps: Arc::default(),
             index: 0,
             loads: Loads::of(1),
             all: Arc::new([]),

@@ -49,6 +49,7 @@ mod view;
 mod worker;
 mod workers;
 
+pub use telemetry::tap::{Tap, TapEvent, TapFilter};
 pub use telemetry::trace::Traces;
 pub use telemetry::trace::propagation::{Format, Propagation};
 pub use telemetry::trace::queue::{FinishedSpans, SpanQueue, span_queue};

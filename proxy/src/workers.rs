@@ -21,6 +21,7 @@ use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::shard::Shard;
+use crate::telemetry::tap::{Tap, TapFilter, Taps};
 use crate::telemetry::trace::Traces;
 use crate::telemetry::trace::queue::SpanCounts;
 use crate::tls::store::{CertificateStatus, TlsStore};
@@ -48,6 +49,7 @@ pub struct Proxy {
     loads: Arc<Loads>,
     upstreams: Arc<Registry>,
     is_accepting: AtomicBool,
+    taps: Arc<Taps>,
     /// What became of spans, when exchanges are traced.
     spans: Option<Arc<SpanCounts>>,
     /// Writes what is left of the access log when the proxy is dropped.
@@ -131,6 +133,7 @@ impl Proxy {
         // For those who need it before a listener is bound, such as health checks; whoever binds reports what is wrong.
         let _reported_later = tls.prepare(&snapshot.config);
         let upstreams = Arc::new(Registry::new(Arc::clone(&tls)));
+        let taps = Arc::<Taps>::default();
         let traces = options.traces.map(Arc::new);
         let spans = traces.as_ref().map(|traces| Arc::clone(&traces.queue.counts));
         let loads = Loads::of(options.workers.max(1));
@@ -147,6 +150,7 @@ impl Proxy {
                 upstreams: Arc::clone(&upstreams),
                 access_log: log.clone(),
                 traces: traces.clone(),
+                taps: Arc::clone(&taps),
                 index,
                 loads: Arc::clone(&loads),
                 all: Arc::clone(&weak),
@@ -160,7 +164,18 @@ impl Proxy {
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
-        Ok(Arc::new(Self { store, tls, workers, listening, loads, upstreams, is_accepting, spans, _access_log: guard }))
+        Ok(Arc::new(Self {
+            store,
+            tls,
+            workers,
+            listening,
+            loads,
+            upstreams,
+            is_accepting,
+            taps,
+            spans,
+            _access_log: guard,
+        }))
     }
 
     /// Loads the certificates, keys and authorities that a configuration names and that are not in use yet. To be
@@ -274,6 +289,19 @@ impl Proxy {
         let (loads, spans) = (self.loads.each(), self.spans.as_deref());
         let counted = Counted { shards: &shards, loads, clusters: &self.clusters(), tls: &self.tls, spans };
         metrics::families(counted, &self.store.load())
+    }
+
+    /// Shows HTTP exchanges as they end, until the result is dropped; to be called on a runtime. `None` when too many watch
+    /// already.
+    pub fn tap(&self, filter: TapFilter) -> Option<Tap> {
+        let commands: Vec<_> = self.workers.iter().map(|worker| worker.commands.downgrade()).collect();
+        let tell = move || {
+            for queue in commands.iter().filter_map(mpsc::WeakUnboundedSender::upgrade) {
+                // A worker that ended shows nothing more.
+                let _ = queue.send(Command::Tap);
+            }
+        };
+        self.taps.watch(filter, Box::new(tell))
     }
 
     /// The endpoints of each cluster in force, as they are now.

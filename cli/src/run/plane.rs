@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use squall_config::model::Config;
 use squall_config::{Problem, Problems};
-use squall_control::{Certificate, DataPlane, EndpointHealth, Publisher};
+use squall_control::{Certificate, DataPlane, EndpointHealth, Publisher, TapEvent, TapFilter, Taps};
 use squall_proxy::{CertificateStatus, EndpointStatus, Proxy};
 
 use super::exposition::Exposition;
@@ -85,6 +85,19 @@ impl DataPlane for Plane {
             error: c.error,
         };
         all.map(convert).collect()
+    }
+
+    fn tap(&self, filter: TapFilter) -> Option<Taps> {
+        let TapFilter { rule, path, status, is_faulted, rate_max } = filter;
+        let tap = self.proxy.tap(squall_proxy::TapFilter { rule, path, status, is_faulted, rate_max })?;
+        let events = futures_util::stream::unfold(tap, |mut tap| async {
+            let event = match tap.next().await {
+                squall_proxy::TapEvent::Exchange(line) => TapEvent::Exchange(line),
+                squall_proxy::TapEvent::Missed(n) => TapEvent::Missed(n),
+            };
+            Some((event, tap))
+        });
+        Some(Box::pin(events))
     }
 
     fn log_filter(&self) -> String {

@@ -1,13 +1,12 @@
-//! What the access log and the trace want to know of an exchange; kept only when one of them does.
+//! What the access log, the trace and those who watch want to know of an exchange; kept only when one of them does.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::USER_AGENT;
-use http::{HeaderMap, HeaderValue, Method, request};
-use squall_config::model::Cluster;
-use squall_config::model::ClusterProtocol;
+use http::{HeaderMap, HeaderValue, Method, Version, request};
+use squall_config::model::{Cluster, ClusterProtocol};
 use squall_fault::grpc;
 use squall_fault::trace_context::trace_id;
 
@@ -23,6 +22,7 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Notes {
     pub(crate) method: Method,
+    pub(crate) version: Version,
     pub(crate) authority: String,
     /// Without the query, which may hold secrets.
     pub(crate) path: String,
@@ -42,11 +42,12 @@ impl Notes {
     #[cold]
     pub(crate) fn begin(worker: &Worker, parts: &request::Parts, endpoint: &Arc<SharedEndpoint>) -> Option<Box<Self>> {
         let trace = worker.traces().and_then(|traces| traces.begin(&parts.headers));
-        if trace.is_none() && !worker.has_access_log() {
+        if trace.is_none() && !worker.has_access_log() && worker.taps().is_none() {
             return None;
         }
         Some(Box::new(Self {
             method: parts.method.clone(),
+            version: parts.version,
             authority: authority(parts).to_owned(),
             path: parts.uri.path().to_owned(),
             user_agent: parts.headers.get(USER_AGENT).cloned(),
@@ -63,7 +64,11 @@ impl Notes {
     #[cold]
     pub(crate) fn send(&mut self, worker: &Worker, headers: &mut HeaderMap, cluster: &Cluster) {
         if let (Some(trace), Some(traces)) = (&mut self.trace, worker.traces()) {
-            trace.send(traces, headers, (cluster.tls.is_some(), cluster.protocol == ClusterProtocol::Http2));
+            let version = match cluster.protocol {
+                ClusterProtocol::Http1 => Version::HTTP_11,
+                ClusterProtocol::Http2 => Version::HTTP_2,
+            };
+            trace.send(traces, headers, (cluster.tls.is_some(), version));
         }
     }
 
@@ -96,7 +101,6 @@ pub(crate) struct Finished<'a> {
     /// Downstream.
     pub(crate) source: SocketAddr,
     pub(crate) is_tls: bool,
-    pub(crate) is_http2: bool,
     pub(crate) status: Option<u16>,
     pub(crate) origin: Origin,
     pub(crate) error: Option<&'static str>,
@@ -109,10 +113,13 @@ pub(crate) struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// To the access log, and to whoever exports spans.
+    /// To the access log, to those who watch, and to whoever exports spans.
     pub(crate) fn write(&self, worker: &Worker) {
         if worker.has_access_log() {
             worker.write_access_log(&self.line());
+        }
+        if let Some(taps) = worker.taps() {
+            taps.show(self);
         }
         if let (Some(traces), Some(trace)) = (worker.traces(), &self.notes.trace) {
             spans(self, trace).for_each(|span| traces.queue.push(span));
@@ -124,7 +131,7 @@ impl Finished<'_> {
         self.notes.grpc_status.filter(|_| self.origin == Origin::Upstream && self.faults.is_empty())
     }
 
-    fn line(&self) -> Line<'_> {
+    pub(crate) fn line(&self) -> Line<'_> {
         let (notes, key) = (self.notes, self.key);
         Line {
             time: now_text(),

@@ -139,7 +139,6 @@ impl Record {
             key: &self.listener.key,
             source: self.downstream.ends.source,
             is_tls: self.listener.tls.is_some(),
-            is_http2: self.downstream.is_http2,
             status: self.status,
             origin: self.origin,
             error: self.error,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
 use super::Traces;
@@ -28,7 +28,7 @@ pub(crate) struct Trace {
 pub(crate) struct UpstreamCall {
     pub(crate) span: u64,
     pub(crate) is_tls: bool,
-    pub(crate) is_http2: bool,
+    pub(crate) version: Version,
     pub(crate) sent: Instant,
     /// When the head of the answer came, and what it said.
     pub(crate) answered: Option<(Instant, StatusCode)>,
@@ -65,12 +65,12 @@ fn new_span() -> u64 {
 
 impl Trace {
     /// Begins the span towards the upstream, and names it to that.
-    pub(crate) fn send(&mut self, traces: &Traces, headers: &mut HeaderMap, (is_tls, is_http2): (bool, bool)) {
+    pub(crate) fn send(&mut self, traces: &Traces, headers: &mut HeaderMap, (is_tls, version): (bool, Version)) {
         let span = new_span();
         let (flags, is_debug) = (self.flags, self.is_debug);
         let outgoing = Outgoing { trace: self.id, span, parent: self.server, flags, is_debug };
         traces.propagation.inject(headers, &outgoing);
-        self.upstream = Some(UpstreamCall { span, is_tls, is_http2, sent: Instant::now(), answered: None });
+        self.upstream = Some(UpstreamCall { span, is_tls, version, sent: Instant::now(), answered: None });
     }
 
     /// Notes the head of the upstream's answer, as it came.
@@ -136,7 +136,7 @@ mod tests {
         let traces = traces(1.0, true);
         let mut headers = HeaderMap::new();
         let mut trace = traces.begin(&headers).unwrap();
-        trace.send(&traces, &mut headers, (false, false));
+        trace.send(&traces, &mut headers, (false, Version::HTTP_11));
         let heard = squall_fault::trace_context::w3c(&headers).unwrap().ids.unwrap();
         assert_eq!((heard.trace, Some(heard.span)), (trace.id, trace.upstream.map(|call| call.span)));
     }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use http::Method;
 use http::uri::Authority;
+use http::{Method, Version};
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_semantic_conventions::attribute as name;
 use squall_config::model::grpc_status_name;
@@ -63,8 +63,13 @@ impl Attributes {
         self.add(name::NETWORK_PEER_PORT, i64::from(peer.port()));
     }
 
-    pub(super) fn protocol(&mut self, is_http2: bool) {
-        self.add(name::NETWORK_PROTOCOL_VERSION, if is_http2 { "2" } else { "1.1" });
+    pub(super) fn protocol(&mut self, version: Version) {
+        let text = match version {
+            Version::HTTP_2 => "2",
+            Version::HTTP_10 => "1.0",
+            _ => "1.1",
+        };
+        self.add(name::NETWORK_PROTOCOL_VERSION, text);
     }
 
     pub(super) fn user_agent(&mut self, notes: &Notes) {

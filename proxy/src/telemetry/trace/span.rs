@@ -41,7 +41,7 @@ fn server(finished: &Finished<'_>, trace: &Trace, clock: Clock) -> SpanData {
     attributes.server(&notes.authority, finished.is_tls);
     attributes.add(name::CLIENT_ADDRESS, finished.source.ip().to_string());
     attributes.peer(finished.source);
-    attributes.protocol(finished.is_http2);
+    attributes.protocol(notes.version);
     attributes.user_agent(notes);
     attributes.add("squall.listener", key.listener.to_string());
     attributes.add("squall.cluster", key.cluster.to_string());
@@ -71,7 +71,7 @@ fn client(finished: &Finished<'_>, trace: &Trace, call: &UpstreamCall, clock: Cl
     if let Some(peer) = notes.endpoint.endpoint.socket() {
         attributes.peer(peer);
     }
-    attributes.protocol(call.is_http2);
+    attributes.protocol(call.version);
     attributes.add("squall.cluster", finished.key.cluster.to_string());
     let status = call.answered.map(|(_, status)| status.as_u16());
     if let Some(status) = status {
