@@ -31,6 +31,10 @@ Examples:
   squall run -c squall.yaml                               a sidecar from a file (`squall config init` writes one)
   squall run -c squall.yaml --seed 7 --log-format json
 
+Traces:
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://host:4318 sends them; OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the other
+  variables of OpenTelemetry say the rest
+
 Signals:
   TERM, INT  drain: not ready, stop accepting, finish what is in flight, exit 0; twice: now
   HUP        reload the file
