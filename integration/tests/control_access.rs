@@ -73,6 +73,8 @@ fn each_role_may_do_what_it_is_for() {
         ("POST", "/v1/halt", "", [401, 403, 200, 200]),
         ("POST", "/v1/resume", "", [401, 403, 200, 200]),
         ("PUT", "/v1/config", &config, [401, 403, 403, 200]),
+        ("GET", "/v1/log-level", "", [401, 200, 200, 200]),
+        ("PUT", "/v1/log-level", r#"{"level": "info"}"#, [401, 403, 403, 200]),
         // What is not there, or not to be done so, is nobody's business without a token.
         ("GET", "/v1/nothing", "", [401, 404, 404, 404]),
         ("POST", "/v1/rules", "", [401, 405, 405, 405]),
@@ -87,7 +89,7 @@ fn each_role_may_do_what_it_is_for() {
             }
         }
     }
-    assert_eq!((refused(&squall, "unauthenticated"), refused(&squall, "forbidden")), (16.0, 8.0 + 1.0));
+    assert_eq!((refused(&squall, "unauthenticated"), refused(&squall, "forbidden")), (18.0, 10.0 + 1.0));
     assert!(!squall.said().contains("token-of"), "no secret in the log");
 }
 
