@@ -68,6 +68,9 @@ pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<W
         Some("none") => return Ok(None),
         Some(other) => warnings.push(format!("OTEL_TRACES_EXPORTER: {other:?} is not known here, otlp is used")),
     }
+    if let Some((name, value)) = of_traces("COMPRESSION").filter(|(_, value)| !value.eq_ignore_ascii_case("none")) {
+        warnings.push(format!("{name}: {value:?} is not known here, spans are sent as they are"));
+    }
     let (collector, is_https) = collector(&endpoint_name, &endpoint)?;
     let milliseconds = |name: &str, value: Option<String>, default: u64| {
         Ok::<_, Failure>(Duration::from_millis(number(name, value, default)?))
@@ -230,7 +233,12 @@ mod tests {
             let error = wanted(&[endpoint, ("OTEL_TRACES_SAMPLER", "traceidratio"), (name, value)]).unwrap_err();
             assert!(error.contains(said), "{error}");
         }
-        let unknown = [endpoint, ("OTEL_TRACES_SAMPLER", "xray"), ("OTEL_PROPAGATORS", "tracecontext,jaeger")];
-        assert_eq!(wanted(&unknown).unwrap().unwrap().warnings.len(), 2);
+        let unknown = [
+            endpoint,
+            ("OTEL_TRACES_SAMPLER", "xray"),
+            ("OTEL_PROPAGATORS", "tracecontext,jaeger"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ];
+        assert_eq!(wanted(&unknown).unwrap().unwrap().warnings.len(), 3);
     }
 }
