@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Amount, Cluster, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency, Limits, Listener,
-    ListenerProtocol, Match, Name, Rule, Sample,
+    Amount, Cluster, Config, ControlApi, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency,
+    Limits, Listener, ListenerProtocol, Match, Name, Rule, Sample,
 };
 use squall_config::units::Percentage;
 
@@ -62,7 +62,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
     let cluster =
         Cluster { connect_timeout: minute, idle_timeout: minute, ..Cluster::new(name("service-b"), vec![endpoint]) };
     Arc::new(Config {
-        control: address,
+        control: ControlApi::at(address),
         telemetry: None,
         listeners: vec![listener],
         clusters: vec![cluster],
@@ -71,6 +71,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
         drain: Drain { delay: Duration::ZERO, timeout: minute },
         access_log: None,
         fault_header: true,
+        state_dir: None,
         seed: None,
     })
 }

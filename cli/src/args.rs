@@ -2,10 +2,10 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::client::{Base, CONTROL_DEFAULT, Call};
+use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
-use crate::{certs, completions, config, demo, explain, halt, healthcheck, rule, run, status};
+use crate::{audit, certs, completions, config, demo, explain, halt, healthcheck, log_level, rule, run, status, tap};
 
 /// Ends the long help of every verb.
 pub(crate) const EPILOGUE: &str = "\
@@ -65,6 +65,12 @@ pub(crate) enum Command {
     Resume(halt::HaltArgs),
     /// Shows version, generation, listeners and clusters of a running squall
     Status(status::StatusArgs),
+    /// Shows who changed what, and who was refused
+    Audit(audit::AuditArgs),
+    /// Shows requests as they end, one line each
+    Tap(tap::TapArgs),
+    /// Shows or changes how much a running squall says in its log
+    LogLevel(log_level::LogLevelArgs),
     /// Checks, shows and begins configuration files
     Config(config::ConfigArgs),
     /// Makes an authority and certificates for development and tests
@@ -87,6 +93,9 @@ impl Command {
             Self::Halt(args) => halt::execute(&args, "halt"),
             Self::Resume(args) => halt::execute(&args, "resume"),
             Self::Status(args) => status::execute(&args),
+            Self::Audit(args) => audit::execute(&args),
+            Self::Tap(args) => tap::execute(&args),
+            Self::LogLevel(args) => log_level::execute(&args),
             Self::Config(args) => config::execute(&args),
             Self::Certs(args) => certs::execute(&args),
             Self::Explain(args) => explain::execute(&args),
@@ -99,7 +108,7 @@ impl Command {
 /// Options of all verbs that call the control API.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ClientArgs {
-    /// The control API of the running squall
+    /// The control API of the running squall: http://host:port, https://host:port or unix:/path
     #[arg(long, value_name = "URL", env = "SQUALL_CONTROL", default_value = CONTROL_DEFAULT, value_parser = Base::parse, global = true)]
     pub(crate) control: Base,
     /// Prints the equivalent curl line and calls nothing
@@ -108,16 +117,18 @@ pub(crate) struct ClientArgs {
     /// How the answer is written
     #[arg(short, long, value_enum, default_value = "table", global = true)]
     pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
 }
 
 impl ClientArgs {
     /// Calls, and writes the answer as asked; with `--curl` writes the line instead.
     pub(crate) fn call(&self, call: &Call, table: impl FnOnce(&serde_json::Value) -> String) -> Outcome {
         if self.curl {
-            output::data(&call.curl(&self.control))?;
+            output::data(&call.curl(&self.control, &self.credentials))?;
             return Ok(Exit::Ok);
         }
-        let value = crate::client::send_blocking(&self.control, call)?.into_value()?;
+        let value = crate::client::send_blocking(&self.control, &self.credentials, call)?.into_value()?;
         output::value(self.output, &value, || table(&value))?;
         Ok(Exit::Ok)
     }

@@ -1,14 +1,25 @@
 //! A small client of the control API: one call, one connection.
 
+mod base;
+mod connect;
+mod credentials;
+pub(crate) mod events;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
+
+pub(crate) use base::Base;
+pub(crate) use credentials::Credentials;
+use credentials::Token;
 
 /// Where `squall run` puts its control API unless told otherwise.
 pub(crate) const CONTROL_DEFAULT: &str = "http://127.0.0.1:9470";
@@ -18,44 +29,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// No answer is larger: 10,000 rules with their status are below 16 MiB.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-
-/// `http://host:port` of a control or telemetry API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Base(String);
-
-impl Base {
-    /// Accepts `http://host:port`, `http://host:port/` and `host:port`; the error says what is wrong.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if text.starts_with("https://") {
-            return Err("the control API speaks plain HTTP; write http://host:port".to_owned());
-        }
-        let authority = text.strip_prefix("http://").unwrap_or(text);
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        let parsed: http::uri::Authority =
-            authority.parse().map_err(|e| format!("{e}; write http://host:port, as in {CONTROL_DEFAULT}"))?;
-        if parsed.port_u16().is_none_or(|port| port == 0) || parsed.host().is_empty() || authority.contains('@') {
-            return Err(format!("write http://host:port, as in {CONTROL_DEFAULT}"));
-        }
-        Ok(Self(authority.to_owned()))
-    }
-
-    /// Of a listening address; one that listens everywhere is called on loopback.
-    pub(crate) fn of(address: std::net::SocketAddr) -> Self {
-        let mut address = address;
-        match address.ip() {
-            std::net::IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(std::net::Ipv4Addr::LOCALHOST.into()),
-            std::net::IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(std::net::Ipv6Addr::LOCALHOST.into()),
-            _ => {}
-        }
-        Self(address.to_string())
-    }
-}
-
-impl std::fmt::Display for Base {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}", self.0)
-    }
-}
 
 /// One call of the API.
 #[derive(Clone, Debug)]
@@ -85,12 +58,25 @@ impl Call {
     }
 
     /// The same call as a line for a shell.
-    pub(crate) fn curl(&self, base: &Base) -> String {
+    pub(crate) fn curl(&self, base: &Base, credentials: &Credentials) -> String {
+        self.curl_with(base, &credentials.curl(matches!(base, Base::Https(_)), false))
+    }
+
+    /// The same, for somebody whose token is in `SQUALL_TOKEN` if one is needed.
+    pub(crate) fn curl_of_environment(&self, base: &Base, needs_token: bool) -> String {
+        self.curl_with(base, &Credentials::of_environment().curl(false, needs_token))
+    }
+
+    fn curl_with(&self, base: &Base, credentials: &str) -> String {
         let mut line = "curl".to_owned();
+        if let Some(socket) = base.socket() {
+            line.push_str(&format!(" --unix-socket {}", shell_quoted(&socket.display().to_string())));
+        }
+        line.push_str(credentials);
         if self.method != Method::GET && !(self.method == Method::POST && self.body.is_some()) {
             line.push_str(&format!(" -X {}", self.method));
         }
-        line.push_str(&format!(" {}", shell_quoted(&format!("{base}{}", self.path))));
+        line.push_str(&format!(" {}", shell_quoted(&base.url(&self.path))));
         if let Some(generation) = self.if_match {
             line.push_str(&format!(" -H 'If-Match: \"{generation}\"'"));
         }
@@ -100,12 +86,12 @@ impl Call {
         line
     }
 
-    fn request(&self, base: &Base) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn request(&self, base: &Base, token: Option<&Token>) -> Result<Request<Full<Bytes>>, http::Error> {
         let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri(&self.path)
-            .header(header::HOST, &base.0)
+            .header(header::HOST, base.host())
             .header(header::USER_AGENT, concat!("squall/", env!("CARGO_PKG_VERSION")));
         if self.body.is_some() {
             let kind = if self.method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
@@ -113,6 +99,9 @@ impl Call {
         }
         if let Some(generation) = self.if_match {
             request = request.header(header::IF_MATCH, format!("\"{generation}\""));
+        }
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, token.field());
         }
         request.body(Full::new(Bytes::from(body)))
     }
@@ -170,27 +159,32 @@ impl Reply {
                 message.push_str(&format!("; {hint}"));
             }
         }
+        if self.status == StatusCode::UNAUTHORIZED {
+            message.push_str("\n  squall takes it from --token-file, SQUALL_TOKEN_FILE or SQUALL_TOKEN");
+        }
         Failure::new(exit, message)
     }
 }
 
 /// Calls the API and waits for the whole answer, at most 10 s. A failure means that there was none.
-pub(crate) async fn send(base: &Base, call: &Call) -> Result<Reply, Failure> {
+pub(crate) async fn send(base: &Base, credentials: &Credentials, call: &Call) -> Result<Reply, Failure> {
     let unreachable = |why: String| {
         let fix = "is squall running there? name another place with --control or SQUALL_CONTROL";
         Failure::new(Exit::Unreachable, format_args!("cannot reach the control API at {base}: {why}; {fix}"))
     };
-    match tokio::time::timeout(CALL_TIMEOUT, exchange(base, call)).await {
+    // What is wrong on this side is no fault of the other one.
+    let request = call.request(base, credentials.token()?.as_ref()).map_err(anyhow::Error::from)?;
+    let tls = matches!(base, Base::Https(_)).then(|| credentials.tls()).transpose()?;
+    match tokio::time::timeout(CALL_TIMEOUT, exchange(base, tls, request)).await {
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(error)) => Err(unreachable(format!("{error:#}"))),
         Err(_) => Err(unreachable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
     }
 }
 
-async fn exchange(base: &Base, call: &Call) -> anyhow::Result<Reply> {
-    let socket = tokio::net::TcpStream::connect(&base.0).await?;
+async fn exchange(base: &Base, tls: Option<Arc<ClientConfig>>, request: Request<Full<Bytes>>) -> anyhow::Result<Reply> {
+    let socket = connect::connect(base, tls).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await?;
-    let request = call.request(base)?;
     let answer = async move {
         let response = sender.send_request(request).await?;
         let status = response.status();
@@ -211,9 +205,9 @@ async fn exchange(base: &Base, call: &Call) -> anyhow::Result<Reply> {
 }
 
 /// [`send`] for verbs that have nothing else to do meanwhile.
-pub(crate) fn send_blocking(base: &Base, call: &Call) -> Result<Reply, Failure> {
+pub(crate) fn send_blocking(base: &Base, credentials: &Credentials, call: &Call) -> Result<Reply, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(send(base, call))
+    runtime.block_on(send(base, credentials, call))
 }
 
 #[cfg(test)]
@@ -223,29 +217,28 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_base_is_http_host_and_port() {
-        for text in ["http://127.0.0.1:9470", "http://127.0.0.1:9470/", "127.0.0.1:9470"] {
-            assert_eq!(Base::parse(text).unwrap().to_string(), "http://127.0.0.1:9470");
-        }
-        assert_eq!(Base::parse("[::1]:80").unwrap().to_string(), "http://[::1]:80");
-        for text in ["", "localhost", "http://", "https://a:1", "http://a:1/v1", "http://a:0", "u@h:1", "a b:1"] {
-            assert!(Base::parse(text).is_err(), "{text}");
-        }
-        assert_eq!(Base::of("0.0.0.0:9470".parse().unwrap()).to_string(), "http://127.0.0.1:9470");
-        assert_eq!(Base::of("[::]:9470".parse().unwrap()).to_string(), "http://[::1]:9470");
-    }
-
-    #[test]
     fn curl_lines_survive_the_shell() {
         let base = Base::parse("127.0.0.1:9470").unwrap();
-        assert_eq!(Call::new(Method::GET, "/v1/rules").curl(&base), "curl http://127.0.0.1:9470/v1/rules");
+        assert_eq!(
+            Call::new(Method::GET, "/v1/rules").curl(&base, &Credentials::default()),
+            "curl http://127.0.0.1:9470/v1/rules"
+        );
         let call =
             Call::new(Method::PUT, "/v1/rules/a?dry_run=true").with_body(json!({"it's": 1})).with_if_match(Some(7));
         assert_eq!(
-            call.curl(&base),
+            call.curl(&base, &Credentials::default()),
             r#"curl -X PUT 'http://127.0.0.1:9470/v1/rules/a?dry_run=true' -H 'If-Match: "7"' -d '{"it'\''s":1}'"#
         );
-        assert_eq!(Call::new(Method::POST, "/v1/halt").curl(&base), "curl -X POST http://127.0.0.1:9470/v1/halt");
+        assert_eq!(
+            Call::new(Method::POST, "/v1/halt").curl(&base, &Credentials::default()),
+            "curl -X POST http://127.0.0.1:9470/v1/halt"
+        );
+        let halt = Call::new(Method::POST, "/v1/halt");
+        let socket = Base::parse("unix:/run/my squall.sock").unwrap();
+        assert_eq!(
+            halt.curl_of_environment(&socket, true),
+            r#"curl --unix-socket '/run/my squall.sock' -H "Authorization: Bearer $SQUALL_TOKEN" -X POST http://localhost/v1/halt"#
+        );
     }
 
     #[test]

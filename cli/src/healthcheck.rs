@@ -6,7 +6,7 @@ use clap::Args;
 use http::Method;
 
 use crate::args::EPILOGUE;
-use crate::client::{self, Base, CONTROL_DEFAULT, Call};
+use crate::client::{self, Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::source;
 
@@ -32,12 +32,14 @@ pub(crate) struct HealthcheckArgs {
     /// The file that the running squall was started with; says where to ask when no URL does
     #[arg(short, long, value_name = "FILE", env = "SQUALL_CONFIG")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    credentials: Credentials,
 }
 
 /// Asks `/readyz`. Docker knows 0 and 1 alone, so that "does not answer" is 1 here too.
 pub(crate) fn execute(args: &HealthcheckArgs) -> Outcome {
     let base = base(args)?;
-    let reply = client::send_blocking(&base, &Call::new(Method::GET, "/readyz"))
+    let reply = client::send_blocking(&base, &args.credentials, &Call::new(Method::GET, "/readyz"))
         .map_err(|failure| failure.with_exit(Exit::Failure))?;
     if reply.status.is_success() {
         return Ok(Exit::Ok);
@@ -52,7 +54,8 @@ fn base(args: &HealthcheckArgs) -> Result<Base, Failure> {
     }
     if let Some(path) = &args.config {
         let (_, config) = source::load_config(path)?;
-        return Ok(Base::of(config.telemetry.unwrap_or(config.control)));
+        let control = || Base::of_control(&config.control.address, config.control.tls.is_some());
+        return Ok(config.telemetry.map_or_else(control, Base::of));
     }
     Base::parse(CONTROL_DEFAULT).map_err(|why| Failure::new(Exit::Failure, why))
 }

@@ -3,6 +3,7 @@
 //! One file per verb; `run` is the composition root, the only place that knows proxy and control at once.
 
 mod args;
+mod audit;
 mod certs;
 mod client;
 mod completions;
@@ -12,12 +13,14 @@ mod exit;
 mod explain;
 mod halt;
 mod healthcheck;
+mod log_level;
 mod logging;
 mod output;
 mod rule;
 mod run;
 mod source;
 mod status;
+mod tap;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@
 //! nothing here uses `println!`, which panics then.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::ops::ControlFlow;
 
 use serde_json::Value;
 
@@ -23,6 +24,16 @@ pub(crate) enum Format {
 /// Writes data to stdout; a missing last line break is added.
 pub(crate) fn data(text: &str) -> io::Result<()> {
     write_whole(&mut io::stdout().lock(), text)
+}
+
+/// Writes a line of data that more will follow; breaks when nobody reads any more.
+pub(crate) fn line(text: &str) -> io::Result<ControlFlow<()>> {
+    let mut out = io::stdout().lock();
+    match out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes talk to stderr; when nobody listens there is nobody to tell.

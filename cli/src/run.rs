@@ -6,11 +6,13 @@ mod plane;
 mod settings;
 mod sidecar;
 mod signals;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use squall_config::model::ControlAddress;
 
 use crate::args::EPILOGUE;
 use crate::exit::Outcome;
@@ -29,6 +31,10 @@ Examples:
   squall run -c squall.yaml                               a sidecar from a file (`squall config init` writes one)
   squall run -c squall.yaml --seed 7 --log-format json
 
+Traces:
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://host:4318 sends them; OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the other
+  variables of OpenTelemetry say the rest
+
 Signals:
   TERM, INT  drain: not ready, stop accepting, finish what is in flight, exit 0; twice: now
   HUP        reload the file
@@ -46,9 +52,12 @@ pub(crate) struct RunArgs {
     /// bytes, host:port is told from the first bytes
     #[arg(long, value_name = "URL|HOST:PORT", env = "SQUALL_UPSTREAM", help_heading = "Without a file")]
     upstream: Option<settings::Upstream>,
-    /// Where the control API listens [default: 127.0.0.1:9470]
-    #[arg(long, value_name = "ADDR", env = "SQUALL_CONTROL", value_parser = settings::parse_address)]
-    control: Option<SocketAddr>,
+    /// Where the control API listens: an address, or unix:/path [default: 127.0.0.1:9470]
+    #[arg(long, value_name = "ADDR", env = "SQUALL_CONTROL", value_parser = settings::parse_control)]
+    control: Option<ControlAddress>,
+    /// The file of the tokens that may call it, one a line: read, inject or admin; a name; the token [default: none]
+    #[arg(long, value_name = "FILE", env = "SQUALL_CONTROL_TOKEN_FILE")]
+    control_token_file: Option<String>,
     /// Where read-only telemetry listens [default: off]
     #[arg(long, value_name = "ADDR", env = "SQUALL_TELEMETRY", value_parser = settings::parse_address)]
     telemetry: Option<SocketAddr>,
@@ -61,6 +70,9 @@ pub(crate) struct RunArgs {
     /// Where one JSON line per exchange goes: `stdout` or a file [default: off]
     #[arg(long, value_name = "stdout|FILE", env = "SQUALL_ACCESS_LOG")]
     access_log: Option<String>,
+    /// Where rules made through the API, the kill switch and the audit outlive the process [default: nowhere]
+    #[arg(long, value_name = "DIR", env = "SQUALL_STATE_DIR")]
+    state_dir: Option<String>,
     /// Does not reload the file, nor certificates, when they change; SIGHUP still does
     #[arg(long, env = "SQUALL_NO_WATCH")]
     no_watch: bool,

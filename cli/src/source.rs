@@ -7,6 +7,7 @@ use anyhow::Context;
 use squall_config::Problems;
 use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
+use squall_control::Access;
 
 use crate::exit::{Exit, Failure};
 
@@ -35,13 +36,17 @@ pub(crate) fn load_config(path: &Path) -> Result<(ConfigSpec, Config), Failure> 
     squall_config::load_text(&read(path)?).map_err(|problems| invalid(path, &problems))
 }
 
-/// A configuration as [`load_config`] gives it, whose certificates and keys can be used, too.
+/// A configuration as [`load_config`] gives it, whose certificates, keys and tokens can be used, too.
 pub(crate) fn load_usable_config(path: &Path) -> Result<(ConfigSpec, Config), Failure> {
     let text = read(path)?;
     let loaded = squall_config::load_text(&text).map_err(|problems| invalid(path, &problems))?;
-    let usable = squall_proxy::check_certificates(&loaded.1);
-    usable.map_err(|problems| invalid(path, &squall_config::locate(&text, problems)))?;
-    Ok(loaded)
+    let tokens = Access::open(&loaded.1.control).map(drop);
+    let certificates = squall_proxy::check_certificates(&loaded.1);
+    let problems: Vec<_> = [tokens, certificates].into_iter().filter_map(Result::err).flat_map(|p| p.0).collect();
+    if problems.is_empty() {
+        return Ok(loaded);
+    }
+    Err(invalid(path, &squall_config::locate(&text, Problems(problems))))
 }
 
 /// The failure that lists every problem, one a line, in the form that editors jump to: `file:line:column: …`.

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::spec::{Scalar, Written};
 use crate::validate::report::Report;
 
-pub use abort::{Abort, AbortAnswer, AbortSpec};
+pub use abort::{Abort, AbortAnswer, AbortSpec, grpc_status_name};
 pub use blackhole::{Blackhole, BlackholeSpec};
 pub use corrupt::{Corrupt, CorruptSpec};
 pub use delay::{Amount, Delay, DelayPoint, DelaySpec};

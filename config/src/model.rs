@@ -4,6 +4,7 @@
 //! combination of them is valid; what must hold inside a field is held by the field's own type.
 
 mod cluster;
+mod control;
 mod destination;
 mod limits;
 mod listener;
@@ -13,15 +14,17 @@ mod server_name;
 mod tls;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 pub use crate::faults::{
     Abort, AbortAnswer, Amount, Blackhole, Corrupt, Delay, DelayPoint, Duplicate, Fault, Goaway, Http2Code, Latency,
     Malformed, Modify, Phase, Piece, Quantiles, Requested, RequestedBy, Reset, ResetMoment, Slice, SlowBody, SlowClose,
-    Stage, Stall, Throttle, TlsFault, Truncate, Wish, WrongCertificate,
+    Stage, Stall, Throttle, TlsFault, Truncate, Wish, WrongCertificate, grpc_status_name,
 };
 pub use cluster::{
     Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe, ProxyProtocol,
 };
+pub use control::{ControlAddress, ControlApi};
 pub use destination::{Destination, DestinationHost, DestinationPort};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
@@ -33,8 +36,8 @@ pub use tls::{ClientTls, Intercept, KeyPairFiles, ListenerTls, ServerTls};
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the mutating control API listens.
-    pub control: SocketAddr,
+    /// The mutating control API.
+    pub control: ControlApi,
     /// Where the read-only telemetry listens, when it is on.
     pub telemetry: Option<SocketAddr>,
     /// In the order of the file.
@@ -51,6 +54,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     /// Whether responses that a fault touched carry `x-squall-fault` (default true).
     pub fault_header: bool,
+    /// The directory in which rules of the API, the kill switch and the audit outlive the process.
+    pub state_dir: Option<PathBuf>,
     /// Seed of every random choice; `None` takes one from the system at start.
     pub seed: Option<u64>,
 }

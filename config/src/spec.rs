@@ -23,5 +23,5 @@ pub use listener::ListenerSpec;
 pub use rule::{
     EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec,
 };
-pub use tls::{ClusterTlsSpec, InterceptSpec, ListenerTlsSpec};
+pub use tls::{ClusterTlsSpec, ControlTlsSpec, InterceptSpec, ListenerTlsSpec};
 pub use written::{Full, OneOrMany, Scalar, Written};

@@ -2,6 +2,7 @@
 
 mod address;
 mod clusters;
+mod control;
 mod destinations;
 mod health;
 mod intercept;
@@ -13,7 +14,6 @@ mod rules;
 mod samples;
 mod tls;
 
-use crate::defaults;
 use crate::model::{AccessLog, Cluster, Config, Listener, ListenerProtocol};
 use crate::problem::Problems;
 use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
@@ -39,7 +39,8 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let mut report = Report::default();
     version(spec, &mut report);
     let mut own = OwnAddresses::default();
-    let (control, telemetry) = api_addresses(spec, &mut own, &mut report);
+    let control = control::control(spec.control.as_ref(), &mut own, &mut report);
+    let telemetry = telemetry(spec, &mut own, &mut report);
     let cluster_names: Vec<&str> = spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     let listeners = listeners::listeners(&spec.listeners, &cluster_names, &mut own, &mut report);
     let mut clusters = clusters::clusters(&spec.clusters, &own, &mut report);
@@ -59,6 +60,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let rules = rules::rules(&spec.rules, &context, &mut report);
     let drain = limits::drain(spec.drain.as_ref(), &mut report);
     let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
+    let state_dir = spec.state_dir.as_ref().and_then(|name| state_dir(name, &mut report));
     report.into_result()?;
     Ok(Config {
         control,
@@ -70,6 +72,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         drain,
         access_log,
         fault_header: spec.fault_header.unwrap_or(true),
+        state_dir,
         seed: spec.seed,
     })
 }
@@ -97,27 +100,13 @@ fn version(spec: &ConfigSpec, report: &mut Report) {
     }
 }
 
-fn api_addresses(
-    spec: &ConfigSpec,
-    own: &mut OwnAddresses,
-    report: &mut Report,
-) -> (std::net::SocketAddr, Option<std::net::SocketAddr>) {
-    let control = spec.control.as_ref().and_then(|control| control.address.as_ref());
-    let control =
-        control.and_then(|text| address::socket("control.address", text, report)).unwrap_or(defaults::CONTROL);
-    own.add("control.address", control, report);
-    let telemetry = spec.telemetry.as_ref().and_then(|telemetry| {
-        let text = report.required(
-            "telemetry.address",
-            telemetry.address.as_ref(),
-            "write an address such as 127.0.0.1:9471",
-        )?;
-        address::socket("telemetry.address", text, report)
-    });
-    if let Some(telemetry) = telemetry {
-        own.add("telemetry.address", telemetry, report);
-    }
-    (control, telemetry)
+fn telemetry(spec: &ConfigSpec, own: &mut OwnAddresses, report: &mut Report) -> Option<std::net::SocketAddr> {
+    const PATH: &str = "telemetry.address";
+    let written = spec.telemetry.as_ref()?.address.as_ref();
+    let written = report.required(PATH, written, "write an address such as 127.0.0.1:9471")?;
+    let address = address::socket(PATH, written, report)?;
+    own.add(PATH, address, report);
+    Some(address)
 }
 
 fn dns_server(dns: &DnsSpec, report: &mut Report) -> Option<std::net::SocketAddr> {
@@ -130,6 +119,14 @@ fn dns_server(dns: &DnsSpec, report: &mut Report) -> Option<std::net::SocketAddr
             None
         }
     }
+}
+
+fn state_dir(name: &str, report: &mut Report) -> Option<std::path::PathBuf> {
+    if name.is_empty() {
+        report.add("state_dir", "no directory is named", "name one, such as /var/lib/squall, or remove it");
+        return None;
+    }
+    Some(name.into())
 }
 
 fn access_log(log: &Written<AccessLogSpec>, report: &mut Report) -> Option<AccessLog> {

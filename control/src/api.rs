@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use crate::audit::Note;
 use crate::error::ApiError;
 use crate::publish::Publisher;
 
@@ -19,6 +20,15 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// Notes that somebody was refused. The answer does not wait until that is written down.
+    pub(crate) fn note(&self, note: Note) {
+        self.publisher.audit.note(note);
+        if self.publisher.outlives() {
+            let publisher = Arc::clone(&self.publisher);
+            drop(tokio::task::spawn_blocking(move || publisher.audit.flush()));
+        }
+    }
+
     /// Runs something that may take long on another thread, so that this one stays free for the kill switch.
     ///
     /// # Errors

@@ -1,8 +1,11 @@
 //! What the calls do, one module for each subject.
 
+pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod health;
+pub(crate) mod log_level;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod switch;
+pub(crate) mod tap;

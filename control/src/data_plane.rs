@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 
+use futures_util::Stream;
 use squall_config::Problems;
 use squall_config::model::{Config, Endpoint};
 
@@ -29,6 +31,33 @@ pub struct Certificate {
     /// What is wrong with its files now; then those before are in use.
     pub error: Option<String>,
 }
+
+/// Which exchanges somebody wants to see; all that is said must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapFilter {
+    /// Touched by a fault of this rule.
+    pub rule: Option<String>,
+    /// Whose path begins so.
+    pub path: Option<String>,
+    /// Answered with a status from the first to the last.
+    pub status: Option<(u16, u16)>,
+    /// Touched by a fault.
+    pub is_faulted: bool,
+    /// At most so many in a second.
+    pub rate_max: u32,
+}
+
+/// What somebody who watches gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TapEvent {
+    /// An exchange, as JSON.
+    Exchange(String),
+    /// So many more were left out.
+    Missed(u64),
+}
+
+/// Exchanges as they end; never ends by itself.
+pub type Taps = Pin<Box<dyn Stream<Item = TapEvent> + Send>>;
 
 /// The data plane, as seen from the control side.
 pub trait DataPlane: Send + Sync + 'static {
@@ -57,6 +86,24 @@ pub trait DataPlane: Send + Sync + 'static {
 
     /// The certificates that listeners and clusters show.
     fn certificates(&self) -> Vec<Certificate>;
+
+    /// Shows exchanges as they end, until the stream is dropped; called on a runtime. `None` when too many watch already.
+    fn tap(&self, _filter: TapFilter) -> Option<Taps> {
+        None
+    }
+
+    /// What the program's own log says, as [`DataPlane::prepare_log_filter`] takes it; empty where there is no log.
+    fn log_filter(&self) -> String {
+        String::new()
+    }
+
+    /// Checks a filter of the log; the closure puts it in force.
+    ///
+    /// # Errors
+    /// What is not valid in it.
+    fn prepare_log_filter(&self, _filter: &str) -> Result<Box<dyn FnOnce() + Send>, String> {
+        Err("this process has no log that could be changed".to_owned())
+    }
 
     /// Whether traffic is accepted.
     fn is_ready(&self) -> bool;

@@ -1,5 +1,7 @@
 //! What is written right now, who wrote each rule and when it ends; pure changes of it.
 
+mod restore;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -89,12 +91,15 @@ pub struct Written {
     pub metas: BTreeMap<String, RuleMeta>,
     /// Rules of the file whose ttl has ended, as they were: a reload of another part of the file does not revive them.
     retired: BTreeMap<String, RuleSpec>,
+    /// The rules of the file as it was loaded last, to tell after a restart whether it is another one.
+    of_file: Arc<[RuleSpec]>,
 }
 
 impl Written {
     /// The first document of a process: every rule is one of the file.
     pub fn first(document: ConfigSpec, config: Config, now: Now) -> Self {
-        let mut draft = Draft { document, ..Draft::default() };
+        let of_file = document.rules.clone().into();
+        let mut draft = Draft { document, of_file, ..Draft::default() };
         draft.adopt_rules(Origin::File);
         draft.finish(Arc::new(config), now)
     }
@@ -102,6 +107,21 @@ impl Written {
     /// Place and text of a rule.
     pub fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
         self.document.rules.iter().enumerate().find(|(_, rule)| rule.name == name)
+    }
+
+    /// Whether every fault of this document was one of `before`, for no longer; then nothing is lost but faults.
+    pub fn only_takes_away_from(&self, before: &Self) -> bool {
+        let rest = |document: &ConfigSpec| ConfigSpec { rules: Vec::new(), ..document.clone() };
+        let rules: BTreeMap<&str, &RuleSpec> =
+            before.document.rules.iter().map(|rule| (rule.name.as_str(), rule)).collect();
+        let was_there = |rule: &RuleSpec| {
+            let (now, then) = (self.metas.get(&rule.name), before.metas.get(&rule.name));
+            let is_same = rules.get(rule.name.as_str()).is_some_and(|other| {
+                *rule == **other || *rule == RuleSpec { enabled: Some(false), ..(*other).clone() }
+            });
+            is_same && now == then
+        };
+        rest(&self.document) == rest(&before.document) && self.document.rules.iter().all(was_there)
     }
 
     /// The earliest end of a rule on the monotonic clock.
@@ -121,6 +141,7 @@ impl Written {
             document: self.document.clone(),
             metas: self.metas.clone(),
             retired: self.retired.clone(),
+            of_file: Arc::clone(&self.of_file),
             touched: BTreeSet::new(),
         }
     }
@@ -133,6 +154,7 @@ pub struct Draft {
     pub document: ConfigSpec,
     metas: BTreeMap<String, RuleMeta>,
     retired: BTreeMap<String, RuleSpec>,
+    of_file: Arc<[RuleSpec]>,
     /// Rules whose ttl starts anew.
     touched: BTreeSet<String>,
 }
@@ -195,6 +217,7 @@ impl Draft {
     /// Takes over a new version of the file: listeners, clusters, limits and rules come from it; rules made through
     /// the API stay behind them unless the file has one of that name. Gives what the operator should know.
     pub fn load_file(&mut self, file: ConfigSpec) -> Vec<String> {
+        self.of_file = file.rules.clone().into();
         let before = std::mem::replace(&mut self.document, file);
         let retired = std::mem::take(&mut self.retired);
         let mut warnings = Vec::new();
@@ -247,7 +270,8 @@ impl Draft {
             meta.expiry = rule.ttl.or(default_ttl).map(|ttl| Expiry::after(now, ttl));
         }
         debug_assert!(self.document.rules.iter().all(|rule| self.metas.contains_key(&rule.name)));
-        Written { document: self.document, config, metas: self.metas, retired: self.retired }
+        let Self { document, metas, retired, of_file, .. } = self;
+        Written { document, config, metas, retired, of_file }
     }
 
     fn note_put(&mut self, name: &str, is_same: bool) {

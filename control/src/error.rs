@@ -1,12 +1,12 @@
 //! Refusals as problem details (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 use squall_config::{Problem, Problems};
 
-use crate::publish::UpdateError;
+use crate::write::UpdateError;
 
 /// Media type of every refusal.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -17,7 +17,8 @@ pub(crate) struct ApiError {
     status: StatusCode,
     detail: String,
     errors: Vec<Problem>,
-    allow: Option<String>,
+    /// A field that the status asks for.
+    field: Option<(HeaderName, String)>,
 }
 
 /// A refusal (RFC 9457).
@@ -75,7 +76,7 @@ impl ApiError {
 
     /// The same, with a position.
     pub(crate) fn with_problem(status: StatusCode, problem: Problem) -> Self {
-        Self { status, detail: problem.detail.clone(), errors: vec![problem], allow: None }
+        Self { status, detail: problem.detail.clone(), errors: vec![problem], field: None }
     }
 
     /// 422: understood, but not valid.
@@ -102,7 +103,25 @@ impl ApiError {
         let hint = format!("use one of {allow}; GET never changes anything");
         let mut error =
             Self::new(StatusCode::METHOD_NOT_ALLOWED, "", format!("{method} is not a method of {path}"), hint);
-        error.allow = Some(allow.to_owned());
+        error.field = Some((header::ALLOW, allow.to_owned()));
+        error
+    }
+
+    /// 401, the same for a call without a token and for one whose token is wrong.
+    pub(crate) fn unauthenticated() -> Self {
+        let hint = "send Authorization: Bearer TOKEN, with a token of control.token_file";
+        let mut error = Self::new(StatusCode::UNAUTHORIZED, "Authorization", "the call needs a token", hint);
+        error.field = Some((header::WWW_AUTHENTICATE, "Bearer".to_owned()));
+        error
+    }
+
+    /// 429.
+    pub(crate) fn too_many_tries(wait: std::time::Duration) -> Self {
+        let detail = "too many wrong tokens came from here";
+        let hint =
+            "wait, then use the right one; POST /v1/halt with the right one works at any time, and so does SIGUSR1";
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "Authorization", detail, hint);
+        error.field = Some((header::RETRY_AFTER, (wait.as_secs() + 1).to_string()));
         error
     }
 
@@ -113,7 +132,7 @@ impl ApiError {
     }
 
     fn many(status: StatusCode, detail: &str, Problems(errors): Problems) -> Self {
-        Self { status, detail: detail.to_owned(), errors, allow: None }
+        Self { status, detail: detail.to_owned(), errors, field: None }
     }
 
     /// Strips a prefix such as `rules[3].` from the places of the problems, for calls whose body is that rule alone.
@@ -140,6 +159,12 @@ impl From<UpdateError> for ApiError {
             UpdateError::Conflict(problems) => {
                 Self::many(StatusCode::CONFLICT, "nothing was changed, because the result cannot be had now", problems)
             }
+            UpdateError::NotKept(ref why) => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "",
+                format!("{error}: {why}"),
+                "make room in state_dir, or repair it; removing rules and halt work all the same",
+            ),
             UpdateError::NoRule(name) => Self::no_rule(&name),
         }
     }
@@ -156,8 +181,10 @@ impl IntoResponse for ApiError {
         };
         let mut response = (self.status, crate::view::pretty(&problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        if let Some(allow) = self.allow.and_then(|allow| HeaderValue::try_from(allow).ok()) {
-            response.headers_mut().insert(header::ALLOW, allow);
+        if let Some((name, value)) = self.field
+            && let Ok(value) = HeaderValue::try_from(value)
+        {
+            response.headers_mut().insert(name, value);
         }
         if self.status == StatusCode::PAYLOAD_TOO_LARGE || self.status == StatusCode::REQUEST_TIMEOUT {
             // The rest of the body is still to come; nobody will read it.

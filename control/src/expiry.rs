@@ -1,8 +1,11 @@
 //! Ends rules when their time is over.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
+use crate::actor::Actor;
 use crate::document::Now;
 use crate::publish::Publisher;
 
@@ -10,8 +13,16 @@ use crate::publish::Publisher;
 /// machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// How much time is left is written down this often, where it outlives the process: after a restart of the machine with a
+/// wrong clock a rule lives at most this much longer.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// A change that is under way holds up the end of rules: when it takes this long, faults end in another way.
+const EXPIRE_WITHIN: Duration = Duration::from_secs(10);
+
 /// Sleeps until the next rule ends, publishes without it; never returns. A change of rules wakes it.
 pub(crate) async fn run(publisher: Arc<Publisher>) {
+    let (mut kept, mut disk) = (Instant::now(), Disk::default());
     loop {
         let deadline = publisher.view().written.next_deadline();
         let changed = publisher.deadlines_changed.notified();
@@ -26,13 +37,38 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         }
         let now = Now::read();
         if publisher.view().written.expired(now).is_empty() {
+            if kept.elapsed() >= KEEP_EVERY {
+                kept = Instant::now();
+                disk.write(&publisher, Publisher::keep_time);
+            }
             continue;
         }
         let writer = Arc::clone(&publisher);
-        if let Err(error) = tokio::task::spawn_blocking(move || writer.expire(now)).await {
-            tracing::error!(%error, "expiring rules failed; all faults are halted");
-            publisher.halt("expiring rules failed");
-            tokio::time::sleep(LOOK_EVERY).await;
+        let expire = tokio::task::spawn_blocking(move || writer.expire(now));
+        let why = match tokio::time::timeout(EXPIRE_WITHIN, expire).await {
+            Ok(Ok(_)) => {
+                disk.write(&publisher, Publisher::write_down);
+                continue;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => "another change takes too long".to_owned(),
+        };
+        tracing::error!(why, "rules cannot be ended; all faults are halted");
+        publisher.halt(Actor::Squall("expiry"), "rules could not be ended in time");
+        disk.write(&publisher, Publisher::write_down);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Writes down what happened, one after the other: a disk that hangs takes one thread, and no rule waits for it.
+#[derive(Default)]
+struct Disk(Option<JoinHandle<()>>);
+
+impl Disk {
+    fn write(&mut self, publisher: &Arc<Publisher>, write: fn(&Publisher)) {
+        if publisher.outlives() && self.0.as_ref().is_none_or(JoinHandle::is_finished) {
+            let publisher = Arc::clone(publisher);
+            self.0 = Some(tokio::task::spawn_blocking(move || write(&publisher)));
         }
     }
 }

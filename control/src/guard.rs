@@ -3,33 +3,40 @@
 //! A page can make a browser on this machine send requests here: to a name of its own that resolves to loopback (DNS
 //! rebinding), or straight to the address. The first names a host that is no IP address; the second carries the page's
 //! origin. There is no CORS.
+//!
+//! Where callers have to show who they are (off loopback) or what they call has a certificate (TLS), the API may be called
+//! by any name: a page that gave its own name to this address still has no token, and no certificate of its name is here.
 
 use std::net::IpAddr;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, header};
 
+use crate::access::Refused;
+use crate::api::App;
 use crate::error::ApiError;
 
 /// Middleware: 403 for what only a foreign web page sends.
-pub(crate) async fn refuse_web_pages(request: Request, next: Next) -> Response {
-    match check(request.uri(), request.headers()) {
+pub(crate) async fn refuse_web_pages(State(app): State<App>, request: Request, next: Next) -> Response {
+    let access = app.publisher.access();
+    match check(request.uri(), request.headers(), access.takes_names()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => {
+            access.count(Refused::WebPage);
             tracing::warn!(method = %request.method(), path = request.uri().path(), "refused a call from a web page");
             refusal.into_response()
         }
     }
 }
 
-fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check(uri: &Uri, headers: &HeaderMap, takes_names: bool) -> Result<(), ApiError> {
     let forbid = |path, detail: String, hint| Err(ApiError::new(StatusCode::FORBIDDEN, path, detail, hint));
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = uri.authority().map(Authority::as_str).or(text(header::HOST));
-    if let Some(host) = host.filter(|host| !is_ours(host)) {
+    if let Some(host) = host.filter(|host| !is_ours(host) && !takes_names) {
         let detail = format!("the host {host:?} is neither an IP address nor localhost");
         return forbid("Host", detail, "call the control API by its address, as in http://127.0.0.1:9470");
     }
@@ -58,10 +65,14 @@ mod tests {
     use super::*;
 
     fn is_allowed(headers: &[(&'static str, &str)]) -> bool {
+        is_allowed_where(false, headers)
+    }
+
+    fn is_allowed_where(takes_names: bool, headers: &[(&'static str, &str)]) -> bool {
         let headers = headers.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), http::HeaderValue::from_str(value).expect("a header value"))
         });
-        check(&Uri::from_static("/v1/rules"), &headers.collect()).is_ok()
+        check(&Uri::from_static("/v1/rules"), &headers.collect(), takes_names).is_ok()
     }
 
     #[test]
@@ -75,6 +86,14 @@ mod tests {
             ("origin", "http://127.0.0.1:1"),
             ("sec-fetch-site", "same-origin")
         ]));
+    }
+
+    #[test]
+    fn test_names_are_taken_where_callers_show_who_they_are_and_pages_of_others_still_are_not() {
+        assert!(is_allowed_where(true, &[("host", "squall.example:9470")]));
+        assert!(is_allowed_where(true, &[("host", "squall.example"), ("origin", "https://squall.example")]));
+        assert!(!is_allowed_where(true, &[("host", "squall.example"), ("origin", "https://evil.example")]));
+        assert!(!is_allowed_where(true, &[("host", "squall.example"), ("sec-fetch-site", "cross-site")]));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! What a call says: its conditions, its body, the name in its path.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -8,11 +7,13 @@ use futures_util::StreamExt;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value;
+use squall_config::model::Name;
 use squall_config::{Problem, Problems};
 
+use crate::actor::{Actor, Caller};
 use crate::api::App;
 use crate::error::ApiError;
-use crate::publish::{Precondition, Write};
+use crate::write::{Precondition, Write};
 
 /// Room for ten thousand rules of 400 bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 4 << 20;
@@ -22,10 +23,6 @@ const BODY_BYTES_DROPPED_MAX: usize = 64 << 20;
 
 /// A body that takes longer does not come from somebody who waits for the answer.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The address of the client, put into each request by the server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// A call that changes something: conditions and body.
 pub(crate) struct Change {
@@ -38,13 +35,26 @@ impl FromRequest<App> for Change {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        let extensions = request.extensions();
         let write = Write {
-            by: request.extensions().get::<Peer>().map_or_else(|| "api".to_owned(), |peer| peer.0.to_string()),
+            by: extensions.get::<Caller>().cloned().map_or_else(Actor::default, Actor::Caller),
+            operation: extensions.get::<Operation>().map_or("change", |operation| operation.0),
+            rule: rule_in(request.uri().path()),
             precondition: precondition(request.headers())?,
             dry_run: dry_run(request.uri())?,
         };
         Ok(Self { write, body: read_json(request).await? })
     }
+}
+
+/// The name of a call in the API's description, put into each request by its route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operation(pub(crate) &'static str);
+
+/// The rule that a path names.
+pub(crate) fn rule_in(path: &str) -> Option<String> {
+    let name = path.strip_prefix("/v1/rules/")?;
+    Name::new(name).is_ok().then(|| name.to_owned())
 }
 
 impl Change {
@@ -106,7 +116,7 @@ fn precondition(headers: &HeaderMap) -> Result<Precondition, ApiError> {
 }
 
 /// `?dry_run=true`. Other parameters are refused: a misspelt `dry_run` must not change anything.
-fn dry_run(uri: &Uri) -> Result<bool, ApiError> {
+pub(crate) fn dry_run(uri: &Uri) -> Result<bool, ApiError> {
     let mut dry_run = false;
     for parameter in uri.query().unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
         dry_run = match parameter {

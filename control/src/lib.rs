@@ -2,13 +2,15 @@
 //! it to write.
 //!
 //! The life of a change:
-//! - it comes from the API (`server` → `api` → `rules`, `config_calls`, `switch`), the file (`watch`) or the clock
-//!   (`expiry`);
+//! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`) or the clock (`expiry`);
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
-//! - [`events`] tells those that listen.
+//! - [`events`] tells those that listen, `audit` remembers who did it, `state` what outlives the process.
 
+mod access;
+mod actor;
 mod api;
+mod audit;
 mod calls;
 mod data_plane;
 pub mod document;
@@ -17,16 +19,23 @@ pub mod events;
 mod expiry;
 mod guard;
 mod input;
+mod listen;
 mod merge_patch;
 mod openapi;
 pub mod publish;
 mod reload;
 mod routes;
 mod server;
+mod state;
+mod switch;
 mod view;
 mod watch;
+pub mod write;
 
-pub use data_plane::{Certificate, DataPlane, EndpointHealth};
+pub use access::{Access, Refused, Role};
+pub use actor::{Actor, Caller, Identity};
+pub use data_plane::{Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
-pub use server::{Control, ControlError, ControlOptions, start};
+pub use server::{Control, ControlError, ControlOptions, TlsSource, start};
+pub use state::Start;

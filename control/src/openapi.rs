@@ -6,7 +6,10 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use squall_config::spec::{ConfigSpec, RuleSpec};
 
+use crate::audit::ENTRIES_MAX;
+use crate::calls::audit::{AuditOut, LIMIT_DEFAULT};
 use crate::calls::config::ConfigChange;
+use crate::calls::log_level::LogLevel;
 use crate::calls::status::{HaltStatus, StatusOut};
 use crate::error::{PROBLEM_JSON, ProblemOut};
 use crate::routes::{Body, Route, routes};
@@ -32,7 +35,18 @@ pub(crate) fn document() -> &'static Value {
                 "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
             },
             "paths": paths,
-            "components": { "schemas": schemas(), "parameters": parameters() },
+            // Where there is a token file; else nobody is asked for a token.
+            "security": [{ "token": [] }, {}],
+            "components": {
+                "schemas": schemas(),
+                "parameters": parameters(),
+                "securitySchemes": {
+                    "token": {
+                        "type": "http", "scheme": "bearer",
+                        "description": "A token of control.token_file; the role that a call needs is its x-squall-role.",
+                    },
+                },
+            },
         })
     })
 }
@@ -48,6 +62,9 @@ fn operation(route: &Route) -> Value {
     if route.path.contains("{name}") {
         needed.push("Name");
     }
+    if route.path == "/v1/audit" {
+        needed.push("Limit");
+    }
     if route.is_write() {
         needed.extend(["IfMatch", "DryRun"]);
     }
@@ -60,8 +77,17 @@ fn operation(route: &Route) -> Value {
     for (status, body) in route.success {
         operation["responses"][status.to_string()] = success(route, *status, *body);
     }
-    for status in route.refusals.iter().chain(&[403, 405, 500]) {
+    let at_the_door: &[u16] = if route.is_open() { &[405, 500] } else { &[401, 403, 405, 429, 500] };
+    for status in route.refusals.iter().chain(at_the_door) {
         operation["responses"][status.to_string()] = refusal(*status);
+    }
+    if route.is_write() {
+        operation["responses"]["507"] = refusal(507);
+    }
+    if route.is_open() {
+        operation["security"] = json!([]);
+    } else {
+        operation["x-squall-role"] = json!(route.role().as_str());
     }
     operation
 }
@@ -110,6 +136,10 @@ fn parameters() -> Value {
             "description": "The generation that the change is meant for, as in \"7\"; 412 when it is another one now.",
             "schema": { "type": "string" },
         },
+        "Limit": {
+            "name": "limit", "in": "query", "required": false, "description": "How many entries at most.",
+            "schema": { "type": "integer", "minimum": 1, "maximum": ENTRIES_MAX, "default": LIMIT_DEFAULT },
+        },
         "DryRun": {
             "name": "dry_run", "in": "query", "required": false,
             "description": "Check everything, change nothing.",
@@ -131,7 +161,9 @@ fn schemas() -> Value {
     generator.subschema_for::<StatusOut<'_>>();
     generator.subschema_for::<HaltStatus>();
     generator.subschema_for::<ConfigChange<'_>>();
+    generator.subschema_for::<LogLevel>();
     generator.subschema_for::<ProblemOut<'_>>();
+    generator.subschema_for::<AuditOut>();
     let mut schemas = Value::Object(generator.take_definitions(false));
 
     // What was got can be put back: `status` is allowed in a body and not looked at.

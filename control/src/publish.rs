@@ -11,117 +11,47 @@ use std::time::{Instant, SystemTime};
 use serde_json::{Value, json};
 use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
-use squall_config::{Problems, validate};
+use squall_config::validate;
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
 
 use crate::DataPlane;
+use crate::access::{Access, Refused};
+use crate::actor::Actor;
+use crate::audit::changes::Changes;
+use crate::audit::{Audit, Note};
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::reload::Reload;
+use crate::state::keeper::Keeper;
+use crate::state::{Recovery, Start};
+use crate::switch::Halt;
+use crate::write::{Outcome, UpdateError, Write};
+
+/// What the clock does.
+const EXPIRE: &str = "expire";
 
 /// What a [`Publisher`] needs.
 pub struct PublisherOptions {
-    /// Holds the snapshot of `config`, published first by whoever made it.
+    /// Holds the snapshot of `start`, published first by whoever made it.
     pub store: Arc<SnapshotStore>,
-    /// As written.
-    pub document: ConfigSpec,
-    /// Validated from `document`.
-    pub config: Config,
-    /// Where `document` came from, to reload it.
+    /// What the process begins with.
+    pub start: Start,
+    /// Where the configuration came from, to reload it.
     pub file: Option<PathBuf>,
     /// Seed of every draw, for the life of the process.
     pub seed: u64,
     /// Binds listeners, tells their addresses.
     pub data_plane: Arc<dyn DataPlane>,
+    /// Who may call the control API.
+    pub access: Access,
 }
 
 impl std::fmt::Debug for PublisherOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PublisherOptions").field("file", &self.file).finish_non_exhaustive()
     }
-}
-
-/// Which generation a change is meant for (`If-Match`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Precondition {
-    /// Any.
-    #[default]
-    None,
-    /// One of these.
-    Generation(Vec<u64>),
-}
-
-impl Precondition {
-    fn check(&self, current: u64) -> Result<(), UpdateError> {
-        match self {
-            Self::Generation(wanted) if !wanted.contains(&current) => Err(UpdateError::Precondition { current }),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Who asks for a change, and on which conditions.
-#[derive(Clone, Debug, Default)]
-pub struct Write {
-    /// For the log: an address, or a part of Squall.
-    pub by: String,
-    /// The generation that it is meant for.
-    pub precondition: Precondition,
-    /// Whether to check everything and change nothing.
-    pub dry_run: bool,
-}
-
-impl Write {
-    /// An unconditional change.
-    pub fn by(who: impl Into<String>) -> Self {
-        Self { by: who.into(), ..Self::default() }
-    }
-}
-
-/// Why a change was refused; nothing changed.
-#[derive(Debug, thiserror::Error)]
-pub enum UpdateError {
-    /// The precondition does not hold.
-    #[error("the generation is {current} now; read it again and repeat the change")]
-    Precondition {
-        /// The generation now.
-        current: u64,
-    },
-    /// The result would not be valid.
-    #[error("the configuration would not be valid")]
-    Invalid(Problems),
-    /// The result is valid, but cannot be had now, such as a port in use.
-    #[error("the configuration cannot be applied now")]
-    Conflict(Problems),
-    /// There is no such rule.
-    #[error("there is no rule {0:?}")]
-    NoRule(String),
-}
-
-/// What came of a change.
-#[derive(Debug)]
-pub struct Outcome<T> {
-    /// What the change itself gave.
-    pub value: T,
-    /// The generation now.
-    pub generation: u64,
-    /// Whether a snapshot was (or with `dry_run`: would be) published.
-    pub changed: bool,
-    /// The document with the change, also when it was only tried.
-    pub written: Arc<Written>,
-    /// What the operator should know.
-    pub warnings: Vec<String>,
-}
-
-/// The kill switch is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Halt {
-    /// As given; may be empty.
-    pub reason: String,
-    /// Since when.
-    pub since: SystemTime,
 }
 
 /// Everything about one moment.
@@ -150,6 +80,12 @@ pub struct ControlStats {
     pub reloads_ok: u64,
     /// Reloads of the file that failed.
     pub reloads_error: u64,
+    /// Calls that were turned away at the door, in the order of [`Refused::ALL`].
+    pub refused: [u64; Refused::ALL.len()],
+    /// Changes of the token file that were taken into use.
+    pub token_reloads_ok: u64,
+    /// Changes of the token file that could not be.
+    pub token_reloads_error: u64,
 }
 
 pub(crate) struct State {
@@ -165,9 +101,13 @@ type Overlay = Box<dyn Fn(&mut ConfigSpec) + Send + Sync>;
 
 /// The only writer of snapshots. See the module.
 pub struct Publisher {
-    store: Arc<SnapshotStore>,
+    pub(crate) store: Arc<SnapshotStore>,
     data_plane: Arc<dyn DataPlane>,
-    seed: u64,
+    access: Access,
+    pub(crate) audit: Audit,
+    pub(crate) keeper: Keeper,
+    pub(crate) recovery: Recovery,
+    pub(crate) seed: u64,
     pub(crate) file: Option<PathBuf>,
     pub(crate) started: Instant,
     /// What the process started with; some of it cannot change while it runs.
@@ -192,14 +132,18 @@ impl Publisher {
     /// Takes over the store; nobody else may publish from now on. The ttl of the file's rules starts now.
     pub fn new(options: PublisherOptions) -> Arc<Self> {
         let first = options.store.load();
-        let halt = first.halted.then(|| Halt { reason: "halted at start".to_owned(), since: SystemTime::now() });
-        let stats = ControlStats { generation: first.generation, halted: first.halted, ..ControlStats::default() };
+        let Start { written, halt, generation, keeper, audit, recovery } = options.start;
+        debug_assert_eq!((first.generation, first.halted), (generation, halt.is_some()), "the snapshot of the start");
+        let stats = ControlStats { generation, halted: halt.is_some(), ..ControlStats::default() };
         let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
-        let initial = options.config.clone();
-        let written = Arc::new(Written::first(options.document, options.config, Now::read()));
+        let initial = Config::clone(&written.config);
         Arc::new(Self {
             store: options.store,
             data_plane: options.data_plane,
+            access: options.access,
+            audit,
+            keeper,
+            recovery,
             seed: options.seed,
             file: options.file,
             started: Instant::now(),
@@ -232,7 +176,21 @@ impl Publisher {
 
     /// Numbers for the metrics.
     pub fn stats(&self) -> ControlStats {
-        self.state().stats
+        let stats = self.state().stats;
+        let (token_reloads_ok, token_reloads_error) = self.access.reloads();
+        ControlStats { refused: self.access.refused(), token_reloads_ok, token_reloads_error, ..stats }
+    }
+
+    /// Who may call the control API.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Reads again what the process was made from besides the configuration: tokens, certificates. What cannot be used
+    /// changes nothing, and is reported. Blocks.
+    pub fn reload_files(&self) {
+        self.access.reload();
+        self.data_plane.reload_files();
     }
 
     /// Seed of every draw.
@@ -251,11 +209,23 @@ impl Publisher {
     }
 
     /// Changes the document, all or nothing: precondition → `change` → validation of the whole → sockets → compile →
-    /// publish. A change that leaves the document as it is publishes nothing. Blocks; see the module for the locks.
+    /// write down → publish. A change that leaves the document as it is publishes nothing. One that only takes faults away
+    /// waits for no disk until it is in force. Blocks; see the module for the locks.
     ///
     /// # Errors
     /// See [`UpdateError`]; nothing has changed then.
     pub fn update<T>(
+        &self,
+        write: &Write,
+        change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
+    ) -> Result<Outcome<T>, UpdateError> {
+        let outcome = self.bring_about(write, change)?;
+        self.write_down();
+        Ok(outcome)
+    }
+
+    /// [`Self::update`] without writing down what can be written down later.
+    fn bring_about<T>(
         &self,
         write: &Write,
         change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
@@ -281,57 +251,39 @@ impl Publisher {
         }
         if changed {
             let activate = self.prepare(&before.config, &outcome.written.config)?;
-            outcome.generation = self.commit(write, &outcome.written)?;
+            let is_safe = outcome.written.only_takes_away_from(&before);
+            if !is_safe {
+                self.keeper.keep(&outcome.written, generation + 1).map_err(UpdateError::NotKept)?;
+            }
+            outcome.generation = self.commit(write, &outcome.written).inspect_err(|_| {
+                // What was written down did not come about.
+                self.keeper.note_rules(&before, generation);
+                self.write_down();
+            })?;
+            if is_safe || outcome.generation != generation + 1 {
+                self.keeper.note_rules(&outcome.written, outcome.generation);
+            }
             activate();
             self.files_changed.notify_one();
-            tracing::info!(by = write.by, generation = outcome.generation, "configuration changed");
-        } else {
+            tracing::info!(by = %write.by, generation = outcome.generation, "configuration changed");
+        } else if outcome.written.metas != before.metas {
+            self.keeper.keep(&outcome.written, generation).map_err(UpdateError::NotKept)?;
             self.state().written = Arc::clone(&outcome.written);
         }
         self.deadlines_changed.notify_one();
+        // An expiry that found nothing to end is nobody's doing.
+        if changed || write.operation != EXPIRE {
+            let changes = Changes::between(&before.document, &outcome.written.document);
+            self.audit.note(write.done(outcome.generation).with(changes));
+        }
         Ok(outcome)
     }
 
-    /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
-    /// not wait for a change that is under way. Gives the generation.
-    pub fn halt(&self, reason: &str) -> u64 {
-        self.switch(&Write::by("process"), reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
-    }
-
-    /// Ends [`Self::halt`]. Gives the generation.
-    pub fn resume(&self, reason: &str) -> u64 {
-        self.switch(&Write::by("process"), reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
-    }
-
-    /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
-    /// first reason.
-    ///
-    /// # Errors
-    /// The precondition does not hold.
-    pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
-        let mut state = self.state();
-        let generation = state.stats.generation;
-        write.precondition.check(generation)?;
-        let halted = to == Switch::Halt;
-        if state.stats.halted == halted || write.dry_run {
-            return Ok(generation);
-        }
-        let config = Arc::clone(&state.written.config);
-        let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
-        state.halt = halted.then(|| Halt { reason: reason.to_owned(), since: SystemTime::now() });
-        state.stats.halted = halted;
-        state.stats.generation = generation + 1;
-        self.store.publish(Arc::new(snapshot));
-        drop(state);
-        tracing::warn!(by = write.by, reason, halted, generation = generation + 1, "kill switch moved");
-        let kind = if halted { EventKind::Halt } else { EventKind::Resume };
-        self.tell(kind, generation + 1, json!({ "reason": reason }));
-        Ok(generation + 1)
-    }
-
-    /// Removes the rules whose time is over; gives their names.
+    /// Removes the rules whose time is over; gives their names. Waits for no disk: [`Self::write_down`] is for later, since a
+    /// rule that has ended does not come back whatever was written down.
     pub fn expire(&self, now: Now) -> Vec<String> {
-        let changed = self.update(&Write::by("expiry"), |draft| {
+        let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
+        let changed = self.bring_about(&write, |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.
             let names = self.state().written.expired(now);
             draft.expire(&names);
@@ -347,10 +299,16 @@ impl Publisher {
             Err(error) => {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
                 tracing::error!(%error, "rules could not be expired; all faults are halted");
-                self.halt("rules could not be expired");
+                self.halt(write.by, "rules could not be expired");
                 Vec::new()
             }
         }
+    }
+
+    /// Notes that the process begins or ends. Blocks.
+    pub fn note_life(&self, by: &Actor, operation: &'static str, reason: &str) {
+        self.audit.note(Note::done(by, operation, self.stats().generation).because(reason));
+        self.audit.flush();
     }
 
     /// Tells subscribers; `data` is an object and gets `generation` and `at`.
@@ -362,6 +320,35 @@ impl Publisher {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Whether anything outlives the process.
+    pub(crate) fn outlives(&self) -> bool {
+        self.keeper.directory().is_some()
+    }
+
+    /// Writes down what the kill switch and others have noted. Blocks.
+    ///
+    /// # Errors
+    /// It is in force, but would not be after a restart.
+    pub fn flush(&self) -> Result<(), UpdateError> {
+        self.audit.flush();
+        self.keeper.flush().map_err(UpdateError::NotKept)
+    }
+
+    /// Writes down what is in force already. Where that fails, nothing is there after a restart rather than what is gone.
+    /// Blocks.
+    pub(crate) fn write_down(&self) {
+        self.audit.flush();
+        if self.keeper.flush().is_err() {
+            self.keeper.forget();
+        }
+    }
+
+    /// Writes down how much time the rules have left, for a machine that starts again with a wrong clock. Blocks.
+    pub(crate) fn keep_time(&self) {
+        self.keeper.note_time();
+        self.write_down();
     }
 
     fn prepare(&self, before: &Config, after: &Config) -> Result<Box<dyn FnOnce() + Send>, UpdateError> {
@@ -397,8 +384,12 @@ impl Publisher {
         let mut stays = |what: &str, now: &dyn std::fmt::Display| {
             warnings.push(format!("{what}: stays {now} until Squall is started again"));
         };
-        if config.control != initial.control {
-            stays("control.address", &initial.control);
+        let (control, first) = (&config.control, &initial.control);
+        if control.address != first.address {
+            stays("control.address", &first.address);
+        }
+        if (&control.token_file, &control.tls) != (&first.token_file, &first.tls) {
+            stays("control.token_file and control.tls", &"as they were");
         }
         if config.telemetry != initial.telemetry {
             stays(
@@ -409,20 +400,15 @@ impl Publisher {
         if config.access_log != initial.access_log {
             stays("access_log", &initial.access_log.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string));
         }
+        if config.state_dir != initial.state_dir {
+            let first = initial.state_dir.as_ref();
+            stays("state_dir", &first.map_or_else(|| "off".to_owned(), |path| path.display().to_string()));
+        }
         if config.seed.is_some_and(|seed| seed != self.seed) {
             stays("seed", &self.seed);
         }
         warnings
     }
-}
-
-/// A position of the kill switch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// No faults.
-    Halt,
-    /// Faults as the rules say.
-    Resume,
 }
 
 /// A panic elsewhere never leaves half a change behind these locks: each is written in one step.
@@ -432,4 +418,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 #[path = "publish_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use squall_config::{Problem, load_text};
+use squall_config::{Problem, Problems, load_text};
 
 use super::*;
 use crate::document::Origin;
+use crate::write::Precondition;
 
 const FILE: &str = "version: 1
 listeners: [{name: to-b, address: 127.0.0.1:0, cluster: b}]
@@ -57,10 +58,16 @@ impl DataPlane for FakePlane {
 
 pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
     let (document, config) = load_text(FILE).unwrap();
-    let store = SnapshotStore::new(compile(Arc::new(config.clone()), None, 1, false, 7));
+    publisher_of(Start::fresh(document, config), file)
+}
+
+pub(crate) fn publisher_of(start: Start, file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
+    let (config, generation, halted) = (Arc::clone(start.config()), start.generation(), start.is_halted());
+    let store = SnapshotStore::new(compile(config, None, generation, halted, 7));
     let plane = Arc::new(FakePlane::default());
     let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
-    (Publisher::new(PublisherOptions { store, document, config, file, seed: 7, data_plane }), plane)
+    let access = Access::default();
+    (Publisher::new(PublisherOptions { store, start, file, seed: 7, data_plane, access }), plane)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "called with json! literals")]
@@ -69,7 +76,7 @@ fn rule(json: Value) -> squall_config::spec::RuleSpec {
 }
 
 fn put(publisher: &Publisher, json: Value) -> Outcome<usize> {
-    publisher.update(&Write::by("test"), |draft| Ok(draft.put_rule(rule(json)))).unwrap()
+    publisher.update(&Write::by(Actor::default()), |draft| Ok(draft.put_rule(rule(json)))).unwrap()
 }
 
 fn abort(name: &str) -> Value {
@@ -95,10 +102,10 @@ fn test_put_publishes_and_equal_is_no_op() {
 #[test]
 fn test_precondition_and_dry_run_change_nothing() {
     let (publisher, _) = publisher(None);
-    let stale = Write { precondition: Precondition::Generation(vec![9]), ..Write::by("test") };
+    let stale = Write { precondition: Precondition::Generation(vec![9]), ..Write::by(Actor::default()) };
     let refused = publisher.update(&stale, |draft| Ok(draft.remove_rule("slow")));
     assert!(matches!(refused, Err(UpdateError::Precondition { current: 1 })));
-    let dry = Write { dry_run: true, ..Write::by("test") };
+    let dry = Write { dry_run: true, ..Write::by(Actor::default()) };
     let outcome = publisher.update(&dry, |draft| Ok(draft.put_rule(rule(abort("x"))))).unwrap();
     assert!(outcome.changed);
     assert_eq!(publisher.view().snapshot.rules.len(), 1);
@@ -124,7 +131,7 @@ fn test_put_restarts_the_ttl_and_patch_keeps_it() {
     let end = publisher.view().written.metas["x"].expiry.unwrap();
     let patched = rule(json!({ "name": "x", "percentage": 2, "ttl": "10s", "fault": { "abort": 503 } }));
     publisher
-        .update(&Write::by("test"), |draft| {
+        .update(&Write::by(Actor::default()), |draft| {
             draft.patch_rule(1, patched);
             Ok(())
         })
@@ -137,13 +144,13 @@ fn test_put_restarts_the_ttl_and_patch_keeps_it() {
 #[test]
 fn test_halt_latches_and_blocks() {
     let (publisher, _) = publisher(None);
-    assert_eq!(publisher.halt("stop"), 2);
-    assert_eq!(publisher.halt("again"), 2);
+    assert_eq!(publisher.halt(Actor::default(), "stop"), 2);
+    assert_eq!(publisher.halt(Actor::default(), "again"), 2);
     put(&publisher, abort("x"));
     let view = publisher.view();
     assert!(view.snapshot.halted);
     assert_eq!(view.halt.unwrap().reason, "stop");
-    assert_eq!(publisher.resume(""), 4);
+    assert_eq!(publisher.resume(Actor::default(), ""), 4);
     assert!(!publisher.view().snapshot.halted);
 }
 
@@ -153,12 +160,12 @@ fn test_halt_does_not_wait_for_a_slow_change() {
     let (halted, wait) = std::sync::mpsc::channel::<()>();
     let slow = Arc::clone(&publisher);
     let change = std::thread::spawn(move || {
-        slow.update(&Write::by("slow"), |draft| {
+        slow.update(&Write::by(Actor::Squall("slow")), |draft| {
             wait.recv_timeout(Duration::from_secs(10)).unwrap();
             Ok(draft.put_rule(rule(abort("x"))))
         })
     });
-    assert_eq!(publisher.halt("now"), 2);
+    assert_eq!(publisher.halt(Actor::default(), "now"), 2);
     halted.send(()).unwrap();
     assert_eq!(change.join().unwrap().unwrap().generation, 3);
     assert!(publisher.view().snapshot.halted, "the change keeps the switch");
@@ -170,7 +177,7 @@ fn test_port_in_use_changes_nothing() {
     plane.is_full.store(true, Ordering::Relaxed);
     let mut document = publisher.view().written.document.clone();
     document.listeners[0].name = "other".to_owned();
-    let refused = publisher.update(&Write::by("test"), |draft| {
+    let refused = publisher.update(&Write::by(Actor::default()), |draft| {
         draft.replace_document(document);
         Ok(())
     });
@@ -191,7 +198,7 @@ fn test_reload_keeps_rules_of_the_api_and_refuses_an_invalid_file() {
     assert!(!bad.is_ok() && publisher.view().last_reload.is_some());
     assert_eq!((publisher.stats().generation, publisher.stats().reloads_error), (2, 1));
     std::fs::write(&file, FILE.replace("name: slow", "name: slower")).unwrap();
-    assert!(publisher.reload_file().changed);
+    assert!(publisher.reload_file(Actor::Squall("file")).changed);
     let names: Vec<_> = publisher.view().written.document.rules.iter().map(|rule| rule.name.clone()).collect();
     assert_eq!(names, ["slower", "x"]);
     assert_eq!(publisher.stats().reloads_ok, 1);
@@ -204,7 +211,7 @@ fn test_what_needs_a_restart_is_said() {
         "{FILE}control: {{address: '127.0.0.1:1'}}\ntelemetry: {{address: '127.0.0.1:2'}}\naccess_log: stdout\nseed: 8\n"
     );
     let (document, _) = load_text(&text).unwrap();
-    let outcome = publisher.update(&Write::by("test"), |draft| {
+    let outcome = publisher.update(&Write::by(Actor::default()), |draft| {
         draft.document = document;
         Ok(())
     });

@@ -9,8 +9,10 @@ use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
 use squall_config::{Problem, Problems, load_text, parse_text, validate};
 
+use crate::actor::Actor;
 use crate::events::EventKind;
-use crate::publish::{Publisher, UpdateError, Write};
+use crate::publish::Publisher;
+use crate::write::{UpdateError, Write};
 
 /// 64 times the size of ten thousand short rules.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -50,16 +52,24 @@ pub(crate) fn read(file: &Path) -> Result<String, Problems> {
     std::fs::read_to_string(file).map_err(|e| fail(format!("cannot be read: {e}")))
 }
 
+fn reload_by(by: Actor) -> Write {
+    Write { operation: "reload", ..Write::by(by) }
+}
+
 impl Publisher {
     /// Loads the file anew, whether it changed or not. Listeners, clusters, limits and the file's rules come from it;
     /// rules made through the API stay. An invalid file changes nothing. The result is also in the log, the counters,
     /// the events and [`Publisher::view`]. Blocks.
-    pub fn reload_file(&self) -> Reload {
+    pub fn reload_file(&self, by: Actor) -> Reload {
         match &self.file {
-            Some(file) => self.reload_text(read(file)),
-            None => self.note_reload(Err(Problems::from(
-                Problem::new("", "there is no configuration file to reload").with_hint("start with squall run -c FILE"),
-            ))),
+            Some(file) => self.reload_text(by, read(file)),
+            None => self.note_reload(
+                &reload_by(by),
+                Err(Problems::from(
+                    Problem::new("", "there is no configuration file to reload")
+                        .with_hint("start with squall run -c FILE"),
+                )),
+            ),
         }
     }
 
@@ -74,16 +84,17 @@ impl Publisher {
                 Err(problems) => state.last_reload.as_ref().is_some_and(|last| last.problems == problems.0),
             }
         };
-        (!is_same).then(|| self.reload_text(text))
+        (!is_same).then(|| self.reload_text(Actor::Squall("file"), text))
     }
 
-    fn reload_text(&self, text: Result<String, Problems>) -> Reload {
+    fn reload_text(&self, by: Actor, text: Result<String, Problems>) -> Reload {
+        let write = reload_by(by);
         let loaded = text.and_then(|text| {
             self.state().file_text = Some(text.clone());
             self.load(&text)
         });
-        let changed = loaded.and_then(|file| self.take_over(file));
-        self.note_reload(changed)
+        let changed = loaded.and_then(|file| self.take_over(&write, file));
+        self.note_reload(&write, changed)
     }
 
     /// Parses and validates, with what flags say on top. Problems have positions.
@@ -98,9 +109,9 @@ impl Publisher {
         }
     }
 
-    fn take_over(&self, file: ConfigSpec) -> Result<(bool, Vec<String>), Problems> {
+    fn take_over(&self, write: &Write, file: ConfigSpec) -> Result<(bool, Vec<String>), Problems> {
         let mut n_rules_of_file = usize::MAX;
-        let changed = self.update(&Write::by("file"), |draft| {
+        let changed = self.update(write, |draft| {
             n_rules_of_file = file.rules.len();
             Ok(draft.load_file(file))
         });
@@ -115,7 +126,7 @@ impl Publisher {
         }
     }
 
-    fn note_reload(&self, result: Result<(bool, Vec<String>), Problems>) -> Reload {
+    fn note_reload(&self, write: &Write, result: Result<(bool, Vec<String>), Problems>) -> Reload {
         let mut state = self.state();
         let generation = state.stats.generation;
         let at = SystemTime::now();
@@ -127,6 +138,12 @@ impl Publisher {
         *counter += 1;
         state.last_reload = Some(reload.clone());
         drop(state);
+        if !reload.is_ok() {
+            // What is wrong may quote the file; the log and `/v1/status` tell it.
+            let reason = format!("{} problems in the configuration file", reload.problems.len());
+            self.audit.note(write.refused(generation).because(&reason));
+            self.audit.flush();
+        }
         self.report(&reload);
         reload
     }

@@ -2,15 +2,18 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use http::{Method, StatusCode};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
+use crate::access::{Role, gate};
 use crate::api::App;
-use crate::calls::{config, health, rules, status, stream, switch};
+use crate::calls::{audit, config, health, log_level, rules, status, stream, switch, tap};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
+use crate::input::Operation;
 
 /// Calls that run at once; others wait. The kill switch and health are not counted.
 const CALLS_MAX: usize = 64;
@@ -38,7 +41,7 @@ pub(crate) struct Route {
     pub(crate) request: Body,
     /// The statuses of success and what comes with each.
     pub(crate) success: &'static [(u16, Body)],
-    /// The statuses of refusal beyond 403, 405 and 500, which every call can give.
+    /// The statuses of refusal beyond 401, 403, 405, 429 and 500, which every call can give.
     pub(crate) refusals: &'static [u16],
     handler: fn() -> MethodRouter<App>,
 }
@@ -47,6 +50,20 @@ impl Route {
     /// Whether it changes something, so that it takes `If-Match` and `dry_run`.
     pub(crate) fn is_write(&self) -> bool {
         self.method != Method::GET
+    }
+
+    /// What a caller has to be allowed to do.
+    pub(crate) fn role(&self) -> Role {
+        match self.path {
+            _ if !self.is_write() => Role::Read,
+            "/v1/config" | "/v1/log-level" => Role::Admin,
+            _ => Role::Inject,
+        }
+    }
+
+    /// Whether it is answered without a token: it says nothing but whether Squall is well.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.path, "/livez" | "/readyz")
     }
 
     /// Whether it is answered even when everything else is busy.
@@ -99,6 +116,14 @@ pub(crate) fn routes() -> Vec<Route> {
             Json("ConfigSpec") => &[(200, Json("ConfigChange"))], &[400, 408, 409, 412, 413, 422], put(config::put)),
         route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired; lagged when some were lost",
             Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
+        route!(GET "/v1/audit" "getAudit" "Who changed what: the last changes and those that were refused, the newest last",
+            Nothing => &[(200, Json("Audit"))], &[400], get(audit::get)),
+        route!(GET "/v1/tap" "getTap" "Server-Sent Events: each HTTP exchange as it ends, as in the access log; missed when some were left out. Query: rule, path, status, faulted, rate",
+            Nothing => &[(200, Text(EVENTS))], &[400, 503], get(tap::get)),
+        route!(GET "/v1/log-level" "getLogLevel" "How much the program's own log says",
+            Nothing => &[(200, Json("LogLevel"))], &[], get(log_level::get)),
+        route!(PUT "/v1/log-level" "putLogLevel" "Change that until the program ends; nothing else changes",
+            Json("LogLevel") => &[(200, Json("LogLevel"))], &[400, 408, 412, 413, 422], put(log_level::put)),
         route!(GET "/metrics" "getMetrics" "Metrics in the text format of Prometheus",
             Nothing => &[(200, Text(METRICS))], &[], get(health::metrics)),
         route!(GET "/livez" "getLivez" "Whether this process answers",
@@ -114,13 +139,17 @@ pub(crate) fn routes() -> Vec<Route> {
 pub(crate) fn control(app: App) -> Router {
     let all = routes();
     let (telemetry, guarded): (Vec<_>, Vec<_>) = all.iter().partition(|route| route.is_telemetry());
+    let (open, metrics): (Vec<_>, Vec<_>) = telemetry.into_iter().partition(|route| route.is_open());
     let (urgent, limited): (Vec<_>, Vec<_>) = guarded.into_iter().partition(|route| route.is_urgent());
-    assemble(&limited)
+    let gate = from_fn_with_state(app.clone(), gate::authenticate);
+    assemble(&limited, Some(&app))
         .layer(GlobalConcurrencyLimitLayer::new(CALLS_MAX))
-        .merge(assemble(&urgent))
+        .merge(assemble(&urgent, Some(&app)))
         .fallback(not_found)
-        .layer(axum::middleware::from_fn(refuse_web_pages))
-        .merge(assemble(&telemetry))
+        .layer(gate.clone())
+        .layer(from_fn_with_state(app.clone(), refuse_web_pages))
+        .merge(assemble(&metrics, Some(&app)).layer(gate))
+        .merge(assemble(&open, None))
         .with_state(app)
 }
 
@@ -128,10 +157,11 @@ pub(crate) fn control(app: App) -> Router {
 pub(crate) fn telemetry(app: App) -> Router {
     let all = routes();
     let telemetry: Vec<_> = all.iter().filter(|route| route.is_telemetry()).collect();
-    assemble(&telemetry).fallback(not_found).with_state(app)
+    assemble(&telemetry, None).fallback(not_found).with_state(app)
 }
 
-fn assemble(routes: &[&Route]) -> Router<App> {
+/// The router of these calls. With the state, callers need the role of the call.
+fn assemble(routes: &[&Route], guarded: Option<&App>) -> Router<App> {
     let mut router = Router::new();
     let mut paths: Vec<&str> = routes.iter().map(|route| route.path).collect();
     paths.dedup();
@@ -143,7 +173,14 @@ fn assemble(routes: &[&Route]) -> Router<App> {
         let refuse = move |request: Request| async move {
             ApiError::method_not_allowed(request.method(), request.uri().path(), &allow).into_response()
         };
-        let methods = of_path().fold(MethodRouter::new(), |methods, route| methods.merge((route.handler)()));
+        let methods = of_path().fold(MethodRouter::new(), |methods, route| {
+            let call = (route.role(), Operation(route.operation));
+            let require = move |state, request, next| gate::require(call, state, request, next);
+            methods.merge(match guarded {
+                Some(app) => (route.handler)().route_layer(from_fn_with_state(app.clone(), require)),
+                None => (route.handler)(),
+            })
+        });
         router = router.route(path, methods.fallback(refuse));
     }
     router

@@ -10,13 +10,17 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use rustls::ServerConfig;
+use squall_config::model::ControlAddress;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::access::peer::{End, Peer, name_in};
 use crate::api::{App, catch_panic};
-use crate::input::Peer;
+use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
 use crate::{expiry, routes};
 
@@ -32,30 +36,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Slow calls at once; each costs a thread while it runs.
 const BLOCKING_THREADS_MAX: usize = 16;
 
+/// Gives what the next TLS handshake is to use; `None` when there is nothing, which ends the connection.
+pub type TlsSource = Arc<dyn Fn() -> Option<Arc<ServerConfig>> + Send + Sync>;
+
 /// What to start.
-#[derive(Debug)]
 pub struct ControlOptions {
     /// The only writer.
     pub publisher: Arc<Publisher>,
     /// Where the control API listens; port 0 lets the system choose.
-    pub address: SocketAddr,
+    pub address: ControlAddress,
+    /// TLS of the control API; `None` is plain HTTP.
+    pub tls: Option<TlsSource>,
     /// Where the read-only telemetry listens, too.
     pub telemetry: Option<SocketAddr>,
     /// Whether to reload the publisher's file, and the files of the data plane, when they change.
     pub watch: bool,
 }
 
+impl std::fmt::Debug for ControlOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlOptions").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 /// Why the control side did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// An address cannot be listened on.
-    #[error("{field}: cannot listen on {address}: {reason}; choose another address, or port 0 for any free one")]
+    #[error("{field}: cannot listen on {address}: {reason}")]
     Bind {
         /// `control.address` or `telemetry.address`.
         field: &'static str,
         /// The address asked for.
-        address: SocketAddr,
-        /// In words.
+        address: ControlAddress,
+        /// In words, and what can be done.
         reason: String,
     },
     /// The system gives no thread or no runtime.
@@ -66,7 +80,7 @@ pub enum ControlError {
 /// The running control side; dropping it ends it without waiting.
 #[derive(Debug)]
 pub struct Control {
-    address: SocketAddr,
+    address: ControlAddress,
     telemetry_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
@@ -74,8 +88,8 @@ pub struct Control {
 
 impl Control {
     /// The really bound address of the control API.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &ControlAddress {
+        &self.address
     }
 
     /// The really bound address of the telemetry, when it is on.
@@ -97,19 +111,28 @@ impl Control {
 /// # Errors
 /// See [`ControlError`]; nothing is left behind.
 pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
-    let api = bind("control.address", options.address)?;
-    let telemetry = options.telemetry.map(|address| bind("telemetry.address", address)).transpose()?;
+    let refuse = |field, address: &ControlAddress| {
+        let address = address.clone();
+        move |reason| ControlError::Bind { field, address, reason }
+    };
+    let api = listen::bind(&options.address).map_err(refuse("control.address", &options.address))?;
+    let telemetry = options.telemetry.map(ControlAddress::Tcp);
+    let telemetry = telemetry.map(|address| listen::bind(&address).map_err(refuse("telemetry.address", &address)));
+    let telemetry = telemetry.transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(ControlError::Start)?;
     let (stop, stopped) = watch::channel(false);
-    let address = api.local_addr().map_err(ControlError::Start)?;
-    let telemetry_address =
-        telemetry.as_ref().map(std::net::TcpListener::local_addr).transpose().map_err(ControlError::Start)?;
-    let (publisher, watch) = (options.publisher, options.watch);
-    let life = async move { live(publisher, watch, api, telemetry, stopped).await };
+    let address = match &api {
+        Bound::Tcp(listener) => ControlAddress::Tcp(listener.local_addr().map_err(ControlError::Start)?),
+        Bound::Unix(..) => options.address,
+    };
+    let telemetry_address = telemetry.as_ref().and_then(Bound::address).transpose().map_err(ControlError::Start)?;
+    let (publisher, watch, tls) = (options.publisher, options.watch, options.tls);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let life = async move { live(publisher, watch, (api, tls), telemetry, stopped).await };
     let work = move || {
         if let Err(error) = runtime.block_on(life) {
             tracing::error!(%error, "the control API ended");
@@ -118,31 +141,15 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     };
     let thread =
         std::thread::Builder::new().name("squall-control".to_owned()).spawn(work).map_err(ControlError::Start)?;
-    tracing::info!(%address, telemetry = ?telemetry_address, "control API listens");
+    tracing::info!(%address, scheme, telemetry = ?telemetry_address, "control API listens");
     Ok(Control { address, telemetry_address, stop, thread })
-}
-
-fn bind(field: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, ControlError> {
-    let listener = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    listener.map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::AddrInUse => "the port is in use by another program".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied; ports below 1024 need a privilege".to_owned(),
-            io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
-            _ => error.to_string(),
-        };
-        ControlError::Bind { field, address, reason }
-    })
 }
 
 async fn live(
     publisher: Arc<Publisher>,
     watch: bool,
-    api: std::net::TcpListener,
-    telemetry: Option<std::net::TcpListener>,
+    (api, tls): (Bound, Option<TlsSource>),
+    telemetry: Option<Bound>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let app = App { publisher: Arc::clone(&publisher), shutdown: stopped.clone() };
@@ -150,14 +157,13 @@ async fn live(
     tasks.spawn(expiry::run(Arc::clone(&publisher)));
     if watch {
         tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));
+        tasks.spawn(crate::watch::tokens(Arc::clone(&publisher)));
         tasks.spawn(crate::watch::files_of_data_plane(publisher));
     }
-    let api = tokio::net::TcpListener::from_std(api)?;
     let mut servers = JoinSet::new();
-    servers.spawn(serve(api, routes::control(app.clone()), stopped.clone()));
+    servers.spawn(serve(Listener::new(api)?, tls, routes::control(app.clone()), stopped.clone()));
     if let Some(telemetry) = telemetry {
-        let telemetry = tokio::net::TcpListener::from_std(telemetry)?;
-        servers.spawn(serve(telemetry, routes::telemetry(app), stopped.clone()));
+        servers.spawn(serve(Listener::new(telemetry)?, None, routes::telemetry(app), stopped.clone()));
     }
     end_of(&mut stopped).await;
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, servers.join_all()).await.is_err() {
@@ -167,7 +173,7 @@ async fn live(
 }
 
 /// Accepts until stopped, then waits for the connections.
-async fn serve(listener: tokio::net::TcpListener, router: Router, stopped: watch::Receiver<bool>) {
+async fn serve(listener: Listener, tls: Option<TlsSource>, router: Router, stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let mut stop = stopped.clone();
@@ -179,8 +185,8 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, stopped: watch
             () = end_of(&mut stop) => break,
         };
         match accepted {
-            Ok((socket, peer)) => {
-                let connection = connection(socket, peer, router.clone(), stopped.clone());
+            Ok((socket, end)) => {
+                let connection = begin(socket, end, tls.clone(), router.clone(), stopped.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -196,12 +202,36 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, stopped: watch
     connections.join_all().await;
 }
 
-async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, mut stopped: watch::Receiver<bool>) {
-    // Answers are small and people wait for them.
-    let _ = socket.set_nodelay(true);
+/// The handshake, when there is TLS, and the life of the connection.
+async fn begin(socket: Accepted, end: End, tls: Option<TlsSource>, router: Router, stopped: watch::Receiver<bool>) {
+    let peer = Peer::of(end);
+    let (socket, tls) = match (socket, tls) {
+        (Accepted::Unix(socket), _) => return connection(socket, peer, router, stopped).await,
+        (Accepted::Tcp(socket), None) => return connection(socket, peer, router, stopped).await,
+        (Accepted::Tcp(socket), Some(tls)) => (socket, tls),
+    };
+    let Some(config) = tls() else { return };
+    let handshake = TlsAcceptor::from(config).accept(socket);
+    match tokio::time::timeout(HEADER_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => {
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let certificate =
+                certificate.map(|certificate| name_in(certificate).unwrap_or_else(|| "without a name".into()));
+            connection(stream, Peer { certificate, ..peer }, router, stopped).await;
+        }
+        Ok(Err(error)) => tracing::warn!(%error, from = peer.from(), "no TLS with a client of the control API"),
+        Err(_elapsed) => tracing::debug!(from = peer.from(), "a handshake with the control API took too long"),
+    }
+}
+
+async fn connection<S>(socket: S, peer: Peer, router: Router, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let from = peer.from();
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         let router = router.clone();
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(peer.clone());
         async move {
             let answer = async { router.oneshot(request).await.unwrap_or_else(|never: Infallible| match never {}) };
             Ok::<_, Infallible>(catch_panic(answer).await)
@@ -221,7 +251,7 @@ async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, mut sto
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection to the control API broke");
+        tracing::debug!(%error, from, "a connection to the control API broke");
     }
 }
 

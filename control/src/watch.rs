@@ -1,4 +1,4 @@
-//! Watches the configuration file, and the files that the data plane was made from.
+//! Watches the configuration file, the token file, and the files that the data plane was made from.
 //!
 //! Directories are watched, not files: editors replace files, and a mounted ConfigMap or Secret is a symlink into
 //! `..data`, itself a symlink that is swapped. What counts is whether the text that one reads is another one.
@@ -47,6 +47,22 @@ pub(crate) async fn files_of_data_plane(publisher: Arc<Publisher>) {
         let reader = Arc::clone(&publisher);
         if let Err(error) = tokio::task::spawn_blocking(move || reader.data_plane().reload_files()).await {
             tracing::error!(%error, "reloading files failed");
+        }
+    }
+}
+
+/// Reads the token file again whenever something happens to it; never returns.
+pub(crate) async fn tokens(publisher: Arc<Publisher>) {
+    let Some(file) = publisher.access().file().map(Path::to_owned) else { return std::future::pending().await };
+    let mut directories = Directories::new();
+    directories.follow(&[file]);
+    // The file may have changed between the start and the watch.
+    directories.touched.notify_one();
+    loop {
+        directories.wait().await;
+        let reader = Arc::clone(&publisher);
+        if let Err(error) = tokio::task::spawn_blocking(move || reader.access().reload()).await {
+            tracing::error!(%error, "reloading the token file failed");
         }
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use squall_config::model::Config;
+use squall_config::model::{Config, ControlAddress};
 use squall_config::{Problems, load_text};
-use squall_control::{Control, ControlOptions, DataPlane, Publisher, PublisherOptions, start};
+use squall_control::{Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, start};
 use squall_fault::compile;
 use squall_fault::store::SnapshotStore;
 
@@ -70,17 +70,30 @@ impl Answer {
 impl Api {
     fn start(file: Option<PathBuf>) -> Self {
         let (document, config) = load_text(FILE).unwrap();
-        let store = SnapshotStore::new(compile(Arc::new(config.clone()), None, 1, false, 7));
+        let begin = Start::fresh(document, config);
+        let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, 1, false, 7));
         let watch = file.is_some();
         let data_plane = Arc::new(NoPlane);
-        let publisher = Publisher::new(PublisherOptions { store, document, config, file, seed: 7, data_plane });
+        let publisher = Publisher::new(PublisherOptions {
+            store,
+            start: begin,
+            file,
+            seed: 7,
+            data_plane,
+            access: Access::default(),
+        });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let options = ControlOptions { publisher, address, telemetry: Some(address), watch };
+        let (control, telemetry) = (ControlAddress::Tcp(address), Some(address));
+        let options = ControlOptions { publisher, address: control, tls: None, telemetry, watch };
         Self { control: start(options).unwrap() }
     }
 
+    fn address(&self) -> SocketAddr {
+        self.control.address().tcp().unwrap()
+    }
+
     fn call(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
-        let address = self.control.address();
+        let address = self.address();
         let host = if headers.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
         let length = body.len();
         let text = format!(
@@ -211,7 +224,7 @@ fn test_problems_are_relative_to_the_rule() {
 #[test]
 fn test_ttl_ends_a_rule_and_subscribers_hear_of_it() {
     let api = Api::start(None);
-    let mut socket = TcpStream::connect(api.control.address()).unwrap();
+    let mut socket = TcpStream::connect(api.address()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     socket.write_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut seen = String::new();

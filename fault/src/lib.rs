@@ -16,7 +16,7 @@ pub mod requested;
 mod sample;
 pub mod snapshot;
 pub mod store;
-mod trace_id;
+pub mod trace_context;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

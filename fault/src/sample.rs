@@ -8,7 +8,7 @@ use squall_config::model::{Sample, StickyKey};
 use crate::draw::{Draw, Picker, hash};
 use crate::meta::RequestMeta;
 use crate::snapshot::{CompiledRule, Snapshot};
-use crate::trace_id::trace_id;
+use crate::trace_context::trace_id;
 
 /// Who asks to be picked or passed.
 #[derive(Clone, Copy, Debug)]

@@ -108,7 +108,7 @@ fn cluster(text: &str) -> Cluster {
 pub(crate) fn config(rules: Vec<Rule>) -> Config {
     let hour = Duration::from_secs(3600);
     Config {
-        control: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        control: ControlApi::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         telemetry: None,
         listeners: vec![
             listener("to-b", Direction::Outbound, ListenerProtocol::Http),
@@ -131,6 +131,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
         drain: Drain { delay: Duration::ZERO, timeout: hour },
         access_log: None,
         fault_header: true,
+        state_dir: None,
         seed: None,
     }
 }

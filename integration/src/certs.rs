@@ -160,13 +160,20 @@ impl TlsClient {
         self
     }
 
+    /// Reads one answer to a GET.
+    ///
+    /// # Errors
+    /// What came in its place.
+    pub fn answer(&mut self) -> std::io::Result<Answer> {
+        read_answer(&mut self.reader, "GET")
+    }
+
     /// Sends `GET path` and reads the answer.
     ///
     /// # Errors
     /// What came in its place.
     pub fn get(&mut self, path: &str) -> std::io::Result<Answer> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n"));
-        read_answer(&mut self.reader, "GET")
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n")).answer()
     }
 
     /// Reads exactly so many bytes.

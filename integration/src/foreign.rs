@@ -76,7 +76,11 @@ pub fn websocket(python: &Path, address: SocketAddr) -> Outcome {
     outcome(&report, if error.is_empty() { "ok" } else { error })
 }
 
-fn report(python: &Path, name: &str, arguments: &[&str]) -> Value {
+/// Runs a script to its end; the JSON that it prints last.
+///
+/// # Panics
+/// When it does not run.
+pub fn report(python: &Path, name: &str, arguments: &[&str]) -> Value {
     let output = Command::new(python).arg(script(name)).args(arguments).stdin(Stdio::null()).output();
     let output = output.expect("the client runs");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{name} {arguments:?} said {output:?}: {e}"))

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::Authority;
@@ -115,6 +115,28 @@ impl Program {
         Some(Self::start(&mut command, directory, address))
     }
 
+    /// Prometheus that scrapes `target` four times a second as job `squall`, and evaluates a file of rules as often; `None`
+    /// when it is left out.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn prometheus(test: &str, target: SocketAddr, rules: &Path) -> Option<Self> {
+        let program = find("prometheus", test)?;
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let (address, rules) = (free_address(), rules.display());
+        let text = format!(
+            "global: {{ scrape_interval: 250ms, evaluation_interval: 250ms }}\n\
+             rule_files: [\"{rules}\"]\n\
+             scrape_configs: [{{ job_name: squall, static_configs: [{{ targets: [\"{target}\"] }}] }}]\n"
+        );
+        let file = directory.path().join("prometheus.yml");
+        std::fs::write(&file, text).expect("a file can be written");
+        let mut command = Command::new(program);
+        command.arg(format!("--config.file={}", file.display())).arg(format!("--web.listen-address={address}"));
+        command.arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()));
+        Some(Self::start(&mut command, directory, address))
+    }
+
     fn start(command: &mut Command, directory: tempfile::TempDir, address: SocketAddr) -> Self {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = quiet.spawn().expect("the program starts");
@@ -184,9 +206,17 @@ impl Peer {
     ///
     /// # Panics
     /// When it does not start.
-    pub fn start(python: &std::path::Path, name: &str) -> Self {
+    pub fn start(python: &Path, name: &str) -> Self {
+        Self::start_as(python, name, &["serve"])
+    }
+
+    /// Runs `SCRIPT ARGUMENTS`, which prints its port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_as(python: &Path, name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(python);
-        command.arg(script(name)).arg("serve").stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg(script(name)).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("it is piped");

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 /// Builds the text of a configuration file. Every address that Squall listens on has port 0.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
+    control: Option<String>,
     listeners: String,
     clusters: String,
     rest: String,
@@ -30,6 +31,13 @@ impl Settings {
     /// As [`Self::http`], but bytes are relayed.
     pub fn tcp(origin: SocketAddr) -> Self {
         Self::new().listener("to-b", "tcp", "service-b").cluster("service-b", "http1", &[origin])
+    }
+
+    /// Says what `control` is, in place of a port chosen by the system on loopback.
+    #[must_use]
+    pub fn control(mut self, text: &str) -> Self {
+        self.control = Some(text.to_owned());
+        self
     }
 
     /// Adds an outbound listener.
@@ -84,7 +92,8 @@ impl Settings {
 
     /// The file.
     pub fn text(&self) -> String {
-        let mut text = "version: 1\ncontrol: { address: \"127.0.0.1:0\" }\n".to_owned();
+        let control = self.control.as_deref().unwrap_or("{ address: \"127.0.0.1:0\" }");
+        let mut text = format!("version: 1\ncontrol: {control}\n");
         if !self.listeners.is_empty() {
             let _ = write!(text, "listeners:\n{}", self.listeners);
         }

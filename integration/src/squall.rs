@@ -22,14 +22,18 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// A command of the binary under test, with none of the caller's `SQUALL_*` settings.
+/// A command of the binary under test, with none of the caller's `SQUALL_*` and `OTEL_*` settings.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    for (name, _) in std::env::vars_os().filter(|(n, _)| n.to_string_lossy().starts_with("SQUALL_")) {
+    for (name, _) in std::env::vars_os().filter(|(n, _)| is_setting(&n.to_string_lossy())) {
         command.env_remove(name);
     }
     command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null());
     command
+}
+
+fn is_setting(variable: &str) -> bool {
+    variable.starts_with("SQUALL_") || variable.starts_with("OTEL_")
 }
 
 /// Runs a command that ends by itself.
@@ -46,7 +50,8 @@ pub struct Squall {
     child: Child,
     directory: tempfile::TempDir,
     log: Arc<Mutex<String>>,
-    control: SocketAddr,
+    /// Unless it is a Unix socket.
+    control: Option<SocketAddr>,
 }
 
 impl Squall {
@@ -68,13 +73,32 @@ impl Squall {
         Self::start_in(directory, arguments)
     }
 
+    /// Starts with these environment variables.
+    ///
+    /// # Panics
+    /// When it does not get ready, with what it said.
+    pub fn start_under(settings: &Settings, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        std::fs::write(directory.path().join("squall.yaml"), settings.text()).expect("the file can be written");
+        Self::start_by(directory, |command| {
+            command.args(arguments).envs(variables.iter().copied());
+        })
+    }
+
     /// Starts in a directory that holds a `squall.yaml`.
     ///
     /// # Panics
     /// When it does not get ready, with what it said.
     pub fn start_in(directory: tempfile::TempDir, arguments: &[&str]) -> Self {
+        Self::start_by(directory, |command| {
+            command.args(arguments);
+        })
+    }
+
+    fn start_by(directory: tempfile::TempDir, adapt: impl FnOnce(&mut Command)) -> Self {
         let mut command = command(&["run", "-c"]);
-        command.arg(directory.path().join("squall.yaml")).args(arguments).current_dir(directory.path());
+        command.arg(directory.path().join("squall.yaml")).current_dir(directory.path());
+        adapt(&mut command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log));
@@ -85,14 +109,21 @@ impl Squall {
             }
             control_address(&text_of(&log))
         });
-        let squall = Self { child, directory, log, control };
+        let squall = Self { child, directory, log, control: control.1 };
+        if control.0 != "http" {
+            // Under TLS and on sockets the test itself calls; what was said comes when everything is bound.
+            return squall;
+        }
         eventually("readyz", PATIENCE, || (squall.api().get("/readyz").status == 200).then_some(()));
         squall
     }
 
     /// Its control API.
+    ///
+    /// # Panics
+    /// When that is a Unix socket.
     pub fn api(&self) -> Api {
-        Api { address: self.control }
+        Api { address: self.control.expect("the control API has an address") }
     }
 
     /// Where a listener really listens, from `GET /v1/status`.
@@ -187,10 +218,14 @@ fn text_of(log: &Mutex<String>) -> String {
     log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
 }
 
-/// The address in the first line that speaks of the control API and has a URL.
-fn control_address(text: &str) -> Option<SocketAddr> {
-    let line = text.lines().find(|l| l.contains("control") && l.contains("http://"))?;
-    let rest = line.split("http://").nth(1)?;
+/// The scheme of the control API and its address, in the first line that speaks of the API and where it is called.
+fn control_address(text: &str) -> Option<(&'static str, Option<SocketAddr>)> {
+    let scheme_of = |line: &str| ["http://", "https://", "unix:"].into_iter().find(|scheme| line.contains(*scheme));
+    let (line, scheme) = text.lines().filter(|l| l.contains("control ")).find_map(|l| Some((l, scheme_of(l)?)))?;
+    if scheme == "unix:" {
+        return Some(("unix", None));
+    }
+    let rest = line.split(scheme).nth(1)?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(rest.len());
-    rest[..end].parse().ok()
+    Some((scheme.trim_end_matches("://"), Some(rest[..end].parse().ok()?)))
 }

@@ -150,6 +150,7 @@ fn metric_names_stand_in_one_file() {
         "\"squall_bytes",
         "\"squall_upstream",
         "\"squall_config",
+        "\"squall_control",
         "\"squall_build",
         "\"squall_worker",
         "\"squall_endpoint",

@@ -123,7 +123,7 @@ fn run_section(title: &str) {
         let text = ports.apply(&block.text);
         match block.marker.as_str() {
             "start" => {
-                let mut command = bash(&format!("exec {text}"), directory.path(), &control);
+                let mut command = bash(&format!("exec env {text}"), directory.path(), &control);
                 // `run` takes its own control address from the text, not from where the client verbs ask.
                 command.env_remove("SQUALL_CONTROL").stdout(Stdio::null()).stderr(Stdio::null());
                 started.0.push(command.spawn().unwrap());
@@ -162,6 +162,11 @@ fn curl_works_as_written() {
 }
 
 #[test]
+fn a_request_is_followed_as_written() {
+    run_section("Follow a request");
+}
+
+#[test]
 fn rules_are_brought_along_as_written() {
     run_section("Bring rules along");
 }
@@ -174,8 +179,14 @@ fn losing_a_region_works_as_written() {
 #[test]
 fn every_block_says_what_becomes_of_it() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let sections =
-        ["Use it as a local proxy", "Use it as a sidecar", "Use it with curl", "Bring rules along", "Lose a region"];
+    let sections = [
+        "Use it as a local proxy",
+        "Use it as a sidecar",
+        "Use it with curl",
+        "Follow a request",
+        "Bring rules along",
+        "Lose a region",
+    ];
     let all = blocks(&readme);
     assert_eq!(all.len(), readme.matches("```sh").count());
     for block in all {

@@ -133,6 +133,8 @@ impl Exchanges {
             budget: Budget::new(1_000),
             upstreams: Arc::default(),
             access_log: None,
+            traces: None,
+            taps: Arc::default(),
             index: 0,
             loads: Loads::of(1),
             all: Arc::new([]),

@@ -9,6 +9,8 @@ use crate::tls::connect::{kind_of_copied, kind_of_tls};
 pub(crate) enum ErrorKind {
     /// The endpoint's name has no address.
     ResolveFailed,
+    /// Squall itself listens there.
+    LeadsBack,
     /// Nobody listens there.
     ConnectRefused,
     /// No connection within the cluster's `connect_timeout`.
@@ -48,6 +50,7 @@ impl ErrorKind {
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::ResolveFailed => "upstream_resolve_failed",
+            Self::LeadsBack => "upstream_is_squall",
             Self::ConnectRefused => "upstream_connect_refused",
             Self::ConnectTimeout => "upstream_connect_timeout",
             Self::ConnectFailed => "upstream_connect_failed",
@@ -93,6 +96,7 @@ impl ErrorKind {
     pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::ResolveFailed => "the endpoint's name could not be resolved",
+            Self::LeadsBack => "Squall itself listens at the endpoint; a request never comes back to it",
             Self::ConnectRefused => "the endpoint refused the connection; is the upstream running?",
             Self::ConnectTimeout => "the endpoint did not accept a connection in time",
             Self::ConnectFailed => "no connection to the endpoint could be made",

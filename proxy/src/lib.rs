@@ -15,6 +15,9 @@
 //! **The life of a rule change**: the store publishes a snapshot; a worker adopts it ([`view`]) at its next exchange;
 //! what faults hold ([`hold`]) looks at it at once.
 //!
+//! **The life of a trace**: [`telemetry::trace`] decides with the request's head whether the exchange has one, and makes
+//! its spans at the end; whoever is at the other end of the queue exports them.
+//!
 //! **The life of an endpoint**: [`upstream::shared`] is what all workers know of a cluster; [`upstream::upkeep`] resolves
 //! names and makes health checks, on a thread of its own; a worker picks one ([`upstream::cluster`]) before the decision.
 //!
@@ -48,6 +51,11 @@ mod view;
 mod worker;
 mod workers;
 
+pub use telemetry::tap::{Tap, TapEvent, TapFilter};
+pub use telemetry::trace::Traces;
+pub use telemetry::trace::propagation::{Format, Propagation};
+pub use telemetry::trace::queue::{FinishedSpans, SpanQueue, span_queue};
+pub use telemetry::trace::sampler::Sampler;
 pub use tls::store::{CertificateStatus, check as check_certificates};
 pub use upstream::status::EndpointStatus;
 pub use workers::{BindError, BoundListeners, Drained, Proxy, ProxyOptions};

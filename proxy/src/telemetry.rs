@@ -1,5 +1,7 @@
-//! Seeing it: counters of each worker, their exposition, the access log.
+//! Seeing it: counters of each worker, their exposition, the access log, traces, and who watches.
 
 pub(crate) mod access_log;
 pub(crate) mod metrics;
 pub(crate) mod shard;
+pub(crate) mod tap;
+pub(crate) mod trace;

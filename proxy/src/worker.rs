@@ -22,6 +22,8 @@ use crate::life::Life;
 use crate::listener::{self, accept};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::shard::Shard;
+use crate::telemetry::tap::Taps;
+use crate::telemetry::trace::Traces;
 use crate::upstream::registry::Registry;
 use crate::view::{ListenerView, View};
 
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Cut,
     /// Serve a connection that another worker accepted for this listener.
     Serve(Name, std::net::TcpStream, SocketAddr, Claim),
+    /// Those who watch are others now.
+    Tap,
     /// Serve a stream of a connection that another worker serves.
     ServeStream(Box<Guest>),
 }
@@ -54,6 +58,8 @@ pub(crate) struct WorkerParts {
     pub(crate) budget: Budget,
     pub(crate) upstreams: Arc<Registry>,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) traces: Option<Arc<Traces>>,
+    pub(crate) taps: Arc<Taps>,
     /// Which of the workers this is.
     pub(crate) index: usize,
     pub(crate) loads: Arc<Loads>,
@@ -74,7 +80,12 @@ pub(crate) struct Worker {
     shard: Arc<Shard>,
     budget: Budget,
     upstreams: Arc<Registry>,
+    /// There is an access log, or exchanges are traced, or somebody watches.
+    takes_notes: Cell<bool>,
+    is_tapped: Cell<bool>,
+    taps: Arc<Taps>,
     has_access_log: bool,
+    traces: Option<Arc<Traces>>,
     access_log: RefCell<Option<AccessLog>>,
     index: usize,
     loads: Arc<Loads>,
@@ -99,7 +110,11 @@ impl Worker {
             shard: parts.shard,
             budget: parts.budget,
             upstreams: parts.upstreams,
+            takes_notes: Cell::new(parts.access_log.is_some() || parts.traces.is_some()),
+            is_tapped: Cell::new(false),
+            taps: parts.taps,
             has_access_log: parts.access_log.is_some(),
+            traces: parts.traces,
             access_log: RefCell::new(parts.access_log),
             index: parts.index,
             loads: parts.loads,
@@ -155,6 +170,27 @@ impl Worker {
     /// Follows the worker to its end.
     pub(crate) fn life(&self) -> watch::Receiver<Life> {
         self.life.subscribe()
+    }
+
+    /// Whether anybody wants to know of single exchanges.
+    pub(crate) fn takes_notes(&self) -> bool {
+        self.takes_notes.get()
+    }
+
+    /// Those who watch, when there are any.
+    pub(crate) fn taps(&self) -> Option<&Taps> {
+        self.is_tapped.get().then_some(&*self.taps)
+    }
+
+    /// Looks whether there is somebody who watches.
+    fn look_at_taps(&self) {
+        self.is_tapped.set(!self.taps.is_empty());
+        self.takes_notes.set(self.has_access_log || self.traces.is_some() || self.is_tapped.get());
+    }
+
+    /// How exchanges are traced, when they are.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_deref()
     }
 
     pub(crate) fn has_access_log(&self) -> bool {
@@ -286,6 +322,7 @@ pub(crate) async fn run(parts: WorkerParts) {
                 Ok(stream) => listener::serve(&worker, &name, stream, source, claim),
                 Err(error) => tracing::debug!(%error, listener = %name, "connection ended before it began"),
             },
+            Command::Tap => worker.look_at_taps(),
             Command::ServeStream(guest) => guest.serve(&worker),
             Command::Cut => {
                 worker.life.send_replace(Life::Cut);

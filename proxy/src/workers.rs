@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
 use prometheus::proto::MetricFamily;
+use rustls::ServerConfig;
 use squall_config::Problems;
-use squall_config::model::{Config, Name};
+use squall_config::model::{Config, Name, ServerTls};
 use squall_fault::budget::Budget;
 use squall_fault::store::SnapshotStore;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,9 @@ use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::shard::Shard;
+use crate::telemetry::tap::{Tap, TapFilter, Taps};
+use crate::telemetry::trace::Traces;
+use crate::telemetry::trace::queue::SpanCounts;
 use crate::tls::store::{CertificateStatus, TlsStore};
 use crate::upstream::registry::Registry;
 use crate::upstream::shared::SharedCluster;
@@ -27,10 +31,12 @@ use crate::upstream::status::{self, EndpointStatus};
 use crate::worker::{self, Command, WorkerParts};
 
 /// How the data plane is laid out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ProxyOptions {
     /// Threads that carry traffic; at least 1. One for each core that Squall may use is right.
     pub workers: usize,
+    /// How exchanges are traced; `None` leaves the fields of traces as they come.
+    pub traces: Option<Traces>,
 }
 
 /// The running data plane. All calls may come from any thread.
@@ -43,6 +49,9 @@ pub struct Proxy {
     loads: Arc<Loads>,
     upstreams: Arc<Registry>,
     is_accepting: AtomicBool,
+    taps: Arc<Taps>,
+    /// What became of spans, when exchanges are traced.
+    spans: Option<Arc<SpanCounts>>,
     /// Writes what is left of the access log when the proxy is dropped.
     _access_log: Option<WorkerGuard>,
 }
@@ -124,6 +133,9 @@ impl Proxy {
         // For those who need it before a listener is bound, such as health checks; whoever binds reports what is wrong.
         let _reported_later = tls.prepare(&snapshot.config);
         let upstreams = Arc::new(Registry::new(Arc::clone(&tls)));
+        let taps = Arc::<Taps>::default();
+        let traces = options.traces.map(Arc::new);
+        let spans = traces.as_ref().map(|traces| Arc::clone(&traces.queue.counts));
         let loads = Loads::of(options.workers.max(1));
         let (all, queues): (Vec<_>, Vec<_>) = loads.each().iter().map(|_| mpsc::unbounded_channel()).unzip();
         let weak = all.iter().map(mpsc::UnboundedSender::downgrade).collect::<Arc<[_]>>();
@@ -137,6 +149,8 @@ impl Proxy {
                 budget: budget.clone(),
                 upstreams: Arc::clone(&upstreams),
                 access_log: log.clone(),
+                traces: traces.clone(),
+                taps: Arc::clone(&taps),
                 index,
                 loads: Arc::clone(&loads),
                 all: Arc::clone(&weak),
@@ -150,7 +164,18 @@ impl Proxy {
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
-        Ok(Arc::new(Self { store, tls, workers, listening, loads, upstreams, is_accepting, _access_log: guard }))
+        Ok(Arc::new(Self {
+            store,
+            tls,
+            workers,
+            listening,
+            loads,
+            upstreams,
+            is_accepting,
+            taps,
+            spans,
+            _access_log: guard,
+        }))
     }
 
     /// Loads the certificates, keys and authorities that a configuration names and that are not in use yet. To be
@@ -160,6 +185,16 @@ impl Proxy {
     /// Every problem of every file. What is in use stays, whatever became of its files.
     pub fn load_certificates(&self, config: &Config) -> Result<(), Problems> {
         self.tls.prepare(config)
+    }
+
+    /// TLS of the control API, which stays what it is for the life of the proxy. Each call of the result gives what the next
+    /// handshake is to use; the files are followed like those of listeners.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn control_tls(&self, tls: &ServerTls) -> Result<impl Fn() -> Option<Arc<ServerConfig>> + use<>, Problems> {
+        let cell = self.tls.serve_control(tls)?;
+        Ok(move || cell.current())
     }
 
     /// Takes into use what changed in the files of certificates, keys and authorities, for the handshakes from now on.
@@ -226,9 +261,9 @@ impl Proxy {
             listening.remove(&name);
             self.tell(|| Command::Unlisten(name.clone()));
         }
-        for (name, state, sockets) in bound.fresh {
-            self.upstreams.own.add(state.bound);
-            listening.insert(name.clone(), state);
+        listening.extend(bound.fresh.iter().map(|(name, state, _)| (name.clone(), *state)));
+        self.upstreams.own.set_listeners(listening.values().map(|state| state.bound).collect());
+        for (name, _, sockets) in bound.fresh {
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 // A worker that ended serves nothing more, and nobody misses the command.
                 let _ = worker.commands.send(Command::Listen(name.clone(), socket));
@@ -236,10 +271,10 @@ impl Proxy {
         }
     }
 
-    /// Keeps requests that say themselves where they go from an address that this process listens on, beside those of its
-    /// listeners.
+    /// Lets no connection to an upstream be made to this address of the control API or of telemetry, whatever a
+    /// configuration, a name or a request says; it never is to those of listeners.
     pub fn keep_from(&self, address: SocketAddr) {
-        self.upstreams.own.add(address);
+        self.upstreams.own.add_api(address);
     }
 
     /// The listeners with the addresses that they are really bound to.
@@ -251,8 +286,22 @@ impl Proxy {
     /// All metrics of the data plane, merged over the workers.
     pub fn metric_families(&self) -> Vec<MetricFamily> {
         let shards: Vec<Arc<Shard>> = self.workers.iter().map(|w| Arc::clone(&w.shard)).collect();
-        let counted = Counted { shards: &shards, loads: self.loads.each(), clusters: &self.clusters(), tls: &self.tls };
+        let (loads, spans) = (self.loads.each(), self.spans.as_deref());
+        let counted = Counted { shards: &shards, loads, clusters: &self.clusters(), tls: &self.tls, spans };
         metrics::families(counted, &self.store.load())
+    }
+
+    /// Shows HTTP exchanges as they end, until the result is dropped; to be called on a runtime. `None` when too many watch
+    /// already.
+    pub fn tap(&self, filter: TapFilter) -> Option<Tap> {
+        let commands: Vec<_> = self.workers.iter().map(|worker| worker.commands.downgrade()).collect();
+        let tell = move || {
+            for queue in commands.iter().filter_map(mpsc::WeakUnboundedSender::upgrade) {
+                // A worker that ended shows nothing more.
+                let _ = queue.send(Command::Tap);
+            }
+        };
+        self.taps.watch(filter, Box::new(tell))
     }
 
     /// The endpoints of each cluster in force, as they are now.

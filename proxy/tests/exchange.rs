@@ -23,7 +23,7 @@ impl Setup {
         );
         let config = Arc::new(squall_config::load_text(&format!("{text}{rules}")).unwrap().1);
         let store = SnapshotStore::new(squall_fault::compile(Arc::clone(&config), None, 1, false, 7));
-        let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: 2 }).unwrap();
+        let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: 2, traces: None }).unwrap();
         proxy.apply(proxy.bind(&config).unwrap());
         Self { proxy, store, text }
     }

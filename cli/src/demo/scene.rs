@@ -38,7 +38,7 @@ impl Scene {
         let address = |name| sidecar.listener_address(name).with_context(|| format!("listener {name} is not bound"));
         let (inbound, outbound) = (address("to-a")?, address("a-to-b")?);
         doors.serve(outbound, fragile)?;
-        let control = Base::of(sidecar.control_address());
+        let control = Base::of_control(sidecar.control_address(), false);
         Ok(Self { sidecar, a, b, inbound, outbound, control })
     }
 

@@ -13,7 +13,7 @@ use super::sample::Phase;
 use super::scene::Scene;
 use super::scrape;
 use super::verdict::{Measured, STEADY_STATE, judge};
-use crate::client::{self, Base, Call};
+use crate::client::{self, Base, Call, Credentials};
 use crate::exit::{Exit, Failure, Outcome};
 
 const HYPOTHESIS: &str = "A stays within its steady state when 5 % of its calls to B take 2 s";
@@ -165,8 +165,8 @@ impl Stage {
 
     /// Calls the control API, and shows the call.
     async fn call(&mut self, call: &Call) -> Result<client::Reply, Failure> {
-        self.show(call.curl(&self.control))?;
-        client::send(&self.control, call).await
+        self.show(call.curl(&self.control, &Credentials::default()))?;
+        client::send(&self.control, &Credentials::default(), call).await
     }
 
     fn show(&mut self, line: String) -> std::io::Result<()> {
@@ -177,7 +177,7 @@ impl Stage {
 
     /// Faults that the proxy has counted for the rule, from its metrics.
     async fn injected(&self) -> Result<f64, Failure> {
-        let reply = client::send(&self.control, &Call::new(Method::GET, "/metrics")).await?;
+        let reply = client::send(&self.control, &Credentials::default(), &Call::new(Method::GET, "/metrics")).await?;
         let text = String::from_utf8_lossy(&reply.body);
         Ok(scrape::sum(&text, INJECTED, "rule", RULE).unwrap_or(0.0))
     }

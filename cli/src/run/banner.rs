@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use http::Method;
 use squall_config::model::ListenerProtocol;
 
 use super::Sidecar;
-use crate::client::Base;
+use crate::client::{Base, Call};
 use crate::output;
 
 /// Tells on stderr where everything is.
@@ -34,15 +35,17 @@ fn text(sidecar: &Sidecar) -> String {
         };
         let _ = writeln!(text, "  {:<12} {scheme}://{address} -> {to}", listener.name);
     }
-    let control = Base::of(sidecar.control_address());
+    let api = &snapshot.config.control;
+    let control = Base::of_control(sidecar.control_address(), api.tls.is_some());
     let _ = writeln!(text, "  {:<12} {control}", "control");
     if let Some(telemetry) = sidecar.telemetry_address() {
         let _ = writeln!(text, "  {:<12} {}/metrics", "telemetry", Base::of(telemetry));
     }
     if snapshot.rules.is_empty() {
-        let rule = r#"{"percentage": 25, "fault": {"delay": "200ms"}}"#;
-        let _ = writeln!(text, "add a fault:   curl -X PUT {control}/v1/rules/slow -d '{rule}'");
-        let _ = writeln!(text, "and remove it: curl -X DELETE {control}/v1/rules/slow");
+        let rule = serde_json::json!({ "percentage": 25, "fault": { "delay": "200ms" } });
+        let line = |call: Call| call.curl_of_environment(&control, api.token_file.is_some());
+        let _ = writeln!(text, "add a fault:   {}", line(Call::new(Method::PUT, "/v1/rules/slow").with_body(rule)));
+        let _ = writeln!(text, "and remove it: {}", line(Call::new(Method::DELETE, "/v1/rules/slow")));
     }
     text
 }

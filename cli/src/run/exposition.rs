@@ -4,7 +4,7 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
-use squall_control::ControlStats;
+use squall_control::{ControlStats, Refused};
 
 /// What the composition root adds to the proxy's metrics.
 pub(super) struct Exposition {
@@ -46,7 +46,21 @@ fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>
     let build =
         IntGaugeVec::new(Opts::new("squall_build_info", "Always 1; the version is in the label."), &["version"])?;
     build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
-    Ok([generation.collect(), reloads.collect(), build.collect()].concat())
+    let refused =
+        Opts::new("squall_control_refused_total", "Calls of the control API that were turned away at the door.");
+    let refused = IntCounterVec::new(refused, &["reason"])?;
+    for (reason, n) in Refused::ALL.into_iter().zip(stats.refused) {
+        refused.get_metric_with_label_values(&[reason.label()])?.inc_by(n);
+    }
+    let tokens = Opts::new(
+        "squall_control_token_reloads_total",
+        "Changes of the token file, by whether they were taken into use.",
+    );
+    let tokens = IntCounterVec::new(tokens, &["result"])?;
+    for (result, n) in [("ok", stats.token_reloads_ok), ("error", stats.token_reloads_error)] {
+        tokens.get_metric_with_label_values(&[result])?.inc_by(n);
+    }
+    Ok([generation.collect(), reloads.collect(), refused.collect(), tokens.collect(), build.collect()].concat())
 }
 
 #[cfg(test)]
@@ -55,12 +69,20 @@ mod tests {
 
     #[test]
     fn process_configuration_and_build_are_in_the_text() {
-        let stats = ControlStats { generation: 3, reloads_ok: 2, reloads_error: 1, ..ControlStats::default() };
+        let stats = ControlStats {
+            generation: 3,
+            reloads_ok: 2,
+            reloads_error: 1,
+            refused: [1, 2, 3, 4],
+            ..ControlStats::default()
+        };
         let text = Exposition::new().text(Vec::new(), stats);
         for line in [
             "squall_config_generation 3",
             r#"squall_config_reloads_total{result="ok"} 2"#,
             r#"squall_config_reloads_total{result="error"} 1"#,
+            r#"squall_control_refused_total{reason="rate_limited"} 3"#,
+            r#"squall_control_token_reloads_total{result="ok"} 0"#,
             concat!("squall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use squall_config::model::Config;
 use squall_config::{Problem, Problems};
-use squall_control::{Certificate, DataPlane, EndpointHealth, Publisher};
+use squall_control::{Certificate, DataPlane, EndpointHealth, Publisher, TapEvent, TapFilter, Taps};
 use squall_proxy::{CertificateStatus, EndpointStatus, Proxy};
 
 use super::exposition::Exposition;
+use crate::logging;
 
 /// Joins proxy and publisher. The publisher is known later than the plane that it is made with, hence the cell; weak,
 /// because the publisher owns the plane.
@@ -84,6 +85,27 @@ impl DataPlane for Plane {
             error: c.error,
         };
         all.map(convert).collect()
+    }
+
+    fn tap(&self, filter: TapFilter) -> Option<Taps> {
+        let TapFilter { rule, path, status, is_faulted, rate_max } = filter;
+        let tap = self.proxy.tap(squall_proxy::TapFilter { rule, path, status, is_faulted, rate_max })?;
+        let events = futures_util::stream::unfold(tap, |mut tap| async {
+            let event = match tap.next().await {
+                squall_proxy::TapEvent::Exchange(line) => TapEvent::Exchange(line),
+                squall_proxy::TapEvent::Missed(n) => TapEvent::Missed(n),
+            };
+            Some((event, tap))
+        });
+        Some(Box::pin(events))
+    }
+
+    fn log_filter(&self) -> String {
+        logging::filter()
+    }
+
+    fn prepare_log_filter(&self, filter: &str) -> Result<Box<dyn FnOnce() + Send>, String> {
+        logging::prepare_filter(filter)
     }
 
     fn is_ready(&self) -> bool {

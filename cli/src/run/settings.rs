@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use squall_config::model::Config;
+use squall_config::model::{Config, ControlAddress};
 use squall_config::spec::{AccessLogSpec, ClusterSpec, ConfigSpec, ListenerSpec, Scalar, Written};
 
 use super::{RunArgs, SidecarOptions};
@@ -51,9 +51,18 @@ impl FromStr for Upstream {
     }
 }
 
+/// `--control` of `run`: an address, or `unix:` and a path.
+pub(crate) fn parse_control(text: &str) -> Result<ControlAddress, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Ok(ControlAddress::Unix(path.into())),
+        None => parse_address(text).map(ControlAddress::Tcp).map_err(|why| format!("{why}, or unix:/run/squall.sock")),
+    }
+}
+
 /// An address of a flag of `run`. Takes `http://…` too: the client verbs read a URL from the same variable.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let address = text.strip_prefix("http://").or(text.strip_prefix("https://")).unwrap_or(text);
+    let address = address.trim_end_matches('/');
     let address =
         address.strip_prefix("localhost:").map_or_else(|| address.to_owned(), |port| format!("127.0.0.1:{port}"));
     address.parse().map_err(|_| "write an IP address and a port, as in 127.0.0.1:9470".to_owned())
@@ -63,9 +72,11 @@ pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
     route: Option<(SocketAddr, Upstream)>,
-    control: Option<SocketAddr>,
+    control: Option<ControlAddress>,
+    control_token_file: Option<String>,
     telemetry: Option<SocketAddr>,
     access_log: Option<String>,
+    state_dir: Option<String>,
     seed: Option<u64>,
 }
 
@@ -79,15 +90,20 @@ impl Overrides {
             }
             (None, None) => None,
         };
-        let (control, telemetry, access_log) = (args.control, args.telemetry, args.access_log.clone());
-        Ok(Self { route, control, telemetry, access_log, seed: args.seed })
+        let (control, control_token_file) = (args.control.clone(), args.control_token_file.clone());
+        let (telemetry, access_log) = (args.telemetry, args.access_log.clone());
+        let state_dir = args.state_dir.clone();
+        Ok(Self { route, control, control_token_file, telemetry, access_log, state_dir, seed: args.seed })
     }
 
     /// Puts them over a document.
     pub(crate) fn apply(&self, spec: &mut ConfigSpec) {
         let written = |address: SocketAddr| Some(Scalar::Text(address.to_string()));
-        if let Some(address) = self.control {
-            spec.control.get_or_insert_default().address = written(address);
+        if let Some(address) = &self.control {
+            spec.control.get_or_insert_default().address = Some(Scalar::Text(address.to_string()));
+        }
+        if let Some(file) = &self.control_token_file {
+            spec.control.get_or_insert_default().token_file = Some(file.clone());
         }
         if let Some(address) = self.telemetry {
             spec.telemetry.get_or_insert_default().address = written(address);
@@ -97,6 +113,7 @@ impl Overrides {
             Some(file) => spec.access_log = Some(Written::Full(AccessLogSpec { file: Some(file.to_owned()) })),
             None => {}
         }
+        spec.state_dir = self.state_dir.clone().or(spec.state_dir.take());
         spec.seed = self.seed.or(spec.seed);
         if let Some((listen, upstream)) = &self.route {
             spec.listeners.push(ListenerSpec {

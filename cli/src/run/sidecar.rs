@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_config::model::{Config, Drain};
+use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
-use squall_control::{Control, ControlOptions, Publisher, PublisherOptions};
+use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start};
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
@@ -15,6 +15,7 @@ use squall_proxy::{Proxy, ProxyOptions};
 
 use super::plane::Plane;
 use super::settings::Overrides;
+use super::traces::{self, Exporting};
 use crate::exit::{Exit, Failure};
 
 /// What a sidecar is started with.
@@ -43,6 +44,8 @@ pub(crate) struct Sidecar {
     plane: Arc<Plane>,
     publisher: Arc<Publisher>,
     control: Control,
+    /// When exchanges are traced.
+    exporting: Option<Exporting>,
     seed: u64,
 }
 
@@ -50,36 +53,44 @@ impl Sidecar {
     /// Starts all of it; listening sockets are open when this returns. The failure names the port that is in use.
     pub(crate) fn start(options: SidecarOptions) -> Result<Self, Failure> {
         let SidecarOptions { document, config, file, overrides, seed, n_workers, watch } = options;
-        let shared = Arc::new(config.clone());
-        let store = SnapshotStore::new(compile(shared, None, 1, false, seed));
-        let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers })?;
-        proxy.load_certificates(&config).map_err(|problems| Failure::new(Exit::InvalidConfig, problems))?;
+        let invalid = |problems| Failure::new(Exit::InvalidConfig, problems);
+        let start = Start::load(document, config).map_err(|problem| Failure::new(Exit::Failure, problem))?;
+        let config = Arc::clone(start.config());
+        let store = SnapshotStore::new(compile(Arc::clone(&config), None, start.generation(), start.is_halted(), seed));
+        let (traces, exporting) = traces::start()?.unzip();
+        let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers, traces })?;
+        proxy.load_certificates(&config).map_err(invalid)?;
         // Both are bound before either serves, so that a start that fails has served nobody.
         let bound = proxy.bind(&config).map_err(|error| Failure::new(Exit::Failure, error))?;
         let plane = Plane::new(Arc::clone(&proxy));
-        let (address, telemetry) = (config.control, config.telemetry);
+        let access = Access::open(&config.control).map_err(invalid)?;
+        let tls = config.control.tls.as_ref().map(|tls| proxy.control_tls(tls)).transpose().map_err(invalid)?;
+        let tls = tls.map(|source| Arc::new(source) as squall_control::TlsSource);
+        let (address, telemetry) = (config.control.address.clone(), config.telemetry);
+        warn_of_clear_text(&config.control);
         let publisher = Publisher::new(PublisherOptions {
             store: Arc::clone(&store),
-            document,
-            config,
+            start,
             file,
             seed,
             data_plane: Arc::clone(&plane) as Arc<dyn squall_control::DataPlane>,
+            access,
         });
         publisher.set_overlay(move |spec| overrides.apply(spec));
         plane.connect(&publisher);
-        let control = ControlOptions { publisher: Arc::clone(&publisher), address, telemetry, watch };
+        let control = ControlOptions { publisher: Arc::clone(&publisher), address, tls, telemetry, watch };
         let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
-        for own in [Some(control.address()), control.telemetry_address()].into_iter().flatten() {
+        for own in [control.address().tcp(), control.telemetry_address()].into_iter().flatten() {
             proxy.keep_from(own);
         }
         proxy.apply(bound);
+        publisher.note_life(&Actor::default(), "start", concat!("squall ", env!("CARGO_PKG_VERSION")));
         tracing::info!(seed, workers = n_workers, control = %control.address(), "started");
-        Ok(Self { store, proxy, plane, publisher, control, seed })
+        Ok(Self { store, proxy, plane, publisher, control, exporting, seed })
     }
 
     /// The address of the control API.
-    pub(crate) fn control_address(&self) -> SocketAddr {
+    pub(crate) fn control_address(&self) -> &ControlAddress {
         self.control.address()
     }
 
@@ -126,8 +137,18 @@ impl Sidecar {
         self.finish();
     }
 
-    /// Ends the control API, last of all: it answers "not ready" while the proxy drains.
+    /// Sends the last traces and ends the control API, last of all: it answers "not ready" while the proxy drains.
     pub(crate) fn finish(self) {
+        if let Some(exporting) = self.exporting {
+            exporting.finish();
+        }
         self.control.shutdown();
+    }
+}
+
+/// Off this machine, a token in clear text is anybody's who listens.
+fn warn_of_clear_text(control: &ControlApi) {
+    if !control.address.is_local() && control.tls.is_none() {
+        tracing::warn!(address = %control.address, "the control API is reached over the network without TLS, and its tokens can be read there; add control.tls");
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use squall_control::Actor;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Sidecar;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::logging;
 
 /// Handlers for all signals that mean something; also those without which process 1 could not be ended.
 #[derive(Debug)]
@@ -49,11 +51,20 @@ impl Signals {
     /// Serves signals until one ends the process.
     pub(super) fn serve(self, sidecar: Sidecar) -> Outcome {
         let Self { runtime, mut streams } = self;
+        runtime.spawn(logging::say_repeats());
         let outcome = runtime.block_on(async {
-            streams.until_end(&sidecar).await;
-            drain(&mut streams.ends, &sidecar).await
+            let name = streams.until_end(&sidecar).await;
+            let publisher = Arc::clone(sidecar.publisher());
+            let noted = tokio::task::spawn_blocking(move || {
+                publisher.note_life(&Actor::Squall("signal"), "stop", name);
+            });
+            let outcome = drain(&mut streams.ends, &sidecar).await;
+            // A disk that hangs must not hold up the end.
+            let _in_time = tokio::time::timeout(Duration::from_secs(1), noted).await;
+            outcome
         });
         sidecar.finish();
+        logging::say_all_repeats();
         // A reload that hangs on a slow file system must not hold up the end.
         runtime.shutdown_background();
         outcome
@@ -61,21 +72,23 @@ impl Signals {
 }
 
 impl Streams {
-    /// Reloads and halts as asked; returns when the process is asked to end.
-    async fn until_end(&mut self, sidecar: &Sidecar) {
+    /// Reloads and halts as asked; returns when the process is asked to end, with the name of the signal.
+    async fn until_end(&mut self, sidecar: &Sidecar) -> &'static str {
         loop {
             let publisher = Arc::clone(sidecar.publisher());
             tokio::select! {
-                _ = self.ends.next() => return,
+                name = self.ends.next() => return name,
                 _ = self.hup.recv() => {
                     // Reads a file and binds sockets; the publisher logs what came of it.
                     drop(tokio::task::spawn_blocking(move || {
-                        publisher.reload_file();
-                        publisher.data_plane().reload_files();
+                        publisher.reload_file(Actor::Squall("signal"));
+                        publisher.reload_files();
                     }));
                 }
                 _ = self.usr1.recv() => {
-                    publisher.halt("SIGUSR1");
+                    publisher.halt(Actor::Squall("signal"), "SIGUSR1");
+                    // It is in force; that it stays so after a restart may take a disk's time.
+                    drop(tokio::task::spawn_blocking(move || publisher.flush()));
                 }
             }
         }

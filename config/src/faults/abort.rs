@@ -105,6 +105,11 @@ const GRPC_STATUSES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// The name of a gRPC status, as in UNAVAILABLE.
+pub fn grpc_status_name(status: u8) -> Option<&'static str> {
+    GRPC_STATUSES.get(usize::from(status)).copied()
+}
+
 fn grpc_status_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 16 }, { "type": "string", "enum": GRPC_STATUSES }]

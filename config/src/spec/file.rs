@@ -7,6 +7,7 @@ use super::cluster::ClusterSpec;
 use super::listener::ListenerSpec;
 use super::rule::RuleSpec;
 use super::shape;
+use super::tls::ControlTlsSpec;
 use super::written::{Full, Scalar, Written, list};
 
 /// The configuration of Squall.
@@ -48,6 +49,10 @@ pub struct ConfigSpec {
     /// Whether responses that a fault touched carry `x-squall-fault`. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault_header: Option<bool>,
+    /// A directory of this process alone, in which rules that were made through the API, the kill switch and the audit outlive
+    /// it; made when it is not there. Default: they end with the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<String>,
     /// Seed of every random choice, to repeat a run. Default: one from the system at start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -57,11 +62,18 @@ pub struct ConfigSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object such as {address: 127.0.0.1:9470}")]
 pub struct ControlSpec {
-    /// Where it listens: an IP address and a port. Default 127.0.0.1:9470. Who reaches it can break traffic: keep it on
-    /// loopback.
+    /// Where it listens: an IP address and a port, or unix: and the path of a socket. Default 127.0.0.1:9470. Who reaches it
+    /// can break traffic: off loopback it needs a token_file, or tls with client_ca.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "shape::socket_address")]
+    #[schemars(schema_with = "shape::control_address")]
     pub address: Option<Scalar>,
+    /// A file of bearer tokens, one a line: role (read, inject or admin), name, token. It is read again when it changes, and
+    /// must be readable by its owner alone. Default: none, and who reaches the API may do everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+    /// The certificate that the API shows, and with client_ca whose clients it serves. Default: plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ControlTlsSpec>,
 }
 
 /// Read-only telemetry: `/metrics`, `/livez`, `/readyz`.

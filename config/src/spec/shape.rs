@@ -53,6 +53,11 @@ pub(crate) fn socket_address(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "examples": ["127.0.0.1:8080", "[::1]:8080"] })
 }
 
+/// Where the control API listens.
+pub(crate) fn control_address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "examples": ["127.0.0.1:9470", "unix:/run/squall.sock"] })
+}
+
 macro_rules! words {
     ($($name:ident: $($word:literal)|+;)+) => {$(
         pub(crate) fn $name(_: &mut SchemaGenerator) -> Schema {

@@ -1,4 +1,4 @@
-//! TLS of listeners and clusters. Files are named here, and read by the proxy.
+//! TLS of listeners, clusters and the control API. Files are named here, and read by the proxy.
 
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,22 @@ pub struct InterceptSpec {
     /// A PEM file with the authority's private key. Whoever has it can pose as any server to those clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+}
+
+/// TLS of the control API: the certificate that it shows, and whose clients it serves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, expecting = "an object with cert, key and perhaps client_ca")]
+#[schemars(extend("required" = ["cert", "key"]))]
+pub struct ControlTlsSpec {
+    /// A PEM file with the certificate, then those of the authorities between it and the root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// A PEM file with the private key of the certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// A PEM file with the authorities of client certificates; with it, clients without one are refused. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<String>,
 }
 
 /// TLS to a cluster: who its endpoints have to be, and who Squall is to them.

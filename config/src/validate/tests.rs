@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::*;
 use crate::spec::ConfigSpec;
 
+mod control;
 mod faults;
 mod intercept;
 mod network;
@@ -67,7 +68,7 @@ fn everything_loads() {
 #[test]
 fn an_almost_empty_document_has_the_defaults() {
     let config = load("version: 1\n");
-    assert_eq!(config.control, crate::defaults::CONTROL);
+    assert_eq!(config.control, crate::model::ControlApi::at(crate::defaults::CONTROL));
     assert_eq!(config.telemetry, None);
     assert_eq!(config.limits.exclude_paths.len(), 8);
     assert_eq!(config.limits.delay_max, Duration::from_secs(3600));

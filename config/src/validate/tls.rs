@@ -74,8 +74,19 @@ pub(crate) fn passthrough(listeners: &[Listener], clusters: &[Cluster], report: 
 }
 
 fn terminate(path: &str, spec: &ListenerTlsSpec, report: &mut Report) -> Option<ServerTls> {
-    let client_ca = file(&format!("{path}.client_ca"), spec.client_ca.as_ref(), report);
-    let identity = identity(path, spec.cert.as_ref(), spec.key.as_ref(), report);
+    server(path, spec.cert.as_ref(), spec.key.as_ref(), spec.client_ca.as_ref(), report)
+}
+
+/// TLS that ends here.
+pub(crate) fn server(
+    path: &str,
+    cert: Option<&String>,
+    key: Option<&String>,
+    client_ca: Option<&String>,
+    report: &mut Report,
+) -> Option<ServerTls> {
+    let client_ca = file(&format!("{path}.client_ca"), client_ca, report);
+    let identity = identity(path, cert, key, report);
     Some(ServerTls { identity: identity?, client_ca })
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
         })?;
         let (generation, changed, warnings) = (outcome.generation, outcome.changed, &outcome.warnings);
         if changed && !change.write.dry_run {
-            tracing::info!(by = change.write.by, generation, ?warnings, "configuration replaced");
+            tracing::info!(by = %change.write.by, generation, ?warnings, "configuration replaced");
             publisher.tell(EventKind::Reload, generation, json!({ "source": "api" }));
         }
         let config = &outcome.written.document;

@@ -13,8 +13,9 @@ use crate::error::ApiError;
 use crate::events::EventKind;
 use crate::input::{Change, RuleName, rules_document, strip_status};
 use crate::merge_patch::merge_patch;
-use crate::publish::{Outcome, Publisher, UpdateError, Write};
+use crate::publish::Publisher;
 use crate::view::{RuleOut, RulesOut, answer, tag};
+use crate::write::{Outcome, UpdateError, Write};
 
 /// `GET /v1/rules`.
 pub(crate) async fn list(State(app): State<App>) -> Response {
@@ -153,7 +154,7 @@ fn answer_rule<T>(publisher: &Publisher, status: StatusCode, outcome: &Outcome<T
 fn tell<T>(publisher: &Publisher, write: &Write, outcome: &Outcome<T>, action: &str, names: &[String]) {
     if outcome.changed && !write.dry_run {
         let generation = outcome.generation;
-        tracing::info!(by = write.by, action, rules = ?names, generation, "rules changed");
+        tracing::info!(by = %write.by, action, rules = ?names, generation, "rules changed");
         publisher.tell(EventKind::Rule, generation, json!({ "action": action, "rules": names }));
     }
 }

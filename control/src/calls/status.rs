@@ -11,9 +11,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls};
 
+use crate::access::TokenStatus;
 use crate::api::App;
 use crate::data_plane::EndpointHealth;
 use crate::publish::View;
+use crate::state::status::StateOut;
 use crate::view::{ReloadOut, answer, rfc3339};
 
 /// How Squall is.
@@ -40,6 +42,10 @@ pub(crate) struct StatusOut<'a> {
     clusters: Vec<ClusterOut>,
     /// Certificates that listeners and clusters show.
     certificates: Vec<CertificateOut>,
+    /// The file of those who may call; null when nobody is asked for a token.
+    tokens: Option<TokensOut>,
+    /// The directory of what outlives the process; null when nothing does.
+    state: Option<StateOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
 }
@@ -150,6 +156,24 @@ struct CertificateOut {
     error: Option<String>,
 }
 
+/// The token file.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "TokensStatus")]
+struct TokensOut {
+    /// Where it is.
+    file: String,
+    /// Tokens in force.
+    count: usize,
+    /// What is wrong with the file as it is now, so that the tokens before it are in force; null when nothing is.
+    error: Option<String>,
+}
+
+impl From<TokenStatus> for TokensOut {
+    fn from(status: TokenStatus) -> Self {
+        Self { file: status.file.display().to_string(), count: status.count, error: status.error }
+    }
+}
+
 /// `GET /v1/status`.
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let view = app.publisher.view();
@@ -165,6 +189,8 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         listeners: listeners(&app, &view),
         clusters: clusters(&app, &view),
         certificates: certificates(&app),
+        state: StateOut::of(&app.publisher),
+        tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
     };
     answer(StatusCode::OK, view.generation, &status)

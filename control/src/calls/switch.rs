@@ -1,4 +1,5 @@
-//! `/v1/halt` and `/v1/resume`. They run on the API's own thread and wait for nothing: see [`crate::publish`].
+//! `/v1/halt` and `/v1/resume`. They act on the API's own thread and wait for nothing (see [`crate::publish`]); only the
+//! answer waits until it is written down.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -8,20 +9,23 @@ use crate::api::App;
 use crate::calls::status::HaltStatus;
 use crate::error::ApiError;
 use crate::input::{Change, reason};
-use crate::publish::Switch;
+use crate::switch::Switch;
 use crate::view::answer;
 
 /// `POST /v1/halt`.
 pub(crate) async fn halt(State(app): State<App>, change: Change) -> Result<Response, ApiError> {
-    move_to(&app, change, Switch::Halt)
+    move_to(&app, change, Switch::Halt).await
 }
 
 /// `POST /v1/resume`.
 pub(crate) async fn resume(State(app): State<App>, change: Change) -> Result<Response, ApiError> {
-    move_to(&app, change, Switch::Resume)
+    move_to(&app, change, Switch::Resume).await
 }
 
-fn move_to(app: &App, change: Change, to: Switch) -> Result<Response, ApiError> {
+async fn move_to(app: &App, change: Change, to: Switch) -> Result<Response, ApiError> {
     let generation = app.publisher.switch(&change.write, &reason(change.body)?, to)?;
+    if app.publisher.outlives() {
+        app.blocking(crate::publish::Publisher::flush).await??;
+    }
     Ok(answer(StatusCode::OK, generation, &HaltStatus::new(&app.publisher.view())))
 }

@@ -28,7 +28,7 @@ pub(crate) async fn connect(
         Tunnel::Intercepted(destination.clone())
     } else {
         let permit = cluster.admit_now()?;
-        let dialled = dial(&cluster.cluster, endpoint.endpoint()).await;
+        let dialled = dial(cluster.shared(), endpoint.endpoint()).await;
         cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
         Tunnel::Relayed(Onward {
             io: Rc::new(RefCell::new(Stream::Plain(dialled?))),

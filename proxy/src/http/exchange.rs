@@ -184,23 +184,23 @@ async fn run(
     let host =
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint().address.to_string() } else { String::new() };
     request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.hop(&host));
+    record.send(&mut parts.headers, &cluster.cluster);
     let body = match copy {
         None => body,
         Some(copy) => Box::pin(copy.send((cluster, &endpoint), downstream.ends, &parts, body)).await,
     };
     let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
-    let times = (record.started, deadline);
-    let request = Incoming { head: parts, body };
+    let (request, times) = (Incoming { head: parts, body }, (record.started, deadline));
     let sent = upstream::send(cluster, &endpoint, request, &downstream.ends, times).await;
     (answered.head, answered.source) = sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
     })?;
+    record.answered(&answered.head);
 
     // The head of the answer, and faults behind the upstream.
     if let Source::Tunnel(Tunnel::Relayed(onward)) = &mut answered.source {
-        let unasked = || Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse));
-        let head = opening.ok_or_else(unasked)?;
+        let head = opening.ok_or_else(|| Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse)))?;
         onward.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
     }
     head::prepare(&mut answered.head).map_err(Ended::Failed)?;

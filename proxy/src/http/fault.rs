@@ -155,7 +155,7 @@ impl Faults {
             self.rule(step).state.injected.fetch_add(1, Relaxed);
         }
         shard.injected.add(1);
-        self.applied.push(InjectedFault { rule: key.rule.to_string(), kind });
+        self.applied.push(InjectedFault::new(&key.rule, kind));
         shard
     }
 

@@ -1,33 +1,20 @@
-//! The end of every exchange, whatever happened: counted once, logged once.
+//! The end of every exchange, whatever happened: counted once, logged once, its trace ended once.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, request, response};
-use squall_fault::grpc;
+use squall_config::model::Cluster;
 
 use super::body::Upload;
 use super::fault::Faults;
-use super::request::{authority, text};
+use super::notes::{Finished, Notes};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
-use crate::telemetry::access_log::{Line, now_text, trace_id};
 use crate::telemetry::shard::Origin;
 use crate::upstream::cluster::{Assignment, EndpointState};
-use crate::upstream::shared::{Fared, SharedEndpoint};
+use crate::upstream::shared::Fared;
 use crate::view::ListenerView;
-
-/// What the access log wants to know of a request; kept only when there is a log.
-#[derive(Debug)]
-struct LogHead {
-    method: String,
-    authority: String,
-    path: String,
-    trace_id: Option<String>,
-    endpoint: String,
-    grpc_timeout: Option<Duration>,
-    grpc_status: Option<u8>,
-}
 
 /// Follows one exchange from its head to its end. Dropping it is the end.
 #[derive(Debug)]
@@ -44,7 +31,7 @@ pub(crate) struct Record {
     origin: Origin,
     error: Option<&'static str>,
     response_bytes: u64,
-    log: Option<Box<LogHead>>,
+    notes: Option<Box<Notes>>,
 }
 
 impl Record {
@@ -61,39 +48,38 @@ impl Record {
             origin: Origin::Proxy,
             error: None,
             response_bytes: 0,
-            log: None,
+            notes: None,
         }
     }
 
     /// Gives the request to an endpoint, unless that has too many.
     pub(crate) fn assign(&mut self, parts: &request::Parts, endpoint: &Rc<EndpointState>) -> Result<(), ProxyError> {
-        self.note_request(parts, &endpoint.shared);
+        let worker = &self.downstream.worker;
+        if worker.takes_notes() {
+            self.notes = Notes::begin(worker, parts, &endpoint.shared);
+        }
         self.assignment = Some(Assignment::of_exchange(Rc::clone(endpoint))?);
         Ok(())
     }
 
-    /// Keeps what the access log needs, when there is one.
-    fn note_request(&mut self, parts: &request::Parts, endpoint: &SharedEndpoint) {
-        if !self.downstream.worker.has_access_log() {
-            return;
+    /// The request is about to leave for a cluster; its trace, if it has one, goes on in its head.
+    pub(crate) fn send(&mut self, headers: &mut HeaderMap, cluster: &Cluster) {
+        if let Some(notes) = &mut self.notes {
+            notes.send(&self.downstream.worker, headers, cluster);
         }
-        self.log = Some(Box::new(LogHead {
-            method: parts.method.to_string(),
-            authority: authority(parts).to_owned(),
-            path: parts.uri.path().to_owned(),
-            trace_id: text(&parts.headers, "traceparent").and_then(trace_id).map(str::to_owned),
-            endpoint: endpoint.label(),
-            grpc_timeout: grpc::timeout(&parts.headers),
-            grpc_status: None,
-        }));
+    }
+
+    /// Notes the head of the upstream's answer, before faults have a hand in it.
+    pub(crate) fn answered(&mut self, head: &response::Parts) {
+        if let Some(notes) = &mut self.notes {
+            notes.answered(head.status);
+        }
     }
 
     /// Notes the gRPC status in the head of an answer, or behind its body.
     pub(crate) fn note_grpc_status(&mut self, fields: &HeaderMap) {
-        if let Some(log) = &mut self.log
-            && let Some(status) = text(fields, "grpc-status").and_then(|status| status.parse().ok())
-        {
-            log.grpc_status = Some(status);
+        if let Some(notes) = &mut self.notes {
+            notes.note_grpc_status(fields);
         }
     }
 
@@ -145,32 +131,25 @@ impl Record {
         self.upload.as_ref().map_or(0, |upload| upload.bytes.get())
     }
 
-    fn log(&self, duration: Duration) {
-        let Some(log) = &self.log else { return };
-        let (applied, latency) = self.faults.as_ref().map_or((&[][..], Duration::ZERO), |f| (f.applied(), f.latency()));
-        let key = &self.listener.key;
-        self.downstream.worker.write_access_log(&Line {
-            time: now_text(),
-            listener: key.listener.as_str(),
-            cluster: key.cluster.as_str(),
-            direction: key.direction.as_str(),
-            source: self.downstream.ends.source.to_string(),
-            endpoint: Some(log.endpoint.clone()),
-            trace_id: log.trace_id.as_deref(),
-            method: Some(&log.method),
-            authority: Some(&log.authority),
-            path: Some(&log.path),
-            grpc_timeout_seconds: log.grpc_timeout.map(|timeout| timeout.as_secs_f64()),
-            grpc_status: log.grpc_status,
+    #[cold]
+    fn finish(&self, notes: &Notes, ended: Instant) {
+        let (faults, latency) = self.faults.as_ref().map_or((&[][..], Duration::ZERO), |f| (f.applied(), f.latency()));
+        let finished = Finished {
+            notes,
+            key: &self.listener.key,
+            source: self.downstream.ends.source,
+            is_tls: self.listener.tls.is_some(),
             status: self.status,
-            origin: self.origin.as_str(),
+            origin: self.origin,
             error: self.error,
-            duration_seconds: duration.as_secs_f64(),
-            injected_latency_seconds: latency.as_secs_f64(),
+            faults,
+            latency,
+            started: self.started,
+            ended,
             request_bytes: self.request_bytes(),
             response_bytes: self.response_bytes,
-            faults: applied,
-        });
+        };
+        finished.write(&self.downstream.worker);
     }
 }
 
@@ -182,6 +161,8 @@ impl Drop for Record {
         self.listener.shard.bytes_request.add(self.request_bytes());
         self.listener.shard.bytes_response.add(self.response_bytes);
         self.downstream.wire.end(now);
-        self.log(duration);
+        if let Some(notes) = &self.notes {
+            self.finish(notes, now);
+        }
     }
 }

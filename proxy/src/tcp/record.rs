@@ -58,6 +58,7 @@ impl ConnectionRecord {
             source: self.source.to_string(),
             endpoint: Some(endpoint.label()),
             trace_id: None,
+            span_id: None,
             method: None,
             authority: None,
             path: None,
@@ -82,7 +83,7 @@ impl ConnectionRecord {
 impl RelayRecord for ConnectionRecord {
     fn on_injected(&self, rule: &Name, kind: &'static str) {
         self.worker.shard().fault(&self.key(rule, kind)).injected.add(1);
-        self.injected.borrow_mut().push(InjectedFault { rule: rule.to_string(), kind });
+        self.injected.borrow_mut().push(InjectedFault::new(rule, kind));
     }
 
     fn on_latency(&self, rule: &Name, latency: Duration) {

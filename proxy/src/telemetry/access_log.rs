@@ -1,10 +1,10 @@
 //! One JSON line for each finished exchange and connection, written off the workers' threads.
 
 use std::io::Write as _;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
-use squall_config::model::AccessLog as Destination;
+use squall_config::model::{AccessLog as Destination, Name};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// Lines that may wait for the disk; beyond it lines are lost, never requests.
@@ -45,6 +45,45 @@ impl AccessLog {
 pub(crate) struct InjectedFault {
     pub(crate) rule: String,
     pub(crate) kind: &'static str,
+    #[serde(skip)]
+    pub(crate) at: Instant,
+    #[serde(skip)]
+    pub(crate) latency: Option<AddedLatency>,
+}
+
+impl InjectedFault {
+    /// A fault that begins now.
+    pub(crate) fn new(rule: &Name, kind: &'static str) -> Self {
+        Self { rule: rule.to_string(), kind, at: Instant::now(), latency: None }
+    }
+}
+
+/// What a delay was to add, and what it did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AddedLatency {
+    pub(crate) requested: Duration,
+    added: Duration,
+    /// While it is added.
+    since: Option<Instant>,
+}
+
+impl AddedLatency {
+    /// More is added from this moment on.
+    pub(crate) fn begin(&mut self, requested: Duration, since: Instant) {
+        self.requested += requested;
+        self.since = Some(since);
+    }
+
+    /// This much of it was added.
+    pub(crate) fn end(&mut self, added: Duration) {
+        self.added += added;
+        self.since = None;
+    }
+
+    /// All that was added until now; also when downstream left in the middle of it.
+    pub(crate) fn measured(&self) -> Duration {
+        self.added + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
 }
 
 /// What is written about one exchange.
@@ -59,7 +98,10 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) trace_id: Option<&'a str>,
+    pub(crate) trace_id: Option<String>,
+    /// Of the exchange itself, when it is traced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) span_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) method: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,26 +128,4 @@ pub(crate) struct Line<'a> {
 /// Now, as a line says it.
 pub(crate) fn now_text() -> String {
     humantime::format_rfc3339_millis(SystemTime::now()).to_string()
-}
-
-/// The trace id of a `traceparent` (W3C Trace Context §3.2), if it is one.
-pub(crate) fn trace_id(traceparent: &str) -> Option<&str> {
-    let mut parts = traceparent.split('-');
-    let (version, id) = (parts.next()?, parts.next()?);
-    let is_hex = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit());
-    (version.len() == 2 && id.len() == 32 && is_hex(version) && is_hex(id)).then_some(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trace_ids_are_read_from_traceparent_only() {
-        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
-        assert_eq!(trace_id(&format!("00-{id}-00f067aa0ba902b7-01")), Some(id));
-        for bad in ["", "00", "00-xyz-1-01", id] {
-            assert_eq!(trace_id(bad), None, "{bad}");
-        }
-    }
 }

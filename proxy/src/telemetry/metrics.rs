@@ -21,6 +21,7 @@ use super::shard::{
     BUCKETS, CONNECT_RESULTS, ClusterShard, Count, FaultKey, FaultShard, Histogram, ListenerKey, ListenerShard, Origin,
     STATUS_CLASSES, Shard,
 };
+use super::trace::queue::SpanCounts;
 
 /// What counts.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +34,13 @@ pub(crate) struct Counted<'a> {
     pub(crate) clusters: &'a [Arc<SharedCluster>],
     /// The certificates in use.
     pub(crate) tls: &'a TlsStore,
+    /// When exchanges are traced.
+    pub(crate) spans: Option<&'a SpanCounts>,
 }
 
 /// All families, from what counts and from the rules of the current snapshot.
 pub(crate) fn families(counted: Counted<'_>, snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let Counted { shards, loads, clusters, tls } = counted;
+    let Counted { shards, loads, clusters, tls, spans } = counted;
     let mut families = rule_families(snapshot);
     families.extend(worker_families(loads));
     families.extend(fault_families(&gather(shards, |s| &s.faults)));
@@ -45,6 +48,7 @@ pub(crate) fn families(counted: Counted<'_>, snapshot: &Snapshot) -> Vec<MetricF
     families.extend(cluster_families(&gather(shards, |s| &s.clusters)));
     families.extend(endpoint_families(clusters));
     families.extend(tls_families(tls, snapshot));
+    families.extend(spans.map(spans_family));
     families.retain(|family| !family.get_metric().is_empty());
     families.sort_by(|a, b| a.name().cmp(b.name()));
     families
@@ -268,7 +272,8 @@ fn handshakes_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> Me
 }
 
 fn tls_families(tls: &TlsStore, snapshot: &Snapshot) -> Vec<MetricFamily> {
-    let is_used = snapshot.config.listeners.iter().any(|l| l.tls.is_some())
+    let is_used = snapshot.config.control.tls.is_some()
+        || snapshot.config.listeners.iter().any(|l| l.tls.is_some())
         || snapshot.config.clusters.iter().any(|c| c.tls.is_some());
     let reloads = [("ok", &tls.reloads_ok), ("error", &tls.reloads_failed)]
         .map(|(result, n)| counter(&[("result", result)], n.load(Relaxed)));
@@ -377,6 +382,17 @@ fn worker_families(loads: &[Load]) -> Vec<MetricFamily> {
             handed.collect(),
         ),
     ]
+}
+
+fn spans_family(counts: &SpanCounts) -> MetricFamily {
+    let results = [("exported", &counts.exported), ("failed", &counts.failed), ("dropped", &counts.dropped)];
+    let metrics = results.map(|(result, n)| counter(&[("result", result)], n.load(Relaxed)));
+    family(
+        "squall_trace_spans_total",
+        "Spans by what became of them: the collector has it, did not take it, or the queue to it was full.",
+        MetricType::COUNTER,
+        metrics.to_vec(),
+    )
 }
 
 fn listener_labels(key: &ListenerKey) -> [(&str, &str); 3] {

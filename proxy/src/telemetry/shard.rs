@@ -31,14 +31,15 @@ impl Count {
     }
 }
 
-/// Upper bounds of the latency buckets, in seconds; the last bucket is +Inf.
-pub(crate) const BUCKETS: [f64; 16] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Upper bounds of the latency buckets, in seconds; the last bucket is +Inf. A call on the same machine takes a few hundred
+/// microseconds, and whoever waits longer than a minute has given up.
+pub(crate) const BUCKETS: [f64; 18] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-const BUCKETS_NS: [u64; 16] = {
-    let mut ns = [0; 16];
+const BUCKETS_NS: [u64; BUCKETS.len()] = {
+    let mut ns = [0; BUCKETS.len()];
     let mut i = 0;
-    while i < 16 {
+    while i < BUCKETS.len() {
         // Whole nanoseconds of at most a minute.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "constant, at most 6e10")]
         {
@@ -52,7 +53,7 @@ const BUCKETS_NS: [u64; 16] = {
 /// A histogram of durations.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
-    pub(crate) buckets: [Count; 17],
+    pub(crate) buckets: [Count; BUCKETS.len() + 1],
     pub(crate) sum_ns: Count,
 }
 
@@ -211,11 +212,11 @@ mod tests {
     #[test]
     fn durations_fall_into_their_buckets() {
         let histogram = Histogram::default();
-        for ms in [0, 1, 2, 100, 101, 120_000] {
-            histogram.observe(Duration::from_millis(ms));
+        for us in [0, 100, 101, 1_000, 2_000, 100_000, 101_000, 120_000_000] {
+            histogram.observe(Duration::from_micros(us));
         }
         let counts: Vec<u64> = histogram.buckets.iter().map(Count::get).collect();
-        assert_eq!(counts, [1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
-        assert_eq!(histogram.sum_ns.get(), 120_204_000_000);
+        assert_eq!(counts, [2, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(histogram.sum_ns.get(), 120_204_201_000);
     }
 }

@@ -58,16 +58,27 @@ pub(crate) trait Load: Clone + Eq + std::hash::Hash {
     fn files(&self) -> Vec<&Path>;
 }
 
-/// A listener's side of TLS.
+/// The side of TLS that is called: a listener's, or the control API's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Server {
     tls: ServerTls,
-    speaks_http: bool,
+    /// By ALPN, the preferred one first.
+    speaks: &'static [&'static [u8]],
 }
 
 impl Server {
-    pub(crate) fn new(tls: &ServerTls, protocol: ListenerProtocol) -> Self {
-        Self { tls: tls.clone(), speaks_http: protocol != ListenerProtocol::Tcp }
+    pub(crate) fn of_listener(tls: &ServerTls, protocol: ListenerProtocol) -> Self {
+        let speaks: &[&[u8]] = if protocol == ListenerProtocol::Tcp { &[] } else { &[ALPN_HTTP2, ALPN_HTTP1] };
+        Self { tls: tls.clone(), speaks }
+    }
+
+    pub(crate) fn of_control(tls: &ServerTls) -> Self {
+        Self { tls: tls.clone(), speaks: &[ALPN_HTTP1] }
+    }
+
+    /// The file with the certificate that it shows.
+    pub(crate) fn certificate(&self) -> &Path {
+        &self.tls.identity.cert
     }
 }
 
@@ -90,9 +101,7 @@ impl Load for Server {
             }
         };
         let mut config = builder.with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)));
-        if self.speaks_http {
-            config.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()];
-        }
+        config.alpn_protocols = self.speaks.iter().map(|protocol| protocol.to_vec()).collect();
         // Tickets that the client keeps: no memory for each session, and no lock that workers share.
         config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|error| {
             LoadError::new("key", &self.tls.identity.key, error, "the system has no source of randomness")

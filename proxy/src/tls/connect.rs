@@ -36,7 +36,7 @@ pub(crate) async fn open(
     carried: Option<&Ends>,
 ) -> Result<Stream, ProxyError> {
     let begun = Instant::now();
-    let mut stream = dial(&shared.cluster, endpoint).await?;
+    let mut stream = dial(shared, endpoint).await?;
     if let Some(version) = shared.cluster.proxy_protocol {
         // Into an empty socket: it takes it at once.
         let header = proxy_protocol::header(version, carried.copied()).map_err(ProxyError::io)?;

@@ -5,11 +5,11 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use squall_config::Problems;
-use squall_config::model::{Cluster, Config, Listener};
+use squall_config::model::{Cluster, Config, Listener, ServerTls};
 
 use super::authority::Authority;
 use super::certs::{Client, Load, LoadError, Server};
@@ -20,6 +20,8 @@ pub(crate) struct TlsStore {
     servers: Cells<Server>,
     authorities: Cells<Authority>,
     clients: Cells<Client>,
+    /// What the control API shows. It stays the same for the life of the process, whatever the configuration says later.
+    control: OnceLock<Server>,
     pub(crate) reloads_ok: AtomicU64,
     pub(crate) reloads_failed: AtomicU64,
 }
@@ -45,9 +47,9 @@ struct Files {
 /// A certificate of the configuration, as it is in use.
 #[derive(Clone, Debug)]
 pub struct CertificateStatus {
-    /// `listener` or `cluster`.
+    /// `listener`, `cluster` or `control`.
     pub kind: &'static str,
-    /// The name of that.
+    /// The name of that; `api` for the control API.
     pub name: String,
     /// The file that it was read from.
     pub file: PathBuf,
@@ -154,7 +156,7 @@ impl<L: Load + fmt::Debug> Cells<L> {
 }
 
 fn server(listener: &Listener) -> Option<Server> {
-    listener.tls.as_ref()?.server().map(|tls| Server::new(tls, listener.protocol))
+    listener.tls.as_ref()?.server().map(|tls| Server::of_listener(tls, listener.protocol))
 }
 
 fn authority(listener: &Listener) -> Option<Authority> {
@@ -170,12 +172,13 @@ fn client(cluster: &Cluster) -> Option<Client> {
 /// # Errors
 /// Every problem of every file.
 pub fn check(config: &Config) -> Result<(), Problems> {
-    problems(config, |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
+    let control = config.control.tls.as_ref().map(Server::of_control);
+    problems((config, control), |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
 }
 
 /// What is wrong with any part of a configuration, as these see it.
 fn problems(
-    config: &Config,
+    (config, control): (&Config, Option<Server>),
     of_server: impl Fn(&Server) -> Result<(), LoadError>,
     of_authority: impl Fn(&Authority) -> Result<(), LoadError>,
     of_client: impl Fn(&Client) -> Result<(), LoadError>,
@@ -184,6 +187,7 @@ fn problems(
     let mut note = |path: String, result: Option<Result<(), LoadError>>| {
         found.extend(result.and_then(Result::err).map(|error| error.at(&path)));
     };
+    note("control.tls".to_owned(), control.as_ref().map(&of_server));
     for (index, listener) in config.listeners.iter().enumerate() {
         note(format!("listeners[{index}].tls"), server(listener).as_ref().map(&of_server));
         note(format!("listeners[{index}].intercept"), authority(listener).as_ref().map(&of_authority));
@@ -217,12 +221,23 @@ impl TlsStore {
     /// Every problem of files that nothing is in use of.
     pub(crate) fn prepare(&self, config: &Config) -> Result<(), Problems> {
         let Self { servers, authorities, clients, .. } = self;
-        problems(config, |s| servers.prepare(s), |a| authorities.prepare(a), |c| clients.prepare(c))
+        problems((config, None), |s| servers.prepare(s), |a| authorities.prepare(a), |c| clients.prepare(c))
+    }
+
+    /// What the control API shows from now on; the cell follows its files. Can be chosen once.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub(crate) fn serve_control(&self, tls: &ServerTls) -> Result<Arc<Cell<Server>>, Problems> {
+        let source = self.control.get_or_init(|| Server::of_control(tls));
+        self.servers.prepare(source).map_err(|error| Problems(vec![error.at("control.tls")]))?;
+        Ok(self.servers.cell(source.clone()))
     }
 
     /// Forgets what the configuration does not need any more.
     pub(crate) fn retain(&self, config: &Config) {
-        self.servers.retain(&config.listeners.iter().filter_map(server).collect::<Vec<_>>());
+        let listeners = config.listeners.iter().filter_map(server);
+        self.servers.retain(&listeners.chain(self.control.get().cloned()).collect::<Vec<_>>());
         self.authorities.retain(&config.listeners.iter().filter_map(authority).collect::<Vec<_>>());
         self.clients.retain(&config.clusters.iter().filter_map(client).collect::<Vec<_>>());
     }
@@ -267,6 +282,15 @@ impl TlsStore {
             let known = self.client(cluster)?.known();
             Some(CertificateStatus { kind: "cluster", name: cluster.name.to_string(), file, ..known })
         });
-        listeners.chain(authorities).chain(clusters).collect()
+        let control = self.control.get().map(|source| {
+            let file = source.certificate().to_owned();
+            CertificateStatus {
+                kind: "control",
+                name: "api".to_owned(),
+                file,
+                ..self.servers.cell(source.clone()).known()
+            }
+        });
+        control.into_iter().chain(listeners).chain(authorities).chain(clusters).collect()
     }
 }

@@ -3,28 +3,37 @@
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 
-use squall_config::model::{Cluster, Endpoint};
+use squall_config::model::Endpoint;
 use tokio::net::TcpStream;
 
+use super::shared::SharedCluster;
 use crate::error::{ErrorKind, ProxyError};
+use crate::net::own::OwnAddresses;
 use crate::net::socket;
 
-/// Connects to the endpoint within the cluster's `connect_timeout`. A name that has no address yet has none now.
-pub(crate) async fn dial(cluster: &Cluster, endpoint: &Endpoint) -> Result<TcpStream, ProxyError> {
+/// Connects to the endpoint within the cluster's `connect_timeout`, unless Squall itself listens there: what a name stands
+/// for, and where a port chosen by the system is, nobody knows before. A name that has no address yet has none now.
+pub(crate) async fn dial(shared: &SharedCluster, endpoint: &Endpoint) -> Result<TcpStream, ProxyError> {
     let address = endpoint.socket().ok_or_else(|| ProxyError::new(ErrorKind::ResolveFailed))?;
-    match tokio::time::timeout(cluster.connect_timeout, connect(address, endpoint)).await {
+    if shared.own.are_reached_by(address) {
+        return Err(ProxyError::new(ErrorKind::LeadsBack));
+    }
+    let connected = connect(address, endpoint, &shared.own);
+    match tokio::time::timeout(shared.cluster.connect_timeout, connected).await {
         Ok(result) => result.map_err(ProxyError::connect),
         Err(_elapsed) => Err(ProxyError::new(ErrorKind::ConnectTimeout)),
     }
 }
 
-async fn connect(address: SocketAddr, endpoint: &Endpoint) -> io::Result<TcpStream> {
+async fn connect(address: SocketAddr, endpoint: &Endpoint, own: &OwnAddresses) -> io::Result<TcpStream> {
     let connected = socket::connect(address).await;
     let is_refused = connected.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
     // A server that was told to listen on `localhost` may have chosen either of its two addresses.
     if is_refused && address.is_ipv4() && endpoint.address.host.eq_ignore_ascii_case("localhost") {
-        let other = socket::connect(SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()))).await;
-        return other.or(connected);
+        let other = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
+        if !own.are_reached_by(other) {
+            return socket::connect(other).await.or(connected);
+        }
     }
     connected
 }

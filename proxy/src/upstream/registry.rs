@@ -13,8 +13,8 @@ use crate::tls::store::TlsStore;
 /// Finds the shared half of a cluster. It lives as long as a worker uses it.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    /// Where no request may be sent that says itself where it goes.
-    pub(crate) own: OwnAddresses,
+    /// Where no request may be sent.
+    pub(crate) own: Arc<OwnAddresses>,
     known: Mutex<Vec<Weak<SharedCluster>>>,
     counts: Mutex<HashMap<Name, Arc<UpstreamCounts>>>,
     /// What TLS handshakes use, also those of listeners.
@@ -45,6 +45,7 @@ impl Registry {
             counts,
             self.tls.client(cluster),
             namesake.map(AsRef::as_ref),
+            Arc::clone(&self.own),
         ));
         known.push(Arc::downgrade(&shared));
         self.upkeep.begin(&shared);

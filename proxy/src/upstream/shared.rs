@@ -9,6 +9,7 @@ use std::time::Instant;
 use squall_config::model::{Cluster, Endpoint};
 use tokio::sync::watch;
 
+use crate::net::own::OwnAddresses;
 use crate::tls::certs::Client;
 use crate::tls::store::Cell;
 
@@ -87,6 +88,8 @@ pub(crate) struct SharedCluster {
     pub(crate) counts: Arc<UpstreamCounts>,
     /// What TLS handshakes use, when it has TLS.
     pub(crate) tls: Option<Arc<Cell<Client>>>,
+    /// Where Squall itself listens.
+    pub(crate) own: Arc<OwnAddresses>,
     /// By written endpoint.
     resolutions: Mutex<Vec<Resolution>>,
     members: watch::Sender<Arc<Membership>>,
@@ -101,6 +104,7 @@ impl SharedCluster {
         counts: Arc<UpstreamCounts>,
         tls: Option<Arc<Cell<Client>>>,
         known: Option<&Self>,
+        own: Arc<OwnAddresses>,
     ) -> Self {
         let resolution = |endpoint: &Endpoint| match endpoint.ip {
             Some(_) => Resolution::Address,
@@ -115,6 +119,7 @@ impl SharedCluster {
             cluster,
             counts,
             tls,
+            own,
         }
     }
 
@@ -230,7 +235,7 @@ mod tests {
             max_percentage: 50,
             server_errors: true,
         });
-        SharedCluster::new(Arc::new(cluster), Arc::default(), None, None)
+        SharedCluster::new(Arc::new(cluster), Arc::default(), None, None, Arc::default())
     }
 
     fn labels(shared: &SharedCluster) -> Vec<String> {
@@ -266,7 +271,7 @@ mod tests {
         shared.resolved(0, vec![ip(1)]);
         shared.unresolved(0);
         assert_eq!(labels(&shared), ["10.0.0.1:80"]);
-        let next = SharedCluster::new(Arc::clone(&shared.cluster), Arc::default(), None, Some(&shared));
+        let next = SharedCluster::new(Arc::clone(&shared.cluster), Arc::default(), None, Some(&shared), Arc::default());
         assert_eq!(labels(&next), ["10.0.0.1:80"]);
     }
 

@@ -60,13 +60,13 @@ fn flags_win_over_the_file_and_the_file_over_defaults() {
     let file = file(FILE);
     let path = file.path().to_str().unwrap();
     let settings = load(&["-c", path]).unwrap();
-    assert_eq!((settings.config.control.port(), settings.config.seed), (1111, Some(7)));
+    assert_eq!((settings.config.control.address.tcp().unwrap().port(), settings.config.seed), (1111, Some(7)));
     assert!(settings.config.telemetry.is_none() && settings.config.access_log.is_none());
 
     let flags =
         ["--control", "127.0.0.1:2222", "--telemetry", "127.0.0.1:3333", "--seed", "8", "--access-log", "a.log"];
     let settings = load(&[&["-c", path], &flags[..]].concat()).unwrap();
-    assert_eq!((settings.config.control.port(), settings.config.seed), (2222, Some(8)));
+    assert_eq!((settings.config.control.address.tcp().unwrap().port(), settings.config.seed), (2222, Some(8)));
     assert_eq!(settings.config.telemetry.unwrap().port(), 3333);
     assert_eq!(settings.config.access_log, Some(AccessLog::File("a.log".into())));
 
@@ -103,4 +103,7 @@ fn addresses_may_be_urls_because_the_client_verbs_share_the_variable() {
         assert_eq!(parse_address(text), Ok("127.0.0.1:9470".parse().unwrap()), "{text}");
     }
     assert!(parse_address("9470").is_err());
+    assert_eq!(parse_control("https://127.0.0.1:9470/"), Ok(ControlAddress::Tcp("127.0.0.1:9470".parse().unwrap())));
+    assert_eq!(parse_control("unix:/run/s.sock"), Ok(ControlAddress::Unix("/run/s.sock".into())));
+    assert!(parse_control("/run/s.sock").unwrap_err().contains("unix:"));
 }

@@ -65,8 +65,9 @@ fn listening_addresses_have_hints() {
 
 #[test]
 fn addresses_are_taken_once() {
-    let pair =
-        |a: &str, b: &str| format!("version: 1\ncontrol: {{address: \"{a}\"}}\ntelemetry: {{address: \"{b}\"}}\n");
+    let pair = |a: &str, b: &str| {
+        format!("version: 1\ncontrol: {{address: \"{a}\", token_file: t}}\ntelemetry: {{address: \"{b}\"}}\n")
+    };
     for (a, b) in [
         ("127.0.0.1:80", "127.0.0.1:80"),
         ("0.0.0.0:80", "127.0.0.1:80"),

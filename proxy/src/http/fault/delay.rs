@@ -9,6 +9,7 @@ use squall_fault::snapshot::{RuleState, Snapshot};
 
 use super::{Faults, Place};
 use crate::hold::{Until, hold};
+use crate::telemetry::access_log::AddedLatency;
 use crate::telemetry::shard::FaultShard;
 
 /// When an exchange came to where it is now.
@@ -49,6 +50,7 @@ impl Faults {
             let shard = self.inject(place, *step);
             let share = if total.is_zero() { 1.0 } else { due.length.as_secs_f64() / total.as_secs_f64() };
             shares.push((shard, share));
+            self.added_latency(*step).begin(due.length, times.since);
         }
         let measured = Measured { shares, since: times.since };
         hold(&place.downstream.worker, |snapshot| {
@@ -56,7 +58,18 @@ impl Faults {
             (!left.is_zero()).then(|| Until::At(times.since + left))
         })
         .await;
-        self.latency += measured.since.elapsed();
+        let added = measured.since.elapsed();
+        self.latency += added;
+        for ((step, _), (_, share)) in delays.iter().zip(&measured.shares) {
+            self.added_latency(*step).end(added.mul_f64(*share));
+        }
+    }
+
+    /// What the applied fault of a step says of its latency.
+    fn added_latency(&mut self, step: Step) -> &mut AddedLatency {
+        let (rule, kind) = (self.rule(step).rule.name.to_string(), self.fault(step).kind());
+        let found = self.applied.iter_mut().find(|fault| fault.rule == rule && fault.kind == kind);
+        found.expect("invariant: a delay is noted as applied before it is held").latency.get_or_insert_default()
     }
 
     fn length(&self, step: Step, times: Times) -> Option<Due> {

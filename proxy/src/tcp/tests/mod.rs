@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Amount, Blackhole, Cluster, Config, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency,
-    Limits, Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
+    Amount, Blackhole, Cluster, Config, ControlApi, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort,
+    Latency, Limits, Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
 };
 use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
@@ -169,7 +169,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
     let any = "127.0.0.1:0".parse().unwrap();
     let cluster = Name::new("b").unwrap();
     Config {
-        control: any,
+        control: ControlApi::at(any),
         telemetry: None,
         listeners: vec![Listener {
             name: Name::new("to-b").unwrap(),
@@ -200,6 +200,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(30) },
         access_log: None,
         fault_header: true,
+        state_dir: None,
         seed: Some(7),
     }
 }

@@ -1,0 +1,132 @@
+//! The way to the collector: HTTP/1.1, kept alive, over TLS where the endpoint says so.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use opentelemetry_http::{HttpClient, HttpError};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::environment::{TlsFiles, Wanted};
+use crate::exit::{Exit, Failure};
+
+/// A collector that answers at greater length has nothing to say.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// Why the last attempt to send failed, in words; the exporter itself does not say.
+pub(super) type LastError = Arc<Mutex<Option<String>>>;
+
+/// A client of the collector.
+#[derive(Debug)]
+pub(super) struct Collector {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    timeout: Duration,
+    last_error: LastError,
+}
+
+impl Collector {
+    /// Loads the files of TLS when it is needed.
+    ///
+    /// # Errors
+    /// Which of them is not good.
+    pub(super) fn new(wanted: &Wanted) -> Result<Self, Failure> {
+        let tls = if wanted.is_https { tls(&wanted.tls)? } else { client_config(RootCertStore::empty(), None)? };
+        let connector =
+            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(connector);
+        Ok(Self { client, timeout: wanted.timeout, last_error: LastError::default() })
+    }
+
+    /// Where it says why an attempt failed.
+    pub(super) fn errors(&self) -> LastError {
+        Arc::clone(&self.last_error)
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (head, body) = self.client.request(request.map(Full::new)).await?.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Collector {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let result = match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("no answer within {:?}", self.timeout).into()),
+        };
+        let error = result.as_ref().err().map(|error| in_words(error.as_ref()));
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        result
+    }
+}
+
+/// With what caused it, as far down as somebody knows.
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn tls(files: &TlsFiles) -> Result<ClientConfig, Failure> {
+    let mut roots = RootCertStore::empty();
+    match &files.ca {
+        Some(file) => {
+            for certificate in certificates(file)? {
+                roots.add(certificate).map_err(|error| bad_file(file, &error))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            }
+        }
+    }
+    let identity = match (&files.certificate, &files.key) {
+        (Some(certificate), Some(key)) => {
+            let chain = certificates(certificate)?;
+            Some((chain, PrivateKeyDer::from_pem_file(key).map_err(|error| bad_file(key, &error))?))
+        }
+        (None, None) => None,
+        _ => {
+            let message =
+                "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together; one is missing";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
+    client_config(roots, identity)
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn client_config(roots: RootCertStore, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let refuse =
+        |error: rustls::Error| Failure::new(Exit::Usage, format_args!("TLS to the collector of traces: {error}"));
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(refuse)?;
+    let builder = builder.with_root_certificates(roots);
+    match identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(refuse),
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let all = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    all.map_err(|error| bad_file(file, &error))
+}
+
+fn bad_file(file: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::new(Exit::Usage, format_args!("TLS to the collector of traces: {}: {error}", file.display()))
+}

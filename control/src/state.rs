@@ -1,0 +1,155 @@
+//! What outlives the process: rules made through the API with their ends, the kill switch, the audit.
+//!
+//! A [`directory`] of this process alone; in it a file of [`saved`] rules, which the [`keeper`] replaces as a whole before
+//! anybody is told that a change was made, and the [`journal`] of the audit. A rule that comes back ends when the first of
+//! three [`clock`]s says so.
+
+pub(crate) mod clock;
+mod directory;
+pub(crate) mod journal;
+pub(crate) mod keeper;
+pub(crate) mod saved;
+pub(crate) mod status;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use squall_config::Problem;
+use squall_config::model::Config;
+use squall_config::spec::ConfigSpec;
+
+use crate::audit::Audit;
+use crate::document::Written;
+use crate::switch::Halt;
+use clock::{Moment, process_now, time_of};
+use directory::Directory;
+use journal::Journal;
+use keeper::{Keeper, STATE};
+use saved::Saved;
+
+/// What a process begins with: the configuration file alone, or also what an earlier process left.
+#[derive(Debug)]
+pub struct Start {
+    pub(crate) written: Arc<Written>,
+    pub(crate) halt: Option<Halt>,
+    pub(crate) generation: u64,
+    pub(crate) keeper: Keeper,
+    pub(crate) audit: Audit,
+    pub(crate) recovery: Recovery,
+}
+
+/// What came of what an earlier process left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    /// Rules made through the API that are in force again.
+    pub(crate) kept: Vec<String>,
+    /// Rules whose time ended meanwhile.
+    pub(crate) expired: Vec<String>,
+    /// Rules that do not fit to the file any more, with what is wrong.
+    pub(crate) unfit: Vec<(String, String)>,
+    /// Files that were damaged, under the names that they have now, with what was wrong.
+    pub(crate) damaged: Vec<(PathBuf, String)>,
+}
+
+impl Start {
+    /// With a configuration alone; nothing outlives the process.
+    pub fn fresh(document: ConfigSpec, config: Config) -> Self {
+        Self {
+            written: Arc::new(Written::first(document, config, process_now())),
+            halt: None,
+            generation: 1,
+            keeper: Keeper::default(),
+            audit: Audit::default(),
+            recovery: Recovery::default(),
+        }
+    }
+
+    /// With a configuration and, when it names one, what is in its state directory. A damaged file there is set aside, and
+    /// Squall starts without it. Blocks.
+    ///
+    /// # Errors
+    /// The directory cannot be had: it belongs to another process, or nothing can be written to it.
+    pub fn load(document: ConfigSpec, config: Config) -> Result<Self, Problem> {
+        let Some(path) = config.state_dir.clone() else { return Ok(Self::fresh(document, config)) };
+        Self::in_directory(&path, document, config).map_err(|why| {
+            Problem::new("state_dir", why)
+                .with_hint("name a directory that this process may write to, and no other uses")
+        })
+    }
+
+    fn in_directory(path: &Path, document: ConfigSpec, config: Config) -> Result<Self, String> {
+        let directory = Arc::new(Directory::take(path)?);
+        let unwritable = |error: std::io::Error| format!("{}: {error}", path.display());
+        let mut recovery = Recovery::default();
+        let (journal, tail, aside) = Journal::open(&directory, Audit::is_entry).map_err(unwritable)?;
+        recovery.damaged.extend(aside.zip(tail.damage));
+        let mut start = Self::fresh(document.clone(), config.clone());
+        if let Some(saved) = read(&directory, &mut recovery).map_err(unwritable)? {
+            start.generation = saved.generation + 1;
+            start.halt =
+                saved.halt.as_ref().map(|halt| Halt { reason: halt.reason.clone(), since: time_of(halt.since_ms) });
+            let restored = Written::restored(saved, (document, config), &Moment::read(), process_now());
+            start.written = Arc::new(restored.written);
+            (recovery.kept, recovery.expired, recovery.unfit) = (restored.kept, restored.expired, restored.unfit);
+        }
+        recovery.tell(start.halt.as_ref());
+        start.keeper = Keeper::new(directory);
+        start.keeper.note_switch(start.halt.clone(), start.generation);
+        start.keeper.keep(&start.written, start.generation).map_err(unwritable)?;
+        start.audit = Audit::with_journal(journal, tail.lines);
+        start.recovery = recovery;
+        Ok(start)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.written.config
+    }
+
+    /// Its generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether all faults are halted.
+    pub fn is_halted(&self) -> bool {
+        self.halt.is_some()
+    }
+}
+
+/// What is saved; a file that is not as it was written is set aside.
+fn read(directory: &Directory, recovery: &mut Recovery) -> std::io::Result<Option<Saved>> {
+    let Some(content) = directory.read(STATE)? else { return Ok(None) };
+    match Saved::parse(&content) {
+        Ok(saved) => Ok(Some(saved)),
+        Err(why) => {
+            recovery.damaged.push((directory.set_aside(STATE)?, why));
+            Ok(None)
+        }
+    }
+}
+
+impl Recovery {
+    fn tell(&self, halt: Option<&Halt>) {
+        for (file, why) in &self.damaged {
+            tracing::error!(file = %file.display(), why, "a file of the state directory is damaged; starting without it");
+        }
+        for (rule, why) in &self.unfit {
+            tracing::error!(
+                rule,
+                why,
+                "a rule made through the API does not fit to the configuration file; it is gone"
+            );
+        }
+        if let Some(halt) = halt {
+            tracing::warn!(reason = halt.reason, "still halted: no faults until `squall resume`");
+        }
+        if !self.kept.is_empty() || !self.expired.is_empty() {
+            tracing::info!(kept = ?self.kept, expired = ?self.expired, "rules of before");
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+//! The kill switch.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::json;
+use squall_fault::compile;
+
+use crate::actor::Actor;
+use crate::events::EventKind;
+use crate::publish::Publisher;
+use crate::write::{UpdateError, Write};
+
+/// The kill switch is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// As given; may be empty.
+    pub reason: String,
+    /// Since when.
+    pub since: SystemTime,
+}
+
+/// A position of the kill switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// No faults.
+    Halt,
+    /// Faults as the rules say.
+    Resume,
+}
+
+impl Publisher {
+    /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
+    /// not wait for a change that is under way, nor for a disk: [`Self::flush`] writes it down. Gives the generation.
+    pub fn halt(&self, by: Actor, reason: &str) -> u64 {
+        let write = Write { operation: "halt", ..Write::by(by) };
+        self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
+    }
+
+    /// Ends [`Self::halt`]. Gives the generation.
+    pub fn resume(&self, by: Actor, reason: &str) -> u64 {
+        let write = Write { operation: "resume", ..Write::by(by) };
+        self.switch(&write, reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
+    }
+
+    /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
+    /// first reason.
+    ///
+    /// # Errors
+    /// The precondition does not hold.
+    pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
+        let mut state = self.state();
+        let generation = state.stats.generation;
+        write.precondition.check(generation)?;
+        let halted = to == Switch::Halt;
+        if state.stats.halted == halted || write.dry_run {
+            drop(state);
+            if !write.dry_run {
+                self.audit.note(write.done(generation).because(reason));
+            }
+            return Ok(generation);
+        }
+        let config = Arc::clone(&state.written.config);
+        let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
+        state.halt = halted.then(|| Halt { reason: reason.to_owned(), since: SystemTime::now() });
+        state.stats.halted = halted;
+        state.stats.generation = generation + 1;
+        self.store.publish(Arc::new(snapshot));
+        self.keeper.note_switch(state.halt.clone(), generation + 1);
+        drop(state);
+        self.audit.note(write.done(generation + 1).because(reason));
+        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "kill switch moved");
+        let kind = if halted { EventKind::Halt } else { EventKind::Resume };
+        self.tell(kind, generation + 1, json!({ "reason": reason }));
+        Ok(generation + 1)
+    }
+}

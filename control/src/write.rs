@@ -1,0 +1,99 @@
+//! A change that somebody asks for: who, on which conditions, and what came of it.
+
+use std::sync::Arc;
+
+use squall_config::Problems;
+
+use crate::actor::Actor;
+use crate::audit::Note;
+use crate::document::Written;
+
+/// Which generation a change is meant for (`If-Match`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Any.
+    #[default]
+    None,
+    /// One of these.
+    Generation(Vec<u64>),
+}
+
+impl Precondition {
+    pub(crate) fn check(&self, current: u64) -> Result<(), UpdateError> {
+        match self {
+            Self::Generation(wanted) if !wanted.contains(&current) => Err(UpdateError::Precondition { current }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Who asks for a change, and on which conditions.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Who.
+    pub by: Actor,
+    /// What they do: the name of the call.
+    pub operation: &'static str,
+    /// The rule that the call names.
+    pub rule: Option<String>,
+    /// The generation that it is meant for.
+    pub precondition: Precondition,
+    /// Whether to check everything and change nothing.
+    pub dry_run: bool,
+}
+
+impl Write {
+    /// An unconditional change.
+    pub fn by(who: Actor) -> Self {
+        let (operation, rule, precondition, dry_run) = ("change", None, Precondition::None, false);
+        Self { by: who, operation, rule, precondition, dry_run }
+    }
+
+    /// The note that it was done.
+    pub(crate) fn done(&self, generation: u64) -> Note {
+        Note::done(&self.by, self.operation, generation).about(self.rule.clone())
+    }
+
+    /// The note that it was refused.
+    pub(crate) fn refused(&self, generation: u64) -> Note {
+        Note::refused(&self.by, self.operation, generation).about(self.rule.clone())
+    }
+}
+
+/// Why a change was refused; nothing changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// The precondition does not hold.
+    #[error("the generation is {current} now; read it again and repeat the change")]
+    Precondition {
+        /// The generation now.
+        current: u64,
+    },
+    /// The result would not be valid.
+    #[error("the configuration would not be valid")]
+    Invalid(Problems),
+    /// The result is valid, but cannot be had now, such as a port in use.
+    #[error("the configuration cannot be applied now")]
+    Conflict(Problems),
+    /// The result cannot be written to the state directory.
+    #[error("the state directory cannot be written to")]
+    NotKept(#[source] std::io::Error),
+    /// There is no such rule.
+    #[error("there is no rule {0:?}")]
+    NoRule(String),
+}
+
+/// What came of a change.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    /// What the change itself gave.
+    pub value: T,
+    /// The generation now.
+    pub generation: u64,
+    /// Whether a snapshot was (or with `dry_run`: would be) published.
+    pub changed: bool,
+    /// The document with the change, also when it was only tried.
+    pub written: Arc<Written>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,188 @@
+//! Watching requests as they end, over the API and on the command line.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use squall_integration::echo::Echo;
+use squall_integration::wait::PATIENCE;
+use squall_integration::{RawClient, Settings, Squall, eventually, squall};
+
+struct Scene {
+    squall: Squall,
+    _echo: Echo,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let echo = Echo::http1();
+        let squall = Squall::start(&Settings::http(echo.address));
+        let broken = json!({"match": {"path": {"prefix": "/broken"}}, "percentage": 100, "fault": {"abort": 503}});
+        let slow = json!({"match": {"path": {"prefix": "/sized"}}, "percentage": 100, "fault": {"delay": "5ms"}});
+        squall.api().rule("broken-b", &broken);
+        squall.api().rule("slow-b", &slow);
+        Self { squall, _echo: echo }
+    }
+
+    /// Events of `GET /v1/tap` with this query, from now on.
+    fn watch(&self, query: &str) -> Watched {
+        let mut stream = TcpStream::connect(self.squall.api().address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /v1/tap{query} HTTP/1.1\r\nhost: {}\r\n\r\n", self.squall.api().address).unwrap();
+        let mut watched = Watched(BufReader::new(stream));
+        assert!(watched.line().starts_with("HTTP/1.1 200"));
+        while !watched.line().starts_with(": watching") {}
+        watched
+    }
+
+    fn ask(&self, paths: &[&str]) {
+        let mut client = RawClient::connect(self.squall.to_b());
+        for path in paths {
+            client.get(path);
+        }
+    }
+}
+
+struct Watched(BufReader<TcpStream>);
+
+impl Watched {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The next event, as its kind and data.
+    fn next(&mut self) -> (String, Value) {
+        let mut kind = String::new();
+        loop {
+            let line = self.line();
+            if let Some(text) = line.strip_prefix("event: ") {
+                kind = text.trim().to_owned();
+            } else if let Some(data) = line.strip_prefix("data: ") {
+                return (kind, serde_json::from_str(data).unwrap());
+            }
+            assert!(!line.is_empty(), "the stream ended");
+        }
+    }
+}
+
+#[test]
+fn each_filter_lets_through_what_it_says() {
+    let scene = Scene::new();
+    for (query, expected) in [
+        ("", &["/echo?q=1", "/broken/1", "/sized/10"][..]),
+        ("?faulted=true", &["/broken/1", "/sized/10"]),
+        ("?rule=slow-b", &["/sized/10"]),
+        ("?path=/br", &["/broken/1"]),
+        ("?path=%2Fbroken%2F1&status=503", &["/broken/1"]),
+        ("?status=2xx", &["/echo?q=1", "/sized/10"]),
+        ("?status=2xx&faulted=true", &["/sized/10"]),
+    ] {
+        let mut watched = scene.watch(query);
+        // A worker may not have heard yet that somebody watches; what it does not show then is shown the next time.
+        for path in expected {
+            let seen = eventually(path, PATIENCE, || {
+                scene.ask(&["/echo?q=1", "/broken/1", "/sized/10"]);
+                let (kind, line) = watched.next();
+                assert_eq!(kind, "exchange");
+                let seen = line["path"].as_str().unwrap().to_owned();
+                let all: Vec<&str> = expected.iter().map(|path| path.split('?').next().unwrap()).collect();
+                assert!(all.contains(&&*seen), "{query}: {line}");
+                (seen == path.split('?').next().unwrap()).then_some(line)
+            });
+            assert!(!seen.to_string().contains("q=1"), "{seen}");
+        }
+    }
+}
+
+#[test]
+fn there_are_so_many_a_second_and_the_rest_is_counted() {
+    let scene = Scene::new();
+    let mut watched = scene.watch("?rate=5&path=/echo");
+    let mut client = RawClient::connect(scene.squall.to_b());
+    let (mut shown, mut missed) = (0, 0);
+    eventually("so many are left out that it is said", PATIENCE, || {
+        for _ in 0..50 {
+            client.get("/echo");
+        }
+        let (kind, data) = watched.next();
+        match kind.as_str() {
+            "missed" => missed += data["missed"].as_u64().unwrap(),
+            _ => shown += 1,
+        }
+        (missed > 0).then_some(())
+    });
+    assert!(shown >= 1 && missed >= 45 - 5, "{shown} shown, {missed} missed");
+}
+
+#[test]
+fn what_is_not_known_is_refused() {
+    let scene = Scene::new();
+    for query in ["?statuss=503", "?status=600", "?rate=0", "?rate=many", "?faulted=perhaps"] {
+        let answer = scene.squall.api().get(&format!("/v1/tap{query}"));
+        assert_eq!(answer.status, 400, "{query}");
+        assert!(answer.text().contains("status=503 or 5xx"), "{}", answer.text());
+    }
+    let watchers: Vec<Watched> = (0..16).map(|_| scene.watch("")).collect();
+    assert_eq!(scene.squall.api().get("/v1/tap").status, 503);
+    drop(watchers);
+    eventually("a place is free again", PATIENCE, || {
+        let address = scene.squall.api().address;
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET /v1/tap HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        (&head == b"HTTP/1.1 200").then_some(())
+    });
+}
+
+fn tap(scene: &Scene, arguments: &[&str]) -> Child {
+    let control = format!("http://{}", scene.squall.api().address);
+    let mut command = squall::command(&[&["tap", "--control", &control], arguments].concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Makes traffic until it ends; its code, and what it wrote.
+fn end_of(scene: &Scene, mut child: Child) -> (Option<i32>, String, String) {
+    let status = eventually("squall tap has enough", PATIENCE, || {
+        scene.ask(&["/echo", "/broken/1"]);
+        child.try_wait().unwrap()
+    });
+    let (mut out, mut err) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    (status.code(), out, err)
+}
+
+#[test]
+fn the_command_line_shows_lines() {
+    let scene = Scene::new();
+    let (code, out, err) = end_of(&scene, tap(&scene, &["-n", "3", "--faulted"]));
+    assert_eq!((code, out.lines().count()), (Some(0), 3), "{out}{err}");
+    for line in out.lines() {
+        assert!(line.contains(" GET b/broken/1 -> service-b 503 ") && line.ends_with(" broken-b/abort"), "{line}");
+    }
+    let (code, out, _) = end_of(&scene, tap(&scene, &["-n", "1", "--path", "/echo", "-o", "json"]));
+    let line: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &line["path"], &line["status"]), (Some(0), &json!("/echo"), &json!(200)));
+
+    let (code, _, err) = end_of(&scene, tap(&scene, &["--status", "teapot"]));
+    assert!(code == Some(3) && err.contains("\"teapot\" is no status"), "{code:?} {err}");
+    let output = squall::output(&["tap", "--control", "http://127.0.0.1:1"]);
+    assert_eq!(output.status.code(), Some(4));
+    let curl = squall::output(&["tap", "--rule", "a b", "--curl"]);
+    assert!(String::from_utf8_lossy(&curl.stdout).contains("/v1/tap?rate=100&rule=a%20b"), "{curl:?}");
+}
+
+#[test]
+fn watchers_do_not_keep_squall_from_its_end() {
+    let mut scene = Scene::new();
+    let _watched = scene.watch("");
+    scene.squall.signal("TERM");
+    assert!(scene.squall.wait(Duration::from_secs(5)).success());
+}
