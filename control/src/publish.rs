@@ -279,7 +279,7 @@ impl Publisher {
         Ok(outcome)
     }
 
-    /// Removes the rules whose time is over; gives their names. Waits for no disk: [`Self::write_down`] is for later, since a
+    /// Removes the rules whose time is over; gives their names. Waits for no disk: writing that down is for later, since a
     /// rule that has ended does not come back whatever was written down.
     pub fn expire(&self, now: Now) -> Vec<String> {
         let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
