@@ -183,10 +183,9 @@ fn a_client_that_does_not_speak_tls_is_turned_away() {
     let mut client = RawClient::connect(world.squall.address("dev"));
     let answer = client.send(format!("{connect}\u{16}\u{3}\u{1}")).answer_to("CONNECT");
     assert_eq!((answer.status, client.read_to_end().0.len()), (200, 0));
-    let failed = |metrics: squall_integration::exposition::Exposition| {
-        metrics.sum("squall_tls_handshakes_total", &[("listener", "dev"), ("result", "failed")])
-    };
-    assert_eq!(failed(world.squall.api().metrics()), 2.0);
+    let labels = [("listener", "dev"), ("result", "failed")];
+    let failed = || world.squall.api().metrics().sum("squall_tls_handshakes_total", &labels);
+    eventually("two failed handshakes", PATIENCE, || (failed() == 2.0).then_some(()));
 }
 
 #[test]

@@ -33,30 +33,37 @@ use crate::http1::tunnel::Tunnel;
 use crate::net::proxy_protocol::Ends;
 
 /// Sends a prepared request to an endpoint and waits for the head of the response, at most until `deadline`. Dropping the
-/// future closes the connection (HTTP/1) or resets the stream (HTTP/2).
+/// future closes the connection (HTTP/1) or resets the stream (HTTP/2). The answer is filled in where the caller has it,
+/// because to return it would move it once for each future on the way.
 pub(crate) async fn send(
-    cluster: &ClusterState,
-    endpoint: &Rc<EndpointState>,
+    (cluster, endpoint): (&ClusterState, &Rc<EndpointState>),
     request: Incoming,
     carried: &Ends,
     (now, deadline): (Instant, Option<Instant>),
-) -> Result<(response::Parts, Source), ProxyError> {
+    (head, source): (&mut response::Parts, &mut Source),
+) -> Result<(), ProxyError> {
     // Pinned here, so that it is stored once and not for each way of waiting.
     let sending = pin!(async {
         match cluster.cluster.protocol {
-            ClusterProtocol::Http1 => Ok(match h1::send(cluster, endpoint, request, carried, now).await? {
-                Answer::Response(head, download) => {
+            ClusterProtocol::Http1 => match h1::send(cluster, endpoint, request, carried, now).await? {
+                Answer::Response(answer, download) => {
                     let of = cluster.cluster.proxy_protocol.map(|_| carried.source);
-                    (head, Source::Http1(Leased::new(download, endpoint, of)))
+                    *head = answer;
+                    *source = Source::Http1(Leased::new(download, endpoint, of));
                 }
-                Answer::Switched(head, onward) => (head, Source::Tunnel(Tunnel::Relayed(onward))),
-            }),
+                Answer::Switched(answer, onward) => {
+                    *head = answer;
+                    *source = Source::Tunnel(Tunnel::Relayed(onward));
+                }
+            },
             ClusterProtocol::Http2 => {
                 // Boxed, so that exchanges over HTTP/1 do not carry its size.
-                let (head, body) = Box::pin(h2::send(cluster, endpoint, request, carried)).await?;
-                Ok((head, Source::Http2(body)))
+                let (answer, body) = Box::pin(h2::send(cluster, endpoint, request, carried)).await?;
+                *head = answer;
+                *source = Source::Http2(body);
             }
         }
+        Ok(())
     });
     match deadline {
         None => sending.await,

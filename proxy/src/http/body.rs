@@ -107,6 +107,7 @@ impl Body for RequestBody {
         Poll::Ready(frame.map(|f| f.map(without_forbidden_trailers)))
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
@@ -185,6 +186,7 @@ pub(crate) enum Source {
 
 impl Source {
     /// The next frame as it comes from the upstream.
+    #[inline(always)]
     pub(crate) fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Empty | Self::Tunnel(_) => Poll::Ready(None),

@@ -191,8 +191,9 @@ async fn run(
     };
     let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
     let (request, times) = (Incoming { head: parts, body }, (record.started, deadline));
-    let sent = upstream::send(cluster, &endpoint, request, &downstream.ends, times).await;
-    (answered.head, answered.source) = sent.map_err(|error| match &record.upload {
+    let answer = (&mut answered.head, &mut answered.source);
+    let sent = upstream::send((cluster, &endpoint), request, &downstream.ends, times, answer).await;
+    sent.map_err(|error| match &record.upload {
         Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
         _ => Ended::Failed(error),
     })?;

@@ -58,6 +58,7 @@ impl Connection {
     }
 
     /// Whether the upstream neither closed it nor sent what nobody asked for; costs no system call unless it did.
+    #[inline(always)]
     pub(crate) fn is_quiet(&self) -> bool {
         Stream::is_quiet(&self.io) && self.input.is_empty()
     }
@@ -207,6 +208,7 @@ impl Body for Download {
     type Data = Bytes;
     type Error = BodyError;
 
+    #[inline(always)]
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Self { connection, decoder, .. } = &mut *self;
         let Some(Connection { io, input, .. }) = connection else { return Poll::Ready(None) };

@@ -113,6 +113,7 @@ impl Guest {
 }
 
 /// The request of a stream.
+#[inline(always)]
 fn incoming(request: Request<RecvStream>) -> Incoming {
     let (head, stream) = request.into_parts();
     Incoming { head: Box::new(head), body: RequestBody::http2(IncomingBody::new(stream, None)) }

@@ -78,6 +78,7 @@ impl Drop for Io {
 }
 
 impl AsyncRead for Io {
+    #[inline(always)]
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.prefix.is_empty() {
             ready!(self.stream().poll_read(cx, buf))?;
@@ -91,11 +92,13 @@ impl AsyncRead for Io {
 }
 
 impl AsyncWrite for Io {
+    #[inline(always)]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.stream().poll_write(cx, buf))?;
         Poll::Ready(Ok(written))
     }
 
+    #[inline(always)]
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -159,12 +159,18 @@ impl ClusterState {
     }
 
     /// The endpoint whose turn it is.
+    #[inline(always)]
     pub(crate) fn pick(&self, now: Instant) -> Rc<EndpointState> {
         let endpoints = self.endpoints.borrow();
         match endpoints.as_slice() {
             [only] => Rc::clone(only),
-            all => Rc::clone(&all[self.choose(all, now.into())]),
+            all => self.pick_among(all, now),
         }
+    }
+
+    #[inline(never)]
+    fn pick_among(&self, all: &[Rc<EndpointState>], now: Instant) -> Rc<EndpointState> {
+        Rc::clone(&all[self.choose(all, now.into())])
     }
 
     /// The same, once a name has an address, or it is known that none has. Waits no longer than a connection may take.
@@ -288,6 +294,7 @@ impl Assignment {
     }
 
     /// Notes once how it fared.
+    #[inline(always)]
     pub(crate) fn judge(&self, fared: Fared) {
         let group = &self.endpoint.group;
         if group.cluster.ejection.is_some() && !self.is_judged.replace(true) {

@@ -28,6 +28,7 @@ impl IdlePool {
     }
 
     /// A connection that can take a request now.
+    #[inline(always)]
     pub(crate) fn take(&self, now: Instant) -> Option<Connection> {
         let mut idle = self.idle.borrow_mut();
         while let Some(candidate) = idle.pop() {
@@ -40,6 +41,7 @@ impl IdlePool {
     }
 
     /// Keeps a connection for later; drops (closes) it when the pool is full.
+    #[inline(always)]
     pub(crate) fn put(&self, connection: Connection, now: Instant) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.idle_max {

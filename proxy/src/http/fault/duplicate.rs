@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::request;
+use http::{Response, request};
 use http_body::Body;
 use squall_fault::snapshot::RuleState;
 
@@ -50,8 +50,10 @@ impl Copy {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(self.after).await;
             let exchange = async {
-                match upstream::send(&cluster, &endpoint, copy, &carried, (Instant::now(), None)).await {
-                    Ok((_, source)) => drop_answer(source).await,
+                let (mut head, mut source) = (Response::new(()).into_parts().0, Source::Empty);
+                let answer = (&mut head, &mut source);
+                match upstream::send((&cluster, &endpoint), copy, &carried, (Instant::now(), None), answer).await {
+                    Ok(()) => drop_answer(source).await,
                     Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the copy failed"),
                 }
             };
