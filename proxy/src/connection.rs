@@ -24,7 +24,7 @@ use crate::protocol::{Protocol, detect};
 use crate::secure::{Client, Secured};
 use crate::tcp::record::ConnectionRecord;
 use crate::tcp::relay::{RelayContext, RelayEnd, RelayOutcome, Side};
-use crate::tls::connect::{Inside, open};
+use crate::tls::connect::{self, Inside};
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::upstream::cluster::Assignment;
 use crate::upstream::shared::{Fared, SharedEndpoint};
@@ -127,7 +127,7 @@ impl Downstream {
 }
 
 /// A connection that is ready for the first byte of the application.
-struct Opened {
+pub(crate) struct Opened {
     worker: Rc<Worker>,
     listener: Rc<ListenerView>,
     secured: Secured,
@@ -147,51 +147,66 @@ struct Accepted {
     open: OpenConnection,
 }
 
-/// Serves a connection from its first byte to its end.
-pub(crate) async fn serve(
+/// Serves a connection to its end, once it is open. One function for all of it, because each around it would be passed
+/// through whenever the connection goes on.
+pub(crate) async fn serve(opening: impl Future<Output = Option<Opened>>) {
+    // Boxed, because it is soon over.
+    let Some(opened) = Box::pin(opening).await else { return };
+    let Opened { worker, listener, secured, ends, open, destination } = opened;
+    let Secured { mut stream, mut seen, server_name } = secured;
+    let detected = match listener.compiled.listener.protocol {
+        ListenerProtocol::Tcp => Some(Protocol::Tcp),
+        _ if agreed(&stream).is_some() => agreed(&stream),
+        protocol => {
+            let (first, rest) = time_limits(&listener, protocol);
+            tokio::select! {
+                detected = detect(&mut stream, &mut seen, protocol, first, rest) => detected,
+                () = worker.draining() => None,
+            }
+        }
+    };
+    let Some(protocol) = detected else { return };
+    let io = Io::with_prefix(stream, seen.freeze());
+    let accepted = Accepted { worker, listener, io, ends, server_name, destination, open };
+    match protocol {
+        // Boxed, so that a connection has the size of its own protocol and not of the largest.
+        Protocol::Tcp => Box::pin(relay(accepted)).await,
+        Protocol::Http1 => Box::pin(serve_http1(accepted)).await,
+        Protocol::Http2 => Box::pin(serve_http2(accepted)).await,
+    }
+}
+
+/// What comes before the first byte of the application on a connection that was accepted.
+pub(crate) async fn open(
     worker: Rc<Worker>,
     listener: Rc<ListenerView>,
     mut stream: TcpStream,
     source: SocketAddr,
     claim: Claim,
-) {
-    let counted = worker.open(&listener, claim);
+) -> Option<Opened> {
+    let open = worker.open(&listener, claim);
     if let Err(error) = socket::prepare_accepted(&stream) {
-        return tracing::debug!(%error, "connection ended before it began");
+        tracing::debug!(%error, "connection ended before it began");
+        return None;
     }
-    let Some(ends) = ends(&worker, &listener, &mut stream, source).await else { return };
+    let ends = ends(&worker, &listener, &mut stream, source).await?;
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
-    let Some(secured) = client.secure(stream).await else { return };
+    let secured = client.secure(stream).await?;
     let listener = Rc::clone(listener.route(secured.server_name.as_deref()));
-    Opened { worker, listener, secured, ends, open: counted, destination: None }.serve().await;
+    Some(Opened { worker, listener, secured, ends, open, destination: None })
 }
 
-impl Opened {
-    /// Serves it in its protocol, to its end.
-    async fn serve(self) {
-        let Self { worker, listener, secured, ends, open, destination } = self;
-        let Secured { mut stream, mut seen, server_name } = secured;
-        let detected = match listener.compiled.listener.protocol {
-            ListenerProtocol::Tcp => Some(Protocol::Tcp),
-            _ if agreed(&stream).is_some() => agreed(&stream),
-            protocol => {
-                let (first, rest) = time_limits(&listener, protocol);
-                tokio::select! {
-                    detected = detect(&mut stream, &mut seen, protocol, first, rest) => detected,
-                    () = worker.draining() => None,
-                }
-            }
-        };
-        let Some(protocol) = detected else { return };
-        let io = Io::with_prefix(stream, seen.freeze());
-        let accepted = Accepted { worker, listener, io, ends, server_name, destination, open };
-        match protocol {
-            // Boxed, so that a connection has the size of its own protocol and not of the largest.
-            Protocol::Tcp => Box::pin(relay(accepted)).await,
-            Protocol::Http1 => Box::pin(serve_http1(accepted)).await,
-            Protocol::Http2 => Box::pin(serve_http2(accepted)).await,
-        }
-    }
+/// The same on a connection that was told that it has a tunnel to `destination`: opens the TLS in it.
+pub(crate) async fn intercept(
+    downstream: Downstream,
+    tunnel: (Stream, Bytes),
+    destination: HostPort,
+) -> Option<Opened> {
+    let Downstream { worker, ends, listener, open, .. } = downstream;
+    let (listener, open) = (listener.into_inner(), open?);
+    let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
+    let secured = client.intercept(tunnel, &destination.host).await?;
+    Some(Opened { worker, listener, secured, ends, open, destination: Some(destination) })
 }
 
 /// Where a connection came from, which a PROXY protocol header may say; `None` when it should and does not.
@@ -226,15 +241,6 @@ fn agreed(stream: &Stream) -> Option<Protocol> {
         ALPN_HTTP1 => Some(Protocol::Http1),
         _ => None,
     }
-}
-
-/// Goes on with a connection that was told that it has a tunnel: opens the TLS in it, and serves what it says.
-pub(crate) async fn serve_intercepted(downstream: Downstream, tunnel: (Stream, Bytes), destination: HostPort) {
-    let Downstream { worker, ends, listener, open, .. } = downstream;
-    let (listener, Some(open)) = (listener.into_inner(), open) else { return };
-    let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
-    let Some(secured) = client.intercept(tunnel, &destination.host).await else { return };
-    Opened { worker, listener, secured, ends, open, destination: Some(destination) }.serve().await;
 }
 
 /// How long to wait for the first byte, and from there for enough of them.
@@ -291,7 +297,7 @@ async fn relay(accepted: Accepted) {
     let (endpoint, permit) = (&assignment.endpoint, Cell::new(None));
     let dial = async {
         permit.set(cluster.admit_now()?);
-        let dialled = open(cluster.shared(), endpoint.endpoint(), Inside::Bytes, Some(&ends)).await;
+        let dialled = connect::open(cluster.shared(), endpoint.endpoint(), Inside::Bytes, Some(&ends)).await;
         cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
         dialled
     };

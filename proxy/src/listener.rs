@@ -66,7 +66,8 @@ fn place(worker: &Rc<Worker>, name: &Name, accepted: io::Result<(TcpStream, Sock
 /// Serves a connection on this worker, unless its listener is gone.
 pub(crate) fn serve(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source: SocketAddr, claim: Claim) {
     if let Some(listener) = worker.view().listener(name.as_str()) {
-        tokio::task::spawn_local(connection::serve(Rc::clone(worker), Rc::clone(listener), stream, source, claim));
+        let opening = connection::open(Rc::clone(worker), Rc::clone(listener), stream, source, claim);
+        tokio::task::spawn_local(connection::serve(opening));
     }
 }
 

@@ -45,16 +45,12 @@ pub(crate) async fn send(
     // Pinned here, so that it is stored once and not for each way of waiting.
     let sending = pin!(async {
         match cluster.cluster.protocol {
-            ClusterProtocol::Http1 => match h1::send(cluster, endpoint, request, carried, now).await? {
-                Answer::Response(answer, download) => {
+            ClusterProtocol::Http1 => match h1::send((cluster, endpoint), request, carried, now, head).await? {
+                Answer::Response(download) => {
                     let of = cluster.cluster.proxy_protocol.map(|_| carried.source);
-                    *head = answer;
                     *source = Source::Http1(Leased::new(download, endpoint, of));
                 }
-                Answer::Switched(answer, onward) => {
-                    *head = answer;
-                    *source = Source::Tunnel(Tunnel::Relayed(onward));
-                }
+                Answer::Switched(onward) => *source = Source::Tunnel(Tunnel::Relayed(onward)),
             },
             ClusterProtocol::Http2 => {
                 // Boxed, so that exchanges over HTTP/1 do not carry its size.

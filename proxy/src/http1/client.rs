@@ -40,11 +40,11 @@ pub(crate) struct Failed {
     pub(crate) is_unanswered: bool,
 }
 
-/// What came of a request.
+/// What comes behind the head of an answer.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Response(response::Parts, Download),
-    Switched(response::Parts, Onward),
+    Response(Download),
+    Switched(Onward),
 }
 
 impl Connection {
@@ -63,8 +63,14 @@ impl Connection {
         Stream::is_quiet(&self.io) && self.input.is_empty()
     }
 
-    /// Sends a prepared request and waits for the head of the answer. Dropping the future closes the connection.
-    pub(crate) async fn send(mut self, parts: &request::Parts, body: RequestBody) -> Result<Answer, Failed> {
+    /// Sends a prepared request and waits for the head of the answer, which goes to `answer`. Dropping the future closes the
+    /// connection.
+    pub(crate) async fn send(
+        mut self,
+        parts: &request::Parts,
+        body: RequestBody,
+        answer: &mut response::Parts,
+    ) -> Result<Answer, Failed> {
         let mut out = Output::new();
         let encoder = encoder::request_head(parts, !body.is_end_stream(), &mut out);
         let mut upload = Upload::Going(Sending::new(out, encoder, body));
@@ -74,12 +80,13 @@ impl Connection {
             self.poll_head(is_answer_to_head, cx).map_err(|failed| upload.explain(failed))
         });
         let ResponseHead { parts, body, keeps_alive } = head.await?;
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        *answer = parts;
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS {
             let Self { io, input, permit } = self;
-            return Ok(Answer::Switched(parts, Onward { io, input, permit, opening: None }));
+            return Ok(Answer::Switched(Onward { io, input, permit, opening: None }));
         }
         let upload = Detached::spawn(upload, &self.io);
-        Ok(Answer::Response(parts, Download { connection: Some(self), decoder: body, keeps_alive, upload }))
+        Ok(Answer::Response(Download { connection: Some(self), decoder: body, keeps_alive, upload }))
     }
 
     /// The head of the final answer; interim ones are for the hop that asked, and Squall asks for none.

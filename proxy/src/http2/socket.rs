@@ -49,6 +49,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         self.was_asked.replace(true)
     }
 
+    #[inline(always)]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_flush(cx)
     }

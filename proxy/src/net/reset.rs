@@ -112,6 +112,7 @@ impl AsyncWrite for Io {
         true // of any Stream
     }
 
+    #[inline(always)]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_flush(cx)
     }

@@ -47,7 +47,7 @@ impl Stream {
     }
 
     /// Whether the peer neither closed it nor sent what nobody asked for; costs no system call unless it did.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_quiet(stream: &RefCell<Self>) -> bool {
         if let Self::Plain(stream) = &*stream.borrow() {
             return stream.try_read(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);

@@ -5,7 +5,7 @@ use std::sync::Weak;
 use futures_util::future::join_all;
 use http::header::{HOST, HeaderValue, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme, Uri};
-use http::{Request, StatusCode, Version, request};
+use http::{Request, Response, StatusCode, Version, request};
 use squall_config::model::{Cluster, ClusterProtocol, HealthCheck, Probe};
 use tokio::time::MissedTickBehavior;
 
@@ -13,7 +13,6 @@ use super::shared::{SharedCluster, SharedEndpoint};
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
 use crate::http::request::Incoming;
-use crate::http1::client::Answer;
 use crate::net::stream::Stream;
 use crate::tls::connect::{Inside, open};
 use crate::{http1, http2};
@@ -71,9 +70,10 @@ async fn ask(
     let head = head.map_err(|error| ProxyError::caused_by(ErrorKind::MalformedResponse, error))?;
     match cluster.protocol {
         ClusterProtocol::Http1 => {
-            let sent = http1::client::Connection::new(stream).send(&head, RequestBody::Empty).await;
-            let (Answer::Response(head, _) | Answer::Switched(head, _)) = sent.map_err(|failed| failed.error)?;
-            Ok(head.status)
+            let (mut answer, ()) = Response::new(()).into_parts();
+            let sent = http1::client::Connection::new(stream).send(&head, RequestBody::Empty, &mut answer).await;
+            sent.map_err(|failed| failed.error)?;
+            Ok(answer.status)
         }
         ClusterProtocol::Http2 => {
             let connection = http2::client::Connection::begin(stream).await?;

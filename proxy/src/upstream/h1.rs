@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use http::response;
 use http_body::Body;
 
 use super::cluster::{ClusterState, EndpointState};
@@ -43,13 +44,13 @@ impl Drop for Leased {
     }
 }
 
-/// Sends the request and waits for the head of the answer.
+/// Sends the request and waits for the head of the answer, which goes to `answer`.
 pub(crate) async fn send(
-    cluster: &ClusterState,
-    endpoint: &EndpointState,
+    (cluster, endpoint): (&ClusterState, &EndpointState),
     request: Incoming,
     carried: &Ends,
     now: Instant,
+    answer: &mut response::Parts,
 ) -> Result<Answer, ProxyError> {
     let Incoming { head: parts, mut body } = request;
     let idle = match cluster.cluster.proxy_protocol {
@@ -59,7 +60,7 @@ pub(crate) async fn send(
     if let Some(idle) = idle {
         // RFC 9110 §9.2.2: what is idempotent may be sent twice; a body that is gone may not.
         let may_repeat = body.is_end_stream() && parts.method.is_idempotent();
-        match idle.send(&parts, std::mem::take(&mut body)).await {
+        match idle.send(&parts, std::mem::take(&mut body), answer).await {
             Ok(answer) => return Ok(answer),
             // The upstream may have closed the connection while the request was on its way: a new one tells the truth.
             Err(failed) if failed.is_unanswered && may_repeat => {}
@@ -68,7 +69,7 @@ pub(crate) async fn send(
     }
     // Boxed, because most requests do not need it.
     let connection = Box::pin(connect(cluster, endpoint, carried)).await?;
-    connection.send(&parts, body).await.map_err(|failed| failed.error)
+    connection.send(&parts, body, answer).await.map_err(|failed| failed.error)
 }
 
 async fn connect(cluster: &ClusterState, endpoint: &EndpointState, carried: &Ends) -> Result<Connection, ProxyError> {
