@@ -46,7 +46,8 @@ pub(crate) async fn open(
         return Ok(Stream::Plain(stream));
     }
     let left = shared.cluster.connect_timeout.saturating_sub(begun.elapsed());
-    let session = handshake(shared, endpoint, inside, stream, left).await?;
+    // Boxed, because a handshake is large, and every connection would carry its size through all that dials.
+    let session = Box::pin(handshake(shared, endpoint, inside, stream, left)).await?;
     Ok(Stream::Tls(Box::new(session)))
 }
 
