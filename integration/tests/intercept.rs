@@ -132,10 +132,11 @@ fn a_third_party_that_nobody_vouches_for_is_not_passed_off_as_good() {
     let stranger = Authority::new();
     stranger.issue("server");
     std::fs::copy(stranger.path("ca.crt"), world.theirs.path("ca.crt")).unwrap();
-    eventually("other authorities in use", PATIENCE, || {
-        let said = world.curl(&["-D", "-", "-o", "/dev/null", &world.url("localhost")]).1;
-        said.contains("x-squall-error: upstream_tls_untrusted").then_some(())
-    });
+    // Awaited before the first call, because a connection that is open already stays in use.
+    let reloaded = || world.squall.api().metrics().sum("squall_tls_reloads_total", &[("result", "ok")]);
+    eventually("other authorities in use", PATIENCE, || (reloaded() > 0.0).then_some(()));
+    let said = world.curl(&["-D", "-", "-o", "/dev/null", &world.url("localhost")]).1;
+    assert!(said.contains("x-squall-error: upstream_tls_untrusted"), "{said}");
 }
 
 #[test]
