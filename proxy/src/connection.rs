@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use squall_config::model::{HostPort, Http2Code, ListenerProtocol, Name};
 use tokio::net::TcpStream;
 
@@ -130,16 +131,7 @@ impl Downstream {
 pub(crate) struct Opened {
     worker: Rc<Worker>,
     listener: Rc<ListenerView>,
-    secured: Secured,
-    ends: Ends,
-    open: OpenConnection,
-    destination: Option<HostPort>,
-}
-
-/// A connection whose protocol is known.
-struct Accepted {
-    worker: Rc<Worker>,
-    listener: Rc<ListenerView>,
+    protocol: Protocol,
     io: Io,
     ends: Ends,
     server_name: Option<Arc<str>>,
@@ -148,31 +140,14 @@ struct Accepted {
 }
 
 /// Serves a connection to its end, once it is open. One function for all of it, because each around it would be passed
-/// through whenever the connection goes on.
-pub(crate) async fn serve(opening: impl Future<Output = Option<Opened>>) {
-    // Boxed, because it is soon over.
-    let Some(opened) = Box::pin(opening).await else { return };
-    let Opened { worker, listener, secured, ends, open, destination } = opened;
-    let Secured { mut stream, mut seen, server_name } = secured;
-    let detected = match listener.compiled.listener.protocol {
-        ListenerProtocol::Tcp => Some(Protocol::Tcp),
-        _ if agreed(&stream).is_some() => agreed(&stream),
-        protocol => {
-            let (first, rest) = time_limits(&listener, protocol);
-            tokio::select! {
-                detected = detect(&mut stream, &mut seen, protocol, first, rest) => detected,
-                () = worker.draining() => None,
-            }
-        }
-    };
-    let Some(protocol) = detected else { return };
-    let io = Io::with_prefix(stream, seen.freeze());
-    let accepted = Accepted { worker, listener, io, ends, server_name, destination, open };
-    match protocol {
-        // Boxed, so that a connection has the size of its own protocol and not of the largest.
-        Protocol::Tcp => Box::pin(relay(accepted)).await,
-        Protocol::Http1 => Box::pin(serve_http1(accepted)).await,
-        Protocol::Http2 => Box::pin(serve_http2(accepted)).await,
+/// through whenever the connection goes on; and its parts are boxed, so that a connection has the size of its own
+/// protocol and not of the largest.
+pub(crate) async fn serve(opening: Pin<Box<impl Future<Output = Option<Opened>>>>) {
+    let Some(opened) = opening.await else { return };
+    match opened.protocol {
+        Protocol::Tcp => Box::pin(relay(opened)).await,
+        Protocol::Http1 => Box::pin(serve_http1(opened)).await,
+        Protocol::Http2 => Box::pin(serve_http2(opened)).await,
     }
 }
 
@@ -191,9 +166,11 @@ pub(crate) async fn open(
     }
     let ends = ends(&worker, &listener, &mut stream, source).await?;
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
-    let secured = client.secure(stream).await?;
-    let listener = Rc::clone(listener.route(secured.server_name.as_deref()));
-    Some(Opened { worker, listener, secured, ends, open, destination: None })
+    let Secured { mut stream, mut seen, server_name } = client.secure(stream).await?;
+    let listener = Rc::clone(listener.route(server_name.as_deref()));
+    let protocol = protocol(&worker, &listener, &mut stream, &mut seen).await?;
+    let io = Io::with_prefix(stream, seen.freeze());
+    Some(Opened { worker, listener, protocol, io, ends, server_name, destination: None, open })
 }
 
 /// The same on a connection that was told that it has a tunnel to `destination`: opens the TLS in it.
@@ -205,8 +182,30 @@ pub(crate) async fn intercept(
     let Downstream { worker, ends, listener, open, .. } = downstream;
     let (listener, open) = (listener.into_inner(), open?);
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
-    let secured = client.intercept(tunnel, &destination.host).await?;
-    Some(Opened { worker, listener, secured, ends, open, destination: Some(destination) })
+    let Secured { mut stream, mut seen, server_name } = client.intercept(tunnel, &destination.host).await?;
+    let protocol = protocol(&worker, &listener, &mut stream, &mut seen).await?;
+    let io = Io::with_prefix(stream, seen.freeze());
+    Some(Opened { worker, listener, protocol, io, ends, server_name, destination: Some(destination), open })
+}
+
+/// What is spoken on a connection; `None` when nothing is, or when the worker drains before it is clear.
+async fn protocol(
+    worker: &Worker,
+    listener: &ListenerView,
+    stream: &mut Stream,
+    seen: &mut BytesMut,
+) -> Option<Protocol> {
+    match listener.compiled.listener.protocol {
+        ListenerProtocol::Tcp => Some(Protocol::Tcp),
+        _ if agreed(stream).is_some() => agreed(stream),
+        protocol => {
+            let (first, rest) = time_limits(listener, protocol);
+            tokio::select! {
+                detected = detect(stream, seen, protocol, first, rest) => detected,
+                () = worker.draining() => None,
+            }
+        }
+    }
 }
 
 /// Where a connection came from, which a PROXY protocol header may say; `None` when it should and does not.
@@ -252,20 +251,20 @@ fn time_limits(listener: &ListenerView, protocol: ListenerProtocol) -> (Option<D
     }
 }
 
-async fn serve_http1(accepted: Accepted) {
-    let head_bytes_max = accepted.listener.snapshot.config.limits.head_bytes_max;
-    let (downstream, io) = accepted.into_http(false);
+async fn serve_http1(opened: Opened) {
+    let head_bytes_max = opened.listener.snapshot.config.limits.head_bytes_max;
+    let (downstream, io) = opened.into_http(false);
     http1::server::serve(downstream, io, head_bytes_max).await;
 }
 
-async fn serve_http2(accepted: Accepted) {
-    let (downstream, io) = accepted.into_http(true);
+async fn serve_http2(opened: Opened) {
+    let (downstream, io) = opened.into_http(true);
     http2::server::serve(downstream, io).await;
 }
 
-impl Accepted {
+impl Opened {
     fn into_http(self, is_http2: bool) -> (Rc<Downstream>, Io) {
-        let Self { worker, listener, io, ends, server_name, destination, mut open } = self;
+        let Self { worker, listener, io, ends, server_name, destination, mut open, .. } = self;
         let wire = Rc::new(Wire::new());
         open.watch(&wire, &listener);
         let downstream = Downstream {
@@ -285,8 +284,8 @@ impl Accepted {
     }
 }
 
-async fn relay(accepted: Accepted) {
-    let Accepted { worker, listener, io, ends, server_name, open: _open, .. } = accepted;
+async fn relay(opened: Opened) {
+    let Opened { worker, listener, io, ends, server_name, open: _open, .. } = opened;
     let (cluster, now) = (&listener.cluster, Instant::now());
     let mut endpoint = cluster.pick(now);
     if endpoint.is_unresolved() {
@@ -295,12 +294,13 @@ async fn relay(accepted: Accepted) {
     }
     let assignment = Assignment::of_connection(endpoint);
     let (endpoint, permit) = (&assignment.endpoint, Cell::new(None));
-    let dial = async {
+    // Pinned here, so that all that passes it on does not carry its size.
+    let dial = pin!(async {
         permit.set(cluster.admit_now()?);
         let dialled = connect::open(cluster.shared(), endpoint.endpoint(), Inside::Bytes, Some(&ends)).await;
         cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
         dialled
-    };
+    });
     let (opening, early) = (None, Bytes::new());
     let endpoint = &endpoint.shared;
     let source = ends.source;

@@ -67,8 +67,8 @@ fn place(worker: &Rc<Worker>, name: &Name, accepted: io::Result<(TcpStream, Sock
 pub(crate) fn serve(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source: SocketAddr, claim: Claim) {
     if let Some(listener) = worker.view().listener(name.as_str()) {
         let opening = connection::open(Rc::clone(worker), Rc::clone(listener), stream, source, claim);
-        // Boxed, because the runtime moves what it is given several times over.
-        tokio::task::spawn_local(Box::pin(connection::serve(opening)));
+        // Boxed, because it is soon over, and the runtime moves what it is given several times over.
+        tokio::task::spawn_local(connection::serve(Box::pin(opening)));
     }
 }
 

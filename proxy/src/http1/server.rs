@@ -261,7 +261,7 @@ impl Connection {
                 connection::relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await;
             }
             Tunnel::Intercepted(destination) => {
-                connection::serve(connection::intercept(downstream, (stream, early), destination)).await;
+                connection::serve(Box::pin(connection::intercept(downstream, (stream, early), destination))).await;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
+use std::pin::pin;
 
 use squall_config::model::Endpoint;
 use tokio::net::TcpStream;
@@ -18,7 +19,7 @@ pub(crate) async fn dial(shared: &SharedCluster, endpoint: &Endpoint) -> Result<
     if shared.own.are_reached_by(address) {
         return Err(ProxyError::new(ErrorKind::LeadsBack));
     }
-    let connected = connect(address, endpoint, &shared.own);
+    let connected = pin!(connect(address, endpoint, &shared.own));
     match tokio::time::timeout(shared.cluster.connect_timeout, connected).await {
         Ok(result) => result.map_err(ProxyError::connect),
         Err(_elapsed) => Err(ProxyError::new(ErrorKind::ConnectTimeout)),
