@@ -48,6 +48,7 @@ mod telemetry;
 mod tls;
 mod upstream;
 mod view;
+mod when_woken;
 mod worker;
 mod workers;
 

@@ -1,6 +1,7 @@
 //! What a relay waits for besides its sockets.
 
 use std::future::{Future, pending};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +9,7 @@ use squall_fault::snapshot::Snapshot;
 use tokio::sync::watch;
 
 use crate::life::Life;
+use crate::when_woken::when_woken;
 
 /// Everything that can change what a relay does.
 pub(super) struct Control {
@@ -28,18 +30,16 @@ pub(super) enum Event<T> {
 impl Control {
     /// The next thing that happens. Control comes before work, so that a rule is on before the next byte.
     pub(super) async fn next<T>(&mut self, due: Option<Instant>, work: impl Future<Output = T>) -> Event<T> {
-        let life = async {
-            match self.life.changed().await {
-                Ok(()) if *self.life.borrow() == Life::Cut => Event::Cut,
-                Ok(()) => Event::Changed,
-                Err(_) => pending().await, // nobody is left to end us
-            }
-        };
-        let changed = async {
-            if self.changes.changed().await.is_err() {
-                pending::<()>().await; // nobody is left to change rules
-            }
-        };
+        let control = pin!(self.event(due));
+        tokio::select! {
+            biased;
+            event = when_woken(control) => event,
+            done = work => Event::Work(done),
+        }
+    }
+
+    /// The next thing that happens besides work.
+    async fn event<T>(&mut self, due: Option<Instant>) -> Event<T> {
         let due = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -48,10 +48,12 @@ impl Control {
         };
         tokio::select! {
             biased;
-            event = life => event,
-            () = changed => Event::Changed,
+            Ok(()) = self.life.changed() => match *self.life.borrow() {
+                Life::Cut => Event::Cut,
+                _ => Event::Changed,
+            },
+            Ok(()) = self.changes.changed() => Event::Changed,
             () = due => Event::Due,
-            done = work => Event::Work(done),
         }
     }
 }

@@ -76,16 +76,17 @@ impl Subject<'_> {
 }
 
 impl ConnectionFaults {
-    /// Decides the rules that are new to this connection, lifts those that have ended, and says what is on.
+    /// Decides the rules that are new to this connection, lifts those that have ended, and says what is on; `None` when
+    /// nothing is and nothing was.
     pub(super) fn update(
         &mut self,
         snapshot: &Snapshot,
         listener: Option<&CompiledListener>,
         circumstances: &Circumstances<'_>,
-    ) -> ActiveFaults {
+    ) -> Option<ActiveFaults> {
         let rules = circumstances.subject.rules(listener);
         if rules.is_empty() && self.records.is_empty() {
-            return ActiveFaults::default();
+            return None;
         }
         // A decision is kept while its rule exists, though it be halted or disabled.
         self.records.retain(|record| snapshot.rules.iter().any(|rule| Arc::ptr_eq(&rule.state, &record.state)));
@@ -100,7 +101,7 @@ impl ConnectionFaults {
             }
         }
         self.report_begun(&active, circumstances.record);
-        active
+        Some(active)
     }
 
     /// Counts a fault at its first application.

@@ -21,7 +21,7 @@ use squall_fault::snapshot::{CompiledListener, Snapshot};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::sync::watch;
 
-use super::active::{Cutoff, How, Terminal};
+use super::active::{ActiveFaults, Cutoff, How, Terminal};
 use super::control::{Control, Event};
 use super::fault::{Circumstances, ConnectionFaults, Subject};
 use super::pump::{Pump, PumpEnd};
@@ -249,6 +249,14 @@ impl Relay {
             now: Instant::now(),
         };
         let active = self.faults.update(&snapshot, listener.as_deref().filter(|_| is_serving), &circumstances);
+        if let Some(active) = active {
+            self.apply(active, &snapshot);
+        }
+        // A listener that was removed lets its connections live, without rules.
+        self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
+    }
+
+    fn apply(&mut self, active: ActiveFaults, snapshot: &Snapshot) {
         let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
         self.request.configure(&active.request, queued_max);
         self.response.configure(&active.response, queued_max);
@@ -257,8 +265,6 @@ impl Relay {
             _ => None,
         });
         (self.terminal, self.connect) = (active.terminal, active.connect);
-        // A listener that was removed lets its connections live, without rules.
-        self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
     }
 
     fn is_held(&self) -> bool {
