@@ -58,19 +58,23 @@ fn is_protected(name: &HeaderName) -> bool {
 
 /// Removes what is for this connection only, including what any `Connection` line nominates.
 pub(crate) fn remove(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        for name in nominated(headers) {
+    for name in nominated(headers) {
+        headers.remove(name);
+    }
+    for name in &HOP_BY_HOP {
+        // Most are not there, which a walk tells sooner than a look-up.
+        if headers.keys().any(|other| other == name) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
 }
 
+/// What `Connection` names besides its common options, which are no fields or are removed anyway.
 fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
-    let names = lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
+    let options = lines.flat_map(|line| line.split(',')).map(str::trim);
+    let is_common = |option: &&str| matches!(*option, "keep-alive" | "close" | "Keep-Alive" | "Close" | "upgrade");
+    let names = options.filter(|option| !is_common(option)).filter_map(|name| name.parse::<HeaderName>().ok());
     names.filter(|name| !is_protected(name)).collect()
 }
 
