@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use http_body::{Body, Frame};
 use squall_config::model::{ClusterProtocol, Config, Name, Phase};
 use squall_fault::budget::Budget;
+use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -209,6 +210,8 @@ pub struct Relay {
     tasks: LocalSet,
     client: TcpStream,
     upstream: TcpStream,
+    /// What could change it.
+    _control: (watch::Sender<Arc<Snapshot>>, watch::Sender<Life>),
 }
 
 impl fmt::Debug for Relay {
@@ -226,6 +229,7 @@ impl Relay {
         let (runtime, tasks) = (runtime()?, LocalSet::new());
         let snapshot = Arc::new(squall_fault::compile(config, None, 1, false, 7));
         let listener = Arc::clone(snapshot.listeners.first().ok_or(io::ErrorKind::NotFound)?);
+        let control = (watch::Sender::new(Arc::clone(&snapshot)), watch::Sender::new(Life::Serving));
         let (client, upstream) = tasks.block_on(&runtime, async {
             let (client, downstream) = pair().await?;
             let (near, upstream) = pair().await?;
@@ -234,8 +238,8 @@ impl Relay {
                 source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
                 server_name: None,
                 endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
-                changes: watch::Sender::new(Arc::clone(&snapshot)).subscribe(),
-                life: watch::Sender::new(Life::Serving).subscribe(),
+                changes: control.0.subscribe(),
+                life: control.1.subscribe(),
                 budget: Budget::new(1),
                 opening: None,
                 early: Bytes::new(),
@@ -248,7 +252,7 @@ impl Relay {
             )));
             Ok::<_, io::Error>((client, upstream))
         })?;
-        Ok(Self { runtime, tasks, client, upstream })
+        Ok(Self { runtime, tasks, client, upstream, _control: control })
     }
 
     /// So many bytes from the client to the upstream, and back; what both ends need for it is part of the cost.
@@ -256,7 +260,7 @@ impl Relay {
     /// # Errors
     /// When a connection breaks.
     pub fn round_trip(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        let Self { runtime, tasks, client, upstream } = self;
+        let Self { runtime, tasks, client, upstream, .. } = self;
         let trip = async {
             client.write_all(bytes).await?;
             upstream.read_exact(bytes).await?;
