@@ -67,6 +67,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
         listeners: vec![listener],
         clusters: vec![cluster],
         rules,
+        guards: Vec::new(),
         limits: limits(),
         drain: Drain { delay: Duration::ZERO, timeout: minute },
         access_log: None,

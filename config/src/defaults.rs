@@ -65,6 +65,9 @@ pub const RULES_MAX_CEILING: usize = 65_535;
 /// One second of a 128 Mbit/s stream.
 pub const STREAM_BUFFER_BYTES_MAX: usize = 16 << 20;
 
+/// So many that one or two failed requests are not more than a percent.
+pub const MINIMUM_REQUESTS: usize = 100;
+
 /// Nothing waits on a machine without a load balancer.
 pub const DRAIN_DELAY: Duration = Duration::ZERO;
 /// The usual grace period before an orchestrator kills.

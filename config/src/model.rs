@@ -6,6 +6,7 @@
 mod cluster;
 mod control;
 mod destination;
+mod guard;
 mod limits;
 mod listener;
 mod name;
@@ -26,6 +27,7 @@ pub use cluster::{
 };
 pub use control::{ControlAddress, ControlApi};
 pub use destination::{Destination, DestinationHost, DestinationPort};
+pub use guard::{Bound, Condition, Guard, Measure, Quantile, Scope, TrafficCondition};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;
@@ -46,6 +48,8 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// In the order of the file, which is the order of application.
     pub rules: Vec<Rule>,
+    /// Conditions that stop all faults.
+    pub guards: Vec<Guard>,
     /// Bounds on what rules may do and on what the proxy may hold.
     pub limits: Limits,
     /// How the process ends.

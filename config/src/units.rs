@@ -34,8 +34,8 @@ impl Percentage {
     pub const ALWAYS: Self = Self(1_000_000);
 
     /// From parts per million, at most 1,000,000.
-    pub fn from_ppm(ppm: u32) -> Option<Self> {
-        (ppm <= 1_000_000).then_some(Self(ppm))
+    pub const fn from_ppm(ppm: u32) -> Option<Self> {
+        if ppm <= 1_000_000 { Some(Self(ppm)) } else { None }
     }
 
     /// Parts per million.

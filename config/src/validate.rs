@@ -4,6 +4,7 @@ mod address;
 mod clusters;
 mod control;
 mod destinations;
+mod guards;
 mod health;
 mod intercept;
 mod limits;
@@ -58,6 +59,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         cluster_names,
     };
     let rules = rules::rules(&spec.rules, &context, &mut report);
+    let guards = guards::guards(&spec.guards, &context, &mut report);
     let drain = limits::drain(spec.drain.as_ref(), &mut report);
     let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
     let state_dir = spec.state_dir.as_ref().and_then(|name| state_dir(name, &mut report));
@@ -68,6 +70,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         listeners,
         clusters,
         rules,
+        guards,
         limits,
         drain,
         access_log,

@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 use squall_config::Problems;
-use squall_config::model::{Config, Endpoint};
+use squall_config::model::{Config, Direction, Endpoint, Name};
 
 /// An address that a cluster has at the moment, or a name of it that has none.
 #[derive(Clone, Debug)]
@@ -56,6 +56,36 @@ pub enum TapEvent {
     Missed(u64),
 }
 
+/// What has gone through the listeners since the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Upper bounds of the buckets of durations, in seconds and rising; what is beyond the last is in one more.
+    pub duration_bounds: &'static [f64],
+    /// Of each listener with each cluster, in any order.
+    pub totals: Vec<TrafficTotals>,
+}
+
+/// HTTP exchanges of one listener with one cluster since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrafficTotals {
+    /// The listener.
+    pub listener: Name,
+    /// The cluster that its traffic goes to.
+    pub cluster: Name,
+    /// The listener's.
+    pub direction: Direction,
+    /// Exchanges that began.
+    pub begun: u64,
+    /// Exchanges that ended.
+    pub ended: u64,
+    /// Those of them that a rule ended.
+    pub injected: u64,
+    /// Of the others those that got no answer, or one with a status from 500 on.
+    pub failed: u64,
+    /// How many took how long, by bucket.
+    pub durations: Vec<u64>,
+}
+
 /// Exchanges as they end; never ends by itself.
 pub type Taps = Pin<Box<dyn Stream<Item = TapEvent> + Send>>;
 
@@ -74,6 +104,11 @@ pub trait DataPlane: Send + Sync + 'static {
     /// The endpoints of each cluster by its name, as they are now; those of a cluster that is about to be taken over may
     /// be missing for a moment.
     fn endpoints(&self) -> Vec<(String, Vec<EndpointHealth>)>;
+
+    /// What has gone through the listeners; only sums, since it is asked for several times a second.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
 
     /// The whole exposition of `/metrics`, including the control side's own ([`crate::ControlStats`]).
     fn metrics_text(&self) -> String;

@@ -25,6 +25,8 @@ pub enum EventKind {
     Reload,
     /// Rules ended with their ttl.
     Expired,
+    /// A guard is in another state.
+    Guard,
 }
 
 impl EventKind {
@@ -36,6 +38,7 @@ impl EventKind {
             Self::Resume => "resume",
             Self::Reload => "reload",
             Self::Expired => "expired",
+            Self::Guard => "guard",
         }
     }
 }

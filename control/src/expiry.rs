@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
-
 use crate::actor::Actor;
+use crate::disk::Disk;
 use crate::document::Now;
 use crate::publish::Publisher;
 
@@ -57,18 +56,5 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         publisher.halt(Actor::Squall("expiry"), "rules could not be ended in time");
         disk.write(&publisher, Publisher::write_down);
         tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// Writes down what happened, one after the other: a disk that hangs takes one thread, and no rule waits for it.
-#[derive(Default)]
-struct Disk(Option<JoinHandle<()>>);
-
-impl Disk {
-    fn write(&mut self, publisher: &Arc<Publisher>, write: fn(&Publisher)) {
-        if publisher.outlives() && self.0.as_ref().is_none_or(JoinHandle::is_finished) {
-            let publisher = Arc::clone(publisher);
-            self.0 = Some(tokio::task::spawn_blocking(move || write(&publisher)));
-        }
     }
 }

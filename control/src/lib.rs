@@ -2,7 +2,8 @@
 //! it to write.
 //!
 //! The life of a change:
-//! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`) or the clock (`expiry`);
+//! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`), the clock (`expiry`) or a guard
+//!   (`guards`), which stops all faults;
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
 //! - [`events`] tells those that listen, `audit` remembers who did it, `state` what outlives the process.
@@ -13,11 +14,13 @@ mod api;
 mod audit;
 mod calls;
 mod data_plane;
+mod disk;
 pub mod document;
 mod error;
 pub mod events;
 mod expiry;
 mod guard;
+mod guards;
 mod input;
 mod listen;
 mod merge_patch;
@@ -34,7 +37,8 @@ pub mod write;
 
 pub use access::{Access, Refused, Role};
 pub use actor::{Actor, Caller, Identity};
-pub use data_plane::{Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps};
+pub use data_plane::{Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps, Traffic, TrafficTotals};
+pub use guards::board::GuardStats;
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};

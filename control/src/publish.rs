@@ -23,6 +23,7 @@ use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
+use crate::guards::board::Board;
 use crate::reload::Reload;
 use crate::state::keeper::Keeper;
 use crate::state::{Recovery, Start};
@@ -93,6 +94,8 @@ pub(crate) struct State {
     pub(crate) halt: Option<Halt>,
     pub(crate) stats: ControlStats,
     pub(crate) last_reload: Option<Reload>,
+    /// How often somebody ended a halt.
+    pub(crate) resumes: u64,
     /// What was read last, to tell a changed file from a touched one.
     pub(crate) file_text: Option<String>,
 }
@@ -115,6 +118,8 @@ pub struct Publisher {
     writer: Mutex<()>,
     state: Mutex<State>,
     pub(crate) events: Events,
+    /// How the guards are.
+    pub(crate) guards: Board,
     /// A ttl was set or has gone.
     pub(crate) deadlines_changed: tokio::sync::Notify,
     /// The data plane may have other files now.
@@ -149,8 +154,9 @@ impl Publisher {
             started: Instant::now(),
             initial,
             writer: Mutex::new(()),
-            state: Mutex::new(State { written, halt, stats, last_reload: None, file_text }),
+            state: Mutex::new(State { written, halt, stats, last_reload: None, resumes: 0, file_text }),
             events: Events::default(),
+            guards: Board::default(),
             deadlines_changed: tokio::sync::Notify::new(),
             files_changed: tokio::sync::Notify::new(),
             overlay: OnceLock::new(),
@@ -172,6 +178,12 @@ impl Publisher {
             halt: state.halt.clone(),
             last_reload: state.last_reload.clone(),
         }
+    }
+
+    /// The configuration whose guards are in force, and how often somebody ended a halt.
+    pub(crate) fn guarded(&self) -> (Arc<Config>, u64) {
+        let state = self.state();
+        (Arc::clone(&state.written.config), state.resumes)
     }
 
     /// Numbers for the metrics.

@@ -22,7 +22,7 @@ use crate::access::peer::{End, Peer, name_in};
 use crate::api::{App, catch_panic};
 use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
-use crate::{expiry, routes};
+use crate::{expiry, guards, routes};
 
 /// Connections at once to each of the two servers; others wait in the backlog. More than the subscribers of events and
 /// the calls together.
@@ -155,6 +155,7 @@ async fn live(
     let app = App { publisher: Arc::clone(&publisher), shutdown: stopped.clone() };
     let mut tasks = JoinSet::new();
     tasks.spawn(expiry::run(Arc::clone(&publisher)));
+    tasks.spawn(guards::run(Arc::clone(&publisher)));
     if watch {
         tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));
         tasks.spawn(crate::watch::tokens(Arc::clone(&publisher)));

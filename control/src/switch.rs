@@ -64,6 +64,7 @@ impl Publisher {
         let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
         state.halt = halted.then(|| Halt { reason: reason.to_owned(), since: SystemTime::now() });
         state.stats.halted = halted;
+        state.resumes += u64::from(!halted);
         state.stats.generation = generation + 1;
         self.store.publish(Arc::new(snapshot));
         self.keeper.note_switch(state.halt.clone(), generation + 1);

@@ -118,6 +118,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
         ],
         clusters: vec![cluster("service-b"), cluster("service-a")],
         rules,
+        guards: Vec::new(),
         limits: Limits {
             default_ttl: hour,
             delay_max: hour,

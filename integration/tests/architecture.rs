@@ -156,6 +156,7 @@ fn metric_names_stand_in_one_file() {
         "\"squall_endpoint",
         "\"squall_tls",
         "\"squall_proxy_protocol",
+        "\"squall_guard",
     ];
     for folder in CRATES {
         let lines = with_words(folder, &names);

@@ -22,7 +22,7 @@ fn deployed(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file).canonicalize().unwrap()
 }
 
-/// Everything that has metrics: TLS, ejection, caps, traces that nobody takes, and two rules.
+/// Everything that has metrics: TLS, ejection, caps, traces that nobody takes, a guard, and two rules.
 struct Scene {
     squall: Squall,
     authority: Authority,
@@ -37,7 +37,8 @@ impl Scene {
         let settings = Settings::new()
             .listener("to-b", "http", "service-b")
             .listener_with("tls", "http", "service-b", &authority.listener("squall"))
-            .cluster_with("service-b", "http1", &[echo.address], caps);
+            .cluster_with("service-b", "http1", &[echo.address], caps)
+            .with("guards: [{name: queue, condition: {metric: in_flight, above: 1000, for: 1m}}]");
         let traces = format!("http://{}", refusing());
         let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", traces.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
         let squall = Squall::start_under(&settings, &variables, &[]);

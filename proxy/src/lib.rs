@@ -53,6 +53,7 @@ mod worker;
 mod workers;
 
 pub use telemetry::tap::{Tap, TapEvent, TapFilter};
+pub use telemetry::totals::{DURATION_BOUNDS, TrafficTotals};
 pub use telemetry::trace::Traces;
 pub use telemetry::trace::propagation::{Format, Propagation};
 pub use telemetry::trace::queue::{FinishedSpans, SpanQueue, span_queue};

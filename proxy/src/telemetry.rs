@@ -4,4 +4,5 @@ pub(crate) mod access_log;
 pub(crate) mod metrics;
 pub(crate) mod shard;
 pub(crate) mod tap;
+pub(crate) mod totals;
 pub(crate) mod trace;

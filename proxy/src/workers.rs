@@ -22,6 +22,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::{Tap, TapFilter, Taps};
+use crate::telemetry::totals::{self, TrafficTotals};
 use crate::telemetry::trace::Traces;
 use crate::telemetry::trace::queue::SpanCounts;
 use crate::tls::store::{CertificateStatus, TlsStore};
@@ -289,6 +290,12 @@ impl Proxy {
         let (loads, spans) = (self.loads.each(), self.spans.as_deref());
         let counted = Counted { shards: &shards, loads, clusters: &self.clusters(), tls: &self.tls, spans };
         metrics::families(counted, &self.store.load())
+    }
+
+    /// What has gone through the listeners since the start.
+    pub fn traffic(&self) -> Vec<TrafficTotals> {
+        let shards: Vec<Arc<Shard>> = self.workers.iter().map(|w| Arc::clone(&w.shard)).collect();
+        totals::totals(&shards)
     }
 
     /// Shows HTTP exchanges as they end, until the result is dropped; to be called on a runtime. `None` when too many watch

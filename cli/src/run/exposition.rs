@@ -4,7 +4,7 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
-use squall_control::{ControlStats, Refused};
+use squall_control::{ControlStats, GuardStats, Refused};
 
 /// What the composition root adds to the proxy's metrics.
 pub(super) struct Exposition {
@@ -18,9 +18,9 @@ impl Exposition {
     }
 
     /// All metrics as text, sorted by name as scrapers and people expect.
-    pub(super) fn text(&self, mut families: Vec<MetricFamily>, stats: ControlStats) -> String {
+    pub(super) fn text(&self, mut families: Vec<MetricFamily>, stats: ControlStats, guards: &[GuardStats]) -> String {
         families.extend(self.process.collect());
-        match control_families(stats) {
+        match control_families(stats).and_then(|families| Ok([families, guard_families(guards)?].concat())) {
             Ok(more) => families.extend(more),
             Err(error) => tracing::error!(%error, "metrics about the configuration are missing"),
         }
@@ -63,6 +63,20 @@ fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>
     Ok([generation.collect(), reloads.collect(), refused.collect(), tokens.collect(), build.collect()].concat())
 }
 
+fn guard_families(guards: &[GuardStats]) -> prometheus::Result<Vec<MetricFamily>> {
+    let state = Opts::new("squall_guard_state", "1 for the state that a guard is in, 0 for the others.");
+    let state = IntGaugeVec::new(state, &["guard", "state"])?;
+    let trips = Opts::new("squall_guard_trips_total", "How often a guard stopped all faults.");
+    let trips = IntCounterVec::new(trips, &["guard"])?;
+    for guard in guards {
+        for word in GuardStats::STATES {
+            state.get_metric_with_label_values(&[&guard.name, word])?.set(i64::from(guard.state == word));
+        }
+        trips.get_metric_with_label_values(&[&guard.name])?.inc_by(guard.trips);
+    }
+    Ok([state.collect(), trips.collect()].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,13 +90,17 @@ mod tests {
             refused: [1, 2, 3, 4],
             ..ControlStats::default()
         };
-        let text = Exposition::new().text(Vec::new(), stats);
+        let guard = GuardStats { name: "errors".to_owned(), state: "breaching", trips: 2 };
+        let text = Exposition::new().text(Vec::new(), stats, &[guard]);
         for line in [
             "squall_config_generation 3",
             r#"squall_config_reloads_total{result="ok"} 2"#,
             r#"squall_config_reloads_total{result="error"} 1"#,
             r#"squall_control_refused_total{reason="rate_limited"} 3"#,
             r#"squall_control_token_reloads_total{result="ok"} 0"#,
+            r#"squall_guard_state{guard="errors",state="breaching"} 1"#,
+            r#"squall_guard_state{guard="errors",state="tripped"} 0"#,
+            r#"squall_guard_trips_total{guard="errors"} 2"#,
             concat!("squall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

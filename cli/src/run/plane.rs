@@ -7,8 +7,10 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use squall_config::model::Config;
 use squall_config::{Problem, Problems};
-use squall_control::{Certificate, DataPlane, EndpointHealth, Publisher, TapEvent, TapFilter, Taps};
-use squall_proxy::{CertificateStatus, EndpointStatus, Proxy};
+use squall_control::{
+    Certificate, DataPlane, EndpointHealth, Publisher, TapEvent, TapFilter, Taps, Traffic, TrafficTotals,
+};
+use squall_proxy::{CertificateStatus, DURATION_BOUNDS, EndpointStatus, Proxy};
 
 use super::exposition::Exposition;
 use crate::logging;
@@ -63,9 +65,24 @@ impl DataPlane for Plane {
         clusters.map(|(name, endpoints)| (name.to_string(), endpoints.into_iter().map(health).collect())).collect()
     }
 
+    fn traffic(&self) -> Traffic {
+        let convert = |t: squall_proxy::TrafficTotals| TrafficTotals {
+            listener: t.listener,
+            cluster: t.cluster,
+            direction: t.direction,
+            begun: t.begun,
+            ended: t.ended,
+            injected: t.injected,
+            failed: t.failed,
+            durations: t.durations.to_vec(),
+        };
+        Traffic { duration_bounds: DURATION_BOUNDS, totals: self.proxy.traffic().into_iter().map(convert).collect() }
+    }
+
     fn metrics_text(&self) -> String {
-        let stats = self.publisher.get().and_then(Weak::upgrade).map(|publisher| publisher.stats());
-        self.exposition.text(self.proxy.metric_families(), stats.unwrap_or_default())
+        let publisher = self.publisher.get().and_then(Weak::upgrade);
+        let (stats, guards) = publisher.map(|publisher| (publisher.stats(), publisher.guards())).unwrap_or_default();
+        self.exposition.text(self.proxy.metric_families(), stats, &guards)
     }
 
     fn files(&self) -> Vec<PathBuf> {

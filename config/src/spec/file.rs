@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cluster::ClusterSpec;
+use super::guard::GuardSpec;
 use super::listener::ListenerSpec;
 use super::rule::RuleSpec;
 use super::shape;
@@ -34,6 +35,9 @@ pub struct ConfigSpec {
     /// What goes wrong, for which share of which traffic. They apply in this order.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleSpec>,
+    /// Conditions that stop all faults when they hold.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub guards: Vec<GuardSpec>,
     /// Bounds on what rules may do and on what the proxy may hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSpec>,

@@ -76,6 +76,7 @@ words! {
     sent_proxy_protocol: "v1" | "v2";
     phase: "request" | "response";
     delay_point: "request" | "response" | "connect";
+    guard_metric: "error_rate" | "p50" | "p90" | "p95" | "p99" | "p999" | "in_flight" | "request_rate";
     sample_mode: "random" | "exact" | "sticky";
 }
 

@@ -7,6 +7,7 @@ use crate::spec::ConfigSpec;
 
 mod control;
 mod faults;
+mod guards;
 mod intercept;
 mod network;
 mod rules;

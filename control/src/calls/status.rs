@@ -14,6 +14,7 @@ use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls};
 use crate::access::TokenStatus;
 use crate::api::App;
 use crate::data_plane::EndpointHealth;
+use crate::guards::board::GuardOut;
 use crate::publish::View;
 use crate::state::status::StateOut;
 use crate::view::{ReloadOut, answer, rfc3339};
@@ -46,6 +47,8 @@ pub(crate) struct StatusOut<'a> {
     tokens: Option<TokensOut>,
     /// The directory of what outlives the process; null when nothing does.
     state: Option<StateOut>,
+    /// Conditions that stop all faults, in the order of the configuration.
+    guards: Vec<GuardOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
 }
@@ -189,6 +192,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         listeners: listeners(&app, &view),
         clusters: clusters(&app, &view),
         certificates: certificates(&app),
+        guards: app.publisher.guards.out(),
         state: StateOut::of(&app.publisher),
         tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),

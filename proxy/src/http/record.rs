@@ -37,9 +37,11 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn begin(downstream: &Rc<Downstream>) -> Self {
         downstream.wire.begin();
+        let listener = downstream.current_listener();
+        listener.shard.begun.add(1);
         Self {
             downstream: Rc::clone(downstream),
-            listener: downstream.current_listener(),
+            listener,
             started: Instant::now(),
             faults: None,
             upload: None,
@@ -127,6 +129,12 @@ impl Record {
         self.response_bytes += n;
     }
 
+    /// Whose doing the end was. A caller who left without an answer while a rule had its hand in the exchange says nothing of the
+    /// upstream.
+    fn counted_origin(&self) -> Origin {
+        if self.status.is_none() && self.faults.is_some() { Origin::Injected } else { self.origin }
+    }
+
     fn request_bytes(&self) -> u64 {
         self.upload.as_ref().map_or(0, |upload| upload.bytes.get())
     }
@@ -140,7 +148,7 @@ impl Record {
             source: self.downstream.ends.source,
             is_tls: self.listener.tls.is_some(),
             status: self.status,
-            origin: self.origin,
+            origin: self.counted_origin(),
             error: self.error,
             faults,
             latency,
@@ -157,7 +165,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
         let duration = now.saturating_duration_since(self.started);
-        self.listener.shard.count_request(self.origin, self.status, duration);
+        self.listener.shard.count_request(self.counted_origin(), self.status, duration);
         self.listener.shard.bytes_request.add(self.request_bytes());
         self.listener.shard.bytes_response.add(self.response_bytes);
         self.downstream.wire.end(now);

@@ -95,6 +95,8 @@ pub(crate) const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx"
 /// What is counted for one listener.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerShard {
+    /// Exchanges that began; those that did not end yet are in flight.
+    pub(crate) begun: Count,
     /// By origin and status class.
     pub(crate) requests: [[Count; 6]; 3],
     pub(crate) duration: Histogram,

@@ -1,0 +1,88 @@
+//! What was found about a condition at one moment.
+
+use std::fmt;
+use std::time::Instant;
+
+/// What was found about a condition at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finding {
+    /// Since when the condition holds; `None` when it does not.
+    pub(super) since: Option<Instant>,
+    /// It has held for long enough.
+    pub(super) is_enough: bool,
+    /// What is measured now; `None` when there is nothing to measure.
+    pub(super) value: Option<f64>,
+    /// Where the condition is one on a share: what it is since then, in percent, and of how many requests.
+    pub(super) over: Option<(f64, f64)>,
+    /// What the value is in.
+    pub(super) unit: Unit,
+}
+
+impl Finding {
+    /// Nothing to measure, and so nothing that is wrong.
+    pub(super) fn nothing(unit: Unit) -> Self {
+        Self { since: None, is_enough: false, value: None, over: None, unit }
+    }
+
+    /// What is measured, in words.
+    pub(super) fn in_words(&self) -> String {
+        let share = if self.unit == Unit::PercentSlower { "took longer" } else { "failed" };
+        match (self.over, self.value) {
+            (Some((percent, all)), _) => format!("{percent:.2} % of {all:.0} requests {share}"),
+            (None, Some(value)) => format!("{}{}", number(value), self.unit),
+            (None, None) => "nothing".to_owned(),
+        }
+    }
+}
+
+/// Without digits that say nothing.
+fn number(value: f64) -> String {
+    if value.abs() >= 1e6 || (value != 0.0 && value.abs() < 1e-3) {
+        return format!("{value:e}");
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What a value is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Percent of the requests, which failed.
+    Percent,
+    /// Percent of the requests, which took longer than the bound.
+    PercentSlower,
+    /// Requests.
+    Requests,
+    /// Requests a second.
+    PerSecond,
+}
+
+impl Unit {
+    /// As the API says it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Percent => "% failed",
+            Self::PercentSlower => "% slower",
+            Self::Requests => "requests",
+            Self::PerSecond => "requests/s",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " {}", self.as_str())
+    }
+}
+
+/// Since when something holds without a break.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Holding(Option<Instant>);
+
+impl Holding {
+    /// Notes whether it holds.
+    pub(super) fn step(&mut self, now: Instant, holds: bool) -> Option<Instant> {
+        self.0 = if holds { Some(self.0.unwrap_or(now)) } else { None };
+        self.0
+    }
+}

@@ -1,0 +1,103 @@
+//! The states of a guard: ok, breaching, tripped. What it sees and what the time is come from outside.
+
+use std::time::{Duration, Instant};
+
+use squall_config::model::Guard;
+
+use super::judge::Finding;
+
+/// How a guard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Its condition does not hold.
+    Ok,
+    /// Its condition holds, but not for long enough.
+    Breaching {
+        /// Since when.
+        since: Instant,
+    },
+    /// It has stopped all faults, and does nothing more.
+    Tripped {
+        /// Since when.
+        since: Instant,
+    },
+}
+
+impl State {
+    /// The word of the API and of the metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Breaching { .. } => "breaching",
+            Self::Tripped { .. } => "tripped",
+        }
+    }
+
+    /// Since when it is so; `None` when it is well.
+    pub(crate) fn since(self) -> Option<Instant> {
+        match self {
+            Self::Ok => None,
+            Self::Breaching { since } | Self::Tripped { since } => Some(since),
+        }
+    }
+
+    /// All words, in the order of the metrics.
+    pub(crate) const WORDS: [&'static str; 3] = ["ok", "breaching", "tripped"];
+}
+
+/// A guard while it watches.
+#[derive(Debug)]
+pub(super) struct Machine {
+    guard: Guard,
+    state: State,
+}
+
+/// What a step came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing is another than before.
+    Same,
+    /// Its state is another one, and all faults go on.
+    Changed,
+    /// All faults have to stop, for this reason.
+    Trip(String),
+}
+
+impl Machine {
+    /// Begins afresh: well, whatever was before.
+    pub(super) fn new(guard: Guard) -> Self {
+        Self { guard, state: State::Ok }
+    }
+
+    /// How it is.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Takes in what was found. Once tripped it stays so.
+    pub(super) fn step(&mut self, now: Instant, found: &Finding) -> Step {
+        debug_assert!(!found.is_enough || found.since.is_some(), "enough of what does not hold");
+        let next = match (self.state, found.since) {
+            (State::Tripped { .. }, _) => return Step::Same,
+            (_, Some(_)) if found.is_enough => State::Tripped { since: now },
+            (_, Some(since)) => State::Breaching { since },
+            (_, None) => State::Ok,
+        };
+        let before = std::mem::replace(&mut self.state, next);
+        match next {
+            State::Tripped { .. } => Step::Trip(self.reason(now, found)),
+            _ if before.as_str() == next.as_str() => Step::Same,
+            _ => Step::Changed,
+        }
+    }
+
+    fn reason(&self, now: Instant, found: &Finding) -> String {
+        let Guard { name, condition } = &self.guard;
+        let held_for = found.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        format!("guard {name}: {condition}; {} in {:.1} s", found.in_words(), held_for.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;
