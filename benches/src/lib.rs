@@ -68,6 +68,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
         clusters: vec![cluster],
         rules,
         guards: Vec::new(),
+        lease_ttl: None,
         limits: limits(),
         drain: Drain { delay: Duration::ZERO, timeout: minute },
         access_log: None,

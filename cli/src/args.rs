@@ -5,7 +5,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
-use crate::{audit, certs, completions, config, demo, explain, halt, healthcheck, log_level, rule, run, status, tap};
+use crate::{
+    audit, certs, completions, config, demo, explain, halt, healthcheck, lease, log_level, rule, run, status, tap,
+};
 
 /// Ends the long help of every verb.
 pub(crate) const EPILOGUE: &str = "\
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Halt(halt::HaltArgs),
     /// Lets rules inject again after `halt`
     Resume(halt::HaltArgs),
+    /// Shows, takes, renews and gives back the lease of whoever watches over the faults
+    Lease(lease::LeaseArgs),
     /// Shows version, generation, listeners and clusters of a running squall
     Status(status::StatusArgs),
     /// Shows who changed what, and who was refused
@@ -92,6 +96,7 @@ impl Command {
             Self::Rule(args) => rule::execute(&args),
             Self::Halt(args) => halt::execute(&args, "halt"),
             Self::Resume(args) => halt::execute(&args, "resume"),
+            Self::Lease(args) => lease::execute(&args),
             Self::Status(args) => status::execute(&args),
             Self::Audit(args) => audit::execute(&args),
             Self::Tap(args) => tap::execute(&args),

@@ -13,6 +13,7 @@ mod exit;
 mod explain;
 mod halt;
 mod healthcheck;
+mod lease;
 mod log_level;
 mod logging;
 mod output;

@@ -68,6 +68,11 @@ pub const STREAM_BUFFER_BYTES_MAX: usize = 16 << 20;
 /// So many that one or two failed requests are not more than a percent.
 pub const MINIMUM_REQUESTS: usize = 100;
 
+/// Whoever renews more often than that spends their time on it.
+pub const LEASE_TTL_FLOOR: Duration = Duration::from_secs(1);
+/// A promise for longer is none.
+pub const LEASE_TTL_CEILING: Duration = Duration::from_secs(3600);
+
 /// Nothing waits on a machine without a load balancer.
 pub const DRAIN_DELAY: Duration = Duration::ZERO;
 /// The usual grace period before an orchestrator kills.

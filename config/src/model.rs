@@ -50,6 +50,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Conditions that stop all faults.
     pub guards: Vec<Guard>,
+    /// The longest lease; faults flow only while somebody holds one. `None` asks for none.
+    pub lease_ttl: Option<std::time::Duration>,
     /// Bounds on what rules may do and on what the proxy may hold.
     pub limits: Limits,
     /// How the process ends.

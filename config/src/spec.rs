@@ -20,7 +20,7 @@ pub use crate::faults::{
 };
 pub use cluster::{ClusterSpec, EjectionSpec, EndpointSpec, HealthCheckSpec};
 pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DnsSpec, DrainSpec, LimitsSpec, TelemetrySpec};
-pub use guard::{ConditionSpec, GuardSpec};
+pub use guard::{ConditionSpec, GuardSpec, LeaseSpec};
 pub use listener::ListenerSpec;
 pub use rule::{
     EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec,

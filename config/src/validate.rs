@@ -60,6 +60,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     };
     let rules = rules::rules(&spec.rules, &context, &mut report);
     let guards = guards::guards(&spec.guards, &context, &mut report);
+    let lease_ttl = spec.lease.as_ref().and_then(|lease| guards::lease_ttl(lease, &mut report));
     let drain = limits::drain(spec.drain.as_ref(), &mut report);
     let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
     let state_dir = spec.state_dir.as_ref().and_then(|name| state_dir(name, &mut report));
@@ -71,6 +72,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         clusters,
         rules,
         guards,
+        lease_ttl,
         limits,
         drain,
         access_log,

@@ -8,7 +8,7 @@ use crate::access::Role;
 /// Who asks for a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// A part of Squall itself: `file`, `expiry`, `guard`, `signal`, `process`.
+    /// A part of Squall itself: `file`, `expiry`, `guard`, `lease`, `signal`, `process`.
     Squall(&'static str),
     /// Somebody who calls the control API.
     Caller(Caller),

@@ -67,7 +67,7 @@ pub(crate) enum Verdict {
 #[schemars(rename = "AuditActor")]
 pub(crate) struct ActorOut {
     /// How they are known: `token`, `certificate`, `uid` (the user at the other end of a Unix socket), `address` (nobody was
-    /// asked); or the part of Squall: `file`, `expiry`, `guard`, `signal`, `process`.
+    /// asked); or the part of Squall: `file`, `expiry`, `guard`, `lease`, `signal`, `process`.
     kind: String,
     /// The name beside the token, in the certificate, or the number of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]

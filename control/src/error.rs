@@ -165,6 +165,14 @@ impl From<UpdateError> for ApiError {
                 format!("{error}: {why}"),
                 "make room in state_dir, or repair it; removing rules and halt work all the same",
             ),
+            UpdateError::NoLease => {
+                let hint = "take it first: PUT /v1/lease with {\"holder\": …, \"ttl\": \"30s\"}";
+                Self::new(StatusCode::CONFLICT, "", error.to_string(), hint)
+            }
+            UpdateError::Leased { .. } => {
+                let hint = "wait until it runs out, or DELETE /v1/lease, which ends it for them";
+                Self::new(StatusCode::CONFLICT, "holder", error.to_string(), hint)
+            }
             UpdateError::NoRule(name) => Self::no_rule(&name),
         }
     }

@@ -27,6 +27,8 @@ pub enum EventKind {
     Expired,
     /// A guard is in another state.
     Guard,
+    /// The lease was taken, given back or lost.
+    Lease,
 }
 
 impl EventKind {
@@ -39,6 +41,7 @@ impl EventKind {
             Self::Reload => "reload",
             Self::Expired => "expired",
             Self::Guard => "guard",
+            Self::Lease => "lease",
         }
     }
 }

@@ -2,8 +2,8 @@
 //! it to write.
 //!
 //! The life of a change:
-//! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`), the clock (`expiry`) or a guard
-//!   (`guards`), which stops all faults;
+//! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`), the clock (`expiry`), a guard
+//!   (`guards`) or a lease that nobody renews (`lease`), which stop all faults;
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
 //! - [`events`] tells those that listen, `audit` remembers who did it, `state` what outlives the process.
@@ -22,6 +22,7 @@ mod expiry;
 mod guard;
 mod guards;
 mod input;
+mod lease;
 mod listen;
 mod merge_patch;
 mod openapi;

@@ -9,6 +9,7 @@ use squall_config::spec::{ConfigSpec, RuleSpec};
 use crate::audit::ENTRIES_MAX;
 use crate::calls::audit::{AuditOut, LIMIT_DEFAULT};
 use crate::calls::config::ConfigChange;
+use crate::calls::lease::{LeaseHolder, LeaseRequest, LeaseStatus};
 use crate::calls::log_level::LogLevel;
 use crate::calls::status::{HaltStatus, StatusOut};
 use crate::error::{PROBLEM_JSON, ProblemOut};
@@ -162,6 +163,9 @@ fn schemas() -> Value {
     generator.subschema_for::<HaltStatus>();
     generator.subschema_for::<ConfigChange<'_>>();
     generator.subschema_for::<LogLevel>();
+    generator.subschema_for::<LeaseRequest>();
+    generator.subschema_for::<LeaseHolder>();
+    generator.subschema_for::<LeaseStatus>();
     generator.subschema_for::<ProblemOut<'_>>();
     generator.subschema_for::<AuditOut>();
     let mut schemas = Value::Object(generator.take_definitions(false));

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 use squall_config::model::Config;
@@ -24,6 +24,7 @@ use crate::audit::{Audit, Note};
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::guards::board::Board;
+use crate::lease::{self, Lease};
 use crate::reload::Reload;
 use crate::state::keeper::Keeper;
 use crate::state::{Recovery, Start};
@@ -81,6 +82,8 @@ pub struct ControlStats {
     pub reloads_ok: u64,
     /// Reloads of the file that failed.
     pub reloads_error: u64,
+    /// What is left of the lease; `None` where nobody has to hold one and nobody does.
+    pub lease_left: Option<Duration>,
     /// Calls that were turned away at the door, in the order of [`Refused::ALL`].
     pub refused: [u64; Refused::ALL.len()],
     /// Changes of the token file that were taken into use.
@@ -96,6 +99,8 @@ pub(crate) struct State {
     pub(crate) last_reload: Option<Reload>,
     /// How often somebody ended a halt.
     pub(crate) resumes: u64,
+    /// Who watches over the faults.
+    pub(crate) lease: Option<Lease>,
     /// What was read last, to tell a changed file from a touched one.
     pub(crate) file_text: Option<String>,
 }
@@ -122,6 +127,8 @@ pub struct Publisher {
     pub(crate) guards: Board,
     /// A ttl was set or has gone.
     pub(crate) deadlines_changed: tokio::sync::Notify,
+    /// The lease was taken, renewed or given back.
+    pub(crate) lease_changed: tokio::sync::Notify,
     /// The data plane may have other files now.
     pub(crate) files_changed: tokio::sync::Notify,
     pub(crate) overlay: OnceLock<Overlay>,
@@ -154,10 +161,11 @@ impl Publisher {
             started: Instant::now(),
             initial,
             writer: Mutex::new(()),
-            state: Mutex::new(State { written, halt, stats, last_reload: None, resumes: 0, file_text }),
+            state: Mutex::new(State { written, halt, stats, last_reload: None, resumes: 0, lease: None, file_text }),
             events: Events::default(),
             guards: Board::default(),
             deadlines_changed: tokio::sync::Notify::new(),
+            lease_changed: tokio::sync::Notify::new(),
             files_changed: tokio::sync::Notify::new(),
             overlay: OnceLock::new(),
         })
@@ -188,9 +196,13 @@ impl Publisher {
 
     /// Numbers for the metrics.
     pub fn stats(&self) -> ControlStats {
-        let stats = self.state().stats;
+        let (stats, lease_left) = {
+            let state = self.state();
+            let left = state.lease.as_ref().map(|lease| lease.left(Now::read()));
+            (state.stats, left.or(state.written.config.lease_ttl.map(|_| Duration::ZERO)))
+        };
         let (token_reloads_ok, token_reloads_error) = self.access.reloads();
-        ControlStats { refused: self.access.refused(), token_reloads_ok, token_reloads_error, ..stats }
+        ControlStats { refused: self.access.refused(), token_reloads_ok, token_reloads_error, lease_left, ..stats }
     }
 
     /// Who may call the control API.
@@ -378,14 +390,23 @@ impl Publisher {
             let next = before.generation + 1;
             let previous = self.store.load();
             let config = Arc::clone(&written.config);
-            let snapshot = Arc::new(compile(config, Some(&previous), next, before.halted, self.seed));
+            let lacks_lease = !before.halted && self.state().lacks_lease(&config);
+            let snapshot = Arc::new(compile(config, Some(&previous), next, before.halted || lacks_lease, self.seed));
             let mut state = self.state();
             if state.stats.generation != before.generation {
                 continue; // The kill switch was moved meanwhile; this snapshot does not know.
             }
             state.written = Arc::clone(written);
             state.stats.generation = next;
+            if lacks_lease {
+                state.halt = Some(Halt::now(lease::NOBODY.to_owned()));
+                state.stats.halted = true;
+            }
             self.store.publish(snapshot);
+            drop(state);
+            if lacks_lease {
+                self.note_halt_without_lease(next);
+            }
             return Ok(next);
         }
     }

@@ -113,6 +113,25 @@ fn test_precondition_and_dry_run_change_nothing() {
 }
 
 #[test]
+fn test_no_step_of_the_clock_gives_a_rule_more_time() {
+    let set = |now: Now, by: i64| {
+        let set_by = Duration::from_secs(by.unsigned_abs());
+        Now { wall: if by < 0 { now.wall - set_by } else { now.wall + set_by }, monotonic: now.monotonic }
+    };
+    let (publisher, _) = publisher(None);
+    let mut short = abort("x");
+    short["ttl"] = json!("1m");
+    put(&publisher, short);
+    assert!(publisher.expire(set(later(59), -36_000)).is_empty());
+    assert_eq!(publisher.expire(set(later(61), -36_000)), ["x"], "set back by ten hours");
+    let (publisher, _) = self::publisher(None);
+    put(&publisher, abort("y"));
+    assert_eq!(publisher.expire(set(later(0), 3_601)), ["y"], "set forward: its end has come");
+    assert!(publisher.expire(set(later(0), -3_601)).is_empty());
+    assert!(publisher.view().written.rule("y").is_none(), "and set back again it does not come back");
+}
+
+#[test]
 fn test_rules_of_the_api_expire_and_those_of_the_file_do_not() {
     let (publisher, _) = publisher(None);
     put(&publisher, abort("x"));

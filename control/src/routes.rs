@@ -10,12 +10,12 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::{Role, gate};
 use crate::api::App;
-use crate::calls::{audit, config, health, log_level, rules, status, stream, switch, tap};
+use crate::calls::{audit, config, health, lease, log_level, rules, status, stream, switch, tap};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
 
-/// Calls that run at once; others wait. The kill switch and health are not counted.
+/// Calls that run at once; others wait. The kill switch, the lease and health are not counted.
 const CALLS_MAX: usize = 64;
 
 /// What a call takes or gives, for its description.
@@ -68,7 +68,7 @@ impl Route {
 
     /// Whether it is answered even when everything else is busy.
     fn is_urgent(&self) -> bool {
-        matches!(self.path, "/v1/halt" | "/v1/resume" | "/livez" | "/readyz")
+        matches!(self.path, "/v1/halt" | "/v1/resume" | "/v1/lease" | "/livez" | "/readyz")
     }
 
     /// Whether a web page may ask for it: read-only and without secrets.
@@ -107,14 +107,20 @@ pub(crate) fn routes() -> Vec<Route> {
         route!(POST "/v1/halt" "halt" "The kill switch: no new faults, and what is held is released; stays until resume",
             OptionalJson("Reason") => &[(200, Json("HaltStatus"))], &[400, 408, 412, 413, 422], post(switch::halt)),
         route!(POST "/v1/resume" "resume" "End halt: faults as the rules say",
-            OptionalJson("Reason") => &[(200, Json("HaltStatus"))], &[400, 408, 412, 413, 422], post(switch::resume)),
+            OptionalJson("Reason") => &[(200, Json("HaltStatus"))], &[400, 408, 409, 412, 413, 422], post(switch::resume)),
+        route!(GET "/v1/lease" "getLease" "Who watches over the faults, and until when",
+            Nothing => &[(200, Json("LeaseStatus"))], &[], get(lease::get)),
+        route!(PUT "/v1/lease" "putLease" "Take the lease or renew it; when nobody renews it, all faults stop until somebody takes it and resumes",
+            Json("LeaseRequest") => &[(200, Json("LeaseStatus"))], &[400, 408, 409, 412, 413, 422], put(lease::put)),
+        route!(DELETE "/v1/lease" "deleteLease" "Give the lease back; where the configuration asks for one, all faults stop",
+            OptionalJson("LeaseHolder") => &[(200, Json("LeaseStatus"))], &[400, 408, 409, 412, 413, 422], delete(lease::delete)),
         route!(GET "/v1/status" "getStatus" "How Squall is",
             Nothing => &[(200, Json("Status"))], &[], get(status::get)),
         route!(GET "/v1/config" "getConfig" "The configuration in force; can be put back",
             Nothing => &[(200, Json("ConfigSpec"))], &[], get(config::get)),
         route!(PUT "/v1/config" "putConfig" "Replace listeners, clusters, limits and rules at once",
             Json("ConfigSpec") => &[(200, Json("ConfigChange"))], &[400, 408, 409, 412, 413, 422], put(config::put)),
-        route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired, guard; lagged when some were lost",
+        route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired, guard, lease; lagged when some were lost",
             Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
         route!(GET "/v1/audit" "getAudit" "Who changed what: the last changes and those that were refused, the newest last",
             Nothing => &[(200, Json("Audit"))], &[400], get(audit::get)),

@@ -22,7 +22,7 @@ use crate::access::peer::{End, Peer, name_in};
 use crate::api::{App, catch_panic};
 use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
-use crate::{expiry, guards, routes};
+use crate::{expiry, guards, lease, routes};
 
 /// Connections at once to each of the two servers; others wait in the backlog. More than the subscribers of events and
 /// the calls together.
@@ -156,6 +156,7 @@ async fn live(
     let mut tasks = JoinSet::new();
     tasks.spawn(expiry::run(Arc::clone(&publisher)));
     tasks.spawn(guards::run(Arc::clone(&publisher)));
+    tasks.spawn(lease::run(Arc::clone(&publisher)));
     if watch {
         tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));
         tasks.spawn(crate::watch::tokens(Arc::clone(&publisher)));

@@ -20,6 +20,7 @@ use squall_config::spec::ConfigSpec;
 
 use crate::audit::Audit;
 use crate::document::Written;
+use crate::lease;
 use crate::switch::Halt;
 use clock::{Moment, process_now, time_of};
 use directory::Directory;
@@ -54,9 +55,10 @@ pub(crate) struct Recovery {
 impl Start {
     /// With a configuration alone; nothing outlives the process.
     pub fn fresh(document: ConfigSpec, config: Config) -> Self {
+        let halt = config.lease_ttl.map(|_| Halt::now(lease::NOBODY.to_owned()));
         Self {
             written: Arc::new(Written::first(document, config, process_now())),
-            halt: None,
+            halt,
             generation: 1,
             keeper: Keeper::default(),
             audit: Audit::default(),
@@ -86,10 +88,14 @@ impl Start {
         let mut start = Self::fresh(document.clone(), config.clone());
         if let Some(saved) = read(&directory, &mut recovery).map_err(unwritable)? {
             start.generation = saved.generation + 1;
-            start.halt =
-                saved.halt.as_ref().map(|halt| Halt { reason: halt.reason.clone(), since: time_of(halt.since_ms) });
+            let of_before = saved.halt.as_ref();
+            let of_before = of_before.map(|halt| Halt { reason: halt.reason.clone(), since: time_of(halt.since_ms) });
+            start.halt = of_before.or(start.halt);
+            let saved_lease = saved.lease.clone();
             let restored = Written::restored(saved, (document, config), &Moment::read(), process_now());
             start.written = Arc::new(restored.written);
+            let was_held = saved_lease.map(|holder| Halt::now(lease::lost_with_process(&holder)));
+            start.halt = start.halt.or(was_held);
             (recovery.kept, recovery.expired, recovery.unfit) = (restored.kept, restored.expired, restored.unfit);
         }
         recovery.tell(start.halt.as_ref());

@@ -20,6 +20,13 @@ pub struct Halt {
     pub since: SystemTime,
 }
 
+impl Halt {
+    /// From this moment on.
+    pub(crate) fn now(reason: String) -> Self {
+        Self { reason, since: SystemTime::now() }
+    }
+}
+
 /// A position of the kill switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
@@ -47,12 +54,15 @@ impl Publisher {
     /// first reason.
     ///
     /// # Errors
-    /// The precondition does not hold.
+    /// The precondition does not hold; or faults flow only under a lease, and nobody holds one.
     pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
         let mut state = self.state();
         let generation = state.stats.generation;
         write.precondition.check(generation)?;
         let halted = to == Switch::Halt;
+        if !halted && state.lacks_lease(&state.written.config) {
+            return Err(UpdateError::NoLease);
+        }
         if state.stats.halted == halted || write.dry_run {
             drop(state);
             if !write.dry_run {
@@ -62,7 +72,7 @@ impl Publisher {
         }
         let config = Arc::clone(&state.written.config);
         let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
-        state.halt = halted.then(|| Halt { reason: reason.to_owned(), since: SystemTime::now() });
+        state.halt = halted.then(|| Halt::now(reason.to_owned()));
         state.stats.halted = halted;
         state.resumes += u64::from(!halted);
         state.stats.generation = generation + 1;

@@ -78,6 +78,17 @@ pub enum UpdateError {
     /// The result cannot be written to the state directory.
     #[error("the state directory cannot be written to")]
     NotKept(#[source] std::io::Error),
+    /// Faults flow only while somebody holds the lease.
+    #[error("faults flow only while somebody holds the lease, and nobody does")]
+    NoLease,
+    /// Somebody else holds the lease.
+    #[error("{holder} holds the lease for another {left_seconds} s")]
+    Leased {
+        /// Who.
+        holder: String,
+        /// Until it runs out.
+        left_seconds: u64,
+    },
     /// There is no such rule.
     #[error("there is no rule {0:?}")]
     NoRule(String),

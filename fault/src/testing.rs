@@ -119,6 +119,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
         clusters: vec![cluster("service-b"), cluster("service-a")],
         rules,
         guards: Vec::new(),
+        lease_ttl: None,
         limits: Limits {
             default_ttl: hour,
             delay_max: hour,

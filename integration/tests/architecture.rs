@@ -157,6 +157,7 @@ fn metric_names_stand_in_one_file() {
         "\"squall_tls",
         "\"squall_proxy_protocol",
         "\"squall_guard",
+        "\"squall_lease",
     ];
     for folder in CRATES {
         let lines = with_words(folder, &names);

@@ -73,6 +73,9 @@ fn each_role_may_do_what_it_is_for() {
         ("POST", "/v1/halt", "", [401, 403, 200, 200]),
         ("POST", "/v1/resume", "", [401, 403, 200, 200]),
         ("PUT", "/v1/config", &config, [401, 403, 403, 200]),
+        ("GET", "/v1/lease", "", [401, 200, 200, 200]),
+        ("PUT", "/v1/lease", r#"{"holder": "ci", "ttl": "30s"}"#, [401, 403, 200, 200]),
+        ("DELETE", "/v1/lease", "", [401, 403, 200, 200]),
         ("GET", "/v1/log-level", "", [401, 200, 200, 200]),
         ("PUT", "/v1/log-level", r#"{"level": "info"}"#, [401, 403, 403, 200]),
         // What is not there, or not to be done so, is nobody's business without a token.
@@ -89,7 +92,7 @@ fn each_role_may_do_what_it_is_for() {
             }
         }
     }
-    assert_eq!((refused(&squall, "unauthenticated"), refused(&squall, "forbidden")), (18.0, 10.0 + 1.0));
+    assert_eq!((refused(&squall, "unauthenticated"), refused(&squall, "forbidden")), (21.0, 12.0 + 1.0));
     assert!(!squall.said().contains("token-of"), "no secret in the log");
 }
 

@@ -22,7 +22,7 @@ fn deployed(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file).canonicalize().unwrap()
 }
 
-/// Everything that has metrics: TLS, ejection, caps, traces that nobody takes, a guard, and two rules.
+/// Everything that has metrics: TLS, ejection, caps, traces that nobody takes, a guard, a lease, and two rules.
 struct Scene {
     squall: Squall,
     authority: Authority,
@@ -42,6 +42,7 @@ impl Scene {
         let traces = format!("http://{}", refusing());
         let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", traces.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
         let squall = Squall::start_under(&settings, &variables, &[]);
+        assert_eq!(squall.api().put("/v1/lease", r#"{"holder": "test", "ttl": "1h"}"#).status, 200);
         squall.api().rule("slow", &json!({"percentage": 50, "fault": {"delay": "2ms"}}));
         squall.api().rule("broken", &json!({"percentage": 10, "fault": {"abort": 503}}));
         Self { squall, authority, _echo: echo }

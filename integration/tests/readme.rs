@@ -177,6 +177,11 @@ fn losing_a_region_works_as_written() {
 }
 
 #[test]
+fn it_stops_by_itself_as_written() {
+    run_section("Let it stop by itself");
+}
+
+#[test]
 fn every_block_says_what_becomes_of_it() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let sections = [
@@ -186,6 +191,7 @@ fn every_block_says_what_becomes_of_it() {
         "Follow a request",
         "Bring rules along",
         "Lose a region",
+        "Let it stop by itself",
     ];
     let all = blocks(&readme);
     assert_eq!(all.len(), readme.matches("```sh").count());

@@ -122,6 +122,69 @@ fn a_rule_whose_time_ended_meanwhile_does_not_come_back() {
     assert_eq!([answer(&squall, "/short"), answer(&squall, "/long")], [200, 418]);
 }
 
+#[test]
+fn however_a_process_ends_and_clocks_are_set_a_rule_whose_time_is_over_does_not_come_back() {
+    let origin = Origin::ok();
+    let settings = Settings::http(origin.address);
+    let hours = |n: i64| n * 3_600_000;
+    std::thread::scope(|scope| {
+        for end in ["TERM", "INT", "ABRT", "KILL", "USR1"] {
+            for set_by in [0, hours(-10), hours(10)] {
+                let settings = &settings;
+                scope.spawn(move || end_and_start_again(settings, end, set_by));
+            }
+        }
+    });
+}
+
+/// Ends a process by a signal, sets the wall clock, lets the time of its rule pass, and starts it again.
+fn end_and_start_again(settings: &Settings, end: &str, set_by: i64) {
+    let state = tempfile::tempdir().unwrap();
+    let mut squall = start(settings, state.path());
+    let mut rule = abort("/");
+    rule["ttl"] = json!("1500ms");
+    squall.api().rule("short", &rule);
+    assert_eq!(answer(&squall, "/"), 418);
+    squall.signal(end);
+    if end == "USR1" {
+        let file = state.path().join("state.json");
+        let is_kept = || std::fs::read_to_string(&file).is_ok_and(|saved| saved.contains("SIGUSR1"));
+        eventually("halted for good", PATIENCE, || is_kept().then_some(()));
+    } else {
+        squall.wait(PATIENCE);
+    }
+    drop(squall); // SIGKILL
+    rewrite(state.path(), |saved| {
+        for value in ["/then/wall_ms", "/rules/0/end/at_ms"] {
+            let value = saved.pointer_mut(value).unwrap();
+            *value = json!(value.as_i64().unwrap() - set_by);
+        }
+    });
+    pause(Duration::from_millis(1500));
+    let squall = start(settings, state.path());
+    if end == "USR1" {
+        assert_eq!(squall.api().json("/v1/status")["halt"]["reason"], "SIGUSR1");
+        squall.api().resume();
+    }
+    let what = format!("{end}, the clock set by {set_by} ms");
+    assert_eq!((rule_names(&squall), answer(&squall, "/")), (Vec::new(), 200), "{what}");
+    assert_eq!(status(&squall)["expired"], json!(["short"]), "{what}");
+}
+
+#[test]
+fn a_rule_whose_time_ends_while_all_is_halted_does_not_come_back_with_a_resume() {
+    let origin = Origin::ok();
+    let squall = Squall::start(&Settings::http(origin.address));
+    let mut rule = abort("/");
+    rule["ttl"] = json!("500ms");
+    squall.api().rule("short", &rule);
+    squall.signal("USR1");
+    eventually("halted", PATIENCE, || (squall.api().json("/v1/status")["halted"] == true).then_some(()));
+    eventually("it is over", PATIENCE, || rule_names(&squall).is_empty().then_some(()));
+    squall.api().resume();
+    assert_eq!(answer(&squall, "/"), 200);
+}
+
 /// Changes what is saved, as a machine with another clock would find it.
 fn rewrite(state: &Path, change: impl FnOnce(&mut Value)) {
     let file = state.join("state.json");

@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
+use prometheus::{Encoder, Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 use squall_control::{ControlStats, GuardStats, Refused};
 
 /// What the composition root adds to the proxy's metrics.
@@ -60,7 +60,10 @@ fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>
     for (result, n) in [("ok", stats.token_reloads_ok), ("error", stats.token_reloads_error)] {
         tokens.get_metric_with_label_values(&[result])?.inc_by(n);
     }
-    Ok([generation.collect(), reloads.collect(), refused.collect(), tokens.collect(), build.collect()].concat())
+    let lease = Gauge::new("squall_lease_remaining_seconds", "What is left of the lease; 0 when nobody holds it.")?;
+    lease.set(stats.lease_left.unwrap_or_default().as_secs_f64());
+    let lease = if stats.lease_left.is_some() { lease.collect() } else { Vec::new() };
+    Ok([lease, generation.collect(), reloads.collect(), refused.collect(), tokens.collect(), build.collect()].concat())
 }
 
 fn guard_families(guards: &[GuardStats]) -> prometheus::Result<Vec<MetricFamily>> {
@@ -79,6 +82,8 @@ fn guard_families(guards: &[GuardStats]) -> prometheus::Result<Vec<MetricFamily>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -88,6 +93,7 @@ mod tests {
             reloads_ok: 2,
             reloads_error: 1,
             refused: [1, 2, 3, 4],
+            lease_left: Some(Duration::from_millis(1500)),
             ..ControlStats::default()
         };
         let guard = GuardStats { name: "errors".to_owned(), state: "breaching", trips: 2 };
@@ -101,6 +107,7 @@ mod tests {
             r#"squall_guard_state{guard="errors",state="breaching"} 1"#,
             r#"squall_guard_state{guard="errors",state="tripped"} 0"#,
             r#"squall_guard_trips_total{guard="errors"} 2"#,
+            "squall_lease_remaining_seconds 1.5",
             concat!("squall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::cluster::ClusterSpec;
-use super::guard::GuardSpec;
+use super::guard::{GuardSpec, LeaseSpec};
 use super::listener::ListenerSpec;
 use super::rule::RuleSpec;
 use super::shape;
@@ -38,6 +38,9 @@ pub struct ConfigSpec {
     /// Conditions that stop all faults when they hold.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<GuardSpec>,
+    /// Faults flow only while somebody holds a lease. Default: nobody has to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseSpec>,
     /// Bounds on what rules may do and on what the proxy may hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitsSpec>,

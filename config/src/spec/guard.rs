@@ -1,4 +1,4 @@
-//! Guards: conditions that stop all faults.
+//! What stops all faults by itself: guards, and a lease that nobody renews.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,4 +52,16 @@ pub struct ConditionSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub minimum_requests: Option<u64>,
+}
+
+/// A promise that somebody watches over the faults, renewed again and again. Faults flow only while somebody holds it; without
+/// renewal all of them stop, as with the kill switch, until somebody takes the lease and resumes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, expecting = "an object such as {ttl: 30s}")]
+#[schemars(extend("required" = ["ttl"]))]
+pub struct LeaseSpec {
+    /// How long a renewal lasts, from 1s to 1h; one may ask for less, not for more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub ttl: Option<Scalar>,
 }

@@ -1,10 +1,10 @@
-//! Guards.
+//! Guards, and the lease.
 
 use std::time::Duration;
 
 use crate::defaults;
 use crate::model::{Bound, Condition, Guard, ListenerProtocol, Measure, Quantile, Scope, TrafficCondition};
-use crate::spec::{ConditionSpec, GuardSpec, Scalar};
+use crate::spec::{ConditionSpec, GuardSpec, LeaseSpec, Scalar};
 use crate::units::{Percentage, format_duration};
 
 use super::Context;
@@ -61,6 +61,18 @@ pub(crate) fn guards(specs: &[GuardSpec], context: &Context<'_>, report: &mut Re
         }
     }
     guards
+}
+
+pub(crate) fn lease_ttl(spec: &LeaseSpec, report: &mut Report) -> Option<Duration> {
+    const PATH: &str = "lease.ttl";
+    let value = report.required(PATH, spec.ttl.as_ref(), "write how long a renewal lasts, such as 30s")?;
+    let ttl = report.duration(PATH, value)?;
+    if !(defaults::LEASE_TTL_FLOOR..=defaults::LEASE_TTL_CEILING).contains(&ttl) {
+        let detail = format!("{} is not between 1s and 1h", format_duration(ttl));
+        report.add(PATH, detail, "write a duration from 1s to 1h, such as 30s");
+        return None;
+    }
+    Some(ttl)
 }
 
 fn guard(path: &str, spec: &GuardSpec, context: &Context<'_>, report: &mut Report) -> Option<Guard> {

@@ -13,6 +13,7 @@ use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls};
 
 use crate::access::TokenStatus;
 use crate::api::App;
+use crate::calls::lease::LeaseOut;
 use crate::data_plane::EndpointHealth;
 use crate::guards::board::GuardOut;
 use crate::publish::View;
@@ -49,6 +50,8 @@ pub(crate) struct StatusOut<'a> {
     state: Option<StateOut>,
     /// Conditions that stop all faults, in the order of the configuration.
     guards: Vec<GuardOut>,
+    /// Who watches over the faults; null when nobody holds the lease.
+    lease: Option<LeaseOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
 }
@@ -193,6 +196,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         clusters: clusters(&app, &view),
         certificates: certificates(&app),
         guards: app.publisher.guards.out(),
+        lease: LeaseOut::of(&app.publisher),
         state: StateOut::of(&app.publisher),
         tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),

@@ -32,6 +32,7 @@ impl Written {
             generation: 0,
             then,
             halt: None,
+            lease: None,
             of_file: self.of_file.to_vec(),
             rules: self.document.rules.iter().map(rule).collect(),
             retired: self.retired.clone(),

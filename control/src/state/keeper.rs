@@ -29,6 +29,7 @@ pub(crate) struct Keeper {
 struct Wanted {
     written: Option<Arc<Written>>,
     halt: Option<Halt>,
+    lease: Option<String>,
     generation: u64,
     /// The file says something else.
     is_dirty: bool,
@@ -93,6 +94,13 @@ impl Keeper {
         wanted.is_dirty = true;
     }
 
+    /// Notes who holds the lease; [`Self::flush`] writes it down. Does not wait.
+    pub(crate) fn note_lease(&self, holder: Option<String>) {
+        let mut wanted = self.wanted();
+        wanted.lease = holder;
+        wanted.is_dirty = true;
+    }
+
     /// Writes down what was noted. Blocks.
     ///
     /// # Errors
@@ -119,14 +127,14 @@ impl Keeper {
 
     /// With `disk` held.
     fn write(&self, directory: &Directory) -> io::Result<()> {
-        let (written, halt, generation) = {
+        let (written, halt, lease, generation) = {
             let mut wanted = self.wanted();
             wanted.is_dirty = false;
-            (wanted.written.clone(), wanted.halt.clone(), wanted.generation)
+            (wanted.written.clone(), wanted.halt.clone(), wanted.lease.clone(), wanted.generation)
         };
         let Some(written) = written else { return Ok(()) };
         let mut saved = written.to_saved(Moment::read(), process_now());
-        saved.generation = generation;
+        (saved.generation, saved.lease) = (generation, lease);
         saved.halt = halt.map(|halt| SavedHalt { reason: halt.reason, since_ms: millis_of(halt.since) });
         let done = directory.write(STATE, saved.to_text().as_bytes());
         let mut wanted = self.wanted();

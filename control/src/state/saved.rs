@@ -1,4 +1,4 @@
-//! What of a process outlives it, as text: the rules with their ends, and the kill switch.
+//! What of a process outlives it, as text: the rules with their ends, the kill switch, and whether somebody held a lease.
 //!
 //! Two lines of JSON: the digest of the second, and everything else. Whatever became of the file, it is as it was written
 //! or it is known not to be.
@@ -24,6 +24,9 @@ pub(crate) struct Saved {
     pub(crate) then: Moment,
     /// The kill switch, when it is on.
     pub(crate) halt: Option<SavedHalt>,
+    /// Who held the lease, when somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lease: Option<String>,
     /// The rules of the configuration file, as it was loaded last.
     pub(crate) of_file: Vec<RuleSpec>,
     /// All rules, in order.
@@ -100,6 +103,7 @@ mod tests {
             generation: 7,
             then: Moment::read(),
             halt: Some(SavedHalt { reason: "lunch".to_owned(), since_ms: 1 }),
+            lease: Some("ci-run-17".to_owned()),
             of_file: rules.clone(),
             rules: vec![SavedRule {
                 rule: rules[0].clone(),

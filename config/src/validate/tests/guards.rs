@@ -82,3 +82,17 @@ fn a_metric_that_is_not_known_has_a_suggestion() {
     let problem = crate::validate(&spec).unwrap_err().0.remove(0);
     assert_eq!(problem.hint.as_deref(), Some("did you mean \"error_rate\"?"));
 }
+
+#[test]
+fn a_lease_has_a_ttl_within_bounds() {
+    assert_eq!(load(&document("lease: {ttl: 30s}\n")).lease_ttl, Some(Duration::from_secs(30)));
+    assert_eq!(load(&document("")).lease_ttl, None);
+    for (lease, problem) in [
+        ("{}", "lease.ttl: missing"),
+        ("{ttl: 30}", "lease.ttl: the duration 30 has no unit"),
+        ("{ttl: 10ms}", "lease.ttl: 10ms is not between 1s and 1h"),
+        ("{ttl: 2h}", "lease.ttl: 2h is not between 1s and 1h"),
+    ] {
+        assert_eq!(problems(&document(&format!("lease: {lease}\n"))), [problem]);
+    }
+}

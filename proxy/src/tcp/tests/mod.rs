@@ -188,6 +188,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
         clusters: vec![Cluster::new(cluster, vec![Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 1 })])],
         rules,
         guards: Vec::new(),
+        lease_ttl: None,
         limits: Limits {
             default_ttl: Duration::from_secs(3600),
             delay_max: Duration::from_secs(3600),
