@@ -7,6 +7,8 @@ mod settings;
 mod sidecar;
 mod signals;
 mod traces;
+mod trust;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -68,6 +68,17 @@ pub const STREAM_BUFFER_BYTES_MAX: usize = 16 << 20;
 /// So many that one or two failed requests are not more than a percent.
 pub const MINIMUM_REQUESTS: usize = 100;
 
+/// As often as a common scrape interval needs, and no load.
+pub const QUERY_EVERY: Duration = Duration::from_secs(5);
+/// A Prometheus that is started again is back by then; three lost answers are no accident.
+pub const BLIND_AFTER: Duration = Duration::from_secs(15);
+/// Three of them in a row are noticed within a few seconds.
+pub const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// What answers later does not work.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// One lost probe is an accident, and so may be two.
+pub const PROBE_FAILURES: u32 = 3;
+
 /// Whoever renews more often than that spends their time on it.
 pub const LEASE_TTL_FLOOR: Duration = Duration::from_secs(1);
 /// A promise for longer is none.

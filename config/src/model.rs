@@ -10,6 +10,7 @@ mod guard;
 mod limits;
 mod listener;
 mod name;
+mod remote;
 mod rule;
 mod server_name;
 mod tls;
@@ -31,6 +32,7 @@ pub use guard::{Bound, Condition, Guard, Measure, Quantile, Scope, TrafficCondit
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;
+pub use remote::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
 pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
 pub use server_name::ServerNames;
 pub use tls::{ClientTls, Intercept, KeyPairFiles, ListenerTls, ServerTls};

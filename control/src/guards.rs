@@ -1,21 +1,25 @@
 //! Guards: conditions that stop all faults when they hold for long enough.
 //!
-//! The life of a guard: [`run`] looks at the traffic a few times a second; what of it is too much, and since when, is for
-//! [`traffic`] to say (with an [`account`] where it is a share); the [`machine`] makes states of that; a trip moves the kill
-//! switch, and the [`board`] shows how every guard is. After a resume each begins afresh. All but this file are without a
-//! clock and without I/O.
+//! The life of a guard: [`run`] looks at the traffic a few times a second, and a task of its own asks for what is asked over
+//! HTTP ([`web`]), so that no answer is waited for by another guard; what is too much, and since when, is for [`traffic`] (with
+//! an [`account`] where it is a share) and [`remote`] to say; the [`machine`] makes states of that; a trip moves the kill switch,
+//! and the [`board`] shows how every guard is. After a resume each begins afresh. All but this file are without a clock and
+//! without I/O.
 
 mod account;
 pub(crate) mod board;
 mod judge;
 mod machine;
+mod remote;
 mod traffic;
+pub(crate) mod web;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use squall_config::model::{Condition, Guard};
+use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::actor::Actor;
@@ -24,19 +28,21 @@ use crate::events::EventKind;
 use crate::publish::Publisher;
 use judge::Finding;
 use machine::{Machine, State, Step};
+use remote::RemoteJudge;
 use traffic::TrafficJudge;
+use web::Web;
 
 /// Time between two looks: a trip comes at most so long after its time, and what it costs is a few sums.
 const STEP: Duration = Duration::from_millis(250);
 
 /// Watches over the guards of the configuration in force; never returns.
-pub(crate) async fn run(publisher: Arc<Publisher>) {
+pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
     let mut ticks = tokio::time::interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut watched, mut disk) = (Watched::default(), Disk::default());
     loop {
         ticks.tick().await;
-        if watched.follow(&publisher) && watched.step(&publisher, Instant::now()) {
+        if watched.follow(&publisher, &web) && watched.step(&publisher, Instant::now()) {
             disk.write(&publisher, Publisher::write_down);
         }
     }
@@ -52,21 +58,45 @@ struct Watched {
 
 struct Watch {
     guard: Guard,
-    machine: Machine,
-    judge: TrafficJudge,
+    how: How,
+}
+
+/// How a guard is watched.
+enum How {
+    /// Step by step, by whoever looks at the traffic.
+    Traffic(Box<(Machine, TrafficJudge)>),
+    /// By a task, which ends with it.
+    Remote(AbortHandle),
+}
+
+impl Drop for How {
+    fn drop(&mut self) {
+        if let Self::Remote(task) = self {
+            task.abort();
+        }
+    }
 }
 
 impl Watch {
-    fn new(guard: &Guard) -> Self {
-        let Condition::Traffic(condition) = guard.condition.clone();
-        Self { guard: guard.clone(), machine: Machine::new(guard.clone()), judge: TrafficJudge::new(condition) }
+    fn begin(guard: &Guard, publisher: &Arc<Publisher>, web: &Arc<dyn Web>) -> Self {
+        let machine = Machine::new(guard.clone());
+        let judge = match guard.condition.clone() {
+            Condition::Traffic(condition) => {
+                let how = How::Traffic(Box::new((machine, TrafficJudge::new(condition))));
+                return Self { guard: guard.clone(), how };
+            }
+            Condition::Query(query) => RemoteJudge::of_query(query),
+            Condition::Probe(probe) => RemoteJudge::of_probe(probe),
+        };
+        let task = ask_on(Arc::clone(publisher), Arc::clone(web), guard.clone(), machine, judge);
+        Self { guard: guard.clone(), how: How::Remote(tokio::spawn(task).abort_handle()) }
     }
 }
 
 impl Watched {
     /// Takes over the guards of the configuration in force. Those that stay as they are go on; all begin afresh when somebody
     /// resumed. Gives whether there are any.
-    fn follow(&mut self, publisher: &Publisher) -> bool {
+    fn follow(&mut self, publisher: &Arc<Publisher>, web: &Arc<dyn Web>) -> bool {
         let (config, resumes) = publisher.guarded();
         if resumes != self.resumes {
             (self.guards, self.resumes) = (Vec::new(), resumes);
@@ -78,7 +108,8 @@ impl Watched {
                 let place = before.iter().position(|watch| watch.guard == *guard)?;
                 Some(before.swap_remove(place))
             };
-            self.guards = config.guards.iter().map(|guard| kept(guard).unwrap_or_else(|| Watch::new(guard))).collect();
+            let begin = |guard: &Guard| Watch::begin(guard, publisher, web);
+            self.guards = config.guards.iter().map(|guard| kept(guard).unwrap_or_else(|| begin(guard))).collect();
             publisher.guards.set(&config.guards);
         }
         !self.guards.is_empty()
@@ -86,20 +117,62 @@ impl Watched {
 
     /// Looks at the traffic. Gives whether a guard tripped.
     fn step(&mut self, publisher: &Publisher, now: Instant) -> bool {
+        let of_traffic = |watch: &Watch| matches!(watch.how, How::Traffic(_));
+        if !self.guards.iter().any(of_traffic) {
+            return false;
+        }
         let traffic = publisher.data_plane().traffic();
         let mut has_tripped = false;
-        for Watch { guard, machine, judge } in &mut self.guards {
+        for Watch { guard, how } in &mut self.guards {
+            let How::Traffic(parts) = how else { continue };
+            let (machine, judge) = &mut **parts;
             let found = judge.step(now, &traffic);
-            let step = machine.step(now, &found);
-            publisher.guards.note(&guard.name, machine.state(), &found);
-            has_tripped |= matches!(step, Step::Trip(_));
-            publisher.act_on(guard, machine.state(), &found, step);
+            has_tripped |= publisher.take_step(guard, machine, now, &found);
         }
         has_tripped
     }
 }
 
+/// Asks again and again, until it has tripped. The next question comes at its time, or when the guard would trip.
+async fn ask_on(
+    publisher: Arc<Publisher>,
+    web: Arc<dyn Web>,
+    guard: Guard,
+    mut machine: Machine,
+    mut judge: RemoteJudge,
+) {
+    let (_, resumes) = publisher.guarded();
+    let mut disk = Disk::default();
+    loop {
+        let asked = Instant::now();
+        let answer = tokio::time::timeout(judge.target().timeout, web.get(judge.request())).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", judge.target().timeout)));
+        let now = Instant::now();
+        let found = judge.step(now, answer);
+        if publisher.guarded().1 != resumes {
+            // Somebody resumed meanwhile: what is known is of before.
+            return;
+        }
+        if publisher.take_step(&guard, &mut machine, now, &found) {
+            disk.write(&publisher, Publisher::write_down);
+            return;
+        }
+        let next = asked + judge.target().every;
+        let next = machine.due().map_or(next, |due| next.min(due.max(now)));
+        tokio::time::sleep_until(next.into()).await;
+    }
+}
+
 impl Publisher {
+    /// Takes in what was found about a guard, and does what it comes to. Gives whether it tripped.
+    fn take_step(&self, guard: &Guard, machine: &mut Machine, now: Instant, found: &Finding) -> bool {
+        let step = machine.step(now, found);
+        self.guards.note(&guard.name, machine.state(), found);
+        let has_tripped = matches!(step, Step::Trip(_));
+        self.act_on(guard, machine.state(), found, step);
+        has_tripped
+    }
+
     /// Does what a step of a guard came to.
     fn act_on(&self, guard: &Guard, state: State, found: &Finding, step: Step) {
         let (name, condition, reason) = (
@@ -108,7 +181,7 @@ impl Publisher {
             match step {
                 Step::Same => return,
                 Step::Changed => {
-                    tracing::info!(guard = %guard.name, state = state.as_str(), condition = %guard.condition, "guard");
+                    tracing::info!(guard = %guard.name, state = state.as_str(), condition = %guard.condition, trouble = found.trouble, "guard");
                     None
                 }
                 Step::Trip(reason) => Some(reason),
@@ -119,7 +192,8 @@ impl Publisher {
             self.halt(Actor::Squall("guard"), reason);
         }
         let data = json!({
-            "guard": name.as_str(), "state": state.as_str(), "condition": condition.to_string(), "value": found.value, "reason": reason,
+            "guard": name.as_str(), "state": state.as_str(), "condition": condition.to_string(), "value": found.value,
+            "trouble": found.trouble, "reason": reason,
         });
         self.tell(EventKind::Guard, self.stats().generation, data);
     }

@@ -40,6 +40,7 @@ pub use access::{Access, Refused, Role};
 pub use actor::{Actor, Caller, Identity};
 pub use data_plane::{Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps, Traffic, TrafficTotals};
 pub use guards::board::GuardStats;
+pub use guards::web::{Web, WebAnswer, WebFuture, WebRequest};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use crate::access::peer::{End, Peer, name_in};
 use crate::api::{App, catch_panic};
+use crate::guards::web::Web;
 use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
 use crate::{expiry, guards, lease, routes};
@@ -49,6 +50,8 @@ pub struct ControlOptions {
     pub tls: Option<TlsSource>,
     /// Where the read-only telemetry listens, too.
     pub telemetry: Option<SocketAddr>,
+    /// Asks for what guards ask over HTTP.
+    pub web: Arc<dyn Web>,
     /// Whether to reload the publisher's file, and the files of the data plane, when they change.
     pub watch: bool,
 }
@@ -130,9 +133,9 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
         Bound::Unix(..) => options.address,
     };
     let telemetry_address = telemetry.as_ref().and_then(Bound::address).transpose().map_err(ControlError::Start)?;
-    let (publisher, watch, tls) = (options.publisher, options.watch, options.tls);
+    let (publisher, web, watch, tls) = (options.publisher, options.web, options.watch, options.tls);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let life = async move { live(publisher, watch, (api, tls), telemetry, stopped).await };
+    let life = async move { live((publisher, web), watch, (api, tls), telemetry, stopped).await };
     let work = move || {
         if let Err(error) = runtime.block_on(life) {
             tracing::error!(%error, "the control API ended");
@@ -146,7 +149,7 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
 }
 
 async fn live(
-    publisher: Arc<Publisher>,
+    (publisher, web): (Arc<Publisher>, Arc<dyn Web>),
     watch: bool,
     (api, tls): (Bound, Option<TlsSource>),
     telemetry: Option<Bound>,
@@ -155,7 +158,7 @@ async fn live(
     let app = App { publisher: Arc::clone(&publisher), shutdown: stopped.clone() };
     let mut tasks = JoinSet::new();
     tasks.spawn(expiry::run(Arc::clone(&publisher)));
-    tasks.spawn(guards::run(Arc::clone(&publisher)));
+    tasks.spawn(guards::run(Arc::clone(&publisher), web));
     tasks.spawn(lease::run(Arc::clone(&publisher)));
     if watch {
         tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use squall_config::model::{Config, ControlAddress};
 use squall_config::{Problems, load_text};
-use squall_control::{Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, start};
+use squall_control::{
+    Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, Web, WebFuture, WebRequest, start,
+};
 use squall_fault::compile;
 use squall_fault::store::SnapshotStore;
 
@@ -51,6 +53,14 @@ impl DataPlane for NoPlane {
     }
 }
 
+struct NoWeb;
+
+impl Web for NoWeb {
+    fn get(&self, _: WebRequest) -> WebFuture {
+        Box::pin(std::future::ready(Err("nobody is asked".to_owned())))
+    }
+}
+
 struct Api {
     control: Control,
 }
@@ -84,7 +94,7 @@ impl Api {
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let (control, telemetry) = (ControlAddress::Tcp(address), Some(address));
-        let options = ControlOptions { publisher, address: control, tls: None, telemetry, watch };
+        let options = ControlOptions { publisher, address: control, tls: None, telemetry, web: Arc::new(NoWeb), watch };
         Self { control: start(options).unwrap() }
     }
 

@@ -105,7 +105,7 @@ mod tests {
             r#"squall_control_refused_total{reason="rate_limited"} 3"#,
             r#"squall_control_token_reloads_total{result="ok"} 0"#,
             r#"squall_guard_state{guard="errors",state="breaching"} 1"#,
-            r#"squall_guard_state{guard="errors",state="tripped"} 0"#,
+            r#"squall_guard_state{guard="errors",state="blind"} 0"#,
             r#"squall_guard_trips_total{guard="errors"} 2"#,
             "squall_lease_remaining_seconds 1.5",
             concat!("squall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),

@@ -16,6 +16,7 @@ use squall_proxy::{Proxy, ProxyOptions};
 use super::plane::Plane;
 use super::settings::Overrides;
 use super::traces::{self, Exporting};
+use super::web::Asking;
 use crate::exit::{Exit, Failure};
 
 /// What a sidecar is started with.
@@ -78,7 +79,8 @@ impl Sidecar {
         });
         publisher.set_overlay(move |spec| overrides.apply(spec));
         plane.connect(&publisher);
-        let control = ControlOptions { publisher: Arc::clone(&publisher), address, tls, telemetry, watch };
+        let web = Arc::new(Asking::default());
+        let control = ControlOptions { publisher: Arc::clone(&publisher), address, tls, telemetry, web, watch };
         let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
         for own in [control.address().tcp(), control.telemetry_address()].into_iter().flatten() {
             proxy.keep_from(own);

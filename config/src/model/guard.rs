@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Direction, Name};
+use super::{Direction, Name, ProbeCondition, QueryCondition};
 use crate::units::{Percentage, format_duration};
 
 /// A condition that stops all faults when it has held for long enough.
@@ -20,6 +20,10 @@ pub struct Guard {
 pub enum Condition {
     /// The HTTP traffic that goes through Squall.
     Traffic(TrafficCondition),
+    /// What Prometheus knows.
+    Query(QueryCondition),
+    /// Whether something answers as it should.
+    Probe(ProbeCondition),
 }
 
 /// What must not go on in the traffic.
@@ -148,6 +152,8 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Traffic(traffic) => traffic.fmt(f),
+            Self::Query(query) => query.fmt(f),
+            Self::Probe(probe) => probe.fmt(f),
         }
     }
 }

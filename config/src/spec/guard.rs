@@ -16,9 +16,18 @@ pub struct GuardSpec {
     /// What must not go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<ConditionSpec>,
+    /// What becomes of a guard that asks Prometheus and gets no number: `halt` or `ignore`. Default halt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::when_blind")]
+    pub blind: Option<String>,
+    /// For how long it may get none before it halts. Default 15s, or three times `every` when that is longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub blind_after: Option<Scalar>,
 }
 
-/// What a guard looks at, and how much of it for how long is too much.
+/// What a guard looks at, and how much of it for how long is too much: a metric of Squall's own, a query to Prometheus, or a
+/// probe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object such as {metric: error_rate, above: 1%, for: 60s}")]
 pub struct ConditionSpec {
@@ -41,10 +50,10 @@ pub struct ConditionSpec {
     /// More than this is too much: a percentage, a duration or a number, as the metric is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<Scalar>,
-    /// Less than this is too little; for `in_flight` and `request_rate`.
+    /// Less than this is too little; for `in_flight`, `request_rate` and queries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub below: Option<Scalar>,
-    /// How long without a break before the guard trips, from 1s to 1h.
+    /// How long without a break before the guard trips, from 1s to 1h. Not for probes, which count failures.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub held_for: Option<Scalar>,
@@ -52,6 +61,36 @@ pub struct ConditionSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub minimum_requests: Option<u64>,
+    /// The address of a Prometheus, such as http://127.0.0.1:9090; `query` is asked there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<String>,
+    /// A query in PromQL that gives one number: a scalar, or a vector of one series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// An address that is asked by GET, such as http://127.0.0.1:8000/healthz; redirections are not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// The statuses that a probe may have, as in 200, "200-299" or "200,404". Default 200-299.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Scalar>,
+    /// So many failed probes in a row trip the guard. Default 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub failures: Option<u64>,
+    /// Time between two queries or probes. Default 5s for queries, 1s for probes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub every: Option<Scalar>,
+    /// A query or probe that takes longer has failed. Default 1s, or `every` when that is shorter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub timeout: Option<Scalar>,
+    /// A file that holds a bearer token alone, which is shown to that address. It is read each time. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+    /// A PEM file of the authorities that vouch for an https:// address. Default: those of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
 }
 
 /// A promise that somebody watches over the faults, renewed again and again. Faults flow only while somebody holds it; without

@@ -77,6 +77,7 @@ words! {
     phase: "request" | "response";
     delay_point: "request" | "response" | "connect";
     guard_metric: "error_rate" | "p50" | "p90" | "p95" | "p99" | "p999" | "in_flight" | "request_rate";
+    when_blind: "halt" | "ignore";
     sample_mode: "random" | "exact" | "sticky";
 }
 

@@ -7,6 +7,8 @@ use crate::model::{Bound, Condition, Guard, ListenerProtocol, Measure, Quantile,
 use crate::spec::{ConditionSpec, GuardSpec, LeaseSpec, Scalar};
 use crate::units::{Percentage, format_duration};
 
+mod remote;
+
 use super::Context;
 use super::listeners::DIRECTIONS;
 use super::report::Report;
@@ -78,10 +80,72 @@ pub(crate) fn lease_ttl(spec: &LeaseSpec, report: &mut Report) -> Option<Duratio
 fn guard(path: &str, spec: &GuardSpec, context: &Context<'_>, report: &mut Report) -> Option<Guard> {
     const HINT: &str = "write what must not go on, such as {metric: error_rate, above: 1%, for: 60s}";
     let name = report.name(&format!("{path}.name"), &spec.name);
-    let path = format!("{path}.condition");
-    let condition = report.required(&path, spec.condition.as_ref(), HINT)?;
-    let condition = traffic(&path, condition, context, report).map(Condition::Traffic);
+    let at = format!("{path}.condition");
+    let condition = report.required(&at, spec.condition.as_ref(), HINT)?;
+    let kind = kind(&at, condition, report)?;
+    fields_of_kind(&at, condition, kind, report);
+    if kind != "prometheus" {
+        for (field, _) in [("blind", spec.blind.is_some()), ("blind_after", spec.blind_after.is_some())]
+            .into_iter()
+            .filter(|(_, is_written)| *is_written)
+        {
+            report.add(format!("{path}.{field}"), "only a guard that asks Prometheus can be blind", "remove it");
+        }
+    }
+    let condition = match kind {
+        "prometheus" => remote::query(&at, (path, spec), condition, report).map(Condition::Query),
+        "probe" => remote::probe(&at, condition, report).map(Condition::Probe),
+        _ => traffic(&at, condition, context, report).map(Condition::Traffic),
+    };
     Some(Guard { name: name?, condition: condition? })
+}
+
+/// What kind of condition it is: the one of three fields that is written.
+fn kind(path: &str, spec: &ConditionSpec, report: &mut Report) -> Option<&'static str> {
+    const HINT: &str = "write one of metric (of the traffic), prometheus (with query) and probe";
+    let kinds =
+        [("metric", spec.metric.is_some()), ("prometheus", spec.prometheus.is_some()), ("probe", spec.probe.is_some())];
+    let written: Vec<&'static str> = kinds.into_iter().filter(|(_, is)| *is).map(|(kind, _)| kind).collect();
+    match written[..] {
+        [kind] => Some(kind),
+        [] if spec.query.is_some() => {
+            report.add(format!("{path}.prometheus"), "missing", "write whom to ask, such as http://127.0.0.1:9090");
+            None
+        }
+        [] => {
+            report.add(path, "it says nothing of what to look at", HINT);
+            None
+        }
+        _ => {
+            report.add(path, format!("{} exclude each other", written.join(" and ")), "write two guards");
+            None
+        }
+    }
+}
+
+/// Notes fields that mean nothing in this kind of condition.
+fn fields_of_kind(path: &str, spec: &ConditionSpec, kind: &str, report: &mut Report) {
+    let ConditionSpec { metric: _, prometheus: _, probe: _, above, below, held_for, .. } = spec;
+    let fields = [
+        ("direction", spec.direction.is_some(), &["metric"][..]),
+        ("listener", spec.listener.is_some(), &["metric"]),
+        ("cluster", spec.cluster.is_some(), &["metric"]),
+        ("minimum_requests", spec.minimum_requests.is_some(), &["metric"]),
+        ("above", above.is_some(), &["metric", "prometheus"]),
+        ("below", below.is_some(), &["metric", "prometheus"]),
+        ("for", held_for.is_some(), &["metric", "prometheus"]),
+        ("query", spec.query.is_some(), &["prometheus"]),
+        ("status", spec.status.is_some(), &["probe"]),
+        ("failures", spec.failures.is_some(), &["probe"]),
+        ("every", spec.every.is_some(), &["prometheus", "probe"]),
+        ("timeout", spec.timeout.is_some(), &["prometheus", "probe"]),
+        ("token_file", spec.token_file.is_some(), &["prometheus", "probe"]),
+        ("ca", spec.ca.is_some(), &["prometheus", "probe"]),
+    ];
+    for (field, _, kinds) in fields.into_iter().filter(|(_, is_written, kinds)| *is_written && !kinds.contains(&kind)) {
+        let hint = format!("remove it; it belongs beside {}", kinds.join(" or "));
+        report.add(format!("{path}.{field}"), format!("it means nothing beside {kind}"), hint);
+    }
 }
 
 fn traffic(path: &str, spec: &ConditionSpec, context: &Context<'_>, report: &mut Report) -> Option<TrafficCondition> {

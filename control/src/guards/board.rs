@@ -37,15 +37,17 @@ pub(crate) struct GuardOut {
     name: String,
     /// Its condition, in words.
     condition: String,
-    /// `ok`; `breaching`, its condition holds, but not for long enough; or `tripped`: it has stopped all faults, until somebody
-    /// resumes.
+    /// `ok`; `breaching`, its condition holds, but not for long enough; `blind`, nobody knows whether it holds; or `tripped`: it
+    /// has stopped all faults, until somebody resumes.
     state: &'static str,
-    /// Since when it is breaching or tripped; null when it is ok. RFC 3339.
+    /// Since when it is breaching, blind or tripped; null when it is ok. RFC 3339.
     since: Option<String>,
     /// What was measured last; null when there was nothing to measure.
     value: Option<f64>,
     /// What the value is in.
     unit: &'static str,
+    /// What went wrong when it looked last; null when nothing did.
+    trouble: Option<String>,
     /// Why it tripped; null when it did not.
     reason: Option<String>,
 }
@@ -112,6 +114,7 @@ impl Board {
             since: shown.state.since().map(at),
             value: shown.found.as_ref().and_then(|found| found.value),
             unit: shown.found.as_ref().map_or("", |found| found.unit.as_str()),
+            trouble: shown.found.as_ref().and_then(|found| found.trouble.clone()),
             reason: shown.reason.clone(),
         };
         self.entries().shown.iter().map(out).collect()

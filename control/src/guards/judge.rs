@@ -16,12 +16,16 @@ pub(crate) struct Finding {
     pub(super) over: Option<(f64, f64)>,
     /// What the value is in.
     pub(super) unit: Unit,
+    /// What went wrong when it was looked for.
+    pub(super) trouble: Option<String>,
+    /// There should be something to measure, and nobody knows what it is.
+    pub(super) is_blind: bool,
 }
 
 impl Finding {
     /// Nothing to measure, and so nothing that is wrong.
     pub(super) fn nothing(unit: Unit) -> Self {
-        Self { since: None, is_enough: false, value: None, over: None, unit }
+        Self { since: None, is_enough: false, value: None, over: None, unit, trouble: None, is_blind: false }
     }
 
     /// What is measured, in words.
@@ -30,7 +34,7 @@ impl Finding {
         match (self.over, self.value) {
             (Some((percent, all)), _) => format!("{percent:.2} % of {all:.0} requests {share}"),
             (None, Some(value)) => format!("{}{}", number(value), self.unit),
-            (None, None) => "nothing".to_owned(),
+            (None, None) => self.trouble.clone().unwrap_or_else(|| "nothing".to_owned()),
         }
     }
 }
@@ -55,6 +59,10 @@ pub(crate) enum Unit {
     Requests,
     /// Requests a second.
     PerSecond,
+    /// What only the query knows.
+    Number,
+    /// A status of HTTP.
+    Status,
 }
 
 impl Unit {
@@ -65,13 +73,18 @@ impl Unit {
             Self::PercentSlower => "% slower",
             Self::Requests => "requests",
             Self::PerSecond => "requests/s",
+            Self::Number => "",
+            Self::Status => "status",
         }
     }
 }
 
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, " {}", self.as_str())
+        match self {
+            Self::Number => Ok(()),
+            _ => write!(f, " {}", self.as_str()),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! The states of a guard: ok, breaching, tripped. What it sees and what the time is come from outside.
+//! The states of a guard: ok, breaching, blind, tripped. What it sees and what the time is come from outside.
 
 use std::time::{Duration, Instant};
 
-use squall_config::model::Guard;
+use squall_config::model::{Condition, Guard, QueryCondition, WhenBlind};
 
 use super::judge::Finding;
 
@@ -13,6 +13,11 @@ pub(crate) enum State {
     Ok,
     /// Its condition holds, but not for long enough.
     Breaching {
+        /// Since when.
+        since: Instant,
+    },
+    /// Nobody knows whether its condition holds.
+    Blind {
         /// Since when.
         since: Instant,
     },
@@ -29,6 +34,7 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Breaching { .. } => "breaching",
+            Self::Blind { .. } => "blind",
             Self::Tripped { .. } => "tripped",
         }
     }
@@ -37,12 +43,12 @@ impl State {
     pub(crate) fn since(self) -> Option<Instant> {
         match self {
             Self::Ok => None,
-            Self::Breaching { since } | Self::Tripped { since } => Some(since),
+            Self::Breaching { since } | Self::Blind { since } | Self::Tripped { since } => Some(since),
         }
     }
 
     /// All words, in the order of the metrics.
-    pub(crate) const WORDS: [&'static str; 3] = ["ok", "breaching", "tripped"];
+    pub(crate) const WORDS: [&'static str; 4] = ["ok", "breaching", "blind", "tripped"];
 }
 
 /// A guard while it watches.
@@ -79,6 +85,8 @@ impl Machine {
         debug_assert!(!found.is_enough || found.since.is_some(), "enough of what does not hold");
         let next = match (self.state, found.since) {
             (State::Tripped { .. }, _) => return Step::Same,
+            (State::Blind { since }, _) if found.is_blind => State::Blind { since },
+            _ if found.is_blind => State::Blind { since: now },
             (_, Some(_)) if found.is_enough => State::Tripped { since: now },
             (_, Some(since)) => State::Breaching { since },
             (_, None) => State::Ok,
@@ -86,9 +94,37 @@ impl Machine {
         let before = std::mem::replace(&mut self.state, next);
         match next {
             State::Tripped { .. } => Step::Trip(self.reason(now, found)),
+            State::Blind { since } if self.is_blind_too_long(now, since) => {
+                self.state = State::Tripped { since: now };
+                Step::Trip(self.reason_of_blindness(now, since, found))
+            }
             _ if before.as_str() == next.as_str() => Step::Same,
             _ => Step::Changed,
         }
+    }
+
+    /// When it trips if nothing changes until then.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let Condition::Query(query) = &self.guard.condition else { return None };
+        match (self.state, query.when_blind) {
+            (State::Breaching { since }, _) => since.checked_add(query.held_for),
+            (State::Blind { since }, WhenBlind::HaltAfter(after)) => since.checked_add(after),
+            _ => None,
+        }
+    }
+
+    fn is_blind_too_long(&self, now: Instant, since: Instant) -> bool {
+        match &self.guard.condition {
+            Condition::Query(QueryCondition { when_blind: WhenBlind::HaltAfter(after), .. }) => {
+                now.saturating_duration_since(since) >= *after
+            }
+            _ => false,
+        }
+    }
+
+    fn reason_of_blindness(&self, now: Instant, since: Instant, found: &Finding) -> String {
+        let (name, trouble) = (&self.guard.name, found.in_words());
+        format!("guard {name} is blind for {:.1} s: {trouble}", now.saturating_duration_since(since).as_secs_f64())
     }
 
     fn reason(&self, now: Instant, found: &Finding) -> String {

@@ -16,7 +16,7 @@ fn guard() -> Guard {
 /// A finding as of a condition that has to hold for five seconds.
 fn found(now: Instant, since: Option<Instant>) -> Finding {
     let is_enough = since.is_some_and(|since| now.saturating_duration_since(since) >= Duration::from_secs(5));
-    Finding { since, is_enough, value: Some(250.0), over: None, unit: Unit::Requests }
+    Finding { since, is_enough, value: Some(250.0), ..Finding::nothing(Unit::Requests) }
 }
 
 #[test]

@@ -19,11 +19,21 @@ fn idle() -> (Arc<Publisher>, Arc<FakePlane>) {
     publisher_of(Start::fresh(document, config), None)
 }
 
+/// Nobody answers.
+struct Nobody;
+
+impl Web for Nobody {
+    fn get(&self, _: web::WebRequest) -> web::WebFuture {
+        Box::pin(std::future::pending())
+    }
+}
+
 /// Looks so often, a quarter of a second apart.
-fn look(watched: &mut Watched, publisher: &Publisher, begin: Instant, steps: std::ops::Range<u32>) -> bool {
+fn look(watched: &mut Watched, publisher: &Arc<Publisher>, begin: Instant, steps: std::ops::Range<u32>) -> bool {
     let mut has_tripped = false;
+    let web = Arc::new(Nobody) as Arc<dyn Web>;
     for step in steps {
-        watched.follow(publisher);
+        watched.follow(publisher, &web);
         has_tripped |= watched.step(publisher, begin + STEP * step);
     }
     has_tripped
@@ -93,6 +103,6 @@ fn a_guard_that_stays_as_it_is_goes_on_over_a_change_of_the_configuration() {
     assert!(!look(&mut watched, &publisher, begin, 10..17), "another condition begins with nothing");
     assert!(look(&mut watched, &publisher, begin, 17..18));
     change(|document| document.guards.clear());
-    assert!(!watched.follow(&publisher));
+    assert!(!look(&mut watched, &publisher, begin, 18..19));
     assert!(publisher.guards().is_empty());
 }

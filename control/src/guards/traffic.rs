@@ -110,7 +110,7 @@ impl TrafficJudge {
     fn hold(&mut self, now: Instant, holds: bool, value: f64, unit: Unit) -> Finding {
         let since = self.holding.step(now, holds);
         let is_enough = since.is_some_and(|since| now.saturating_duration_since(since) >= self.condition.held_for);
-        Finding { since, is_enough, value: Some(value), over: None, unit }
+        Finding { since, is_enough, value: Some(value), ..Finding::nothing(unit) }
     }
 
     /// Requests a second, over ten seconds or as much of them as there is.

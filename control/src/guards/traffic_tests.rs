@@ -14,7 +14,9 @@ fn judge(condition: &str) -> TrafficJudge {
          clusters: [{{name: a, endpoints: ['127.0.0.1:1']}}, {{name: b, endpoints: ['127.0.0.1:2']}}]\n\
          guards: [{{name: g, condition: {{{condition}}}}}]\n"
     );
-    let Condition::Traffic(condition) = load_text(&text).unwrap().1.guards.remove(0).condition;
+    let Condition::Traffic(condition) = load_text(&text).unwrap().1.guards.remove(0).condition else {
+        panic!("a condition on traffic")
+    };
     TrafficJudge::new(condition)
 }
 

@@ -1,6 +1,5 @@
 //! The way to the collector: HTTP/1.1, kept alive, over TLS where the endpoint says so.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::environment::{TlsFiles, Wanted};
 use crate::exit::{Exit, Failure};
+use crate::run::trust;
 
 /// A collector that answers at greater length has nothing to say.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -65,37 +65,22 @@ impl HttpClient for Collector {
             Ok(result) => result,
             Err(_) => Err(format!("no answer within {:?}", self.timeout).into()),
         };
-        let error = result.as_ref().err().map(|error| in_words(error.as_ref()));
+        let error = result.as_ref().err().map(|error| trust::in_words(error.as_ref()));
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
         result
     }
 }
 
-/// With what caused it, as far down as somebody knows.
-fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 fn tls(files: &TlsFiles) -> Result<ClientConfig, Failure> {
-    let mut roots = RootCertStore::empty();
-    match &files.ca {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|error| bad_file(file, &error))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-            }
-        }
-    }
+    let roots = trust::roots(files.ca.as_deref()).map_err(refuse)?;
     let identity = match (&files.certificate, &files.key) {
         (Some(certificate), Some(key)) => {
-            let chain = certificates(certificate)?;
-            Some((chain, PrivateKeyDer::from_pem_file(key).map_err(|error| bad_file(key, &error))?))
+            let chain = trust::certificates(certificate).map_err(refuse)?;
+            Some((
+                chain,
+                PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| refuse(format_args!("{}: {error}", key.display())))?,
+            ))
         }
         (None, None) => None,
         _ => {
@@ -110,23 +95,13 @@ fn tls(files: &TlsFiles) -> Result<ClientConfig, Failure> {
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn client_config(roots: RootCertStore, identity: Option<Identity>) -> Result<ClientConfig, Failure> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let refuse =
-        |error: rustls::Error| Failure::new(Exit::Usage, format_args!("TLS to the collector of traces: {error}"));
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(refuse)?;
-    let builder = builder.with_root_certificates(roots);
+    let builder = trust::trusting(roots).map_err(refuse)?;
     match identity {
         None => Ok(builder.with_no_client_auth()),
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(refuse),
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let all = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    all.map_err(|error| bad_file(file, &error))
-}
-
-fn bad_file(file: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Usage, format_args!("TLS to the collector of traces: {}: {error}", file.display()))
+fn refuse(why: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, format_args!("TLS to the collector of traces: {why}"))
 }

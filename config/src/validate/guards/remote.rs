@@ -1,0 +1,147 @@
+//! Conditions that are asked for over HTTP.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::defaults;
+use crate::model::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
+use crate::spec::{ConditionSpec, GuardSpec, Scalar};
+use crate::units::format_duration;
+
+use super::super::report::Report;
+use super::{bound, held_for};
+
+/// Whoever asks more often is a load.
+const EVERY_MIN: Duration = Duration::from_millis(100);
+/// Whoever asks less often does not guard.
+const EVERY_MAX: Duration = Duration::from_secs(60);
+/// More failures in a row than this are no threshold.
+const FAILURES_MAX: usize = 1_000;
+
+pub(super) fn query(
+    path: &str,
+    (of_guard, guard): (&str, &GuardSpec),
+    spec: &ConditionSpec,
+    report: &mut Report,
+) -> Option<QueryCondition> {
+    let at = |field: &str| format!("{path}.{field}");
+    let target = target(path, "prometheus", spec, defaults::QUERY_EVERY, report);
+    let has_query = target.as_ref().is_some_and(|target| target.url.query().is_some());
+    if has_query {
+        report.add(
+            at("prometheus"),
+            "an address with a query",
+            "write the address of Prometheus alone, and query beside it",
+        );
+    }
+    let query = report.required(&at("query"), spec.query.as_ref(), "write a query in PromQL that gives one number");
+    let query = query.map(|query| query.trim().to_owned());
+    let is_empty = query.as_ref().is_some_and(String::is_empty);
+    if is_empty {
+        report.add(at("query"), "it is empty", "write a query in PromQL that gives one number");
+    }
+    let bound = bound(path, spec, report);
+    let held_for = held_for(&at("for"), spec.held_for.as_ref(), report);
+    let every = target.as_ref().map_or(defaults::QUERY_EVERY, |target| target.every);
+    let when_blind = when_blind(of_guard, guard, every, report);
+    let condition =
+        QueryCondition { target: target?, query: query?, bound: bound?, held_for: held_for?, when_blind: when_blind? };
+    (!has_query && !is_empty).then_some(condition)
+}
+
+fn when_blind(path: &str, spec: &GuardSpec, every: Duration, report: &mut Report) -> Option<WhenBlind> {
+    let usual = defaults::BLIND_AFTER.max(every * 3);
+    let at = format!("{path}.blind_after");
+    let after = report.duration_or(&at, spec.blind_after.as_ref(), usual);
+    if after < every {
+        let detail = format!("{} is shorter than the time between two queries", format_duration(after));
+        report.add(&at, detail, format!("write at least {}", format_duration(every)));
+    }
+    match spec.blind.as_deref() {
+        None => Some(WhenBlind::HaltAfter(after)),
+        Some(word) => {
+            let words = [("halt", WhenBlind::HaltAfter(after)), ("ignore", WhenBlind::Ignore)];
+            let when = report.word(&format!("{path}.blind"), word, &words)?;
+            if when == WhenBlind::Ignore && spec.blind_after.is_some() {
+                report.add(at, "nothing happens after it: blind is ignore", "remove it, or write blind: halt");
+            }
+            Some(when)
+        }
+    }
+}
+
+pub(super) fn probe(path: &str, spec: &ConditionSpec, report: &mut Report) -> Option<ProbeCondition> {
+    let at = |field: &str| format!("{path}.{field}");
+    let target = target(path, "probe", spec, defaults::PROBE_EVERY, report);
+    let statuses = match &spec.status {
+        None => Some(vec![(200, 299)]),
+        Some(written) => statuses(&at("status"), written, report),
+    };
+    let bounds = (1, FAILURES_MAX);
+    let failures = report.count_or(&at("failures"), spec.failures, bounds, defaults::PROBE_FAILURES as usize);
+    let failures = u32::try_from(failures).unwrap_or(defaults::PROBE_FAILURES);
+    Some(ProbeCondition { target: target?, statuses: statuses?, failures })
+}
+
+/// `200`, `200-299` or several of them with commas between.
+fn statuses(path: &str, written: &Scalar, report: &mut Report) -> Option<Vec<(u16, u16)>> {
+    let text = written.to_string();
+    let status = |text: &str| text.trim().parse().ok().filter(|status| (100..=599).contains(status));
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some((status(first)?, status(last)?)).filter(|(first, last)| first <= last)
+    };
+    let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+    if ranges.is_none() {
+        report.add(path, format!("{text:?} names no statuses"), "write 200, \"200-299\" or \"200,404\"");
+    }
+    ranges
+}
+
+fn target(path: &str, field: &str, spec: &ConditionSpec, usual: Duration, report: &mut Report) -> Option<HttpTarget> {
+    let at = |field: &str| format!("{path}.{field}");
+    let written = if field == "probe" { &spec.probe } else { &spec.prometheus };
+    let url = written.as_ref().and_then(|text| url(&at(field), text, report));
+    let every = report.duration_or(&at("every"), spec.every.as_ref(), usual);
+    if !(EVERY_MIN..=EVERY_MAX).contains(&every) {
+        let detail = format!("{} is not between 100ms and 1m", format_duration(every));
+        report.add(at("every"), detail, "write a duration from 100ms to 1m");
+    }
+    let timeout = report.duration_or(&at("timeout"), spec.timeout.as_ref(), defaults::PROBE_TIMEOUT.min(every));
+    if timeout > every {
+        let detail = format!("{} is longer than the time between two questions", format_duration(timeout));
+        report.add(at("timeout"), detail, format!("write at most {}", format_duration(every)));
+    }
+    let is_https = url.as_ref().is_none_or(|url| url.scheme_str() == Some("https"));
+    if spec.ca.is_some() && !is_https {
+        report.add(at("ca"), "nobody has to vouch for an http address", "remove it, or write https://");
+    }
+    let mut file = |field: &str, name: &Option<String>| {
+        let name = name.as_ref()?;
+        if name.is_empty() {
+            report.add(at(field), "no file is named", "name one, or remove it");
+        }
+        Some(PathBuf::from(name))
+    };
+    let (token_file, ca) = (file("token_file", &spec.token_file), file("ca", &spec.ca));
+    Some(HttpTarget { url: url?, token_file, ca, timeout, every })
+}
+
+fn url(path: &str, text: &str, report: &mut Report) -> Option<Uri> {
+    const HINT: &str = "write an address such as http://127.0.0.1:9090";
+    let url: Option<Uri> = text.parse().ok();
+    let is_http =
+        |url: &Uri| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|h| !h.is_empty());
+    let Some(url) = url.filter(is_http) else {
+        // It may hold a password: it is not repeated.
+        report.add(path, "it is not an address of http or https", HINT);
+        return None;
+    };
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        report.add(path, "there is a user in it", "remove it; a token goes into token_file");
+        return None;
+    }
+    Some(url)
+}
