@@ -72,7 +72,11 @@ impl Start {
     /// # Errors
     /// The directory cannot be had: it belongs to another process, or nothing can be written to it.
     pub fn load(document: ConfigSpec, config: Config) -> Result<Self, Problem> {
-        let Some(path) = config.state_dir.clone() else { return Ok(Self::fresh(document, config)) };
+        let Some(path) = config.state_dir.clone() else {
+            let start = Self::fresh(document, config);
+            Recovery::default().tell(start.halt.as_ref());
+            return Ok(start);
+        };
         Self::in_directory(&path, document, config).map_err(|why| {
             Problem::new("state_dir", why)
                 .with_hint("name a directory that this process may write to, and no other uses")
@@ -148,7 +152,7 @@ impl Recovery {
             );
         }
         if let Some(halt) = halt {
-            tracing::warn!(reason = halt.reason, "still halted: no faults until `squall resume`");
+            tracing::warn!(reason = halt.reason, "halted from the start: no faults until `squall resume`");
         }
         if !self.kept.is_empty() || !self.expired.is_empty() {
             tracing::info!(kept = ?self.kept, expired = ?self.expired, "rules of before");

@@ -230,9 +230,24 @@ fn what_is_no_lease_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_lease_that_cannot_be_written_down_is_none() {
+    let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
+    let squall = start(&Settings::http(origin.address), state.path());
+    // Nothing can be written where a directory has the name of the temporary file; a full disk is the same.
+    let obstacle = state.path().join("state.json.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let refused = squall.api().put("/v1/lease", r#"{"holder": "ci", "ttl": "30s"}"#);
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert_eq!((&lease(&squall)["lease"], reason(&squall)), (&Value::Null, Value::Null));
+    std::fs::remove_dir(&obstacle).unwrap();
+    take(&squall, "ci", "30s");
+}
+
+#[test]
 fn the_command_line_speaks_of_it() {
     let origin = Origin::ok();
     let squall = Squall::start(&Settings::http(origin.address).with("lease: {ttl: 1m}"));
+    assert!(squall.said().contains("halted from the start"), "{}", squall.said());
     let control = format!("http://{}", squall.api().address);
     let run = |arguments: &[&str]| {
         let done = output(&[arguments, &["--control", &control]].concat());

@@ -86,7 +86,7 @@ fn halt_latches_across_processes() {
         let told = squall.api().json("/v1/status");
         assert_eq!((&told["halted"], &told["halt"]["reason"]), (&json!(true), &json!("test")), "{told}");
         assert_eq!(answer(&squall, "/"), 200, "from the first request on");
-        assert!(squall.said().contains("still halted"), "{}", squall.said());
+        assert!(squall.said().contains("halted from the start"), "{}", squall.said());
     }
     let squall = start(&settings, state.path());
     squall.api().resume();

@@ -94,7 +94,11 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
     }
     let ttl = ttl(&app, wanted.ttl.as_deref()).map_err(|(detail, hint)| refuse("ttl", detail, &hint))?;
     let is_taken = app.publisher.take_lease(&change.write, &wanted.holder, ttl, Now::read())?;
-    written_down(&app, is_taken).await?;
+    if let Err(error) = written_down(&app, is_taken).await {
+        // After a crash nobody would know of it.
+        let _whoever_has_it = app.publisher.release_lease(&change.write, Some(&wanted.holder), Now::read());
+        return Err(error);
+    }
     Ok(current(&app))
 }
 
