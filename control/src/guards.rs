@@ -100,6 +100,7 @@ impl Watched {
         let (config, resumes) = publisher.guarded();
         if resumes != self.resumes {
             (self.guards, self.resumes) = (Vec::new(), resumes);
+            publisher.guards.set(&[]);
         }
         let is_same = config.guards.iter().eq(self.guards.iter().map(|watch| &watch.guard));
         if !is_same {
@@ -175,25 +176,27 @@ impl Publisher {
 
     /// Does what a step of a guard came to.
     fn act_on(&self, guard: &Guard, state: State, found: &Finding, step: Step) {
-        let (name, condition, reason) = (
-            &guard.name,
-            &guard.condition,
-            match step {
-                Step::Same => return,
-                Step::Changed => {
-                    tracing::info!(guard = %guard.name, state = state.as_str(), condition = %guard.condition, trouble = found.trouble, "guard");
-                    None
-                }
-                Step::Trip(reason) => Some(reason),
-            },
-        );
-        if let Some(reason) = &reason {
-            self.guards.note_trip(name, reason);
-            self.halt(Actor::Squall("guard"), reason);
-        }
+        let Guard { name, condition } = guard;
+        let (word, trouble) = (state.as_str(), found.trouble.as_deref());
+        let reason = match step {
+            Step::Same => return,
+            Step::Changed if state == State::Ok => {
+                tracing::info!(guard = %name, state = word, %condition, "a guard is well again");
+                None
+            }
+            Step::Changed => {
+                tracing::warn!(guard = %name, state = word, %condition, trouble, "a guard is not well");
+                None
+            }
+            Step::Trip(reason) => {
+                self.guards.note_trip(name, &reason);
+                self.halt(Actor::Squall("guard"), &reason);
+                Some(reason)
+            }
+        };
         let data = json!({
-            "guard": name.as_str(), "state": state.as_str(), "condition": condition.to_string(), "value": found.value,
-            "trouble": found.trouble, "reason": reason,
+            "guard": name.as_str(), "state": word, "condition": condition.to_string(), "value": found.value,
+            "trouble": trouble, "reason": reason,
         });
         self.tell(EventKind::Guard, self.stats().generation, data);
     }

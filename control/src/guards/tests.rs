@@ -73,6 +73,8 @@ fn after_a_resume_a_guard_begins_afresh() {
     let (mut watched, begin) = (Watched::default(), Instant::now());
     assert!(look(&mut watched, &publisher, begin, 0..6));
     publisher.resume(Actor::default(), "");
+    watched.follow(&publisher, &(Arc::new(Nobody) as Arc<dyn Web>));
+    assert_eq!(state(&publisher), "ok", "before it has looked");
     assert!(!look(&mut watched, &publisher, begin, 6..11), "the time before does not count");
     assert!(!publisher.stats().halted);
     assert_eq!(state(&publisher), "breaching");
