@@ -6,7 +6,7 @@ use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
 use crate::{
-    audit, certs, completions, config, demo, explain, halt, healthcheck, lease, log_level, rule, run, status, tap,
+    audit, certs, completions, config, demo, explain, halt, healthcheck, lease, log_level, rule, run, status, tap, top,
 };
 
 /// Ends the long help of every verb.
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Audit(audit::AuditArgs),
     /// Shows requests as they end, one line each
     Tap(tap::TapArgs),
+    /// Shows traffic and rules as they go, once a second
+    Top(top::TopArgs),
     /// Shows or changes how much a running squall says in its log
     LogLevel(log_level::LogLevelArgs),
     /// Checks, shows and begins configuration files
@@ -100,6 +102,7 @@ impl Command {
             Self::Status(args) => status::execute(&args),
             Self::Audit(args) => audit::execute(&args),
             Self::Tap(args) => tap::execute(&args),
+            Self::Top(args) => top::execute(&args),
             Self::LogLevel(args) => log_level::execute(&args),
             Self::Config(args) => config::execute(&args),
             Self::Certs(args) => certs::execute(&args),

@@ -22,6 +22,7 @@ mod run;
 mod source;
 mod status;
 mod tap;
+mod top;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! `squall rule`: the rules of a running squall.
 
 mod flags;
-mod view;
+pub(crate) mod view;
 
 use std::path::{Path, PathBuf};
 

@@ -10,3 +10,4 @@ pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod switch;
 pub(crate) mod tap;
+pub(crate) mod traffic;

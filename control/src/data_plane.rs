@@ -65,7 +65,7 @@ pub struct Traffic {
     pub totals: Vec<TrafficTotals>,
 }
 
-/// HTTP exchanges of one listener with one cluster since the start.
+/// What has gone from one listener to one cluster since the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficTotals {
     /// The listener.
@@ -74,7 +74,13 @@ pub struct TrafficTotals {
     pub cluster: Name,
     /// The listener's.
     pub direction: Direction,
-    /// Exchanges that began.
+    /// Connections of clients that are open.
+    pub connections: u64,
+    /// Bytes of bodies and streams towards the cluster.
+    pub bytes_request: u64,
+    /// The same from there.
+    pub bytes_response: u64,
+    /// HTTP exchanges that began.
     pub begun: u64,
     /// Exchanges that ended.
     pub ended: u64,

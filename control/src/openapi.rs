@@ -12,6 +12,7 @@ use crate::calls::config::ConfigChange;
 use crate::calls::lease::{LeaseHolder, LeaseRequest, LeaseStatus};
 use crate::calls::log_level::LogLevel;
 use crate::calls::status::{HaltStatus, StatusOut};
+use crate::calls::traffic::TrafficOut;
 use crate::error::{PROBLEM_JSON, ProblemOut};
 use crate::routes::{Body, Route, routes};
 use crate::view::RuleStatus;
@@ -161,6 +162,7 @@ fn schemas() -> Value {
     generator.subschema_for::<RuleStatus>();
     generator.subschema_for::<StatusOut<'_>>();
     generator.subschema_for::<HaltStatus>();
+    generator.subschema_for::<TrafficOut>();
     generator.subschema_for::<ConfigChange<'_>>();
     generator.subschema_for::<LogLevel>();
     generator.subschema_for::<LeaseRequest>();

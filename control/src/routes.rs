@@ -10,7 +10,7 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::{Role, gate};
 use crate::api::App;
-use crate::calls::{audit, config, health, lease, log_level, rules, status, stream, switch, tap};
+use crate::calls::{audit, config, health, lease, log_level, rules, status, stream, switch, tap, traffic};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
@@ -116,6 +116,8 @@ pub(crate) fn routes() -> Vec<Route> {
             OptionalJson("LeaseHolder") => &[(200, Json("LeaseStatus"))], &[400, 408, 409, 412, 413, 422], delete(lease::delete)),
         route!(GET "/v1/status" "getStatus" "How Squall is",
             Nothing => &[(200, Json("Status"))], &[], get(status::get)),
+        route!(GET "/v1/traffic" "getTraffic" "What has gone through the listeners since the start, as sums",
+            Nothing => &[(200, Json("Traffic"))], &[], get(traffic::get)),
         route!(GET "/v1/config" "getConfig" "The configuration in force; can be put back",
             Nothing => &[(200, Json("ConfigSpec"))], &[], get(config::get)),
         route!(PUT "/v1/config" "putConfig" "Replace listeners, clusters, limits and rules at once",

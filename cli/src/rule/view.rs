@@ -48,7 +48,7 @@ fn text(value: &Value) -> String {
 }
 
 /// In the form of `--fault` and `--match`.
-fn fields(value: &Value) -> String {
+pub(crate) fn fields(value: &Value) -> String {
     let mut items = Vec::new();
     flatten("", value, &mut items);
     if items.is_empty() { "-".to_owned() } else { items.join(" ") }

@@ -38,7 +38,8 @@ impl Sums {
     fn of(condition: &TrafficCondition, traffic: &Traffic) -> Self {
         let mut sums = Self { durations: vec![0; traffic.duration_bounds.len() + 1], ..Self::default() };
         let scope = &condition.scope;
-        for TrafficTotals { listener, cluster, direction, begun, ended, injected, failed, durations } in &traffic.totals
+        for TrafficTotals { listener, cluster, direction, begun, ended, injected, failed, durations, .. } in
+            &traffic.totals
         {
             if !scope.covers(listener, cluster, *direction) {
                 continue;

@@ -1,4 +1,4 @@
-//! What has gone through a listener, in numbers that a guard can compare with those of a moment before.
+//! What has gone through a listener, in numbers that are compared with those of a moment before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
@@ -10,7 +10,7 @@ use super::shard::{BUCKETS, Count, ListenerKey, Origin, STATUS_CLASSES, Shard};
 /// Upper bounds of [`TrafficTotals::durations`] in seconds; what is beyond the last is in one more.
 pub const DURATION_BOUNDS: &[f64] = &BUCKETS;
 
-/// HTTP exchanges of one listener with one cluster since the start, over all workers.
+/// What has gone from one listener to one cluster since the start, over all workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficTotals {
     /// The listener.
@@ -19,7 +19,13 @@ pub struct TrafficTotals {
     pub cluster: Name,
     /// The listener's.
     pub direction: Direction,
-    /// Exchanges that began.
+    /// Connections of clients that are open.
+    pub connections: u64,
+    /// Bytes of bodies and streams towards the cluster.
+    pub bytes_request: u64,
+    /// The same from there.
+    pub bytes_response: u64,
+    /// HTTP exchanges that began.
     pub begun: u64,
     /// Exchanges that ended.
     pub ended: u64,
@@ -40,6 +46,9 @@ pub(crate) fn totals(shards: &[Arc<Shard>]) -> Vec<TrafficTotals> {
                 listener: key.listener.clone(),
                 cluster: key.cluster.clone(),
                 direction: key.direction,
+                connections: 0,
+                bytes_request: 0,
+                bytes_response: 0,
                 begun: 0,
                 ended: 0,
                 injected: 0,
@@ -57,6 +66,9 @@ pub(crate) fn totals(shards: &[Arc<Shard>]) -> Vec<TrafficTotals> {
             for (sum, count) in total.durations.iter_mut().zip(&counts.duration.buckets) {
                 *sum += count.get();
             }
+            total.connections += counts.connections.get();
+            total.bytes_request += counts.bytes_request.get();
+            total.bytes_response += counts.bytes_response.get();
             // Read last: an exchange that ended meanwhile has begun as well.
             total.begun += counts.begun.get();
         }
@@ -101,12 +113,16 @@ mod tests {
                 counts.count_request(origin, status, Duration::from_millis(20));
             }
             counts.begun.add(1);
+            counts.connections.add(3);
+            counts.bytes_request.add(100);
+            counts.bytes_response.add(1_000);
         }
         shards[1].listener(&key("two"));
         let mut all = totals(&shards);
         all.sort_by_key(|total| total.listener.to_string());
         let one = &all[0];
         assert_eq!((one.begun, one.ended, one.injected, one.failed), (18, 16, 4, 6));
+        assert_eq!((one.connections, one.bytes_request, one.bytes_response), (6, 200, 2_000));
         let bucket = DURATION_BOUNDS.iter().position(|bound| *bound >= 0.02).unwrap();
         assert_eq!((one.durations[bucket], one.durations.iter().sum::<u64>()), (16, 16));
         assert_eq!((all[1].listener.as_str(), all[1].begun, all.len()), ("two", 0, 2));
