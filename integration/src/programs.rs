@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::Authority;
 use crate::wait::{PATIENCE, eventually};
+use crate::{Api, Authority};
 
 /// The path of a program; `None`, with a line that says which test is left out, when it is not to be used:
 /// it is not installed, or `SQUALL_WITHOUT` names it.
@@ -113,6 +113,18 @@ impl Program {
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
         command.arg(address.port().to_string()).arg("--dir").arg(directory.path());
         Some(Self::start(&mut command, directory, address))
+    }
+
+    /// The values that a Prometheus has for an expression at this moment.
+    ///
+    /// # Panics
+    /// When it does not understand it.
+    pub fn ask(&self, expression: &str) -> Vec<f64> {
+        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let answer = Api { address: self.address }.get(&format!("/api/v1/query?query={encoded}"));
+        assert_eq!(answer.status, 200, "{expression}: {}", answer.text());
+        let samples = answer.json()["data"]["result"].as_array().cloned().unwrap_or_default();
+        samples.iter().filter_map(|sample| sample["value"][1].as_str()?.parse().ok()).collect()
     }
 
     /// Prometheus that scrapes `target` four times a second as job `squall`, and evaluates a file of rules as often; `None`

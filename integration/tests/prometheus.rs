@@ -112,14 +112,6 @@ fn questions(dashboard: &Value) -> Vec<(String, String)> {
     all.map(|(title, expression)| (title.to_owned(), filled(expression.as_str().unwrap()))).collect()
 }
 
-fn ask(prometheus: &Program, expression: &str) -> Vec<f64> {
-    let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let answer = Api { address: prometheus.address }.get(&format!("/api/v1/query?query={encoded}"));
-    assert_eq!(answer.status, 200, "{expression}: {}", answer.text());
-    let samples = answer.json()["data"]["result"].as_array().cloned().unwrap_or_default();
-    samples.iter().filter_map(|sample| sample["value"][1].as_str()?.parse().ok()).collect()
-}
-
 #[test]
 fn a_real_prometheus_fills_every_panel_and_evaluates_every_alert() {
     let scene = Scene::new();
@@ -135,18 +127,18 @@ fn a_real_prometheus_fills_every_panel_and_evaluates_every_alert() {
             }
         });
         let end = End(&is_over);
-        eventually("scrapes", PATIENCE, || (ask(&prometheus, "up{job=\"squall\"}") == [1.0]).then_some(()));
+        eventually("scrapes", PATIENCE, || (prometheus.ask("up{job=\"squall\"}") == [1.0]).then_some(()));
         for (title, expression) in questions(&dashboard()) {
             if title == "annotation" {
-                ask(&prometheus, &expression);
+                prometheus.ask(&expression);
                 continue;
             }
             eventually(&format!("data for {title:?}: {expression}"), PATIENCE, || {
-                ask(&prometheus, &expression).iter().any(|value| value.is_finite()).then_some(())
+                prometheus.ask(&expression).iter().any(|value| value.is_finite()).then_some(())
             });
         }
         let share = "sum(rate(chaos_injected_faults_total{rule=\"slow\"}[5s])) / sum(rate(chaos_rule_matched_total{rule=\"slow\"}[5s]))";
-        let share = ask(&prometheus, share);
+        let share = prometheus.ask(share);
         assert!(share.len() == 1 && (0.3..0.7).contains(&share[0]), "about half of the requests: {share:?}");
         alerts_are_well(&scene, &prometheus);
         drop(end);
@@ -181,7 +173,7 @@ fn alerts_are_well(scene: &Scene, prometheus: &Program) {
     // The spans that nobody takes, and the rules that inject, are on their way to an alert.
     for alert in ["SquallSpansLost", "SquallFaultsForLong"] {
         eventually(alert, PATIENCE, || {
-            (!ask(prometheus, &format!("ALERTS{{alertname=\"{alert}\"}}")).is_empty()).then_some(())
+            (!prometheus.ask(&format!("ALERTS{{alertname=\"{alert}\"}}")).is_empty()).then_some(())
         });
     }
 }

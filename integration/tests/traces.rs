@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use squall_integration::foreign::report;
 use squall_integration::origin::Origin;
-use squall_integration::programs::{Peer, python};
+use squall_integration::programs::{Peer, Program, python};
 use squall_integration::{Api, Authority, RawClient, Settings, Squall, eventually};
 
 const SCRIPT: &str = "traces_peer.py";
@@ -172,6 +172,45 @@ fn a_fault_is_found_by_its_trace_and_says_rule_kind_and_latency() {
     assert_eq!(server["status"], 0, "late is no error");
     let line = eventually("the line of the call", PATIENCE, || scene.access_log().pop());
     assert_eq!((&line["trace_id"], &line["faults"][0]["rule"]), (&server["trace"], &json!("slow-b")));
+}
+
+#[test]
+fn one_faulted_request_is_found_by_its_trace_in_three_tools() {
+    let Some(scene) = Scene::http(&[]) else { return };
+    let api = scene.squall.api();
+    let alerts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/alerts.yaml").canonicalize().unwrap();
+    let Some(prometheus) = Program::prometheus("traces", api.address, &alerts) else { return };
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    // Labels of metrics are a closed set, so that what a rule is called is what leads there.
+    let rule = format!("trace-{trace}");
+    let its_own = json!({"headers": {"traceparent": {"regex": format!("00-{trace}-.*")}}});
+    api.rule(&rule, &json!({"match": its_own, "percentage": 100, "fault": {"delay": "300ms"}}));
+    for id in [trace, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        let mut client = RawClient::connect(scene.squall.to_b());
+        let request = format!("GET /x HTTP/1.1\r\nhost: b\r\ntraceparent: 00-{id}-00f067aa0ba902b7-01\r\n\r\n");
+        assert_eq!(client.send(request).answer().status, 200);
+    }
+
+    let span = eventually("the span", PATIENCE, || {
+        scene
+            .spans()
+            .into_iter()
+            .find(|s| s["trace"] == trace && s["kind"] == "SERVER" && s["resource"]["service.name"] == "squall")
+    });
+    let says = &span["attributes"];
+    assert_eq!((&says["fault.rule"], &says["fault.kind"]), (&json!(rule), &json!("delay")));
+    let measured = says["fault.latency.measured"].as_f64().unwrap();
+    assert!((0.3..2.0).contains(&measured), "{measured}");
+
+    let line = eventually("the line", PATIENCE, || scene.access_log().into_iter().find(|l| l["trace_id"] == trace));
+    assert_eq!((&line["span_id"], &line["faults"][0]["rule"]), (&span["span"], &json!(rule)));
+    assert!((line["injected_latency_seconds"].as_f64().unwrap() - measured).abs() < 0.001, "{line}");
+
+    let sum = format!("chaos_injected_network_latency_seconds_sum{{rule=~\".*{trace}\"}}");
+    let in_prometheus = eventually("the metric", PATIENCE, || prometheus.ask(&sum).first().copied());
+    assert!((in_prometheus - measured).abs() < 0.001, "{in_prometheus} and {measured}");
+    let count = format!("chaos_injected_faults_total{{rule=~\".*{trace}\",kind=\"delay\"}}");
+    assert_eq!(prometheus.ask(&count), [1.0], "the other trace met nothing");
 }
 
 #[test]
