@@ -52,7 +52,7 @@ fn off_a_terminal_it_is_one_object_a_line_with_rates() {
     let last = &boards[2];
     let row = &last["traffic"][0];
     assert_eq!((row["listener"].as_str(), row["cluster"].as_str()), (Some("to-b"), Some("service-b")));
-    let (all, injected) = (row["requests_per_second"].as_f64().unwrap(), row["injected_per_second"].as_f64().unwrap());
+    let (all, injected) = (row["requests_per_second"].as_f64().unwrap(), row["aborted_per_second"].as_f64().unwrap());
     // One of two goes to the rule; what is under way at either end of the interval may be one more or less.
     assert!(injected > 0.0 && (all - 2.0 * injected).abs() <= 4.0, "{row}");
     assert!(all <= 2.0 * sent, "{row}");

@@ -36,8 +36,8 @@ pub(super) struct TrafficRow {
     pub(super) connections: u64,
     pub(super) in_flight: u64,
     pub(super) requests_per_second: f64,
-    /// Ended by rules.
-    pub(super) injected_per_second: f64,
+    /// Ended by rules; what they only slow down is not among these.
+    pub(super) aborted_per_second: f64,
     /// Of those that no rule ended; `None` without any.
     pub(super) failed_percentage: Option<f64>,
     /// Of all that ended meanwhile; `None` without any.
@@ -118,7 +118,7 @@ impl TrafficRow {
             connections: now.connections,
             in_flight: now.begun.saturating_sub(now.ended),
             requests_per_second: ended / seconds,
-            injected_per_second: injected / seconds,
+            aborted_per_second: injected / seconds,
             failed_percentage: (others > 0.0).then(|| 100.0 * added(|t| t.failed) / others),
             p50_seconds: quantile(0.5, &durations, bounds),
             p99_seconds: quantile(0.99, &durations, bounds),

@@ -40,7 +40,7 @@ pub(in crate::top) fn reading(uptime_seconds: f64, n: u64) -> Reading {
 fn rates_are_differences_over_the_time_between() {
     let board = Board::of(&reading(10.0, 1), &reading(12.0, 3));
     let row = &board.traffic[0];
-    assert_eq!((row.requests_per_second, row.injected_per_second), (100.0, 20.0));
+    assert_eq!((row.requests_per_second, row.aborted_per_second), (100.0, 20.0));
     assert_eq!((row.in_flight, row.connections, row.failed_percentage), (3, 4, Some(5.0)));
     assert_eq!((row.request_bytes_per_second, row.response_bytes_per_second), (1_000.0, 2_000_000.0));
     assert!((row.p50_seconds.unwrap() - 0.1).abs() < 1e-9, "{:?}", row.p50_seconds);

@@ -8,12 +8,23 @@ use squall_config::units::format_duration;
 use super::board::{Board, RuleRow, TrafficRow};
 
 /// Above the columns of traffic.
-pub(super) const TRAFFIC: [&str; 11] =
-    ["LISTENER", "CLUSTER", "DIRECTION", "CONNS", "NOW", "REQ/S", "INJECTED/S", "FAILED", "P50", "P99", "OUT/BACK"];
+pub(super) const TRAFFIC: [&str; 11] = [
+    "LISTENER",
+    "CLUSTER",
+    "DIRECTION",
+    "CONNS",
+    "IN FLIGHT",
+    "REQ/S",
+    "ABORTED/S",
+    "FAILED",
+    "P50",
+    "P99",
+    "OUT/BACK",
+];
 
 /// Above the columns of rules.
 pub(super) const RULES: [&str; 9] =
-    ["RULE", "ON", "SHARE", "MATCHED/S", "INJECTED/S", "INJECTED", "OBSERVED", "NOW", "FAULT"];
+    ["RULE", "ON", "SHARE", "MATCHED/S", "INJECTED/S", "INJECTED", "OBSERVED", "HOLDS", "FAULT"];
 
 /// The first line.
 pub(super) fn headline(board: &Board) -> String {
@@ -42,7 +53,7 @@ pub(super) fn traffic(row: &TrafficRow) -> Vec<String> {
         row.connections.to_string(),
         row.in_flight.to_string(),
         rate(row.requests_per_second),
-        rate(row.injected_per_second),
+        rate(row.aborted_per_second),
         percentage(row.failed_percentage),
         duration(row.p50_seconds),
         duration(row.p99_seconds),

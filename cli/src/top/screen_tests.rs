@@ -27,11 +27,11 @@ fn traffic_and_rules_stand_in_tables() {
         [
             "squall 1.2.3  up 1m 1s  generation 7  faults at work 3  guard errors: ok",
             "",
-            "LISTENER  CLUSTER  DIRECTION  CONNS  NOW  REQ/S  INJECTED/S  FAILED  P50      P99      OUT/BACK",
-            "to-b      b        outbound   4      3    100    20.0        5.00%   100.0ms  982.0ms  1000B/2M",
+            "LISTENER  CLUSTER  DIRECTION  CONNS  IN FLIGHT  REQ/S  ABORTED/S  FAILED  P50      P99      OUT/BACK",
+            "to-b      b        outbound   4      3          100    20.0       5.00%   100.0ms  982.0ms  1000B/2M",
             "",
-            "RULE  ON  SHARE  MATCHED/S  INJECTED/S  INJECTED  OBSERVED  NOW  FAULT",
-            "slow  on  25%    100        20.0        40        20.00%    3    delay=200ms",
+            "RULE  ON  SHARE  MATCHED/S  INJECTED/S  INJECTED  OBSERVED  HOLDS  FAULT",
+            "slow  on  25%    100        20.0        40        20.00%    3      delay=200ms",
         ]
     );
     assert_eq!(lines[11], KEYS);
