@@ -276,11 +276,15 @@ impl Fault {
     }
 }
 
+/// What can be written, for those who wrote nothing.
+const KINDS: &str = "write one of delay, abort, reset, blackhole, response_lost, duplicate, modify, malformed, truncate, stall, \
+                     corrupt, throttle, slow_body, goaway, requested, refuse, slice, slow_close and tls";
+
 /// The faults of a rule, in order of application.
 pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: &mut Report) -> Vec<Fault> {
     let at = |field: &str| format!("{path}.{field}");
     if *spec == FaultSpec::default() {
-        report.add(path, "it says nothing", "write one of delay, abort, reset, blackhole, throttle, refuse, …");
+        report.add(path, "it says nothing", KINDS);
     }
     let FaultSpec { delay, abort, reset, blackhole, response_lost, duplicate, modify, malformed, truncate, .. } = spec;
     let FaultSpec { stall, corrupt, throttle, slow_body, goaway, requested, refuse, slice, slow_close, tls, .. } = spec;
@@ -292,7 +296,7 @@ pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: 
     add(reset.as_ref().and_then(|s| reset::check(&at("reset"), s, r)).map(Fault::Reset));
     add(blackhole.as_ref().and_then(|s| blackhole::check(&at("blackhole"), s, r)).map(Fault::Blackhole));
     add(response_lost.and_then(|on| switch::bare(&at("response_lost"), on, r)).map(|()| Fault::ResponseLost));
-    add(duplicate.as_ref().and_then(|s| duplicate::check(&at("duplicate"), s, r)).map(Fault::Duplicate));
+    add(duplicate.as_ref().and_then(|s| duplicate::check(&at("duplicate"), s, delay_max, r)).map(Fault::Duplicate));
     add(modify.as_ref().and_then(|s| modify::check(&at("modify"), s, r)).map(|m| Fault::Modify(Arc::new(m))));
     add(malformed.as_ref().and_then(|s| malformed::check(&at("malformed"), s, r)).map(Fault::Malformed));
     add(truncate.as_ref().and_then(|s| truncate::check(&at("truncate"), s, r)).map(Fault::Truncate));
@@ -303,7 +307,7 @@ pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: 
     add(goaway.as_ref().and_then(|s| goaway::check(&at("goaway"), s, r)).map(Fault::Goaway));
     add(refuse.and_then(|on| switch::bare(&at("refuse"), on, r)).map(|()| Fault::Refuse));
     add(slice.as_ref().and_then(|s| slice::check(&at("slice"), s, r)).map(Fault::Slice));
-    add(slow_close.as_ref().and_then(|s| slow_close::check(&at("slow_close"), s, r)).map(Fault::SlowClose));
+    add(slow_close.as_ref().and_then(|s| slow_close::check(&at("slow_close"), s, delay_max, r)).map(Fault::SlowClose));
     one_end(path, &faults, report);
     if let Some(requested) = requested {
         if !faults.is_empty() {

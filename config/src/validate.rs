@@ -10,6 +10,7 @@ mod intercept;
 mod limits;
 mod listeners;
 mod matches;
+mod meets;
 pub(crate) mod report;
 mod rules;
 mod samples;

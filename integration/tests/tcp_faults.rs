@@ -325,7 +325,10 @@ fn the_share_is_per_connection() {
 
 #[test]
 fn rules_that_need_http_leave_bytes_alone() {
-    let path = Path::mirror();
+    let origin = Origin::mirror();
+    // Where there is TCP alone, such a rule is refused.
+    let squall = Squall::start(&Settings::tcp(origin.address).listener("web", "http", "service-b"));
+    let path = Path { origin, squall };
     path.api().rule("r", &json!({"match": {"path": "/x"}, "percentage": 100, "fault": {"reset": true}}));
     echo(&mut path.client(), "GET /x HTTP/1.1\r\n\r\n");
 }

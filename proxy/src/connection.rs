@@ -226,7 +226,7 @@ async fn ends(worker: &Worker, listener: &ListenerView, stream: &mut TcpStream, 
         Ok(told) => Some(told.unwrap_or(own)),
         Err(error) => {
             listener.shard.proxy_headers_refused.add(1);
-            tracing::debug!(%error, listener = %listener.key.listener, %source, "no PROXY protocol header");
+            tracing::warn!(%error, listener = %listener.key.listener, %source, "refused a connection without a PROXY protocol header");
             None
         }
     }

@@ -150,10 +150,11 @@ fn bound(path: &str, amount: &Amount) -> Option<(String, Duration)> {
     }
 }
 
-fn within(path: &str, duration: Duration, limit: Duration, report: &mut Report) {
+/// Refuses what is longer than any delay may be.
+pub(super) fn within(path: &str, duration: Duration, limit: Duration, report: &mut Report) {
     if duration > limit {
         let detail = format!("{} exceeds limits.delay_max {}", format_duration(duration), format_duration(limit));
-        report.add(path, detail, "lower the delay or raise the limit");
+        report.add(path, detail, "write a shorter one, or raise limits.delay_max");
     }
 }
 

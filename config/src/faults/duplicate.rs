@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::delay::within;
 use super::switch;
 use crate::spec::{Full, Scalar, Written, shape};
 use crate::validate::report::Report;
@@ -34,14 +35,21 @@ pub struct Duplicate {
     pub after: Duration,
 }
 
-pub(super) fn check(path: &str, spec: &Written<DuplicateSpec>, report: &mut Report) -> Option<Duplicate> {
+pub(super) fn check(
+    path: &str,
+    spec: &Written<DuplicateSpec>,
+    delay_max: Duration,
+    report: &mut Report,
+) -> Option<Duplicate> {
     match spec {
         Written::Short(value) => {
             switch::on(path, value, DuplicateSpec::EXPECTED, report).map(|()| Duplicate { after: Duration::ZERO })
         }
         Written::Full(DuplicateSpec { after }) => {
-            let after = after.as_ref().and_then(|value| report.duration(&format!("{path}.after"), value));
-            Some(Duplicate { after: after.unwrap_or_default() })
+            let path = format!("{path}.after");
+            let after = after.as_ref().and_then(|value| report.duration(&path, value)).unwrap_or_default();
+            within(&path, after, delay_max, report);
+            Some(Duplicate { after })
         }
     }
 }

@@ -18,10 +18,10 @@ pub struct GoawaySpec {
 }
 
 impl Full for GoawaySpec {
-    const EXPECTED: &'static str = "true, or an object such as {code: ENHANCE_YOUR_CALM}";
+    const EXPECTED: &'static str = "true, or an error code of HTTP/2 such as ENHANCE_YOUR_CALM";
 
     fn short_schema() -> Schema {
-        json_schema!({ "type": "boolean", "const": true })
+        json_schema!({ "anyOf": [{ "type": "boolean", "const": true }, { "type": "string", "enum": NAMES }] })
     }
 }
 
@@ -92,6 +92,7 @@ pub(super) fn code(path: &str, value: &Scalar, report: &mut Report) -> Option<Ht
 
 pub(super) fn check(path: &str, spec: &Written<GoawaySpec>, report: &mut Report) -> Option<Goaway> {
     match spec {
+        Written::Short(value @ Scalar::Text(_)) => code(path, value, report).map(|code| Goaway { code }),
         Written::Short(value) => {
             let goaway = Goaway { code: Http2Code::NO_ERROR };
             switch::on(path, value, GoawaySpec::EXPECTED, report).map(|()| goaway)

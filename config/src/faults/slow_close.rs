@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use super::delay::within;
 use super::{PHASES, Phase};
 use crate::spec::{Full, Scalar, Written, shape};
 use crate::validate::report::Report;
@@ -41,17 +42,25 @@ pub struct SlowClose {
     pub direction: Option<Phase>,
 }
 
-pub(super) fn check(path: &str, spec: &Written<SlowCloseSpec>, report: &mut Report) -> Option<SlowClose> {
+pub(super) fn check(
+    path: &str,
+    spec: &Written<SlowCloseSpec>,
+    delay_max: Duration,
+    report: &mut Report,
+) -> Option<SlowClose> {
+    let bounded = |path: &str, delay: &Scalar, report: &mut Report| {
+        let delay = report.positive_duration(path, delay)?;
+        within(path, delay, delay_max, report);
+        Some(delay)
+    };
     match spec {
-        Written::Short(delay) => {
-            report.positive_duration(path, delay).map(|delay| SlowClose { delay, direction: None })
-        }
+        Written::Short(delay) => bounded(path, delay, report).map(|delay| SlowClose { delay, direction: None }),
         Written::Full(spec) => {
             let direction = spec.direction.as_deref();
             let direction = direction.and_then(|text| report.word(&format!("{path}.direction"), text, &PHASES));
             let hint = "write a duration such as 2s";
             let (path, delay) = super::required(&format!("{path}.delay"), spec.delay.as_ref(), hint, report)?;
-            report.positive_duration(&path, delay).map(|delay| SlowClose { delay, direction })
+            bounded(&path, delay, report).map(|delay| SlowClose { delay, direction })
         }
     }
 }

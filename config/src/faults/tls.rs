@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use humantime::format_duration;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::delay::within;
 use crate::spec::{Full, Scalar, Written, shape};
 use crate::validate::report::Report;
 
@@ -103,9 +103,6 @@ pub(super) fn check(path: &str, spec: &TlsFaultSpec, delay_max: Duration, report
 fn slow(path: &str, spec: &HandshakeFaultSpec, delay_max: Duration, report: &mut Report) -> Option<Duration> {
     let slow = report.required(path, spec.slow.as_ref(), "write how long, such as slow: 2s")?;
     let slow = report.positive_duration(path, slow)?;
-    if slow > delay_max {
-        let detail = format!("{} exceeds limits.delay_max {}", format_duration(slow), format_duration(delay_max));
-        report.add(path, detail, "write a shorter one, or raise limits.delay_max");
-    }
+    within(path, slow, delay_max, report);
     Some(slow)
 }

@@ -6,7 +6,9 @@ pub(super) mod http;
 mod modify;
 pub(super) mod network;
 
+use crate::defaults;
 use crate::spec::Scalar;
+use crate::units::format_duration;
 
 use super::quantities::{duration, written};
 use super::read::Elsewhere;
@@ -45,8 +47,13 @@ fn ttl(value: Option<&Scalar>, sheet: &mut Sheet<'_>) -> Option<Scalar> {
     match value {
         Some(value) => duration("spec.duration", value, sheet).map(written),
         None => {
-            sheet.note("spec", "it has no duration, so its rules stay until they are removed", "write a ttl");
-            None
+            let life = format_duration(defaults::DEFAULT_TTL);
+            sheet.note(
+                "spec",
+                format!("it has no duration, so its rules got ttl: {life}"),
+                "write another ttl, or remove it",
+            );
+            Some(written(defaults::DEFAULT_TTL))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Match conditions.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
@@ -8,8 +10,11 @@ use crate::pattern::Pattern;
 use crate::spec::{EndpointMatchSpec, GrpcMatchSpec, MatchSpec, OneOrMany, TextMatchSpec, ValueMatchSpec, Written};
 
 use super::listeners::DIRECTIONS;
+use super::meets::has_labels;
 use super::report::Report;
 use super::{Context, address, clusters};
+
+type Labels = BTreeMap<String, String>;
 
 pub(crate) fn matches(path: &str, spec: &MatchSpec, context: &Context<'_>, report: &mut Report) -> Match {
     let at = |field: &str| format!("{path}.{field}");
@@ -183,6 +188,24 @@ fn one_pattern(
     }
 }
 
+/// Labels that no endpoint has match nothing, in silence.
+fn known_labels(path: &str, wanted: Labels, context: &Context<'_>, report: &mut Report) -> Labels {
+    let all = || context.clusters.iter().flat_map(|cluster| &cluster.endpoints);
+    if !all().any(|endpoint| has_labels(endpoint, &wanted)) {
+        let known: BTreeSet<String> =
+            all().flat_map(|e| &e.labels).map(|(name, value)| format!("{name}: {value}")).collect();
+        let known: Vec<String> = known.into_iter().collect();
+        let hint = if known.is_empty() {
+            "no endpoint has labels".to_owned()
+        } else {
+            format!("there are {}", known.join(", "))
+        };
+        let wanted: Vec<String> = wanted.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        report.add(path, format!("no endpoint has {{{}}}", wanted.join(", ")), hint);
+    }
+    wanted
+}
+
 fn endpoint(
     path: &str,
     spec: &Written<EndpointMatchSpec>,
@@ -196,7 +219,12 @@ fn endpoint(
             (format!("{path}.address"), text.clone())
         }
         Written::Full(EndpointMatchSpec { address: None, labels }) if !labels.is_empty() => {
-            return Some(EndpointMatch::Labels(clusters::labels(labels)));
+            return Some(EndpointMatch::Labels(known_labels(
+                &format!("{path}.labels"),
+                clusters::labels(labels),
+                context,
+                report,
+            )));
         }
         Written::Full(EndpointMatchSpec { address, .. }) => {
             let detail = if address.is_some() { "address and labels exclude each other" } else { "it says nothing" };

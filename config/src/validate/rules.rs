@@ -2,14 +2,13 @@
 
 use http::Method;
 
-use crate::model::{
-    AbortAnswer, Cluster, ClusterProtocol, Fault, Listener, ListenerProtocol, Match, Phase, Rule, Sample,
-};
+use crate::model::{AbortAnswer, Cluster, ClusterProtocol, Fault, Http2Code, Match, Phase, Rule, Sample};
 use crate::spec::{RuleSpec, Scalar};
 use crate::units::Percentage;
 
 use super::Context;
 use super::matches::matches;
+use super::meets::Meets;
 use super::report::Report;
 use super::samples;
 use crate::faults::faults;
@@ -44,8 +43,7 @@ fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report)
     let ttl = spec.ttl.as_ref().and_then(|value| report.positive_duration(&at("ttl"), value));
     protocols(path, &matches, &faults, context, report);
     if sample.as_ref().is_some_and(Sample::needs_http) && matches.upgrade.is_none() {
-        let listener = context.listeners.iter().find(|listener| matches.listener.as_ref() == Some(&listener.name));
-        samples::without_requests(&at("sample"), listener, &faults, report);
+        samples::without_requests(&at("sample"), &Meets::of(&matches, context), &faults, report);
     }
     Some(Rule {
         name: name?,
@@ -66,8 +64,9 @@ fn percentage(path: &str, value: Option<&Scalar>, report: &mut Report) -> Option
 
 /// Refuses rules that could never do what they say: HTTP and TCP each have faults and conditions of their own.
 fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_>, report: &mut Report) {
+    let meets = Meets::of(matches, context);
     if faults.iter().any(|fault| matches!(fault, Fault::Tls(_))) {
-        return on_handshake(path, matches, context, report);
+        return on_handshake(path, matches, &meets, report);
     }
     let http_only = faults.iter().find(|fault| !fault.applies_to_tcp());
     let tcp_only = faults.iter().find(|fault| !fault.applies_to_http());
@@ -76,66 +75,49 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_
         report.add(format!("{path}.fault"), detail, "make two rules of it");
         return;
     }
-    let listener =
-        matches.listener.as_ref().and_then(|name| context.listeners.iter().find(|listener| listener.name == *name));
     if matches.upgrade.is_some() {
-        return on_tunnel(path, listener, faults, http_only, report);
+        return on_tunnel(path, &meets, faults, http_only, report);
     }
     if let (Some(tcp), true) = (tcp_only, matches.needs_http()) {
         let detail = format!("{} is only for TCP, but the match looks at HTTP requests", tcp.kind());
         let hint = "match by listener, cluster, endpoint or source alone, or use another fault";
         report.add(format!("{path}.fault.{}", tcp.kind()), detail, hint);
     }
-    match listener.map(|listener| (listener, listener.protocol)) {
-        Some((listener, ListenerProtocol::Tcp)) => on_tcp(path, listener, matches, http_only, report),
-        Some((listener, ListenerProtocol::Http)) => {
-            if let Some(fault) = tcp_only {
-                let detail =
-                    format!("{} is only for TCP, but listener {:?} speaks HTTP", fault.kind(), listener.name.as_str());
-                report.add(format!("{path}.fault.{}", fault.kind()), detail, "use reset, blackhole or delay");
-            }
-        }
-        Some((_, ListenerProtocol::Auto)) | None => {}
+    if let Some(place) = meets.only_tcp() {
+        on_tcp(path, &place, matches, faults, report);
     }
+    if let (Some(fault), Some(place)) = (tcp_only, meets.only_http()) {
+        let detail = format!("{} is only for TCP, but {place}", fault.kind());
+        report.add(format!("{path}.fault.{}", fault.kind()), detail, "use reset, blackhole or delay");
+    }
+    let listener =
+        matches.listener.as_ref().and_then(|name| context.listeners.iter().find(|listener| listener.name == *name));
     let cluster = matches.cluster.as_ref().or(listener.map(|listener| &listener.cluster));
     let cluster = cluster.and_then(|name| context.clusters.iter().find(|cluster| cluster.name == *name));
     grpc_is_possible(path, matches, faults, cluster, report);
 }
 
 /// A handshake comes before any request, and before an endpoint is chosen.
-fn on_handshake(path: &str, matches: &Match, context: &Context<'_>, report: &mut Report) {
+fn on_handshake(path: &str, matches: &Match, meets: &Meets<'_>, report: &mut Report) {
     if matches.needs_http() || matches.endpoint.is_some() || matches.upgrade.is_some() {
         let hint = "match by listener, direction, cluster or source alone";
         report.add(format!("{path}.match"), "nothing of this is known while the handshake goes on", hint);
-    }
-    let is_met = |listener: &&Listener| {
-        matches.listener.as_ref().is_none_or(|name| *name == listener.name)
-            && matches.direction.is_none_or(|direction| direction == listener.direction)
-            && matches.cluster.as_ref().is_none_or(|name| listener.leads_to(name))
-    };
-    let mut met = context.listeners.iter().filter(is_met);
-    if !met.any(Listener::ends_tls) {
+    } else if !meets.ends_tls() {
         let hint = "give the listener tls: {cert, key}, or use delay, reset or blackhole";
         report.add(format!("{path}.fault.tls"), "TLS ends at no listener that the rule can meet", hint);
     }
 }
 
 /// What flows in a tunnel is bytes.
-fn on_tunnel(
-    path: &str,
-    listener: Option<&Listener>,
-    faults: &[Fault],
-    http_only: Option<&Fault>,
-    report: &mut Report,
-) {
+fn on_tunnel(path: &str, meets: &Meets<'_>, faults: &[Fault], http_only: Option<&Fault>, report: &mut Report) {
     let refuse = faults.iter().find(|fault| matches!(fault, Fault::Refuse));
     if let Some(fault) = http_only.or(refuse) {
         let detail = format!("{} cannot be applied to the bytes of a tunnel", fault.kind());
         let hint = "without match.upgrade the rule acts on the request that opens the tunnel";
         report.add(format!("{path}.fault.{}", fault.kind()), detail, hint);
     }
-    if let Some(listener) = listener.filter(|listener| listener.protocol == ListenerProtocol::Tcp) {
-        let detail = format!("listener {:?} speaks TCP, where nothing is upgraded", listener.name.as_str());
+    if let Some(place) = meets.only_tcp() {
+        let detail = format!("{place}, where nothing is upgraded");
         report.add(format!("{path}.match.upgrade"), detail, "remove it, or use protocol: http on the listener");
     }
 }
@@ -164,18 +146,19 @@ fn grpc_is_possible(path: &str, matches: &Match, faults: &[Fault], cluster: Opti
     }
 }
 
-fn on_tcp(path: &str, listener: &Listener, matches: &Match, http_only: Option<&Fault>, report: &mut Report) {
-    let name = listener.name.as_str();
-    if let Some(fault) = http_only {
-        let detail = format!("{} is only for HTTP, but listener {name:?} speaks TCP", fault.kind());
+fn on_tcp(path: &str, place: &str, matches: &Match, faults: &[Fault], report: &mut Report) {
+    if let Some(fault) = faults.iter().find(|fault| !fault.applies_to_tcp()) {
+        let detail = format!("{} is only for HTTP, but {place}", fault.kind());
         report.add(format!("{path}.fault.{}", fault.kind()), detail, "use reset, or protocol: http on the listener");
     }
+    let has_code = |fault: &Fault| matches!(fault, Fault::Reset(reset) if reset.code != Http2Code::INTERNAL_ERROR);
+    if faults.iter().any(has_code) {
+        let detail = format!("an error code is for streams of HTTP/2, but {place}");
+        report.add(format!("{path}.fault.reset.code"), detail, "remove it: on TCP a reset is an RST");
+    }
     if matches.needs_http() {
-        let detail = format!("the match looks at HTTP requests, but listener {name:?} speaks TCP");
-        report.add(
-            format!("{path}.match"),
-            detail,
-            "match by source or endpoint, or use protocol: http on the listener",
-        );
+        let detail = format!("the match looks at HTTP requests, but {place}");
+        let hint = "match by source or endpoint, or use protocol: http on the listener";
+        report.add(format!("{path}.match"), detail, hint);
     }
 }

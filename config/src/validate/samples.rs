@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 
 use http::HeaderName;
 
-use crate::model::{Fault, Listener, ListenerProtocol, Sample, StickyKey};
+use crate::model::{Fault, Sample, StickyKey};
 use crate::spec::SampleSpec;
 
+use super::meets::Meets;
 use super::report::Report;
 
 const HINT: &str =
@@ -84,11 +85,10 @@ fn at_least_one(path: &str, n: u64, report: &mut Report) -> Option<u64> {
 }
 
 /// Refuses a sample that looks at requests where there are none: a connection has no traces, header fields or attempts.
-pub(crate) fn without_requests(path: &str, listener: Option<&Listener>, faults: &[Fault], report: &mut Report) {
+pub(crate) fn without_requests(path: &str, meets: &Meets<'_>, faults: &[Fault], report: &mut Report) {
     let hint = "use key: source, or another way to pick";
-    if let Some(listener) = listener.filter(|listener| listener.protocol == ListenerProtocol::Tcp) {
-        let name = listener.name.as_str();
-        report.add(path, format!("it looks at HTTP requests, but listener {name:?} speaks TCP"), hint);
+    if let Some(place) = meets.only_tcp() {
+        report.add(path, format!("it looks at HTTP requests, but {place}"), hint);
     } else if let Some(fault) = faults.iter().find(|fault| !fault.applies_to_http()) {
         report.add(path, format!("it looks at HTTP requests, but {} is only for TCP", fault.kind()), hint);
     }

@@ -102,8 +102,10 @@ impl Faults {
         &self.applied
     }
 
+    /// All latency that was added until now; also when downstream left in the middle of it.
     pub(crate) fn latency(&self) -> Duration {
-        self.latency
+        let running = self.applied.iter().filter_map(|fault| fault.latency.as_ref()?.running());
+        self.latency + running.max().unwrap_or_default()
     }
 
     /// Names what was applied in the head of the answer.

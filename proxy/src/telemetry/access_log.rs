@@ -82,7 +82,12 @@ impl AddedLatency {
 
     /// All that was added until now; also when downstream left in the middle of it.
     pub(crate) fn measured(&self) -> Duration {
-        self.added + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.added + self.running().unwrap_or_default()
+    }
+
+    /// How long it has been added, while it is.
+    pub(crate) fn running(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed())
     }
 }
 

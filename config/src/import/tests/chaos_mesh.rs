@@ -29,7 +29,7 @@ fn http_chaos_becomes_a_rule_on_the_cluster_behind_its_port() {
     // Its match looks at the answer, which no rule can.
     assert_eq!(
         rules[1],
-        json!({"name": "broken-orders-1", "enabled": false, "percentage": 5,
+        json!({"name": "broken-orders-1", "enabled": false, "percentage": 5, "ttl": "1h",
             "match": {"cluster": "b", "path": {"regex": "/v./orders/.*/items"}},
             "fault": {"modify": {"status": 404, "set_headers": {"retry-after": "5", "x-injected": "yes"}, "body": "not here"}}})
     );

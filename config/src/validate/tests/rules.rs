@@ -143,3 +143,51 @@ fn http_and_tcp_are_not_mixed() {
         assert_eq!(rule_problems(fields), [expected]);
     }
 }
+
+#[test]
+fn what_no_listener_can_do_is_refused() {
+    let config = |protocol: &str| {
+        format!(
+            "version: 1\nlisteners:\n- {{name: l, address: 127.0.0.1:0, protocol: {protocol}, cluster: b}}\n\
+             clusters:\n- {{name: b, endpoints: [{{address: \"127.0.0.1:9\", labels: {{region: a}}}}]}}\n"
+        )
+    };
+    let text =
+        |protocol: &str, fields: &str| format!("{}rules:\n- {{name: r, percentage: 1, {fields}}}\n", config(protocol));
+    for (protocol, fields, expected) in [
+        (
+            "tcp",
+            "fault: {abort: 503}",
+            "rules[0].fault.abort: rule \"r\": abort is only for HTTP, but the only listener that it can meet, \"l\", speaks TCP",
+        ),
+        (
+            "tcp",
+            "fault: {reset: {code: CANCEL}}, match: {cluster: b}",
+            "rules[0].fault.reset.code: rule \"r\": an error code is for streams of HTTP/2, but the only listener that it can meet, \"l\", speaks TCP",
+        ),
+        (
+            "tcp",
+            "fault: {delay: 1s}, match: {path: /x}",
+            "rules[0].match: rule \"r\": the match looks at HTTP requests, but the only listener that it can meet, \"l\", speaks TCP",
+        ),
+        (
+            "tcp",
+            "fault: {delay: 1s}, sample: {attempt: 1}",
+            "rules[0].sample: rule \"r\": it looks at HTTP requests, but the only listener that it can meet, \"l\", speaks TCP",
+        ),
+        (
+            "http",
+            "fault: {refuse: true}, match: {endpoint: \"127.0.0.1:9\"}",
+            "rules[0].fault.refuse: rule \"r\": refuse is only for TCP, but the only listener that it can meet, \"l\", speaks HTTP",
+        ),
+        (
+            "http",
+            "fault: {delay: 1s}, match: {endpoint: {labels: {region: aa}}}",
+            "rules[0].match.endpoint.labels: rule \"r\": no endpoint has {region: aa}",
+        ),
+    ] {
+        assert_eq!(problems(&text(protocol, fields)), [expected], "{protocol}: {fields}");
+        let is_of_labels = fields.contains("region: aa");
+        assert_eq!(crate::load_text(&text("auto", fields)).is_err(), is_of_labels, "{fields}");
+    }
+}
