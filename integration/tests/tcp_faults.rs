@@ -197,23 +197,30 @@ fn delay_keeps_order_and_the_end() {
     assert_eq!(client.read_to_end(), (sent, End::Fin));
 }
 
+/// How long 400 KiB take at 200 KiB a second.
+fn throttled(direction: &str) -> Duration {
+    let path = Path::mirror();
+    path.rule(&json!({"throttle": {"rate": "200KiB/s", "direction": direction}}));
+    let mut client = path.client();
+    let mut stream = client.stream().try_clone().unwrap();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stream, &pattern(400 * 1024)));
+    let begin = Instant::now();
+    client.read_exact(400 * 1024);
+    let took = begin.elapsed();
+    let _ = writer.join();
+    took
+}
+
 #[test]
 fn throttle_bounds_the_rate() {
     for direction in ["response", "request"] {
-        let path = Path::mirror();
-        path.rule(&json!({"throttle": {"rate": "200KiB/s", "direction": direction}}));
-        let client = path.client();
-        let mut stream = client.stream().try_clone().unwrap();
-        let writer = std::thread::spawn(move || std::io::Write::write_all(&mut stream, &pattern(400 * 1024)));
-        let begin = Instant::now();
-        let mut client = client;
-        client.read_exact(400 * 1024);
-        let took = begin.elapsed();
-        let _ = writer.join();
-        assert!(
-            (Duration::from_millis(1940)..Duration::from_millis(2060)).contains(&took),
-            "{direction}: 2 s at 200 KiB/s within 3 %, took {took:?}"
-        );
+        // Never faster than 3 % beyond its rate. Slower it may be made by whatever else the machine does, but not each time.
+        let is_exact = (0..5).any(|_| {
+            let took = throttled(direction);
+            assert!(took >= Duration::from_millis(1940), "{direction}: 2 s at 200 KiB/s, took {took:?}");
+            took <= Duration::from_millis(2060)
+        });
+        assert!(is_exact, "{direction}: five times slower than 3 % below its rate");
     }
 }
 
