@@ -52,6 +52,7 @@ fn in_tunnel(fault: Value, text: &'static str, expect: Expect) -> Cell {
 
 const BYTES_ONLY: &str = "bytes have no head and no answer that Squall knows";
 const TUNNEL_BYTES: &str = "what flows in a tunnel is bytes; the request that opens it is HTTP/1.1";
+const CONNECT: &str = "requests come on connections that are open; use `delay`";
 const STREAMS: &str = "is for streams; on HTTP it is `slow_body`";
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -67,6 +68,7 @@ fn timing() -> Vec<Row> {
     let late = |code| Expect { ms: 400..1400, is_intact: Some(true), ..expect(code) };
     let hangs = |code| Expect { ms: GIVES_UP, ..expect(code) };
     let delay = || json!({ "delay": "400ms" });
+    let at_least = || json!({ "delay": { "at_least": "400ms" } });
     let blackhole = || json!({ "blackhole": true });
     let throttle = |rate: &str| json!({ "throttle": { "rate": rate, "direction": "response" } });
     let stall = || json!({ "stall": true });
@@ -84,6 +86,28 @@ fn timing() -> Vec<Row> {
                 ),
                 shown(json!({"delay": {"fixed": "400ms", "on": "response"}}), "400 ms later", late("ok")),
                 shown(delay(), "400 ms later", late("200")),
+            ],
+        },
+        Row {
+            kind: "delay (at_least)",
+            cells: [
+                shown(at_least(), "400 ms in all", late("200")),
+                shown(at_least(), "400 ms in all", late("200")),
+                shown(at_least(), "400 ms in all", late("OK")),
+                Cell::Never(TUNNEL_BYTES),
+                Cell::Never(BYTES_ONLY),
+                shown(at_least(), "400 ms in all", late("200")),
+            ],
+        },
+        Row {
+            kind: "delay (on: connect)",
+            cells: [
+                Cell::Never(CONNECT),
+                Cell::Never(CONNECT),
+                Cell::Never(CONNECT),
+                Cell::Never(CONNECT),
+                shown(json!({"delay": {"fixed": "400ms", "on": "connect"}}), "400 ms later", late("ok")),
+                Cell::Never(CONNECT),
             ],
         },
         Row {
