@@ -36,6 +36,24 @@ pub(crate) struct RuleArgs {
     pub(crate) client: ClientArgs,
 }
 
+/// What flags can say.
+const CATALOGUE: &str = "\
+Faults, each after --fault:
+  anywhere          delay=2s  reset=true  blackhole=true  truncate=1KiB  stall=true  corrupt=0.1%
+                    throttle=64KiB/s
+  on HTTP           abort=503  abort.grpc_status=14  response_lost=true  duplicate=true
+                    modify.status=418  malformed=bad_chunk  goaway=true  requested=true
+                    delay.at_least=300ms  slow_body.chunk=16B with slow_body.every=100ms
+  on TCP            refuse=true  slice=64  slow_close=2s  delay.fixed=1s with delay.on=connect
+  on TLS handshakes tls.handshake=stall  tls.certificate=expired
+
+Conditions, each after --match:
+  everywhere        listener  direction  cluster  endpoint  endpoint.labels.NAME  source
+  of requests       method  path  path.prefix  authority  headers.NAME  query.NAME
+                    grpc.service  upgrade
+
+`squall config schema` has all of them with all their fields.";
+
 #[derive(Debug, Subcommand)]
 enum RuleVerb {
     /// Lists the rules in their order, with what each has done
@@ -46,6 +64,7 @@ enum RuleVerb {
         name: String,
     },
     /// Makes a rule, or replaces the one of this name
+    #[command(after_long_help = CATALOGUE)]
     Set(Box<SetArgs>),
     /// Removes a rule; requests that it holds go on
     Rm {
