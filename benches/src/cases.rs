@@ -44,7 +44,7 @@ impl Decision {
             authority: "service-b:8080",
             headers: &self.headers,
         };
-        decide_request(&self.snapshot, &self.snapshot.listeners[0], &request)
+        decide_request(&self.snapshot, &self.snapshot.listeners[0], &request).plan
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Amount, Cluster, Config, ControlApi, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort, Latency,
-    Limits, Listener, ListenerProtocol, Match, Name, Rule, Sample,
+    Amount, BlastRadius, Cluster, Config, ControlApi, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort,
+    Latency, Limits, Listener, ListenerProtocol, Match, Mode, Name, Rule, Sample,
 };
 use squall_config::units::Percentage;
 
@@ -32,6 +32,7 @@ pub fn delay_rule(text: &str, matches: Match) -> Rule {
     Rule {
         name: name(text),
         enabled: true,
+        mode: Mode::Inject,
         matches,
         percentage: Percentage::ALWAYS,
         sample: Sample::Random,
@@ -89,5 +90,6 @@ fn limits() -> Limits {
         connections_max: 10_000,
         rules_max: 65_535,
         stream_buffer_bytes_max: 1 << 24,
+        blast_radius: BlastRadius::default(),
     }
 }

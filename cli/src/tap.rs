@@ -24,7 +24,7 @@ Examples:
     after_long_help = EPILOGUE
 )]
 pub(crate) struct TapArgs {
-    /// Only what a fault of this rule touched
+    /// Only what a fault of this rule touched, or would have, were it not in shadow mode
     #[arg(long, value_name = "NAME")]
     rule: Option<String>,
     /// Only paths that begin so
@@ -117,6 +117,9 @@ fn columns(line: &Value) -> String {
         let of = |name: &str| fault[name].as_str().unwrap_or("-");
         shown.push_str(&format!(" {}/{}", of("rule"), of("kind")));
     }
+    for shadow in line["shadows"].as_array().into_iter().flatten() {
+        shown.push_str(&format!(" {}/shadow", shadow.as_str().unwrap_or("-")));
+    }
     if let Some(error) = line["error"].as_str() {
         shown.push_str(&format!(" {error}"));
     }
@@ -138,6 +141,8 @@ mod tests {
         });
         let expected = "05:09:11.090 127.0.0.1:1 GET b/x -> service-b 200 52.1ms (+50.0) slow-b/delay";
         assert_eq!(columns(&line), expected);
+        let shadow = json!({"cluster": "c", "faults": [], "shadows": ["try"]});
+        assert_eq!(columns(&shadow), "- - - -- -> c - 0.0ms try/shadow");
         let failed = json!({"cluster": "c", "faults": [], "error": "upstream_connect_refused"});
         assert_eq!(columns(&failed), "- - - -- -> c - 0.0ms upstream_connect_refused");
     }

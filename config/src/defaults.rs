@@ -84,6 +84,13 @@ pub const LEASE_TTL_FLOOR: Duration = Duration::from_secs(1);
 /// A promise for longer is none.
 pub const LEASE_TTL_CEILING: Duration = Duration::from_secs(3600);
 
+/// A minute of traffic tells a share apart from an accident, and forgets an experiment soon after it.
+pub const TRAFFIC_SHARE_WINDOW: Duration = Duration::from_secs(60);
+/// Traffic is counted four times a second: in less than 10 s that would show.
+pub const TRAFFIC_SHARE_WINDOW_MIN: Duration = Duration::from_secs(10);
+/// Nobody remembers more than an hour.
+pub const TRAFFIC_SHARE_WINDOW_MAX: Duration = Duration::from_secs(3600);
+
 /// Nothing waits on a machine without a load balancer.
 pub const DRAIN_DELAY: Duration = Duration::ZERO;
 /// The usual grace period before an orchestrator kills.

@@ -3,9 +3,11 @@
 //! Built by [`crate::validate()`] from what was written ([`crate::spec`]). Fields are public because every
 //! combination of them is valid; what must hold inside a field is held by the field's own type.
 
+mod blast_radius;
 mod cluster;
 mod control;
 mod destination;
+mod exclusion;
 mod guard;
 mod limits;
 mod listener;
@@ -23,6 +25,7 @@ pub use crate::faults::{
     Malformed, Modify, Phase, Piece, Quantiles, Requested, RequestedBy, Reset, ResetMoment, Slice, SlowBody, SlowClose,
     Stage, Stall, Throttle, TlsFault, Truncate, Wish, WrongCertificate, grpc_status_name,
 };
+pub use blast_radius::{BlastRadius, Protected, TrafficShare};
 pub use cluster::{
     Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe, ProxyProtocol,
 };
@@ -33,7 +36,7 @@ pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};
 pub use name::Name;
 pub use remote::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
-pub use rule::{EndpointMatch, GrpcMatch, Match, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
+pub use rule::{EndpointMatch, GrpcMatch, Match, Mode, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
 pub use server_name::ServerNames;
 pub use tls::{ClientTls, Intercept, KeyPairFiles, ListenerTls, ServerTls};
 

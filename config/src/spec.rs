@@ -4,6 +4,7 @@
 //! problems of a document at once. What was written is what is printed back. Comments of fields are the descriptions
 //! in the JSON Schema ([`crate::schema()`]).
 
+mod blast_radius;
 mod cluster;
 mod file;
 mod guard;
@@ -18,6 +19,7 @@ pub use crate::faults::{
     HandshakeFaultSpec, LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, RequestedSpec, ResetSpec, SliceSpec,
     SlowBodySpec, SlowCloseSpec, StallSpec, ThrottleSpec, TlsFaultSpec, TruncateSpec, UniformSpec,
 };
+pub use blast_radius::{ProtectedSpec, TrafficShareSpec};
 pub use cluster::{ClusterSpec, EjectionSpec, EndpointSpec, HealthCheckSpec};
 pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DnsSpec, DrainSpec, LimitsSpec, TelemetrySpec};
 pub use guard::{ConditionSpec, GuardSpec, LeaseSpec};

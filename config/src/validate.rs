@@ -1,6 +1,7 @@
 //! Spec → model: all problems at once, each with its place and its fix.
 
 mod address;
+mod blast_radius;
 mod clusters;
 mod control;
 mod destinations;
@@ -15,6 +16,7 @@ pub(crate) mod report;
 mod rules;
 mod samples;
 mod tls;
+mod union;
 
 use crate::model::{AccessLog, Cluster, Config, Listener, ListenerProtocol};
 use crate::problem::Problems;
@@ -49,7 +51,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let dns_server = spec.dns.as_ref().and_then(|dns| dns_server(dns, &mut report));
     clusters.iter_mut().for_each(|cluster| cluster.dns_server = dns_server);
     tls::passthrough(&listeners, &clusters, &mut report);
-    let limits = limits::limits(spec.limits.as_ref(), &mut report);
+    let limits = limits::limits(spec.limits.as_ref(), &cluster_names, &mut report);
     forwarding_listeners(&listeners, &clusters, &mut report);
     intercept::possible(&listeners, &clusters, &mut report);
     let context = Context {

@@ -35,7 +35,7 @@ pub struct Certificate {
 /// Which exchanges somebody wants to see; all that is said must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TapFilter {
-    /// Touched by a fault of this rule.
+    /// Touched by a fault of this rule, or would have been, were it not in shadow mode.
     pub rule: Option<String>,
     /// Whose path begins so.
     pub path: Option<String>,

@@ -117,7 +117,10 @@ impl Written {
         let was_there = |rule: &RuleSpec| {
             let (now, then) = (self.metas.get(&rule.name), before.metas.get(&rule.name));
             let is_same = rules.get(rule.name.as_str()).is_some_and(|other| {
-                *rule == **other || *rule == RuleSpec { enabled: Some(false), ..(*other).clone() }
+                let (disabled, shadow) = (Some(false), Some("shadow".to_owned()));
+                *rule == **other
+                    || *rule == RuleSpec { enabled: disabled, ..(*other).clone() }
+                    || *rule == RuleSpec { mode: shadow, ..(*other).clone() }
             });
             is_same && now == then
         };

@@ -116,6 +116,8 @@ pub(crate) struct RuleStatus {
     matched: u64,
     /// How many of them were given a fault of the rule.
     injected: u64,
+    /// How many would have been, while the rule was in shadow mode.
+    would_have_injected: u64,
     /// How many in progress it was decided to hold or alter.
     active: u64,
     /// `injected` of `matched`, in percent; null when nothing matched yet.
@@ -154,6 +156,7 @@ impl<'a> RuleOut<'a> {
             unit,
             matched,
             injected,
+            would_have_injected: count(|state| state.skipped_shadow.load(Ordering::Relaxed)),
             active: count(|state| u64::try_from(state.active.load(Ordering::Relaxed)).unwrap_or(0)),
             observed_percentage: percentage(injected, matched),
             expires_at: meta.expiry.map(|expiry| rfc3339(expiry.at)),

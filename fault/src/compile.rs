@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use squall_config::model::{Config, Fault, Limits, Listener, ListenerProtocol, Name, Rule};
+use squall_config::model::{Config, Fault, Limits, Listener, Name, Rule};
 
 use crate::draw::stream_of;
 use crate::index::Index;
@@ -67,13 +67,14 @@ fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -
         .zip(rules.iter().map(|compiled| &compiled.rule))
         .filter(|(_, rule)| rule.enabled && match_listener(&rule.matches, listener).is_ok())
         .collect();
-    let http = here.iter().filter(|(_, rule)| can_hit_http(rule, listener.protocol));
-    let tcp = here.iter().filter(|(_, rule)| can_hit_tcp(rule, listener.protocol));
-    let tunnel = here.iter().filter(|(_, rule)| can_hit_tunnel(rule, listener.protocol));
+    let http = here.iter().filter(|(_, rule)| rule.can_hit_http(listener.protocol));
+    let tcp = here.iter().filter(|(_, rule)| rule.can_hit_tcp(listener.protocol));
+    let tunnel = here.iter().filter(|(_, rule)| rule.can_hit_tunnel(listener.protocol));
     let ends_tls = listener.ends_tls();
-    let tls = here.iter().filter(|(_, rule)| ends_tls && rule.faults.iter().any(|f| matches!(f, Fault::Tls(_))));
+    let tls = here.iter().filter(|(_, rule)| ends_tls && rule.can_hit_handshakes());
     CompiledListener {
         listener: listener.clone(),
+        is_protected: config.limits.blast_radius.protected.has_cluster(&listener.cluster),
         cluster: cluster.expect("invariant: validation refuses a listener whose cluster does not exist"),
         http_rules: http.clone().map(|(index, _)| *index).collect(),
         index: Index::new(http.map(|(index, rule)| (*index, &rule.matches))),
@@ -82,21 +83,6 @@ fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -
         tls_rules: tls.map(|(index, _)| *index).collect(),
         routes: Vec::new(),
     }
-}
-
-/// Whether the rule could do anything to an HTTP exchange behind a listener of this protocol.
-pub(crate) fn can_hit_http(rule: &Rule, protocol: ListenerProtocol) -> bool {
-    protocol != ListenerProtocol::Tcp
-        && rule.matches.upgrade.is_none()
-        && rule.faults.iter().any(Fault::applies_to_http)
-}
-
-fn can_hit_tunnel(rule: &Rule, protocol: ListenerProtocol) -> bool {
-    protocol != ListenerProtocol::Tcp && rule.matches.upgrade.is_some() && rule.faults.iter().any(Fault::applies_to_tcp)
-}
-
-fn can_hit_tcp(rule: &Rule, protocol: ListenerProtocol) -> bool {
-    protocol != ListenerProtocol::Http && !rule.matches.needs_http() && rule.faults.iter().any(Fault::applies_to_tcp)
 }
 
 #[cfg(test)]

@@ -6,13 +6,18 @@
 //! * the first terminal fault (abort, reset, blackhole, truncate, …) wins; later ones are left out;
 //! * what could not be reached any more is left out: after a terminal fault of the request phase everything, after
 //!   one of the response phase what later rules have in that phase.
+//!
+//! A rule in shadow mode matches, counts and draws like any other, and adds nothing to the plan: other rules fare as if it
+//! were not there.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderMap;
-use squall_config::model::{Amount, Delay, Fault, Phase, Requested, ResetMoment, Stage, TlsFault, UpgradeMatch};
+use squall_config::model::{
+    Amount, Delay, Fault, Limits, Mode, Phase, Requested, ResetMoment, Stage, TlsFault, UpgradeMatch,
+};
 use squall_config::pattern::Pattern;
 use squall_config::units::Percentage;
 
@@ -26,39 +31,64 @@ use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
 pub use crate::draw::LatencyStream;
 
+/// What is decided about one request.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    /// What is injected.
+    pub plan: FaultPlan,
+    /// The rules in shadow mode that would have injected something, in order.
+    pub shadows: Vec<RuleIndex>,
+}
+
 /// Decides once for one request.
-pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request: &RequestMeta<'_>) -> FaultPlan {
+pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request: &RequestMeta<'_>) -> Decision {
     let mut planning = Planning::default();
+    let mut shadows = Vec::new();
     if listener.http_rules.is_empty() {
-        return planning.plan;
+        return Decision::default();
     }
-    let mut exclusion = Exclusion::new(snapshot, request.path);
+    let mut exclusion = Exclusion::new(snapshot, listener, request.path);
     for index in listener.index.candidates(request.path, request.headers) {
         let rule = &snapshot.rules[usize::from(index)];
         if match_request(rule, request).is_err() {
             continue;
         }
-        if exclusion.spares(rule) {
-            rule.state.skipped_excluded_path.fetch_add(1, Relaxed);
+        if let Some(spared) = exclusion.spares(rule) {
+            spared.count(rule);
             continue;
         }
         let ordinal = rule.state.matched.fetch_add(1, Relaxed);
         let Some(draw) = rule.pick(snapshot, Asker::Request(request), ordinal) else { continue };
         let cluster = listener.listener.cluster.as_str();
-        if planning.add_http(RuleIndex(index), rule, draw, (request.headers, cluster)).is_err() {
+        let Ok(next) = planning.with_http(RuleIndex(index), rule, draw, (request.headers, cluster)) else {
             rule.state.skipped_plan_full.fetch_add(1, Relaxed);
+            continue;
+        };
+        match rule.rule.mode {
+            Mode::Inject => planning = next,
+            Mode::Shadow if next.plan.steps().len() > planning.plan.steps().len() => {
+                rule.state.skipped_shadow.fetch_add(1, Relaxed);
+                shadows.push(RuleIndex(index));
+            }
+            Mode::Shadow => {}
         }
     }
-    planning.plan
+    Decision { plan: planning.plan, shadows }
 }
 
 /// Decides for one connection and one rule (a connection decides anew for each rule that appears while it is open,
 /// and never twice for the same one). `rule` is one of the listener's `tcp_rules`; any other gives the empty plan.
 /// Steps of delays carry no latency: a stream draws it for each chunk.
 ///
-/// Faults after one that ends the connection at once are left out; a reset after some bytes does not.
-pub fn decide_connection(snapshot: &Snapshot, rule: RuleIndex, connection: &ConnectionMeta<'_>) -> FaultPlan {
-    decide_stream(snapshot, rule, Asker::Connection(connection.source), |compiled| {
+/// Faults after one that ends the connection at once are left out; a reset after some bytes does not. Of a rule in shadow
+/// mode this is what would be injected, and counts as such; nothing of it is, for as long as the rule is in that mode.
+pub fn decide_connection(
+    snapshot: &Snapshot,
+    listener: &CompiledListener,
+    rule: RuleIndex,
+    connection: &ConnectionMeta<'_>,
+) -> FaultPlan {
+    decide_stream(snapshot, rule, Asker::Connection(connection.source), listener.is_protected, |compiled| {
         !compiled.rule.matches.needs_http() && match_connection(&compiled.rule.matches, connection).is_ok()
     })
 }
@@ -76,20 +106,37 @@ pub fn decide_handshake(
         if !is_source(&compiled.rule.matches.source, source) {
             continue;
         }
+        if listener.is_protected {
+            Spared::Protected.count(compiled);
+            continue;
+        }
         let ordinal = compiled.state.matched.fetch_add(1, Relaxed);
         let is_picked = compiled.picker(snapshot.seed).pick(ordinal).is_some();
         let fault = compiled.rule.faults.iter().find_map(|fault| match fault {
             Fault::Tls(fault) => Some(*fault),
             _ => None,
         });
-        decided = decided.or(fault.filter(|_| is_picked).map(|fault| (RuleIndex(index), fault)));
+        match (compiled.rule.mode, fault.filter(|_| is_picked && decided.is_none())) {
+            (_, None) => {}
+            (Mode::Inject, Some(fault)) => decided = Some((RuleIndex(index), fault)),
+            (Mode::Shadow, Some(_)) => {
+                compiled.state.skipped_shadow.fetch_add(1, Relaxed);
+            }
+        }
     }
     decided
 }
 
 /// The same for what flows in a tunnel. `rule` is one of the listener's `tunnel_rules`.
-pub fn decide_tunnel(snapshot: &Snapshot, rule: RuleIndex, tunnel: &TunnelMeta<'_>) -> FaultPlan {
-    decide_stream(snapshot, rule, Asker::Request(&tunnel.request), |compiled| {
+pub fn decide_tunnel(
+    snapshot: &Snapshot,
+    listener: &CompiledListener,
+    rule: RuleIndex,
+    tunnel: &TunnelMeta<'_>,
+) -> FaultPlan {
+    let protected = &snapshot.config.limits.blast_radius.protected;
+    let is_protected = listener.is_protected || protected.has_path(tunnel.request.path);
+    decide_stream(snapshot, rule, Asker::Request(&tunnel.request), is_protected, |compiled| {
         let is_protocol = match &compiled.rule.matches.upgrade {
             None => false,
             Some(UpgradeMatch::Any) => true,
@@ -103,11 +150,16 @@ fn decide_stream(
     snapshot: &Snapshot,
     rule: RuleIndex,
     asker: Asker<'_>,
+    is_protected: bool,
     matches: impl FnOnce(&CompiledRule) -> bool,
 ) -> FaultPlan {
     let mut plan = FaultPlan::EMPTY;
     let Some(compiled) = snapshot.rules.get(usize::from(rule.0)) else { return plan };
     if snapshot.halted || !compiled.rule.enabled || !matches(compiled) {
+        return plan;
+    }
+    if is_protected {
+        Spared::Protected.count(compiled);
         return plan;
     }
     let ordinal = compiled.state.matched.fetch_add(1, Relaxed);
@@ -121,6 +173,9 @@ fn decide_stream(
         if ends_connection_at_once(kind) {
             break;
         }
+    }
+    if compiled.rule.mode == Mode::Shadow && !plan.is_empty() {
+        compiled.state.skipped_shadow.fetch_add(1, Relaxed);
     }
     plan
 }
@@ -184,15 +239,15 @@ pub(crate) struct Planning {
 pub(crate) struct PlanFull;
 
 impl Planning {
-    /// Adds what can still be reached of a picked rule's faults, or nothing. Latencies are drawn even when they are
+    /// With what can still be reached of a picked rule's faults. Latencies are drawn even when they are
     /// left out: the n-th value belongs to the n-th delay.
-    pub(crate) fn add_http(
-        &mut self,
+    pub(crate) fn with_http(
+        &self,
         index: RuleIndex,
         rule: &CompiledRule,
         mut draw: Draw,
         asking: Asking<'_>,
-    ) -> Result<(), PlanFull> {
+    ) -> Result<Self, PlanFull> {
         let mut next = *self;
         for (fault, kind) in (0..=u8::MAX).zip(&rule.rule.faults).filter(|(_, kind)| kind.applies_to_http()) {
             let drawn = match kind {
@@ -210,8 +265,7 @@ impl Planning {
                 next.end = next.end.or(kind.ends());
             }
         }
-        *self = next;
-        Ok(())
+        Ok(next)
     }
 
     fn is_reachable(&self, fault: &Fault) -> bool {
@@ -223,23 +277,55 @@ impl Planning {
     }
 }
 
-/// Whether the path of a request is excluded from faults; looked up when the first rule matches, not before.
+/// Why a rule that matches leaves a request alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spared {
+    /// The cluster or the path is protected from every rule.
+    Protected,
+    /// The path is excluded from faults, and the rule does not name it exactly.
+    ExcludedPath,
+}
+
+impl Spared {
+    fn count(self, rule: &CompiledRule) {
+        let count = match self {
+            Self::Protected => &rule.state.skipped_protected,
+            Self::ExcludedPath => &rule.state.skipped_excluded_path,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+}
+
+/// Whether a request is kept from faults; looked up when the first rule matches, not before.
 #[derive(Debug)]
 pub(crate) struct Exclusion<'a> {
-    paths: &'a [String],
+    limits: &'a Limits,
+    is_cluster_protected: bool,
     path: &'a str,
-    is_excluded: Option<bool>,
+    found: Option<Option<Spared>>,
 }
 
 impl<'a> Exclusion<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, path: &'a str) -> Self {
-        Self { paths: &snapshot.config.limits.exclude_paths, path, is_excluded: None }
+    pub(crate) fn new(snapshot: &'a Snapshot, listener: &CompiledListener, path: &'a str) -> Self {
+        let limits = &snapshot.config.limits;
+        Self { limits, is_cluster_protected: listener.is_protected, path, found: None }
     }
 
-    /// Whether the exclusion keeps this rule, which matches, from the request: unless it names the path exactly.
-    pub(crate) fn spares(&mut self, rule: &CompiledRule) -> bool {
-        let is_excluded = *self.is_excluded.get_or_insert_with(|| self.paths.iter().any(|path| path == self.path));
-        is_excluded && !matches!(rule.rule.matches.path, Some(Pattern::Exact(_)))
+    /// Why this rule, which matches, leaves the request alone, if it does.
+    pub(crate) fn spares(&mut self, rule: &CompiledRule) -> Option<Spared> {
+        let found = match self.found {
+            Some(found) => found,
+            None => *self.found.insert(self.look_up()),
+        };
+        let names_it = || matches!(rule.rule.matches.path, Some(Pattern::Exact(_)));
+        found.filter(|spared| *spared == Spared::Protected || !names_it())
+    }
+
+    fn look_up(&self) -> Option<Spared> {
+        if self.is_cluster_protected || self.limits.blast_radius.protected.has_path(self.path) {
+            return Some(Spared::Protected);
+        }
+        self.limits.exclude_paths.iter().any(|path| path == self.path).then_some(Spared::ExcludedPath)
     }
 }
 
@@ -247,3 +333,8 @@ impl<'a> Exclusion<'a> {
 #[path = "decide_tests.rs"]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
+
+#[cfg(test)]
+#[path = "radius_tests.rs"]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod radius_tests;

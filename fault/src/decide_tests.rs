@@ -65,7 +65,7 @@ fn what_callers_ask_for_is_capped_by_the_share_of_the_rule() {
             headers.insert(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         let request = RequestMeta { headers: &headers, ..get(&snapshot, "/") };
-        let plans = (0..10_000).map(|_| decide_request(&snapshot, &snapshot.listeners[0], &request));
+        let plans = (0..10_000).map(|_| decide_request(&snapshot, &snapshot.listeners[0], &request).plan);
         let mut counts = BTreeMap::new();
         for plan in plans {
             let kinds: Vec<_> = kinds(&snapshot, &plan).into_iter().map(|(_, kind)| kind).collect();
@@ -125,7 +125,7 @@ fn connections_get_all_faults_that_can_be_reached() {
         Rule { enabled: false, ..rule("off", vec![Fault::Refuse]) },
     ];
     let snapshot = snapshot(1, rules);
-    let decide = |rule| decide_connection(&snapshot, RuleIndex(rule), &connection(&snapshot));
+    let decide = |rule| decide_connection(&snapshot, &snapshot.listeners[2], RuleIndex(rule), &connection(&snapshot));
     assert_eq!(kinds(&snapshot, &decide(0)), [(0, "throttle"), (0, "delay"), (0, "reset")]);
     assert_eq!(kinds(&snapshot, &decide(1)), [(1, "refuse")]);
     assert!(decide(2).is_empty() && decide(3).is_empty());

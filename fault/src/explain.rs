@@ -3,12 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use squall_config::model::{Fault, Match, Name, Sample, StickyKey, ValueMatch};
+use squall_config::model::{Fault, Match, Mode, Name, Sample, StickyKey, ValueMatch};
 use squall_config::pattern::Pattern;
 use squall_config::units::{Percentage, format_duration};
 
-use crate::compile::can_hit_http;
-use crate::decide::{Exclusion, Planning};
+use crate::decide::{Exclusion, Planning, Spared};
 use crate::grpc::Call;
 use crate::matcher::{Condition, match_listener, match_request};
 use crate::meta::RequestMeta;
@@ -41,7 +40,7 @@ pub fn explain_request(
         listener,
         request,
         planning: Planning::default(),
-        spared: Exclusion::new(snapshot, request.path),
+        spared: Exclusion::new(snapshot, listener, request.path),
     };
     (0..=u16::MAX).zip(&snapshot.rules).map(|(index, rule)| explanation.verdict(RuleIndex(index), rule)).collect()
 }
@@ -74,7 +73,7 @@ impl Explanation<'_> {
         if rule.rule.matches.upgrade.is_some() {
             return Err("the rule acts on what flows in a tunnel, not on the request that opens it".to_owned());
         }
-        if !can_hit_http(&rule.rule, self.listener.listener.protocol) {
+        if !rule.rule.can_hit_http(self.listener.listener.protocol) {
             return Err("no fault of the rule applies to HTTP exchanges on this listener".to_owned());
         }
         let matches = &rule.rule.matches;
@@ -84,11 +83,8 @@ impl Explanation<'_> {
     }
 
     fn outcome(&mut self, index: RuleIndex, rule: &CompiledRule) -> (String, Vec<&'static str>) {
-        if self.spared.spares(rule) {
-            let path = self.request.path;
-            let reason =
-                format!("path {path:?} is in limits.exclude_paths; only a rule that names it exactly reaches it");
-            return (reason, Vec::new());
+        if let Some(spared) = self.spared.spares(rule) {
+            return (self.spared_by(spared), Vec::new());
         }
         let ordinal = rule.state.matched.load(Relaxed);
         let share = share(rule.rule.percentage, &rule.rule.sample);
@@ -104,10 +100,10 @@ impl Explanation<'_> {
         };
         let before = self.planning.plan.steps().len();
         let asking = (self.request.headers, self.listener.listener.cluster.as_str());
-        if self.planning.add_http(index, rule, draw, asking).is_err() {
+        let Ok(next) = self.planning.with_http(index, rule, draw, asking) else {
             return ("matches and is picked, but earlier rules fill the plan".to_owned(), Vec::new());
-        }
-        let added = &self.planning.plan.steps()[before..];
+        };
+        let added = &next.plan.steps()[before..];
         let is_requested = matches!(rule.rule.faults.first(), Some(Fault::Requested(_)));
         if added.is_empty() && is_requested {
             return ("matches, but nothing that the caller asks for is granted".to_owned(), Vec::new());
@@ -116,9 +112,32 @@ impl Explanation<'_> {
             return ("matches and is picked, but an earlier rule ends the exchange first".to_owned(), Vec::new());
         }
         let kind = |step: &Step| self.snapshot.step_fault(*step).kind();
+        let kinds: Vec<&'static str> = added.iter().map(kind).collect();
         let deadline = self.deadline(added);
         let reason = format!("matches; takes {share}, and match number {count} is picked{deadline}");
-        (reason, added.iter().map(kind).collect())
+        match rule.rule.mode {
+            Mode::Inject => {
+                self.planning = next;
+                (reason, kinds)
+            }
+            Mode::Shadow => {
+                let kinds = kinds.join(" and ");
+                (format!("{reason}; in shadow mode, so that {kinds} is counted and not injected"), Vec::new())
+            }
+        }
+    }
+
+    fn spared_by(&self, spared: Spared) -> String {
+        let (path, cluster) = (self.request.path, self.listener.listener.cluster.as_str());
+        match spared {
+            Spared::Protected if self.listener.is_protected => {
+                format!("cluster {cluster:?} is in limits.protected.clusters; no rule reaches it")
+            }
+            Spared::Protected => format!("path {path:?} is in limits.protected.paths; no rule reaches it"),
+            Spared::ExcludedPath => {
+                format!("path {path:?} is in limits.exclude_paths; only a rule that names it exactly reaches it")
+            }
+        }
     }
 
     /// What the deadline of a gRPC call means for the delays of the rule.
@@ -258,7 +277,7 @@ mod tests {
         let (listener, request) = (&snapshot.listeners[0], get(&snapshot, "/"));
         for _ in 0..200 {
             let verdicts = explain_request(&snapshot, listener, &request);
-            let plan = decide_request(&snapshot, listener, &request);
+            let plan = decide_request(&snapshot, listener, &request).plan;
             for (i, verdict) in (0..).zip(&verdicts) {
                 assert_eq!(!verdict.would_inject.is_empty(), plan.rules().any(|rule| rule == RuleIndex(i)));
             }

@@ -35,7 +35,7 @@ fn trace(id: u128) -> HeaderMap {
 /// Whether the first rule hits `GET /` with these header fields.
 fn is_hit(snapshot: &Snapshot, headers: &HeaderMap) -> bool {
     let request = RequestMeta { headers, ..get(snapshot, "/") };
-    !decide_request(snapshot, &snapshot.listeners[0], &request).is_empty()
+    !decide_request(snapshot, &snapshot.listeners[0], &request).plan.is_empty()
 }
 
 fn hits(snapshot: &Snapshot, ids: impl Iterator<Item = u128>) -> HashSet<u128> {
@@ -117,7 +117,7 @@ fn source_and_header_are_keys_too() {
     let by_source = snapshot(1, vec![sticky("r", 30.0, StickyKey::Source)]);
     let hit = |source: &str| {
         let request = RequestMeta { source: source.parse().unwrap(), ..get(&by_source, "/") };
-        !decide_request(&by_source, &by_source.listeners[0], &request).is_empty()
+        !decide_request(&by_source, &by_source.listeners[0], &request).plan.is_empty()
     };
     let n_hit = (0..250).filter(|n| hit(&format!("10.0.0.{n}"))).count();
     assert!((50..100).contains(&n_hit), "{n_hit}");
@@ -126,7 +126,7 @@ fn source_and_header_are_keys_too() {
     // A connection from there is picked alike.
     for n in 0..50_u8 {
         let connection = crate::meta::ConnectionMeta { source: [10, 0, 0, n].into(), ..connection(&by_source) };
-        let plan = decide_connection(&by_source, RuleIndex(0), &connection);
+        let plan = decide_connection(&by_source, &by_source.listeners[2], RuleIndex(0), &connection);
         assert_eq!(!plan.is_empty(), hit(&format!("10.0.0.{n}")));
     }
 }
@@ -137,7 +137,7 @@ fn who_has_no_key_passes_and_is_counted() {
     for _ in 0..3 {
         assert!(!is_hit(&snapshot, &HeaderMap::new()));
     }
-    assert!(decide_connection(&snapshot, RuleIndex(0), &connection(&snapshot)).is_empty());
+    assert!(decide_connection(&snapshot, &snapshot.listeners[2], RuleIndex(0), &connection(&snapshot)).is_empty());
     let counts = |n: usize| {
         let state = &snapshot.rules[n].state;
         (state.matched.load(Relaxed), state.skipped_no_key.load(Relaxed))
@@ -186,7 +186,7 @@ fn tries_of_a_request_are_counted_by_key_and_by_trace() {
 fn other_requests_of_the_trace_are_no_retries() {
     let snapshot = snapshot(1, vec![share_rule("r", Percentage::ALWAYS, attempt(1))]);
     let (id, post) = (trace(1), http::Method::POST);
-    let hit = |request: RequestMeta<'_>| !decide_request(&snapshot, &snapshot.listeners[0], &request).is_empty();
+    let hit = |request: RequestMeta<'_>| !decide_request(&snapshot, &snapshot.listeners[0], &request).plan.is_empty();
     let base = RequestMeta { headers: &id, ..get(&snapshot, "/a") };
     assert!(hit(base) && !hit(base));
     assert!(hit(RequestMeta { path: "/b", ..base }));
@@ -204,7 +204,7 @@ fn requests_that_a_rule_does_not_match_are_not_tried() {
     assert!(!is_hit(&snapshot, &id));
     let post = http::Method::POST;
     let request = RequestMeta { headers: &id, method: &post, ..get(&snapshot, "/") };
-    assert!(!decide_request(&snapshot, &snapshot.listeners[0], &request).is_empty());
+    assert!(!decide_request(&snapshot, &snapshot.listeners[0], &request).plan.is_empty());
 }
 
 #[test]

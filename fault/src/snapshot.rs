@@ -30,6 +30,12 @@ pub struct RuleState {
     pub skipped_excluded_path: AtomicU64,
     /// Matched, but passed because it has no key that the sample could go by.
     pub skipped_no_key: AtomicU64,
+    /// Matched, but passed because the path or the cluster is protected.
+    pub skipped_protected: AtomicU64,
+    /// Picked, but passed because more of the traffic must not be faulted.
+    pub skipped_traffic_share: AtomicU64,
+    /// Would have been injected, were the rule not in shadow mode.
+    pub skipped_shadow: AtomicU64,
     /// Tries of the same request, for a sample that goes by them.
     pub(crate) attempts: Attempts,
 }
@@ -55,6 +61,8 @@ pub struct CompiledListener {
     pub listener: Listener,
     /// Index into [`Snapshot::clusters`].
     pub cluster: usize,
+    /// Whether no rule touches what goes there.
+    pub is_protected: bool,
     /// Indices of the enabled rules that can match HTTP exchanges here, in order; empty when halted.
     pub http_rules: Vec<u16>,
     /// Indices of the enabled rules that can match TCP connections here, in order; empty when halted.
@@ -102,9 +110,9 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether the rule with this state may still hold traffic: it is in this snapshot, enabled, and nothing is halted.
+    /// Whether the rule with this state may still hold traffic: it is in this snapshot, injects, and nothing is halted.
     pub fn is_active(&self, state: &Arc<RuleState>) -> bool {
-        !self.halted && self.rules.iter().any(|r| r.rule.enabled && Arc::ptr_eq(&r.state, state))
+        !self.halted && self.rules.iter().any(|r| r.rule.injects() && Arc::ptr_eq(&r.state, state))
     }
 
     /// The listener of this name.

@@ -66,6 +66,7 @@ pub(crate) fn rule(text: &str, faults: Vec<Fault>) -> Rule {
     Rule {
         name: name(text),
         enabled: true,
+        mode: Mode::Inject,
         matches: Match::default(),
         percentage: Percentage::ALWAYS,
         sample: Sample::Random,
@@ -129,6 +130,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
             connections_max: 100,
             rules_max: 10_000,
             stream_buffer_bytes_max: 1 << 24,
+            blast_radius: BlastRadius::default(),
         },
         drain: Drain { delay: Duration::ZERO, timeout: hour },
         access_log: None,
@@ -163,7 +165,7 @@ pub(crate) fn connection(snapshot: &Snapshot) -> ConnectionMeta<'_> {
 
 /// Decides `GET path` on `to-b`.
 pub(crate) fn decide(snapshot: &Snapshot, path: &str) -> FaultPlan {
-    decide_request(snapshot, &snapshot.listeners[0], &get(snapshot, path))
+    decide_request(snapshot, &snapshot.listeners[0], &get(snapshot, path)).plan
 }
 
 /// For each of `count` requests: the names of the rules that fired.

@@ -275,6 +275,7 @@ impl Relay {
 struct Nobody;
 
 impl RelayRecord for Nobody {
+    fn on_shadow(&self, _rule: &Name) {}
     fn on_injected(&self, _rule: &Name, _kind: &'static str) {}
     fn on_latency(&self, _rule: &Name, _latency: Duration) {}
     fn on_bytes(&self, _flow: Phase, _bytes: u64) {}

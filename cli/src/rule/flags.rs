@@ -25,6 +25,9 @@ pub(crate) struct RuleFlags {
     /// Makes the rule, but lets it inject nothing yet
     #[arg(long)]
     disabled: bool,
+    /// Makes the rule decide, count and log, but inject nothing
+    #[arg(long)]
+    shadow: bool,
 }
 
 /// Conditions that are lists: `--match method=GET --match method=HEAD` and `--match method=GET,HEAD`.
@@ -40,6 +43,9 @@ impl RuleFlags {
         let mut rule = Map::new();
         if self.disabled {
             rule.insert("enabled".to_owned(), json!(false));
+        }
+        if self.shadow {
+            rule.insert("mode".to_owned(), json!("shadow"));
         }
         if !self.matches.is_empty() {
             rule.insert("match".to_owned(), tree("--match", &self.matches)?);
@@ -153,6 +159,7 @@ mod tests {
             sample: Some("every=4".to_owned()),
             ttl: Some("5m".to_owned()),
             disabled: true,
+            shadow: true,
             percentage: Some("0.5".to_owned()),
             fault: vec!["delay=2s".to_owned(), "abort=503".to_owned()],
             matches: vec!["path.prefix=/v1/".to_owned(), "method=GET,HEAD".to_owned(), "method=PUT".to_owned()],
@@ -161,6 +168,7 @@ mod tests {
             flags.to_json().unwrap(),
             json!({
                 "enabled": false,
+                "mode": "shadow",
                 "match": {"path": {"prefix": "/v1/"}, "method": ["GET", "HEAD", "PUT"]},
                 "percentage": 0.5,
                 "fault": {"delay": "2s", "abort": 503},

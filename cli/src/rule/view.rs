@@ -6,6 +6,9 @@ use crate::output;
 
 const HEADER: [&str; 9] = ["NAME", "ENABLED", "SHARE", "FAULT", "MATCH", "MATCHED", "INJECTED", "OBSERVED", "EXPIRES"];
 
+/// What the number of a rule in shadow mode is followed by: so many would have been injected.
+const WOULD: &str = " (shadow)";
+
 /// The answer of `GET /v1/rules`.
 pub(super) fn list(answer: &Value) -> String {
     let rules: Vec<_> = answer["rules"].as_array().into_iter().flatten().collect();
@@ -26,14 +29,20 @@ fn row(rule: &Value) -> Vec<String> {
     let status = &rule["status"];
     let per = status["unit"].as_str().map_or_else(String::new, |unit| format!(" of {unit}s"));
     let observed = status["observed_percentage"].as_f64().map_or_else(|| "-".to_owned(), |p| format!("{p:.2}%"));
+    let is_shadow = rule["mode"] == "shadow";
+    let injected = match is_shadow {
+        true => format!("{}{WOULD}", text(&status["would_have_injected"])),
+        false => text(&status["injected"]),
+    };
+    let enabled = text(rule.get("enabled").unwrap_or(&Value::Bool(true)));
     vec![
         text(&rule["name"]),
-        text(rule.get("enabled").unwrap_or(&Value::Bool(true))),
+        if is_shadow && enabled == "true" { "shadow".to_owned() } else { enabled },
         format!("{}%{per}", text(&rule["percentage"]).trim_end_matches('%')),
         fields(&rule["fault"]),
         fields(&rule["match"]),
         text(&status["matched"]),
-        text(&status["injected"]),
+        injected,
         observed,
         text(&status["expires_at"]),
     ]
@@ -100,6 +109,19 @@ mod tests {
             "-",
         ];
         assert_eq!(row, expected, "{text}");
+    }
+
+    #[test]
+    fn a_rule_in_shadow_mode_says_so() {
+        let rule = |enabled| {
+            json!({
+                "name": "try", "enabled": enabled, "mode": "shadow", "percentage": 5, "fault": {"abort": 503},
+                "status": {"unit": "request", "matched": 100, "injected": 0, "would_have_injected": 4},
+            })
+        };
+        let row = one(&rule(true)).lines().nth(1).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(row, "try shadow 5% of requests abort=503 - 100 4 (shadow) - -");
+        assert!(one(&rule(false)).contains("false"));
     }
 
     #[test]

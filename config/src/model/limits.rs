@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::BlastRadius;
+
 /// Bounds on what rules may do and on what the proxy may hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Life of a rule that came through the API and names none.
     pub default_ttl: Duration,
@@ -22,6 +24,8 @@ pub struct Limits {
     pub rules_max: usize,
     /// The most bytes that a delayed TCP stream holds back in one direction.
     pub stream_buffer_bytes_max: usize,
+    /// How much of the traffic rules may reach.
+    pub blast_radius: BlastRadius,
 }
 
 /// How the process ends after SIGTERM.

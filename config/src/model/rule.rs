@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
-use super::{Direction, Fault, HostPort, Name};
+use super::{Direction, Fault, HostPort, ListenerProtocol, Name};
 use crate::pattern::Pattern;
 use crate::units::Percentage;
 
@@ -18,6 +18,8 @@ pub struct Rule {
     pub name: Name,
     /// A rule that is not enabled is kept but decides nothing.
     pub enabled: bool,
+    /// Whether what it decides is done.
+    pub mode: Mode,
     /// What it applies to.
     pub matches: Match,
     /// The share of what matches.
@@ -28,6 +30,62 @@ pub struct Rule {
     pub faults: Vec<Fault>,
     /// Ends the rule this long after it was made; `None` never (only rules of the file may say so).
     pub ttl: Option<Duration>,
+}
+
+impl Rule {
+    /// Whether it does anything to traffic, as long as nothing is halted.
+    pub fn injects(&self) -> bool {
+        self.enabled && self.mode == Mode::Inject
+    }
+
+    /// The largest share of what matches that it can pick. Of every N-th it is an N-th, rounded up; of the first N and of
+    /// the N-th try it is the percentage, since for a while all that matches may be such.
+    pub fn reach(&self) -> Percentage {
+        match self.sample {
+            Sample::Every(n) => {
+                let ppm = u64::from(self.percentage.ppm()).div_ceil(n.max(1));
+                u32::try_from(ppm).ok().and_then(Percentage::from_ppm).unwrap_or(self.percentage)
+            }
+            Sample::Random | Sample::Exact | Sample::Sticky(_) | Sample::First(_) | Sample::Attempt(_) => {
+                self.percentage
+            }
+        }
+    }
+
+    /// Whether it could do anything to an HTTP exchange behind a listener of this protocol.
+    pub fn can_hit_http(&self, protocol: ListenerProtocol) -> bool {
+        protocol != ListenerProtocol::Tcp
+            && self.matches.upgrade.is_none()
+            && self.faults.iter().any(Fault::applies_to_http)
+    }
+
+    /// Whether it could do anything to a TCP connection of such a listener.
+    pub fn can_hit_tcp(&self, protocol: ListenerProtocol) -> bool {
+        protocol != ListenerProtocol::Http
+            && !self.matches.needs_http()
+            && self.faults.iter().any(Fault::applies_to_tcp)
+    }
+
+    /// Whether it could do anything to what flows in a tunnel that was opened there.
+    pub fn can_hit_tunnel(&self, protocol: ListenerProtocol) -> bool {
+        protocol != ListenerProtocol::Tcp
+            && self.matches.upgrade.is_some()
+            && self.faults.iter().any(Fault::applies_to_tcp)
+    }
+
+    /// Whether it could do anything to a handshake, where TLS ends.
+    pub fn can_hit_handshakes(&self) -> bool {
+        self.faults.iter().any(|fault| matches!(fault, Fault::Tls(_)))
+    }
+}
+
+/// What becomes of the decisions of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They are carried out.
+    Inject,
+    /// They are counted and logged.
+    Shadow,
 }
 
 /// Conditions that must all hold; an empty one matches everything.

@@ -52,7 +52,7 @@ fn unknown_fields_are_told_where_they_belong() {
             "match.headerz: unknown field \"headerz\"; did you mean \"headers\"?",
             "path: unknown field \"path\"; \"path\" belongs in match",
             "sample.keys: unknown field \"keys\"; did you mean \"key\"?",
-            "zzzzzzzz: unknown field \"zzzzzzzz\"; known here: enabled, fault, match, name, percentage, sample, ttl",
+            "zzzzzzzz: unknown field \"zzzzzzzz\"; known here: enabled, fault, match, mode, name, percentage, sample, ttl",
         ]
     );
     let body = json!({"version": 1, "toxiproxy": {}, "telemetry": {"tls": "x"}, "drain": {"weight": 1}});

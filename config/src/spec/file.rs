@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::blast_radius::{ProtectedSpec, TrafficShareSpec};
 use super::cluster::ClusterSpec;
 use super::guard::{GuardSpec, LeaseSpec};
 use super::listener::ListenerSpec;
@@ -98,7 +99,7 @@ pub struct TelemetrySpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object of limits")]
 pub struct LimitsSpec {
-    /// Life of a rule that came through the API and names none. Default 1h.
+    /// Life of a rule that came through the API and names none. Default 1h, or ttl_max when that is less.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub default_ttl: Option<Scalar>,
@@ -126,6 +127,21 @@ pub struct LimitsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::bytes")]
     pub stream_buffer_bytes_max: Option<Scalar>,
+    /// No rule may reach more of what it matches, and no rules that can match the same traffic more of that together; rules in
+    /// shadow mode do not count. Default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::percentage")]
+    pub percentage_max: Option<Scalar>,
+    /// The share of exchanges that may be faulted within a time; what is beyond passes unharmed. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic_share: Option<TrafficShareSpec>,
+    /// No ttl may be longer. Default: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub ttl_max: Option<Scalar>,
+    /// What no rule touches, even if it names it exactly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protected: Option<ProtectedSpec>,
 }
 
 /// How the process ends after SIGTERM.

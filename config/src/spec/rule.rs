@@ -29,6 +29,10 @@ pub struct RuleSpec {
     /// A rule that is not enabled is kept but does nothing. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// `inject` (default), or `shadow`: decide, count and log, but inject nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::rule_mode")]
+    pub mode: Option<String>,
     /// What it applies to; without it, everything.
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<MatchSpec>,

@@ -79,6 +79,7 @@ words! {
     guard_metric: "error_rate" | "p50" | "p90" | "p95" | "p99" | "p999" | "in_flight" | "request_rate";
     when_blind: "halt" | "ignore";
     sample_mode: "random" | "exact" | "sticky";
+    rule_mode: "inject" | "shadow";
 }
 
 /// A number above 0.

@@ -5,12 +5,13 @@ use crate::model::{Drain, Limits};
 use crate::spec::{DrainSpec, LimitsSpec, Scalar};
 use crate::units::format_duration;
 
+use super::blast_radius;
 use super::report::Report;
 
 /// No count goes beyond this: 2^31 of anything is not a bound.
 const COUNT_MAX: usize = i32::MAX as usize;
 
-pub(crate) fn limits(spec: Option<&LimitsSpec>, report: &mut Report) -> Limits {
+pub(crate) fn limits(spec: Option<&LimitsSpec>, cluster_names: &[&str], report: &mut Report) -> Limits {
     let empty = LimitsSpec::default();
     let spec = spec.unwrap_or(&empty);
     let mut delay_max = report.duration_or("limits.delay_max", spec.delay_max.as_ref(), defaults::DELAY_MAX);
@@ -26,8 +27,9 @@ pub(crate) fn limits(spec: Option<&LimitsSpec>, report: &mut Report) -> Limits {
     let count = |report: &mut Report, field: &str, value, default| {
         report.count_or(&format!("limits.{field}"), value, (1, COUNT_MAX), default)
     };
+    let blast_radius = blast_radius::blast_radius(spec, cluster_names, report);
     Limits {
-        default_ttl: report.duration_or("limits.default_ttl", spec.default_ttl.as_ref(), defaults::DEFAULT_TTL),
+        default_ttl: blast_radius::default_ttl(spec, blast_radius.ttl_max, report),
         delay_max,
         active_faults_max: count(report, "active_faults_max", spec.active_faults_max, defaults::ACTIVE_FAULTS_MAX),
         exclude_paths: exclude_paths(spec.exclude_paths.as_deref(), report),
@@ -52,6 +54,7 @@ pub(crate) fn limits(spec: Option<&LimitsSpec>, report: &mut Report) -> Limits {
             defaults::STREAM_BUFFER_BYTES_MAX,
             report,
         ),
+        blast_radius,
     }
 }
 

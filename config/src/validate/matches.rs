@@ -113,7 +113,7 @@ fn header_name(path: &str, name: &str, report: &mut Report) -> Option<HeaderName
 }
 
 /// A path is compared with what stands before the '?' of a request, and that begins with '/'.
-fn url_path(path: &str, spec: &Written<TextMatchSpec>, report: &mut Report) -> Option<Pattern> {
+pub(crate) fn url_path(path: &str, spec: &Written<TextMatchSpec>, report: &mut Report) -> Option<Pattern> {
     let pattern = text_match(path, spec, report)?;
     let (Pattern::Exact(text) | Pattern::Prefix(text)) = &pattern else { return Some(pattern) };
     if !text.starts_with('/') && text != "*" {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::Name;
 use crate::problem::{Problem, Problems};
 use crate::spec::Scalar;
-use crate::units::{ByteSize, UnitError, parse_duration};
+use crate::units::{ByteSize, Percentage, UnitError, parse_duration};
 use crate::vocabulary::nearest;
 
 /// The problems found so far.
@@ -72,6 +72,10 @@ impl Report {
     /// A duration above zero, or the default.
     pub(crate) fn duration_or(&mut self, path: &str, value: Option<&Scalar>, default: Duration) -> Duration {
         value.and_then(|value| self.positive_duration(path, value)).unwrap_or(default)
+    }
+
+    pub(crate) fn percentage(&mut self, path: &str, value: &Scalar) -> Option<Percentage> {
+        value.to_string().parse().map_err(|error| self.add_unit(path, error)).ok()
     }
 
     pub(crate) fn bytes(&mut self, path: &str, value: &Scalar) -> Option<u64> {

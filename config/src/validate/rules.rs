@@ -2,16 +2,20 @@
 
 use http::Method;
 
-use crate::model::{AbortAnswer, Cluster, ClusterProtocol, Fault, Http2Code, Match, Phase, Rule, Sample};
+use crate::model::{AbortAnswer, Cluster, ClusterProtocol, Fault, Http2Code, Match, Mode, Phase, Rule, Sample};
 use crate::spec::{RuleSpec, Scalar};
 use crate::units::Percentage;
 
 use super::Context;
+use super::blast_radius::rule_is_within;
 use super::matches::matches;
 use super::meets::Meets;
 use super::report::Report;
 use super::samples;
+use super::union::union;
 use crate::faults::faults;
+
+const MODES: [(&str, Mode); 2] = [("inject", Mode::Inject), ("shadow", Mode::Shadow)];
 
 pub(crate) fn rules(specs: &[RuleSpec], context: &Context<'_>, report: &mut Report) -> Vec<Rule> {
     if specs.len() > context.limits.rules_max {
@@ -26,6 +30,9 @@ pub(crate) fn rules(specs: &[RuleSpec], context: &Context<'_>, report: &mut Repo
         if !spec.name.is_empty() {
             report.label_since(before, &format!("rule {:?}", spec.name));
         }
+    }
+    if rules.len() == specs.len() {
+        union(&rules, context, report);
     }
     rules
 }
@@ -45,21 +52,25 @@ fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report)
     if sample.as_ref().is_some_and(Sample::needs_http) && matches.upgrade.is_none() {
         samples::without_requests(&at("sample"), &Meets::of(&matches, context), &faults, report);
     }
-    Some(Rule {
+    let mode = spec.mode.as_deref().and_then(|mode| report.word(&at("mode"), mode, &MODES));
+    let rule = Rule {
         name: name?,
         enabled: spec.enabled.unwrap_or(true),
+        mode: mode.unwrap_or(Mode::Inject),
         matches,
         percentage: percentage?,
         sample: sample.unwrap_or(Sample::Random),
         faults,
         ttl,
-    })
+    };
+    rule_is_within(path, &rule, context.limits, report);
+    Some(rule)
 }
 
 fn percentage(path: &str, value: Option<&Scalar>, report: &mut Report) -> Option<Percentage> {
     const HINT: &str = "write the share that gets the fault, such as percentage: 5; 100 for all";
     let value = report.required(path, value, HINT)?;
-    value.to_string().parse().map_err(|error| report.add_unit(path, error)).ok()
+    report.percentage(path, value)
 }
 
 /// Refuses rules that could never do what they say: HTTP and TCP each have faults and conditions of their own.

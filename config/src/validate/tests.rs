@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::model::*;
 use crate::spec::ConfigSpec;
 
+mod blast_radius;
 mod control;
 mod faults;
 mod guards;
@@ -16,19 +17,19 @@ mod rules;
 pub(crate) const EVERYTHING: &str = include_str!("tests/everything.yaml");
 
 /// A document with one listener of each kind and one cluster, and these rules (or other top-level fields).
-pub(super) fn document(rest: &str) -> String {
+pub(crate) fn document(rest: &str) -> String {
     format!(
         "version: 1\nlisteners:\n- {{name: web, address: \"127.0.0.1:0\", cluster: b}}\n- {{name: raw, address: \"127.0.0.1:0\", cluster: b, \
          protocol: tcp}}\nclusters:\n- {{name: b, endpoints: [\"127.0.0.1:9000\"]}}\n{rest}"
     )
 }
 
-pub(super) fn load(text: &str) -> Config {
+pub(crate) fn load(text: &str) -> Config {
     crate::load_text(text).unwrap().1
 }
 
 /// The problems, without positions and hints, as "path: detail".
-pub(super) fn problems(text: &str) -> Vec<String> {
+pub(crate) fn problems(text: &str) -> Vec<String> {
     let spec: ConfigSpec = crate::parse_text(text).unwrap();
     let problems = super::validate(&spec).map(|_| ()).unwrap_err();
     for problem in &problems.0 {

@@ -155,6 +155,9 @@ fn tell<T>(publisher: &Publisher, write: &Write, outcome: &Outcome<T>, action: &
     if outcome.changed && !write.dry_run {
         let generation = outcome.generation;
         tracing::info!(by = %write.by, action, rules = ?names, generation, "rules changed");
-        publisher.tell(EventKind::Rule, generation, json!({ "action": action, "rules": names }));
+        let is_shadow =
+            |name: &&String| outcome.written.rule(name).is_some_and(|(_, rule)| rule.mode.as_deref() == Some("shadow"));
+        let shadow: Vec<&String> = names.iter().filter(is_shadow).collect();
+        publisher.tell(EventKind::Rule, generation, json!({ "action": action, "rules": names, "shadow": shadow }));
     }
 }

@@ -15,7 +15,7 @@ use super::body::{RequestBody, ResponseBody, Source, discard};
 use super::connect::connect;
 use super::fault::body::BodyFaults;
 use super::fault::delay::Times;
-use super::fault::{self, Faults, Instead, Place};
+use super::fault::{Faults, Instead, Place};
 use super::interrupt::Interrupt;
 use super::opening::{Opening, request_meta};
 use super::record::Record;
@@ -155,7 +155,7 @@ async fn run(
     // The decision, once, before any I/O.
     if !listener.http_rules_are_empty() {
         let meta = request_meta(&parts, downstream.ends.source.ip(), endpoint.endpoint());
-        record.faults = fault::decide(&listener, &meta, downstream.worker.budget());
+        record.decide(&meta);
     }
     let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
 

@@ -20,10 +20,10 @@ use std::time::Duration;
 use http::HeaderValue;
 use squall_config::model::{Fault, Stage};
 use squall_fault::budget::{Budget, Permit};
-use squall_fault::decide::decide_request;
+use squall_fault::decide::{Decision, decide_request};
 use squall_fault::grpc::is_grpc;
 use squall_fault::meta::RequestMeta;
-use squall_fault::plan::Step;
+use squall_fault::plan::{FaultPlan, RuleIndex, Step};
 use squall_fault::snapshot::{CompiledRule, RuleState, Snapshot};
 
 use crate::connection::Downstream;
@@ -57,12 +57,20 @@ pub(crate) struct Place<'a> {
     pub(crate) listener: &'a ListenerView,
 }
 
-/// Decides, and takes what the decision needs from the budget; `None` when nothing is to be injected.
-pub(crate) fn decide(listener: &ListenerView, request: &RequestMeta<'_>, budget: &Budget) -> Option<Box<Faults>> {
-    let plan = decide_request(&listener.snapshot, &listener.compiled, request);
-    if plan.is_empty() {
-        return None;
-    }
+/// Decides, and takes what the decision needs from the budget: what is to be injected, if anything is, and the rules in
+/// shadow mode that would have injected something.
+pub(crate) fn decide(
+    listener: &ListenerView,
+    request: &RequestMeta<'_>,
+    budget: &Budget,
+) -> (Option<Box<Faults>>, Vec<RuleIndex>) {
+    let Decision { plan, shadows } = decide_request(&listener.snapshot, &listener.compiled, request);
+    let faults = if plan.is_empty() { None } else { admit(listener, request, &plan, budget) };
+    (faults, shadows)
+}
+
+/// What of a plan the budget has room for.
+fn admit(listener: &ListenerView, request: &RequestMeta<'_>, plan: &FaultPlan, budget: &Budget) -> Option<Box<Faults>> {
     let snapshot = &listener.snapshot;
     let (mut steps, mut permits, mut refused) = (Vec::new(), Vec::new(), None);
     let mut admitted = None;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method, Version, request};
-use squall_config::model::{Cluster, ClusterProtocol};
+use squall_config::model::{Cluster, ClusterProtocol, Name};
 use squall_fault::grpc;
 use squall_fault::trace_context::trace_id;
 
@@ -31,6 +31,8 @@ pub(crate) struct Notes {
     is_grpc: bool,
     grpc_timeout: Option<Duration>,
     pub(crate) grpc_status: Option<u8>,
+    /// Rules in shadow mode that would have injected something.
+    pub(crate) shadows: Vec<Name>,
     /// Of the trace, sampled or not, when there is one.
     trace_id: Option<u128>,
     /// When the exchange is sampled.
@@ -55,6 +57,7 @@ impl Notes {
             is_grpc: grpc::is_grpc(&parts.headers),
             grpc_timeout: grpc::timeout(&parts.headers),
             grpc_status: None,
+            shadows: Vec::new(),
             trace_id: trace.as_ref().map(|trace| trace.id).or_else(|| trace_id(&parts.headers)),
             trace,
         }))
@@ -155,6 +158,7 @@ impl Finished<'_> {
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             faults: self.faults,
+            shadows: &notes.shadows,
         }
     }
 }

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, request, response};
 use squall_config::model::Cluster;
+use squall_fault::meta::RequestMeta;
+use squall_fault::plan::RuleIndex;
 
 use super::body::Upload;
-use super::fault::Faults;
+use super::fault::{self, Faults};
 use super::notes::{Finished, Notes};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
@@ -62,6 +64,24 @@ impl Record {
         }
         self.assignment = Some(Assignment::of_exchange(Rc::clone(endpoint))?);
         Ok(())
+    }
+
+    /// Decides what faults the exchange gets, once.
+    pub(crate) fn decide(&mut self, request: &RequestMeta<'_>) {
+        let (faults, shadows) = fault::decide(&self.listener, request, self.downstream.worker.budget());
+        self.faults = faults;
+        if !shadows.is_empty() {
+            self.note_shadows(&shadows);
+        }
+    }
+
+    /// Notes rules in shadow mode that would have injected something.
+    #[cold]
+    fn note_shadows(&mut self, shadows: &[RuleIndex]) {
+        if let Some(notes) = &mut self.notes {
+            let rules = &self.listener.snapshot.rules;
+            notes.shadows.extend(shadows.iter().map(|shadow| rules[usize::from(shadow.0)].rule.name.clone()));
+        }
     }
 
     /// The request is about to leave for a cluster; its trace, if it has one, goes on in its head.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use squall_config::model::{Fault, Name};
+use squall_config::model::{Fault, Mode, Name};
 use squall_fault::budget::Budget;
 use squall_fault::decide::{decide_connection, decide_tunnel};
 use squall_fault::meta::{ConnectionMeta, TunnelMeta};
@@ -57,6 +57,9 @@ pub(super) enum Subject<'a> {
     Tunnel(TunnelMeta<'a>),
 }
 
+/// What rules stand in.
+type Place<'a> = (&'a Snapshot, &'a CompiledListener);
+
 impl Subject<'_> {
     /// The rules that can match it.
     fn rules<'l>(&self, listener: Option<&'l CompiledListener>) -> &'l [u16] {
@@ -67,10 +70,10 @@ impl Subject<'_> {
         }
     }
 
-    fn decide(&self, snapshot: &Snapshot, rule: RuleIndex) -> FaultPlan {
+    fn decide(&self, (snapshot, listener): Place<'_>, rule: RuleIndex) -> FaultPlan {
         match self {
-            Self::Connection(connection) => decide_connection(snapshot, rule, connection),
-            Self::Tunnel(tunnel) => decide_tunnel(snapshot, rule, tunnel),
+            Self::Connection(connection) => decide_connection(snapshot, listener, rule, connection),
+            Self::Tunnel(tunnel) => decide_tunnel(snapshot, listener, rule, tunnel),
         }
     }
 }
@@ -92,9 +95,13 @@ impl ConnectionFaults {
         self.records.retain(|record| snapshot.rules.iter().any(|rule| Arc::ptr_eq(&rule.state, &record.state)));
         self.lift_all_but(snapshot, rules);
         let mut active = ActiveFaults::default();
+        // Without a listener there are no rules.
+        let Some(listener) = listener else { return Some(active) };
         for &index in rules {
             let Some(rule) = snapshot.rules.get(usize::from(index)) else { continue };
-            let Some(record) = self.decided(snapshot, RuleIndex(index), rule, circumstances) else { continue };
+            let Some(record) = self.decided((snapshot, listener), RuleIndex(index), rule, circumstances) else {
+                continue;
+            };
             record.switch_on(snapshot, rule, circumstances);
             if let Some(on) = &record.on {
                 active.add(on, circumstances.is_new);
@@ -132,7 +139,7 @@ impl ConnectionFaults {
     /// The decision on a rule, taken now if it was not before; `None` when there is nothing to decide.
     fn decided(
         &mut self,
-        snapshot: &Snapshot,
+        place: Place<'_>,
         index: RuleIndex,
         rule: &CompiledRule,
         circumstances: &Circumstances<'_>,
@@ -144,7 +151,10 @@ impl ConnectionFaults {
         if !rule.rule.faults.iter().any(touches) {
             return None; // an open connection cannot be refused: it does not even count as matched
         }
-        let plan = circumstances.subject.decide(snapshot, index);
+        let plan = circumstances.subject.decide(place, index);
+        if rule.rule.mode == Mode::Shadow && !plan.is_empty() {
+            circumstances.record.on_shadow(&rule.rule.name);
+        }
         let record =
             Record { state: Arc::clone(&rule.state), is_picked: !plan.is_empty(), reported: Vec::new(), on: None };
         self.records.push(record);
@@ -167,9 +177,13 @@ impl ConnectionFaults {
 }
 
 impl Record {
-    /// Turns a picked rule on, or gives it its new definition.
+    /// Turns a picked rule on, or gives it its new definition. In shadow mode it is off.
     fn switch_on(&mut self, snapshot: &Snapshot, rule: &CompiledRule, circumstances: &Circumstances<'_>) {
         if !self.is_picked {
+            return;
+        }
+        if rule.rule.mode == Mode::Shadow {
+            self.on = None;
             return;
         }
         if let Some(on) = &mut self.on {

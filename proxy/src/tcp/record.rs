@@ -23,6 +23,7 @@ pub(crate) struct ConnectionRecord {
     source: SocketAddr,
     started: Instant,
     injected: RefCell<Vec<InjectedFault>>,
+    shadows: RefCell<Vec<Name>>,
     latency: Cell<Duration>,
 }
 
@@ -34,6 +35,7 @@ impl ConnectionRecord {
             source,
             started: Instant::now(),
             injected: RefCell::default(),
+            shadows: RefCell::default(),
             latency: Cell::default(),
         }
     }
@@ -72,6 +74,7 @@ impl ConnectionRecord {
             request_bytes: outcome.request_bytes,
             response_bytes: outcome.response_bytes,
             faults: &self.injected.borrow(),
+            shadows: &self.shadows.borrow(),
         });
     }
 
@@ -84,6 +87,10 @@ impl RelayRecord for ConnectionRecord {
     fn on_injected(&self, rule: &Name, kind: &'static str) {
         self.worker.shard().fault(&self.key(rule, kind)).injected.add(1);
         self.injected.borrow_mut().push(InjectedFault::new(rule, kind));
+    }
+
+    fn on_shadow(&self, rule: &Name) {
+        self.shadows.borrow_mut().push(rule.clone());
     }
 
     fn on_latency(&self, rule: &Name, latency: Duration) {

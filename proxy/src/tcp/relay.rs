@@ -41,6 +41,8 @@ const RESET_GRACE: Duration = Duration::from_millis(20);
 pub(crate) trait RelayRecord {
     /// A fault of this rule began to be applied; once per connection, rule and kind.
     fn on_injected(&self, rule: &Name, kind: &'static str);
+    /// A rule in shadow mode would have injected something; once per connection and rule.
+    fn on_shadow(&self, rule: &Name);
     /// A chunk of the stream was held for so long, measured. Under several delays the first of the rules gets it all.
     fn on_latency(&self, rule: &Name, latency: Duration);
     /// Bytes were written: `Request` towards upstream, `Response` towards downstream.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use squall_config::model::{AccessLog as Destination, Name};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
@@ -128,6 +128,13 @@ pub(crate) struct Line<'a> {
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
     pub(crate) faults: &'a [InjectedFault],
+    /// Rules in shadow mode that would have injected something.
+    #[serde(skip_serializing_if = "<[Name]>::is_empty", serialize_with = "texts")]
+    pub(crate) shadows: &'a [Name],
+}
+
+fn texts<S: Serializer>(names: &[Name], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(Name::as_str))
 }
 
 /// Now, as a line says it.

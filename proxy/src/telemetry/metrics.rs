@@ -105,6 +105,9 @@ fn rule_families(snapshot: &Snapshot) -> Vec<MetricFamily> {
             ("not_applicable", s.skipped_not_applicable.load(Relaxed)),
             ("excluded_path", s.skipped_excluded_path.load(Relaxed)),
             ("no_key", s.skipped_no_key.load(Relaxed)),
+            ("protected", s.skipped_protected.load(Relaxed)),
+            ("traffic_share", s.skipped_traffic_share.load(Relaxed)),
+            ("shadow", s.skipped_shadow.load(Relaxed)),
         ]
         .map(|(reason, n)| counter(&[("rule", name), ("reason", reason)], n))
     });

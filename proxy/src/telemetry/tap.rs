@@ -20,7 +20,7 @@ const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// Which exchanges somebody wants to see; all that is said must hold.
 #[derive(Clone, Debug, Default)]
 pub struct TapFilter {
-    /// Touched by a fault of this rule.
+    /// Touched by a fault of this rule, or would have been, were it not in shadow mode.
     pub rule: Option<String>,
     /// Whose path begins so.
     pub path: Option<String>,
@@ -154,7 +154,11 @@ impl TapFilter {
     fn wants(&self, finished: &Finished<'_>) -> bool {
         let Self { rule, path, status, is_faulted, rate_max: _ } = self;
         let has_status = |(first, last): &(u16, u16)| finished.status.is_some_and(|s| (*first..=*last).contains(&s));
-        rule.as_ref().is_none_or(|rule| finished.faults.iter().any(|fault| fault.rule == *rule))
+        let is_of = |rule: &String| {
+            finished.faults.iter().any(|fault| fault.rule == *rule)
+                || finished.notes.shadows.iter().any(|shadow| shadow.as_str() == rule)
+        };
+        rule.as_ref().is_none_or(is_of)
             && path.as_ref().is_none_or(|path| finished.notes.path.starts_with(path.as_str()))
             && status.as_ref().is_none_or(has_status)
             && !(*is_faulted && finished.faults.is_empty())

@@ -125,6 +125,29 @@ fn a_lifted_blackhole_lets_everything_flow() {
 }
 
 #[test]
+fn a_connection_that_a_shadow_rule_picked_has_the_fault_for_as_long_as_the_rule_injects() {
+    run(async {
+        let with = |mode| vec![Rule { mode, ..rule("hole", blackhole(None)) }];
+        let world = World::new(with(Mode::Shadow));
+        let mut link = world.connect().await;
+        let mut server = link.accept().await;
+        let mut text = [0; 8];
+        link.client.write_all(b"question").await.unwrap();
+        server.read_exact(&mut text).await.unwrap();
+        assert_eq!((world.counts("hole"), world.shadowed("hole")), ((1, 0, 0, 0), 1));
+        assert_eq!(*world.record.shadows.borrow(), ["hole"]);
+        world.publish(with(Mode::Inject), false);
+        tokio::task::yield_now().await;
+        server.write_all(b"answer").await.unwrap();
+        assert_silent(&mut link.client).await;
+        assert_eq!((world.counts("hole"), world.shadowed("hole")), ((1, 1, 1, 0), 1));
+        world.publish(with(Mode::Shadow), false);
+        link.client.read_exact(&mut text[..6]).await.unwrap();
+        assert_eq!((world.counts("hole"), world.shadowed("hole")), ((1, 1, 0, 0), 1));
+    });
+}
+
+#[test]
 fn a_blackholed_new_connection_dials_when_it_is_lifted() {
     run(async {
         let world = World::new(vec![rule("hole", blackhole(None))]);

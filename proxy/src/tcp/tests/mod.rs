@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_config::model::{
-    Amount, Blackhole, Cluster, Config, ControlApi, Delay, DelayPoint, Direction, Drain, Endpoint, Fault, HostPort,
-    Latency, Limits, Listener, ListenerProtocol, Match, Name, Phase, Rule, Sample,
+    Amount, Blackhole, BlastRadius, Cluster, Config, ControlApi, Delay, DelayPoint, Direction, Drain, Endpoint, Fault,
+    HostPort, Latency, Limits, Listener, ListenerProtocol, Match, Mode, Name, Phase, Rule, Sample,
 };
 use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
@@ -47,12 +47,16 @@ fn run(test: impl Future<Output = ()>) {
 #[derive(Default)]
 struct Recorder {
     injected: RefCell<Vec<(String, &'static str)>>,
+    shadows: RefCell<Vec<String>>,
     latencies: RefCell<Vec<Duration>>,
 }
 
 impl RelayRecord for Recorder {
     fn on_injected(&self, rule: &Name, kind: &'static str) {
         self.injected.borrow_mut().push((rule.to_string(), kind));
+    }
+    fn on_shadow(&self, rule: &Name) {
+        self.shadows.borrow_mut().push(rule.to_string());
     }
     fn on_latency(&self, _rule: &Name, latency: Duration) {
         self.latencies.borrow_mut().push(latency);
@@ -127,6 +131,13 @@ impl World {
         )
     }
 
+    /// How often a rule in shadow mode would have injected.
+    fn shadowed(&self, rule: &str) -> u64 {
+        let snapshot = self.snapshot();
+        let state = &snapshot.rules.iter().find(|r| r.rule.name.as_str() == rule).unwrap().state;
+        state.skipped_shadow.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     async fn connect(&self) -> Link {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = upstream.local_addr().unwrap();
@@ -198,6 +209,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
             connections_max: 100,
             rules_max: 100,
             stream_buffer_bytes_max: 16 << 20,
+            blast_radius: BlastRadius::default(),
         },
         drain: Drain { delay: Duration::ZERO, timeout: Duration::from_secs(30) },
         access_log: None,
@@ -211,6 +223,7 @@ fn rule_at(name: &str, ppm: u32, faults: Vec<Fault>) -> Rule {
     Rule {
         name: Name::new(name).unwrap(),
         enabled: true,
+        mode: Mode::Inject,
         matches: Match::default(),
         percentage: Percentage::from_ppm(ppm).unwrap(),
         sample: Sample::Random,

@@ -7,7 +7,7 @@ use http::uri::Authority;
 use http::{Method, Version};
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_semantic_conventions::attribute as name;
-use squall_config::model::grpc_status_name;
+use squall_config::model::{Name, grpc_status_name};
 
 use crate::http::notes::{Finished, Notes};
 use crate::telemetry::access_log::InjectedFault;
@@ -88,8 +88,12 @@ impl Attributes {
         self.add(name::ERROR_TYPE, kind);
     }
 
-    /// What rules did to the exchange.
+    /// What rules did to the exchange, or would have done.
     pub(super) fn faults(&mut self, finished: &Finished<'_>) {
+        if let [first, rest @ ..] = &finished.notes.shadows[..] {
+            let join = |all: String, rule: &Name| format!("{all},{rule}");
+            self.add("fault.shadow.rule", rest.iter().fold(first.to_string(), join));
+        }
         let [first, rest @ ..] = finished.faults else { return };
         self.add("fault.injected", true);
         // One text, so that it can be searched for; more than one rule is rare.
