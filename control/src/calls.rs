@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod health;
 pub(crate) mod lease;
+pub(crate) mod limits;
 pub(crate) mod log_level;
 pub(crate) mod rules;
 pub(crate) mod status;

@@ -32,6 +32,15 @@ pub struct Certificate {
     pub error: Option<String>,
 }
 
+/// What of `limits.traffic_share` is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrafficUsed {
+    /// Exchanges that were counted in the window.
+    pub seen: u64,
+    /// Those that were faulted.
+    pub faulted: u64,
+}
+
 /// Which exchanges somebody wants to see; all that is said must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TapFilter {
@@ -114,6 +123,11 @@ pub trait DataPlane: Send + Sync + 'static {
     /// What has gone through the listeners; only sums, since it is asked for several times a second.
     fn traffic(&self) -> Traffic {
         Traffic::default()
+    }
+
+    /// What of `limits.traffic_share` is used now; `None` where nothing is counted.
+    fn traffic_used(&self) -> Option<TrafficUsed> {
+        None
     }
 
     /// The whole exposition of `/metrics`, including the control side's own ([`crate::ControlStats`]).

@@ -80,6 +80,19 @@ pub struct RuleMeta {
     pub expiry: Option<Expiry>,
 }
 
+impl RuleMeta {
+    /// Lets a rule of the API that has longer to live end after this time. A limit that is lowered holds for the rules that
+    /// are there, too.
+    fn end_within(&mut self, longest: Duration, now: Now) {
+        let end = Expiry::after(now, longest);
+        if self.origin == Origin::Api
+            && self.expiry.is_none_or(|expiry| expiry.at > end.at || expiry.deadline > end.deadline)
+        {
+            self.expiry = Some(end);
+        }
+    }
+}
+
 /// The written document, its validated form, and what is known of its rules. Immutable once made.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -271,6 +284,9 @@ impl Draft {
             let default_ttl = (meta.origin == Origin::Api).then_some(config.limits.default_ttl);
             meta.made_at = now.wall;
             meta.expiry = rule.ttl.or(default_ttl).map(|ttl| Expiry::after(now, ttl));
+        }
+        if let Some(longest) = config.limits.blast_radius.ttl_max {
+            self.metas.values_mut().for_each(|meta| meta.end_within(longest, now));
         }
         debug_assert!(self.document.rules.iter().all(|rule| self.metas.contains_key(&rule.name)));
         let Self { document, metas, retired, of_file, .. } = self;

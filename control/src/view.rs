@@ -174,7 +174,7 @@ impl<'a> RuleOut<'a> {
 
 /// With four decimals, as percentages are written. Counts stay far below 2^53.
 #[expect(clippy::cast_precision_loss, reason = "2^53 requests take a hundred years at a million per second")]
-fn percentage(injected: u64, matched: u64) -> Option<f64> {
+pub(crate) fn percentage(injected: u64, matched: u64) -> Option<f64> {
     (matched > 0).then(|| (injected as f64 / matched as f64 * 1e6).round() / 1e4)
 }
 

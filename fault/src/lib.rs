@@ -14,6 +14,7 @@ pub mod noise;
 pub mod plan;
 pub mod requested;
 mod sample;
+pub mod share;
 pub mod snapshot;
 pub mod store;
 pub mod trace_context;

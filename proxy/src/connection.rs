@@ -360,6 +360,9 @@ struct Relayed<'a> {
 impl Relayed<'_> {
     async fn relay(self, io: Io, dial: impl Future<Output = Result<Stream, ProxyError>>) -> RelayOutcome<ProxyError> {
         let Self { worker, listener, source, server_name, opening, endpoint, early } = self;
+        if opening.is_none() {
+            listener.shard.relays.add(1);
+        }
         let record = Rc::new(ConnectionRecord::begin(worker, listener, source));
         let context = RelayContext {
             listener: Arc::clone(&listener.compiled),

@@ -97,6 +97,8 @@ pub(crate) struct Worker {
     /// HTTP connections that the sweeper looks at.
     wires: RefCell<HashMap<u64, Watched>>,
     next_wire: Cell<u64>,
+    /// Exchanges that the budget was told of, and when.
+    told: Cell<(u64, Instant)>,
 }
 
 impl Worker {
@@ -124,6 +126,7 @@ impl Worker {
             is_draining: Cell::new(false),
             wires: RefCell::default(),
             next_wire: Cell::new(0),
+            told: Cell::new((0, Instant::now())),
         };
         (Rc::new(worker), parts.commands)
     }
@@ -266,6 +269,9 @@ impl Worker {
         for cluster in &self.view().clusters {
             cluster.sweep(now);
         }
+        let exchanges = self.shard.exchanges();
+        let (before, since) = self.told.replace((exchanges, now));
+        self.budget.see(exchanges.wrapping_sub(before), since);
     }
 }
 

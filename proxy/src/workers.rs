@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use squall_config::Problems;
 use squall_config::model::{Config, Name, ServerTls};
 use squall_fault::budget::Budget;
+use squall_fault::share::Used;
 use squall_fault::store::SnapshotStore;
 use tokio::sync::{mpsc, watch};
 use tracing_appender::non_blocking::WorkerGuard;
@@ -45,6 +46,7 @@ pub struct ProxyOptions {
 pub struct Proxy {
     store: Arc<SnapshotStore>,
     tls: Arc<TlsStore>,
+    budget: Budget,
     workers: Vec<WorkerHandle>,
     listening: Mutex<BTreeMap<Name, Listening>>,
     loads: Arc<Loads>,
@@ -129,6 +131,7 @@ impl Proxy {
             None => (None, None),
         };
         let budget = Budget::new(snapshot.config.limits.active_faults_max);
+        budget.set_share(snapshot.config.limits.blast_radius.traffic_share, Instant::now());
         let changes = watch::Sender::new(Arc::clone(&snapshot));
         let tls = Arc::<TlsStore>::default();
         // For those who need it before a listener is bound, such as health checks; whoever binds reports what is wrong.
@@ -160,14 +163,17 @@ impl Proxy {
             let ended = Mutex::new(spawn(parts)?);
             workers.push(WorkerHandle { commands, shard, ended });
         }
+        let of_workers = budget.clone();
         store.on_publish(move |snapshot| {
-            budget.set_max(snapshot.config.limits.active_faults_max);
+            of_workers.set_max(snapshot.config.limits.active_faults_max);
+            of_workers.set_share(snapshot.config.limits.blast_radius.traffic_share, Instant::now());
             changes.send_replace(Arc::clone(snapshot));
         });
         let (listening, is_accepting) = (Mutex::default(), AtomicBool::new(true));
         Ok(Arc::new(Self {
             store,
             tls,
+            budget,
             workers,
             listening,
             loads,
@@ -321,6 +327,11 @@ impl Proxy {
     fn clusters(&self) -> Vec<Arc<SharedCluster>> {
         let snapshot = self.store.load();
         snapshot.clusters.iter().filter_map(|cluster| self.upstreams.find(cluster)).collect()
+    }
+
+    /// What of `limits.traffic_share` is used now; `None` without that bound.
+    pub fn traffic_used(&self) -> Option<Used> {
+        self.budget.used(Instant::now())
     }
 
     /// Whether new connections are accepted: from the start until a drain begins.

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use squall_config::model::Config;
 use squall_config::{Problem, Problems};
 use squall_control::{
-    Certificate, DataPlane, EndpointHealth, Publisher, TapEvent, TapFilter, Taps, Traffic, TrafficTotals,
+    Certificate, DataPlane, EndpointHealth, Publisher, TapEvent, TapFilter, Taps, Traffic, TrafficTotals, TrafficUsed,
 };
 use squall_proxy::{CertificateStatus, DURATION_BOUNDS, EndpointStatus, Proxy};
 
@@ -80,6 +80,10 @@ impl DataPlane for Plane {
             durations: t.durations.to_vec(),
         };
         Traffic { duration_bounds: DURATION_BOUNDS, totals: self.proxy.traffic().into_iter().map(convert).collect() }
+    }
+
+    fn traffic_used(&self) -> Option<TrafficUsed> {
+        self.proxy.traffic_used().map(|used| TrafficUsed { seen: used.seen, faulted: used.faulted })
     }
 
     fn metrics_text(&self) -> String {

@@ -14,6 +14,7 @@ use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls};
 use crate::access::TokenStatus;
 use crate::api::App;
 use crate::calls::lease::LeaseOut;
+use crate::calls::limits::LimitsOut;
 use crate::data_plane::EndpointHealth;
 use crate::guards::board::GuardOut;
 use crate::publish::View;
@@ -36,6 +37,8 @@ pub(crate) struct StatusOut<'a> {
     seed: u64,
     /// Exchanges and connections that faults hold or alter right now.
     active_faults: u64,
+    /// Bounds on what rules may do.
+    limits: LimitsOut<'a>,
     /// How many rules there are.
     rules: usize,
     /// In the order of the configuration.
@@ -191,6 +194,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         uptime_seconds: app.publisher.started.elapsed().as_secs(),
         seed: app.publisher.seed(),
         active_faults: u64::try_from(active.sum::<i64>()).unwrap_or(0),
+        limits: LimitsOut::new(&view, app.publisher.data_plane().traffic_used()),
         rules: view.written.document.rules.len(),
         listeners: listeners(&app, &view),
         clusters: clusters(&app, &view),

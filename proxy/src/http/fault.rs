@@ -15,7 +15,7 @@ mod of_body;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use squall_config::model::{Fault, Stage};
@@ -73,19 +73,23 @@ pub(crate) fn decide(
 fn admit(listener: &ListenerView, request: &RequestMeta<'_>, plan: &FaultPlan, budget: &Budget) -> Option<Box<Faults>> {
     let snapshot = &listener.snapshot;
     let (mut steps, mut permits, mut refused) = (Vec::new(), Vec::new(), None);
-    let mut admitted = None;
+    let (mut admitted, mut may_fault) = (None, None);
     for step in plan.steps() {
         if admitted != Some(step.rule) && refused != Some(step.rule) {
             let state = &snapshot.step_rule(*step).state;
-            match budget.reserve(state) {
-                Some(permit) => {
+            let skipped = match budget.reserve(state) {
+                // The exchange counts once, however many rules picked it.
+                Some(permit) if *may_fault.get_or_insert_with(|| budget.admit(Instant::now())) => {
                     permits.push(permit);
                     admitted = Some(step.rule);
+                    None
                 }
-                None => {
-                    state.skipped_budget.fetch_add(1, Relaxed);
-                    refused = Some(step.rule);
-                }
+                Some(_) => Some(&state.skipped_traffic_share),
+                None => Some(&state.skipped_budget),
+            };
+            if let Some(skipped) = skipped {
+                skipped.fetch_add(1, Relaxed);
+                refused = Some(step.rule);
             }
         }
         if admitted == Some(step.rule) {

@@ -21,6 +21,8 @@ use super::relay::RelayRecord;
 #[derive(Debug, Default)]
 pub(super) struct ConnectionFaults {
     records: Vec<Record>,
+    /// Whether it counts as faulted in the share of the traffic: once, however many rules pick it.
+    is_counted: bool,
 }
 
 #[derive(Debug)]
@@ -99,12 +101,14 @@ impl ConnectionFaults {
         let Some(listener) = listener else { return Some(active) };
         for &index in rules {
             let Some(rule) = snapshot.rules.get(usize::from(index)) else { continue };
+            let is_counted = self.is_counted;
             let Some(record) = self.decided((snapshot, listener), RuleIndex(index), rule, circumstances) else {
                 continue;
             };
-            record.switch_on(snapshot, rule, circumstances);
+            record.switch_on(snapshot, rule, circumstances, is_counted);
             if let Some(on) = &record.on {
                 active.add(on, circumstances.is_new);
+                self.is_counted = true;
             }
         }
         self.report_begun(&active, circumstances.record);
@@ -178,7 +182,13 @@ impl ConnectionFaults {
 
 impl Record {
     /// Turns a picked rule on, or gives it its new definition. In shadow mode it is off.
-    fn switch_on(&mut self, snapshot: &Snapshot, rule: &CompiledRule, circumstances: &Circumstances<'_>) {
+    fn switch_on(
+        &mut self,
+        snapshot: &Snapshot,
+        rule: &CompiledRule,
+        circumstances: &Circumstances<'_>,
+        is_counted: bool,
+    ) {
         if !self.is_picked {
             return;
         }
@@ -200,6 +210,11 @@ impl Record {
             self.is_picked = false;
             return;
         };
+        if !is_counted && !circumstances.budget.admit(circumstances.now) {
+            self.state.skipped_traffic_share.fetch_add(1, Ordering::Relaxed);
+            self.is_picked = false;
+            return;
+        }
         // The ordinal tells connections apart; the constant spreads it over the word (Weyl sequence, 2^64 / φ).
         let ordinal = self.state.matched.load(Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.on = Some(On {

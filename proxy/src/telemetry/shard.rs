@@ -103,6 +103,8 @@ pub(crate) struct ListenerShard {
     pub(crate) bytes_request: Count,
     pub(crate) bytes_response: Count,
     pub(crate) connections: Count,
+    /// TCP connections that were relayed, from their beginnings on.
+    pub(crate) relays: Count,
     /// Connections that should have begun with a PROXY protocol header.
     pub(crate) proxy_headers_refused: Count,
     /// TLS handshakes by how they ended, in the order of [`Handshake::ALL`].
@@ -186,6 +188,14 @@ impl Shard {
     pub(crate) fn listener(&self, key: &ListenerKey) -> Arc<ListenerShard> {
         let mut map = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(map.entry(key.clone()).or_default())
+    }
+
+    /// Requests that ended and TCP connections that began, over all listeners.
+    pub(crate) fn exchanges(&self) -> u64 {
+        let map = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let of =
+            |shard: &ListenerShard| shard.requests.iter().flatten().chain([&shard.relays]).map(Count::get).sum::<u64>();
+        map.values().map(|shard| of(shard)).sum()
     }
 
     /// The counters of a cluster; looked up when a snapshot is adopted.

@@ -73,6 +73,10 @@ fn decide(place: Place<'_>, route: &ListenerView) -> Option<Picked> {
         rule.state.skipped_budget.fetch_add(1, Relaxed);
         return None;
     };
+    if !place.worker.budget().admit(Instant::now()) {
+        rule.state.skipped_traffic_share.fetch_add(1, Relaxed);
+        return None;
+    }
     rule.state.injected.fetch_add(1, Relaxed);
     let key = FaultKey { rule: rule.rule.name.clone(), kind: "tls", listener: route.key.clone() };
     place.worker.shard().fault(&key).injected.add(1);
