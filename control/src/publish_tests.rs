@@ -132,6 +132,39 @@ fn test_no_step_of_the_clock_gives_a_rule_more_time() {
 }
 
 #[test]
+fn test_a_longest_ttl_holds_for_rules_that_are_there() {
+    let (publisher, _) = publisher(None);
+    put(&publisher, abort("x"));
+    let lower = |draft: &mut Draft| {
+        let limits = serde_json::from_value(json!({ "ttl_max": "60s" })).unwrap();
+        draft.document.limits = Some(limits);
+        Ok(())
+    };
+    publisher.update(&Write::by(Actor::default()), lower).unwrap();
+    assert!(publisher.expire(later(50)).is_empty());
+    assert_eq!(publisher.expire(later(61)), ["x"], "the rule of the file has no end");
+}
+
+#[test]
+fn test_shadow_mode_only_takes_faults_away() {
+    let (publisher, _) = publisher(None);
+    put(&publisher, abort("x"));
+    let injecting = publisher.view().written;
+    let mut shadow = abort("x");
+    shadow["mode"] = json!("shadow");
+    let patch = |json: Value| {
+        let change = |draft: &mut Draft| {
+            draft.patch_rule(1, rule(json));
+            Ok(())
+        };
+        publisher.update(&Write::by(Actor::default()), change).unwrap().written
+    };
+    let shadow = patch(shadow);
+    assert!(shadow.only_takes_away_from(&injecting));
+    assert!(!patch(abort("x")).only_takes_away_from(&shadow));
+}
+
+#[test]
 fn test_rules_of_the_api_expire_and_those_of_the_file_do_not() {
     let (publisher, _) = publisher(None);
     put(&publisher, abort("x"));

@@ -180,6 +180,18 @@ fn an_answer_in_the_upstreams_place_has_no_span_towards_it() {
 }
 
 #[test]
+fn a_rule_in_shadow_mode_is_named_and_nothing_else() {
+    let rules = "rules: [{ name: q, mode: shadow, percentage: 100, fault: { delay: 1s } }, \
+                 { name: r, mode: shadow, percentage: 100, fault: { abort: 503 } }]";
+    let (server, client) = spans(origin(OK), rules, GET);
+    assert_eq!(says(&server, "fault.shadow.rule").as_deref(), Some("q,r"));
+    for name in ["fault.injected", "fault.rule", "error.type"] {
+        assert_eq!(says(&server, name), None, "{name}");
+    }
+    assert!(server.events.is_empty() && client.is_some());
+}
+
+#[test]
 fn what_is_added_behind_the_answer_is_not_the_upstreams() {
     let rules = "rules: [{ name: r, percentage: 100, fault: { delay: { fixed: 300ms, on: response } } }, \
                  { name: q, percentage: 100, fault: { modify: { on: response, status: 418 } } }]";
