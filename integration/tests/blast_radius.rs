@@ -96,6 +96,26 @@ fn a_reload_that_lowers_a_limit_below_rules_of_the_api_is_refused() {
 }
 
 #[test]
+fn limits_change_with_the_configuration_or_not_at_all() {
+    let origin = Origin::ok();
+    let squall = Squall::start(&Settings::http(origin.address));
+    let api = squall.api();
+    api.rule("mine", &abort(10, &json!({})));
+    let mut config = api.json("/v1/config");
+    let mut set = |max: u32| {
+        config["limits"] = json!({"percentage_max": max, "protected": {"paths": ["/pay"]}});
+        api.put("/v1/config", &config.to_string())
+    };
+    let generation = api.generation();
+    assert!(refused(&set(5))[0].contains("rule \"mine\": 10% exceeds limits.percentage_max 5%"));
+    assert_eq!(api.generation(), generation);
+    assert_eq!(set(10).status, 200);
+    api.rule("mine", &abort(9, &json!({})));
+    assert_eq!(refused(&put(api, "mine", &abort(11, &json!({})))).len(), 1);
+    assert_eq!(api.json("/v1/status")["limits"]["protected"]["paths"], json!(["/pay"]));
+}
+
+#[test]
 fn no_rule_lives_longer_than_the_limit() {
     let origin = Origin::ok();
     let with = |text: &str| Settings::http(origin.address).with(&limits(text));

@@ -1,5 +1,6 @@
 //! Can two matches hold for the same traffic?
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -32,8 +33,8 @@ impl Match {
 
     /// The one path that it names, when it names one: as a path, or as service and method of gRPC.
     pub fn exact_path(&self) -> Option<String> {
-        paths(self).find_map(|pattern| match pattern {
-            Pattern::Exact(path) => Some(path),
+        paths(self).find_map(|pattern| match &*pattern {
+            Pattern::Exact(path) => Some(path.clone()),
             _ => None,
         })
     }
@@ -44,13 +45,13 @@ fn both<T>(a: Option<&T>, b: Option<&T>, exclude: fn(&T, &T) -> bool) -> bool {
 }
 
 /// What the path has to be like: as written, and as a gRPC call has it.
-fn paths(matches: &Match) -> impl Iterator<Item = Pattern> + '_ {
+fn paths(matches: &Match) -> impl Iterator<Item = Cow<'_, Pattern>> {
     let of_call = matches.grpc.as_ref().and_then(|grpc| match (&grpc.service, &grpc.method) {
         (Some(service), Some(method)) => Some(Pattern::Exact(format!("/{service}/{method}"))),
         (Some(service), None) => Some(Pattern::Prefix(format!("/{service}/"))),
         (None, _) => None,
     });
-    matches.path.iter().cloned().chain(of_call)
+    matches.path.iter().map(Cow::Borrowed).chain(of_call.map(Cow::Owned))
 }
 
 fn texts_exclude(a: &Pattern, b: &Pattern) -> bool {

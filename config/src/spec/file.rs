@@ -127,8 +127,8 @@ pub struct LimitsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::bytes")]
     pub stream_buffer_bytes_max: Option<Scalar>,
-    /// No rule may reach more of what it matches, and no rules that can match the same traffic more of that together; rules in
-    /// shadow mode do not count. Default 100.
+    /// No rule may reach more of what it matches, and no rules that can match the same traffic more of that together. A sample
+    /// `every: N` reaches an N-th of its percentage, `first` and `attempt` all of it; rules in shadow mode do not count. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::percentage")]
     pub percentage_max: Option<Scalar>,
