@@ -127,6 +127,10 @@ fn rules_that_do_not_fit_any_more_are_left_out_and_told() {
     // Too many together: none of them.
     let restored = restore(&written, &format!("{HEAD}{RULES}limits: {{rules_max: 3}}\n"), 0);
     assert_eq!((names(&restored.written), restored.unfit.len()), (vec!["f1", "f2"], 3));
+    // Of those that together reach too much, the last.
+    let restored = restore(&written, &format!("{HEAD}{RULES}limits: {{percentage_max: 12}}\n"), 0);
+    assert_eq!(names(&restored.written), ["f1", "f2", "good", "lost"]);
+    assert!(restored.unfit[0].1.contains("\"slow\" (1%) can reach 13% of the requests"), "{:?}", restored.unfit);
     // A rule of the file that was patched beyond what the file now allows is as the file has it.
     let written = change(&first(), |draft| {
         draft.patch_rule(0, rule("f1", &json!({ "fault": { "delay": "30m" } })));
