@@ -1,6 +1,6 @@
 //! What a TCP connection tells: counted while it runs, logged once at its end.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ pub(crate) struct ConnectionRecord {
     source: SocketAddr,
     started: Instant,
     injected: RefCell<Vec<InjectedFault>>,
-    shadows: RefCell<Vec<Name>>,
+    /// Rules in shadow mode that would have injected something; a connection without any does not carry the list.
+    shadows: OnceCell<Box<RefCell<Vec<Name>>>>,
     latency: Cell<Duration>,
 }
 
@@ -35,7 +36,7 @@ impl ConnectionRecord {
             source,
             started: Instant::now(),
             injected: RefCell::default(),
-            shadows: RefCell::default(),
+            shadows: OnceCell::new(),
             latency: Cell::default(),
         }
     }
@@ -52,6 +53,7 @@ impl ConnectionRecord {
             _ => (Origin::Upstream, None),
         };
         let key = &self.listener.key;
+        let shadows = self.shadows.get().map(|shadows| shadows.borrow());
         self.worker.write_access_log(&Line {
             time: now_text(),
             listener: key.listener.as_str(),
@@ -74,7 +76,7 @@ impl ConnectionRecord {
             request_bytes: outcome.request_bytes,
             response_bytes: outcome.response_bytes,
             faults: &self.injected.borrow(),
-            shadows: &self.shadows.borrow(),
+            shadows: shadows.as_deref().map_or(&[], Vec::as_slice),
         });
     }
 
@@ -90,7 +92,7 @@ impl RelayRecord for ConnectionRecord {
     }
 
     fn on_shadow(&self, rule: &Name) {
-        self.shadows.borrow_mut().push(rule.clone());
+        self.shadows.get_or_init(Box::default).borrow_mut().push(rule.clone());
     }
 
     fn on_latency(&self, rule: &Name, latency: Duration) {
