@@ -38,7 +38,9 @@ pub mod write;
 
 pub use access::{Access, Refused, Role};
 pub use actor::{Actor, Caller, Identity};
-pub use data_plane::{Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps, Traffic, TrafficTotals, TrafficUsed};
+pub use data_plane::{
+    Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps, Traffic, TrafficTotals, TrafficUsed,
+};
 pub use guards::board::GuardStats;
 pub use guards::web::{Web, WebAnswer, WebFuture, WebRequest};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
