@@ -57,6 +57,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
         accepts_proxy_protocol: false,
         header_timeout: minute,
         idle_timeout: None,
+        stall_timeout: None,
         detect_timeout: minute,
     };
     let endpoint = Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 9000 });

@@ -62,6 +62,6 @@ impl DemoArgs {
 pub(crate) fn execute(args: &DemoArgs) -> Outcome {
     // The table is the talk here; the log only speaks up when something is wrong.
     let filter = std::env::var("SQUALL_LOG").ok();
-    logging::start(filter.as_deref().or(Some("error")), LogFormat::Text)?;
+    let _log = logging::start(filter.as_deref().or(Some("error")), LogFormat::Text)?;
     story::play(args)
 }

@@ -1,10 +1,15 @@
 //! What Squall says while it runs: on stderr, as text or JSON lines; how much of it can be changed meanwhile.
+//!
+//! Lines are written by a thread of their own. When nobody reads stderr they are lost and counted: neither traffic nor the
+//! control API ever waits for a reader of the log.
 
 mod repeats;
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::ValueEnum;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -26,6 +31,12 @@ pub(crate) enum LogFormat {
 /// Without a filter: what starts, stops and changes, and what goes wrong.
 const FILTER_DEFAULT: &str = "info,hyper=warn,h2=warn";
 
+/// Lines that may wait for whoever reads them, about 2 MiB.
+const LINES_MAX: usize = 8 * 1024;
+
+/// How often it is looked whether lines were lost.
+const LOSS_INTERVAL: Duration = Duration::from_secs(10);
+
 /// The log is one for the process, as `tracing` has it.
 static LOG: OnceLock<Log> = OnceLock::new();
 
@@ -33,18 +44,26 @@ static LOG: OnceLock<Log> = OnceLock::new();
 struct Log {
     filter: reload::Handle<Targets, Registry>,
     repeats: Repeats,
+    lost: ErrorCounter,
 }
 
-/// Starts logging with `filter`, else `RUST_LOG`, else [`FILTER_DEFAULT`].
-pub(crate) fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failure> {
+/// Starts logging with `filter`, else `RUST_LOG`, else [`FILTER_DEFAULT`]. Dropping the guard writes what is left, for at most
+/// a second.
+pub(crate) fn start(filter: Option<&str>, format: LogFormat) -> Result<WorkerGuard, Failure> {
     let rust_log = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let text = filter.or(rust_log.as_deref()).unwrap_or(FILTER_DEFAULT);
     let targets = parse(text).map_err(|problem| Failure::new(Exit::Usage, problem))?;
     let (targets, filter) = reload::Layer::new(targets);
     let repeats = Repeats::default();
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES_MAX)
+        .lossy(true)
+        .thread_name("squall-log")
+        .finish(std::io::stderr());
+    let lost = writer.error_counter();
     // `log_internal_errors(false)`: a closed stderr must not make the logger write to stderr about it.
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .log_internal_errors(false)
         .with_ansi(output::stderr_has_colour());
     let all = tracing_subscriber::registry().with(targets).with(repeats.clone());
@@ -53,8 +72,8 @@ pub(crate) fn start(filter: Option<&str>, format: LogFormat) -> Result<(), Failu
         LogFormat::Json => all.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
     };
     started.map_err(|e| Failure::new(Exit::Failure, format_args!("cannot start logging: {e}")))?;
-    let _ = LOG.set(Log { filter, repeats });
-    Ok(())
+    let _ = LOG.set(Log { filter, repeats, lost });
+    Ok(guard)
 }
 
 /// The filter in force, in its canonical form.
@@ -77,10 +96,28 @@ pub(crate) fn prepare_filter(text: &str) -> Result<Box<dyn FnOnce() + Send>, Str
     }))
 }
 
-/// Says what was held back because it repeats itself, as it becomes due. Never ends; safe to drop.
+/// Says what was held back because it repeats itself, as it becomes due, and what was lost. Never ends; safe to drop.
 pub(crate) async fn say_repeats() {
     if let Some(log) = LOG.get() {
-        log.repeats.say_when_due().await;
+        tokio::select! {
+            () = log.repeats.say_when_due() => {}
+            () = log.say_losses() => {}
+        }
+    }
+}
+
+impl Log {
+    async fn say_losses(&self) {
+        let mut told = 0;
+        loop {
+            tokio::time::sleep(LOSS_INTERVAL).await;
+            let lost = self.lost.dropped_lines();
+            if lost > told {
+                // It may be lost like them; then the next one tells.
+                tracing::warn!(lines_lost_in_all = lost, "nobody reads the log fast enough");
+                told = lost;
+            }
+        }
     }
 }
 

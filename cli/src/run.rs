@@ -91,7 +91,7 @@ pub(crate) fn execute(args: &RunArgs) -> Outcome {
     // First of all: process 1 of a container ignores signals that it has no handler for, and a signal that comes during
     // the start must find one.
     let signals = signals::Signals::install()?;
-    logging::start(args.log.as_deref(), args.log_format)?;
+    let _log = logging::start(args.log.as_deref(), args.log_format)?;
     let settings = settings::Settings::load(args)?;
     let sidecar = Sidecar::start(settings.into_options(args))?;
     if args.log_format == LogFormat::Text {

@@ -10,6 +10,9 @@ pub const CONTROL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::L
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than the keep-alive of common client pools (90 s) and than quiet databases; the client's own timeout ends it first.
 pub const LISTENER_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Longer than pauses of clients that work, such as one that thinks in the middle of a stream; each one that does not keeps
+/// a connection to the upstream.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 /// A client that speaks first does so within milliseconds; a server-first protocol loses this long once a connection.
 pub const DETECT_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -93,6 +93,7 @@ fn listener(text: &str, direction: Direction, protocol: ListenerProtocol) -> Lis
         accepts_proxy_protocol: false,
         header_timeout: Duration::from_secs(60),
         idle_timeout: None,
+        stall_timeout: None,
         detect_timeout: Duration::from_secs(1),
     }
 }

@@ -25,6 +25,7 @@ use crate::protocol::{Protocol, detect};
 use crate::secure::{Client, Secured};
 use crate::tcp::record::ConnectionRecord;
 use crate::tcp::relay::{RelayContext, RelayEnd, RelayOutcome, Side};
+use crate::telemetry::shard::Cut;
 use crate::tls::connect::{self, Inside};
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::upstream::cluster::Assignment;
@@ -119,6 +120,14 @@ impl Downstream {
         if let Some(going_away) = &self.going_away {
             going_away.ask(code);
         }
+    }
+
+    /// Counts a flood of an HTTP/2 client, and ends its connection.
+    pub(crate) fn is_flooding(&self) {
+        let listener = self.current_listener();
+        listener.shard.count_cut(Cut::Flood);
+        tracing::warn!(listener = %self.listener_name, source = %self.ends.source.ip(), "an HTTP/2 client floods its connection, which is closed");
+        self.go_away(Http2Code::ENHANCE_YOUR_CALM);
     }
 
     /// What to arm later.

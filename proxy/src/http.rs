@@ -10,6 +10,7 @@ pub(crate) mod hop_by_hop;
 pub(crate) mod interrupt;
 pub(crate) mod notes;
 pub(crate) mod opening;
+pub(crate) mod patience;
 pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod request;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use squall_config::model::ListenerProtocol;
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 
 use crate::net::stream::Stream;
 
@@ -32,11 +33,16 @@ pub(crate) async fn detect(
     first: Option<Duration>,
     rest: Duration,
 ) -> Option<Protocol> {
+    let mut until = first.map(|first| Instant::now() + first);
+    let mut has_begun = false;
     loop {
-        let limit = if seen.is_empty() { first } else { Some(rest) };
+        if !has_begun && !seen.is_empty() {
+            // All that follows together: a client could take its time for each byte.
+            (has_begun, until) = (true, Some(Instant::now() + rest));
+        }
         let read = stream.read_buf(seen);
-        let outcome = match limit {
-            Some(limit) => tokio::time::timeout(limit, read).await,
+        let outcome = match until {
+            Some(until) => tokio::time::timeout_at(until, read).await,
             None => Ok(read.await),
         };
         match outcome {

@@ -66,6 +66,9 @@ impl Http2Code {
     /// The default of an injected reset: clients silently retry REFUSED_STREAM.
     pub const INTERNAL_ERROR: Self = Self(2);
 
+    /// The peer asks for too much.
+    pub const ENHANCE_YOUR_CALM: Self = Self(11);
+
     /// As on the wire.
     pub fn number(self) -> u32 {
         self.0

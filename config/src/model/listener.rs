@@ -60,6 +60,9 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// A downstream connection without an exchange (HTTP) or a byte (TCP) for this long is closed; `None` never.
     pub idle_timeout: Option<Duration>,
+    /// A client that is waited for within an exchange, and moves nothing for this long (at most twice that), is cut: the body
+    /// of a request that is not answered yet, or the rest of an answer. `None` never.
+    pub stall_timeout: Option<Duration>,
     /// How long `auto` waits for the first byte before it takes the connection for TCP.
     pub detect_timeout: Duration,
 }

@@ -66,6 +66,7 @@ fn listener(
     let header_timeout =
         report.duration_or(&at("header_timeout"), spec.header_timeout.as_ref(), defaults::HEADER_TIMEOUT);
     let idle_timeout = spec.idle_timeout.as_ref().and_then(|value| report.duration(&at("idle_timeout"), value));
+    let stall_timeout = spec.stall_timeout.as_ref().and_then(|value| report.duration(&at("stall_timeout"), value));
     let detect_timeout =
         report.duration_or(&at("detect_timeout"), spec.detect_timeout.as_ref(), defaults::DETECT_TIMEOUT);
     Some(Listener {
@@ -80,6 +81,7 @@ fn listener(
         accepts_proxy_protocol: accepts_proxy_protocol.unwrap_or(false),
         header_timeout,
         idle_timeout: Some(idle_timeout.unwrap_or(defaults::LISTENER_IDLE_TIMEOUT)).filter(|d| *d != Duration::ZERO),
+        stall_timeout: Some(stall_timeout.unwrap_or(defaults::STALL_TIMEOUT)).filter(|d| *d != Duration::ZERO),
         detect_timeout,
     })
 }

@@ -14,6 +14,7 @@ use super::fault::duplicate::Frames;
 use super::hop_by_hop::remove_forbidden_trailers;
 use super::interrupt::Interrupt;
 use super::record::Record;
+use super::refusal::Refusal;
 use crate::error::ErrorKind;
 use crate::http1::socket::IncomingBody;
 use crate::http1::tunnel::Tunnel;
@@ -24,8 +25,27 @@ use crate::upstream::h1::Leased;
 #[derive(Debug, Default)]
 pub(crate) struct Upload {
     pub(crate) bytes: Cell<u64>,
-    /// Downstream's body was malformed or ended early.
-    pub(crate) has_failed: Cell<bool>,
+    /// Downstream is waited for.
+    is_waiting: Cell<bool>,
+    /// What was wrong with downstream's body: it was malformed, ended early, or did not go on.
+    refusal: Cell<Option<Refusal>>,
+}
+
+impl Upload {
+    /// How many bytes have come from downstream, while it is waited for.
+    pub(crate) fn waits_after(&self) -> Option<u64> {
+        self.is_waiting.get().then(|| self.bytes.get())
+    }
+
+    /// Ends the body in an error: it has stalled.
+    pub(crate) fn give_up(&self) {
+        self.refusal.set(Some(Refusal::BodyTimeout));
+    }
+
+    /// What was wrong with the body.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.refusal.get()
+    }
 }
 
 /// Whatever went wrong with a body on its way.
@@ -93,15 +113,20 @@ impl Body for RequestBody {
             Self::Empty => return Poll::Ready(None),
             Self::Altered(altered) => return altered.poll_frame(cx),
             Self::Http1(body, upload) => {
-                (ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(BoxError::from)), upload)
+                (Pin::new(body).poll_frame(cx).map(|f| f.map(|f| f.map_err(BoxError::from))), upload)
             }
             Self::Http2(body, upload) => {
-                (ready!(Pin::new(body).poll_frame(cx)).map(|f| f.map_err(BoxError::from)), upload)
+                (Pin::new(body).poll_frame(cx).map(|f| f.map(|f| f.map_err(BoxError::from))), upload)
             }
         };
+        upload.is_waiting.set(frame.is_pending());
+        if let (Poll::Pending, Some(refusal)) = (&frame, upload.refusal.get()) {
+            return Poll::Ready(Some(Err(refusal.detail().into())));
+        }
+        let frame = ready!(frame);
         match &frame {
             Some(Ok(frame)) => upload.bytes.set(upload.bytes.get() + frame.data_ref().map_or(0, |d| d.len() as u64)),
-            Some(Err(_)) => upload.has_failed.set(true),
+            Some(Err(_)) => upload.refusal.set(Some(Refusal::MalformedBody)),
             None => {}
         }
         Poll::Ready(frame.map(|f| f.map(without_forbidden_trailers)))

@@ -193,9 +193,9 @@ async fn run(
     let (request, times) = (Incoming { head: parts, body }, (record.started, deadline));
     let answer = (&mut answered.head, &mut answered.source);
     let sent = upstream::send((cluster, &endpoint), request, &downstream.ends, times, answer).await;
-    sent.map_err(|error| match &record.upload {
-        Some(upload) if upload.has_failed.get() => Ended::Refused(Refusal::MalformedBody),
-        _ => Ended::Failed(error),
+    sent.map_err(|error| match record.upload.as_ref().and_then(|upload| upload.refusal()) {
+        Some(refusal) => Ended::Refused(refusal),
+        None => Ended::Failed(error),
     })?;
     record.answered(&answered.head);
 

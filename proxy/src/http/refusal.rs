@@ -39,6 +39,8 @@ pub(crate) enum Refusal {
     HeadTooLarge,
     /// The head was not complete within the listener's `header_timeout`.
     HeadTimeout,
+    /// Nothing of the body came for the listener's `stall_timeout`.
+    BodyTimeout,
 }
 
 impl Refusal {
@@ -62,6 +64,7 @@ impl Refusal {
             Self::DestinationIsSquall => "destination_is_squall",
             Self::HeadTooLarge => "head_too_large",
             Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
         }
     }
 
@@ -71,7 +74,7 @@ impl Refusal {
             Self::UnsupportedTransferEncoding | Self::UnsupportedMethod => StatusCode::NOT_IMPLEMENTED,
             Self::DestinationNotAllowed | Self::DestinationIsSquall => StatusCode::FORBIDDEN,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -98,6 +101,7 @@ impl Refusal {
             Self::DestinationIsSquall => "Squall itself listens at the destination",
             Self::HeadTooLarge => "the request head is too large",
             Self::HeadTimeout => "the request head took too long to arrive",
+            Self::BodyTimeout => "the request body did not go on",
         }
     }
 }

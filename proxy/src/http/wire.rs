@@ -60,7 +60,7 @@ impl Wire {
     }
 
     /// Whether no exchange is going on.
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.exchanges.get() == 0
     }
 

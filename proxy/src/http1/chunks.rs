@@ -7,6 +7,8 @@ use super::fields::parse_trailers;
 
 /// The longest line of size and extensions, and of one trailer field, in bytes.
 const LINE_MAX: usize = 4096;
+/// All extensions of a request together, in bytes: nobody reads them, and each byte of a body can bring its own.
+const EXTENSIONS_MAX: usize = 16 * 1024;
 /// All trailer fields together, in bytes.
 const TRAILERS_MAX: usize = 16 * 1024;
 /// A size of 15 hexadecimal digits stays below 2^60.
@@ -50,6 +52,7 @@ pub(crate) struct Chunks {
     /// The size being read, then the bytes of data that are left.
     left: u64,
     line: usize,
+    extensions: usize,
     /// The lines of the trailer fields.
     trailers: Vec<u8>,
     allows_spaces: bool,
@@ -58,7 +61,7 @@ pub(crate) struct Chunks {
 impl Chunks {
     /// The body of a request.
     pub(crate) fn new() -> Self {
-        Self { at: At::Size { digits: 0 }, left: 0, line: 0, trailers: Vec::new(), allows_spaces: false }
+        Self { at: At::Size { digits: 0 }, left: 0, line: 0, extensions: 0, trailers: Vec::new(), allows_spaces: false }
     }
 
     /// The body of a response: some servers pad the size with spaces, and nobody but Squall reads them.
@@ -120,6 +123,10 @@ impl Chunks {
                 At::Extension
             }
             (At::SizeLf, b'\n') => {
+                self.extensions += self.line;
+                if self.extensions > EXTENSIONS_MAX && !self.allows_spaces {
+                    return Err(Malformed);
+                }
                 self.line = 0;
                 if self.left == 0 { At::Trailer { line: 0 } } else { At::Data }
             }

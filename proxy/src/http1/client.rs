@@ -75,9 +75,10 @@ impl Connection {
         let encoder = encoder::request_head(parts, !body.is_end_stream(), &mut out);
         let mut upload = Upload::Going(Sending::new(out, encoder, body));
         let is_answer_to_head = parts.method == Method::HEAD;
+        let mut search = Search::default();
         let head = poll_fn(|cx| {
             upload.poll(&self.io, cx)?;
-            self.poll_head(is_answer_to_head, cx).map_err(|failed| upload.explain(failed))
+            self.poll_head(is_answer_to_head, &mut search, cx).map_err(|failed| upload.explain(failed))
         });
         let ResponseHead { parts, body, keeps_alive } = head.await?;
         *answer = parts;
@@ -90,14 +91,22 @@ impl Connection {
     }
 
     /// The head of the final answer; interim ones are for the hop that asked, and Squall asks for none.
-    fn poll_head(&mut self, is_answer_to_head: bool, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Failed>> {
+    fn poll_head(
+        &mut self,
+        is_answer_to_head: bool,
+        search: &mut Search,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Failed>> {
         loop {
-            if !self.input.is_empty() {
+            if search.is_worth_while(self.input.bytes()) {
                 let head = response_head::take(&mut self.input, is_answer_to_head);
                 match head.map_err(malformed)? {
-                    Some(head) if is_interim(head.parts.status) => continue,
+                    Some(head) if is_interim(head.parts.status) => {
+                        search.found_interim().map_err(malformed)?;
+                        continue;
+                    }
                     Some(head) => return Poll::Ready(Ok(head)),
-                    None => {}
+                    None => search.looked_at = self.input.len(),
                 }
             }
             let is_unanswered = self.input.is_empty();
@@ -107,6 +116,33 @@ impl Connection {
                 Err(error) => return Poll::Ready(Err(Failed { error: ProxyError::io(error), is_unanswered })),
             }
         }
+    }
+}
+
+/// A server that tells of its progress does so some times.
+const INTERIM_MAX: u32 = 100;
+
+/// The search for the head of the final answer.
+#[derive(Debug, Default)]
+struct Search {
+    /// So many bytes of the input are known to hold no complete head.
+    looked_at: usize,
+    n_interim: u32,
+}
+
+impl Search {
+    /// Whether a look could find something. Each one parses from the start: a head that comes byte by byte is looked at once
+    /// a line.
+    #[inline(always)]
+    fn is_worth_while(&self, input: &[u8]) -> bool {
+        let new = &input[self.looked_at..];
+        let is_first = self.looked_at == 0 && !new.is_empty();
+        is_first || input.len() > response_head::HEAD_BYTES_MAX || memchr::memchr(b'\n', new).is_some()
+    }
+
+    fn found_interim(&mut self) -> Result<(), BadHead> {
+        (self.looked_at, self.n_interim) = (0, self.n_interim + 1);
+        if self.n_interim > INTERIM_MAX { Err(BadHead::TooManyInterim) } else { Ok(()) }
     }
 }
 

@@ -215,6 +215,9 @@ mod tests {
             assert!(matches!(decoded(chunked(), bad, &[400]), Err(BodyError::Malformed(_))), "{bad:?}");
             assert!(Chunks::new().check(bad).is_err());
         }
+        let extended = b"1;a=0123456789\r\nX\r\n".repeat(2000);
+        assert!(Chunks::new().check(&extended[..extended.len() / 2]).is_ok());
+        assert!(Chunks::new().check(&extended).is_err());
         let padded = Decoder::Chunked(Box::new(Chunks::of_response()));
         assert_eq!(decoded(padded, b"1 \r\nX\r\n0\r\n\r\n", &[400]).unwrap().0, b"X");
     }

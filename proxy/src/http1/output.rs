@@ -24,6 +24,7 @@ thread_local! {
 pub(crate) struct Output {
     buffer: Vec<u8>,
     written: usize,
+    n_writes: u64,
     /// Long data behind the buffer, not copied.
     data: Bytes,
 }
@@ -31,7 +32,7 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new() -> Self {
         let buffer = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(1024));
-        Self { buffer, written: 0, data: Bytes::new() }
+        Self { buffer, written: 0, n_writes: 0, data: Bytes::new() }
     }
 
     /// Appends framing. Not to be called while [`Output::is_full`].
@@ -52,6 +53,11 @@ impl Output {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.written == self.buffer.len() && self.data.is_empty()
+    }
+
+    /// How often the socket has taken something.
+    pub(crate) fn n_writes(&self) -> u64 {
+        self.n_writes
     }
 
     /// Whether it should be written before anything is added.
@@ -79,6 +85,7 @@ impl Output {
             }
             let of_buffer = n.min(head.len());
             self.written += of_buffer;
+            self.n_writes += 1;
             self.data.advance(n - of_buffer);
         }
         self.buffer.clear();

@@ -71,8 +71,8 @@ fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, Re
         if lf == 0 || bytes[lf - 1] != b'\r' {
             return Err(Refusal::BareLineEnding);
         }
-        let line_is_empty = lf >= 3 && bytes[lf - 2] == b'\n';
-        if line_is_empty && bytes[..lf - 1].iter().any(|b| !matches!(b, b'\r' | b'\n')) {
+        // Empty, behind one that is not: … CR LF CR LF.
+        if lf >= 4 && bytes[lf - 2] == b'\n' && bytes[lf - 4] != b'\n' {
             return Ok(Some((lf + 1, n_lines)));
         }
         at = lf + 1;

@@ -13,7 +13,7 @@ use super::fields::{FIELDS_MAX, options};
 use super::input::Input;
 
 /// A larger response head is refused. Generous: it is the operator's own server.
-const HEAD_BYTES_MAX: usize = 256 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// The words behind the status code, where they are not the usual ones.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub(crate) enum BadHead {
     Syntax(#[from] httparse::Error),
     #[error("the response head is larger than {HEAD_BYTES_MAX} bytes")]
     TooLarge,
+    #[error("there is no end of interim responses")]
+    TooManyInterim,
     #[error("the response head frames its body in a way that cannot be relied on")]
     Framing,
 }

@@ -103,6 +103,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         Ok(())
     }
 
+    /// How many writes there have been, while it is the receiver that is waited for.
+    pub(crate) fn waits_after(&self) -> Option<u64> {
+        (!self.out.is_empty()).then(|| self.out.n_writes())
+    }
+
     /// Whether the end of the connection is the only end that the receiver can see.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.encoder == Encoder::UntilEnd

@@ -21,9 +21,11 @@ use crate::connection::{self, Downstream};
 use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::exchange::exchange;
 use crate::http::interrupt::{ConnectionEnd, Interrupt};
+use crate::http::patience::Patience;
 use crate::http::refusal::Refusal;
 use crate::http::request::Incoming;
 use crate::net::reset::Io;
+use crate::telemetry::shard::Cut;
 
 /// How long an idle keep-alive connection may still bring one request while draining; its answer then says `close`,
 /// which a client understands, while a connection closed under its hands looks like a failure.
@@ -98,9 +100,8 @@ impl Connection {
                 return Poll::Ready(head.transpose());
             }
             // What cannot become whole is answered, for a client that only half-closed still reads.
-            let late = if wire.is_expired() { Refusal::HeadTimeout } else { Refusal::MalformedRequest };
             if wire.is_expired() || input.has_ended() {
-                return Poll::Ready((!input.is_empty()).then_some(Err(late)));
+                return Poll::Ready((!input.is_empty()).then(|| Err(self.incomplete())));
             }
             match input.poll_fill(&mut *self.socket.io.borrow_mut(), cx, 0) {
                 Poll::Ready(Ok(_)) => {}
@@ -116,6 +117,15 @@ impl Connection {
         grace.as_mut().poll(cx).map(|()| None)
     }
 
+    /// What is wrong with a head of which no more is waited for.
+    fn incomplete(&self) -> Refusal {
+        if !self.downstream.wire.is_expired() {
+            return Refusal::MalformedRequest;
+        }
+        self.downstream.current_listener().shard.count_cut(Cut::SlowHead);
+        Refusal::HeadTimeout
+    }
+
     /// One exchange, from the head of its request to the end of its answer.
     async fn serve_one(&self, request: Result<RequestHead, Refusal>) -> Next {
         let (request, terms) = match request {
@@ -125,12 +135,21 @@ impl Connection {
             }
             Err(refusal) => (Err(refusal), Terms::default()),
         };
+        let upload = request.as_ref().ok().and_then(|request| request.body.upload()).cloned();
         let answer = {
-            let mut exchange = pin!(exchange(Rc::clone(&self.downstream), request));
-            let answer = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-                Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                // Nobody is left to read an answer.
-                Poll::Pending => self.socket.poll_left(cx).map(|()| None),
+            let (mut exchange, mut patience) =
+                (pin!(exchange(Rc::clone(&self.downstream), request)), Patience::default());
+            let answer = poll_fn(|cx| {
+                loop {
+                    if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
+                        return Poll::Ready(Some(answer));
+                    }
+                    if self.downstream.has_stalled(upload.as_deref(), &mut patience, cx) {
+                        continue;
+                    }
+                    // Nobody is left to read an answer.
+                    return self.socket.poll_left(cx).map(|()| None);
+                }
             });
             answer.await
         };
@@ -186,9 +205,14 @@ impl Connection {
 
     /// Sends an answer to its end.
     async fn finish(&self, sending: &mut Sending<ResponseBody>) -> Result<(), SendError> {
+        let mut patience = Patience::default();
         let sent = poll_fn(|cx| {
             if let Poll::Ready(sent) = sending.poll(&self.socket.io, cx) {
                 return Poll::Ready(sent);
+            }
+            if self.downstream.takes_no_more(sending.waits_after(), &mut patience, cx) {
+                self.downstream.arm_reset();
+                return Poll::Ready(Err(SendError::Io(std::io::ErrorKind::TimedOut.into())));
             }
             self.socket.poll_left(cx).map(|()| Err(SendError::Io(std::io::ErrorKind::ConnectionAborted.into())))
         });

@@ -34,7 +34,8 @@ impl Connection {
             .max_header_list_size(HEADER_LIST_MAX)
             .max_send_buffer_size(SEND_BUFFER_MAX)
             .enable_push(false);
-        let (requests, connection) = settings.handshake(Socket::new(stream)).await.map_err(ProxyError::http2)?;
+        let (requests, connection) =
+            settings.handshake(Socket::to_upstream(stream)).await.map_err(ProxyError::http2)?;
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "upstream connection ended");

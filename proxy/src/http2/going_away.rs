@@ -36,6 +36,11 @@ impl GoingAway {
         self.0.connection.wake();
     }
 
+    /// Whether streams of the connection are with other workers.
+    pub(crate) fn has_guests(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Whom to wake when somebody asks.
     pub(crate) fn register(&self, waker: &Waker) {
         self.0.connection.register(waker);

@@ -21,6 +21,8 @@ pub(crate) struct Sending<B> {
     body: B,
     /// Data that found no room yet.
     waiting: Bytes,
+    /// How often there was room.
+    n_sent: u64,
 }
 
 /// How a message that was not sent to its end came to it.
@@ -34,7 +36,7 @@ pub(crate) enum Stopped {
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
     pub(crate) fn new(stream: SendStream<Bytes>, body: B) -> Self {
-        Self { stream, body, waiting: Bytes::new() }
+        Self { stream, body, waiting: Bytes::new(), n_sent: 0 }
     }
 
     /// Sends on; ready when all of it is with the connection.
@@ -74,8 +76,14 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
             }
         }
         let data = self.waiting.split_to(room.min(self.waiting.len()));
+        self.n_sent += 1;
         let is_last = self.waiting.is_empty() && self.body.is_end_stream();
         Poll::Ready(self.stream.send_data(data, is_last).map_err(|_| Stopped::Receiver))
+    }
+
+    /// How often there was room, while it is the receiver that is waited for.
+    pub(crate) fn waits_after(&self) -> Option<u64> {
+        (!self.waiting.is_empty()).then_some(self.n_sent)
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Stopped> {

@@ -1,9 +1,9 @@
 //! Serves HTTP/2 on one downstream connection until it ends.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
@@ -12,6 +12,7 @@ use http::header::DATE;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::task::spawn_local;
+use tokio::time::Sleep;
 
 use super::body::IncomingBody;
 use super::going_away::GoingAway;
@@ -23,6 +24,7 @@ use crate::http::body::{RequestBody, ResponseBody};
 use crate::http::date;
 use crate::http::exchange::exchange;
 use crate::http::interrupt::Interrupt;
+use crate::http::patience::Patience;
 use crate::http::request::Incoming;
 use crate::net::reset::Io;
 use crate::worker::Worker;
@@ -39,7 +41,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
         // CVE-2023-44487 and its relatives: bound what a peer can make and take back.
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(1024));
-    let mut connection = match settings.handshake(Socket::new(io)).await {
+    let mut connection = match settings.handshake(Socket::to_client(io, Rc::clone(&downstream))).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "downstream connection ended before it began"),
     };
@@ -50,8 +52,8 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
         Poll::Ready(())
     })
     .await;
-    let mut is_closing = false;
-    while let Some(accepted) = poll_fn(|cx| poll_accept(&mut connection, &downstream, &mut is_closing, cx)).await {
+    let mut closing = Closing::default();
+    while let Some(accepted) = poll_fn(|cx| poll_accept(&mut connection, &downstream, &mut closing, cx)).await {
         match accepted {
             Ok((request, respond)) => match downstream.worker.helper() {
                 // Boxed, because the runtime moves what it is given several times over.
@@ -68,18 +70,47 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
 
 type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
 
+/// Whether a connection asks for no more, and since when.
+#[derive(Default)]
+struct Closing {
+    has_begun: bool,
+    /// Over a time limit: until its streams should have come to their end.
+    grace: Option<Pin<Box<Sleep>>>,
+}
+
+impl Closing {
+    fn begin(&mut self, connection: &mut Connection<Socket<Io>, Bytes>, downstream: &Downstream) {
+        self.has_begun = true;
+        connection.graceful_shutdown();
+        if downstream.wire.is_expired() {
+            let limit = downstream.current_listener().compiled.listener.stall_timeout;
+            self.grace = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
+        }
+    }
+
+    /// Ready when nobody is left who could end the streams but a client that takes none of their answers.
+    fn poll_over(&mut self, downstream: &Downstream, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(grace) = &mut self.grace else { return Poll::Pending };
+        ready!(grace.as_mut().poll(cx));
+        let has_guests = downstream.going_away.as_ref().is_some_and(GoingAway::has_guests);
+        if has_guests || !downstream.wire.is_idle() { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
 /// The next request; what the connection sends and receives goes on with it. Asks for no more once the connection is
 /// over a time limit or the process drains: the streams that are open come to their end.
 fn poll_accept(
     connection: &mut Connection<Socket<Io>, Bytes>,
     downstream: &Downstream,
-    is_closing: &mut bool,
+    closing: &mut Closing,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Accepted>> {
     downstream.wire.register(cx.waker());
-    if !*is_closing && (downstream.wire.is_expired() || downstream.worker.is_draining()) {
-        *is_closing = true;
-        connection.graceful_shutdown();
+    if !closing.has_begun && (downstream.wire.is_expired() || downstream.worker.is_draining()) {
+        closing.begin(connection, downstream);
+    }
+    if closing.poll_over(downstream, cx).is_ready() {
+        return Poll::Ready(None);
     }
     match downstream.going_away.as_ref().and_then(GoingAway::take) {
         None => {}
@@ -121,12 +152,20 @@ fn incoming(request: Request<RecvStream>) -> Incoming {
 
 /// One stream, from the head of its request to the end of its answer.
 async fn serve_stream(downstream: Rc<Downstream>, request: Incoming, mut respond: SendResponse<Bytes>) {
+    let (upload, mut patience) = (request.body.upload().cloned(), Patience::default());
     let answer = {
-        let mut exchange = pin!(exchange(downstream, Ok(request)));
-        let answer = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            // Nobody is left to read an answer.
-            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        let mut exchange = pin!(exchange(Rc::clone(&downstream), Ok(request)));
+        let answer = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(answer) = exchange.as_mut().poll(cx) {
+                    return Poll::Ready(Some(answer));
+                }
+                if downstream.has_stalled(upload.as_deref(), &mut patience, cx) {
+                    continue;
+                }
+                // Nobody is left to read an answer.
+                return respond.poll_reset(cx).map(|_| None);
+            }
         });
         answer.await
     };
@@ -138,7 +177,18 @@ async fn serve_stream(downstream: Rc<Downstream>, request: Incoming, mut respond
         Some(Err(interrupt)) => return respond.send_reset(interrupt.reason().unwrap_or(Reason::INTERNAL_ERROR)),
         None => return,
     };
-    if let Err(Stopped::Body(error)) = poll_fn(|cx| sending.poll(cx)).await {
+    let mut patience = Patience::default();
+    let sent = poll_fn(|cx| {
+        if let Poll::Ready(sent) = sending.poll(cx) {
+            return Poll::Ready(sent);
+        }
+        if downstream.takes_no_more(sending.waits_after(), &mut patience, cx) {
+            sending.reset(Reason::CANCEL);
+            return Poll::Ready(Err(Stopped::Receiver));
+        }
+        Poll::Pending
+    });
+    if let Err(Stopped::Body(error)) = sent.await {
         match error.downcast::<Interrupt>().map_or(Some(Reason::INTERNAL_ERROR), |interrupt| interrupt.reason()) {
             Some(reason) => sending.reset(reason),
             None => sending.end_early(),

@@ -18,8 +18,8 @@ use crate::upstream::shared::SharedCluster;
 use crate::upstream::status;
 
 use super::shard::{
-    BUCKETS, CONNECT_RESULTS, ClusterShard, Count, FaultKey, FaultShard, Histogram, ListenerKey, ListenerShard, Origin,
-    STATUS_CLASSES, Shard,
+    BUCKETS, CONNECT_RESULTS, ClusterShard, Count, Cut, FaultKey, FaultShard, Histogram, ListenerKey, ListenerShard,
+    Origin, STATUS_CLASSES, Shard,
 };
 use super::trace::queue::SpanCounts;
 
@@ -216,6 +216,7 @@ fn listener_families(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> Ve
         ),
         connections_family(listeners),
         handshakes_family(listeners),
+        cuts_family(listeners),
         proxy_protocol_family(listeners),
     ]
 }
@@ -255,23 +256,39 @@ fn by_listener(
     all
 }
 
-/// Only of listeners that have seen one.
 fn handshakes_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFamily {
-    let mut by_listener: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for (key, shards) in listeners {
-        for end in Handshake::ALL {
-            let n = sum(shards, |s| &s.handshakes[end as usize]);
-            *by_listener.entry((key.listener.as_str(), end.label())).or_default() += n;
-        }
-    }
-    let seen = by_listener.into_iter().filter(|(_, n)| *n > 0);
-    let metrics = seen.map(|((listener, result), n)| counter(&[("listener", listener), ("result", result)], n));
     family(
         "squall_tls_handshakes_total",
         "TLS handshakes with clients, by how they ended.",
         MetricType::COUNTER,
-        metrics.collect(),
+        seen(listeners, "result", &Handshake::ALL.map(Handshake::label), |shard| &shard.handshakes),
     )
+}
+
+fn cuts_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFamily {
+    family(
+        "squall_cut_clients_total",
+        "What Squall ended because a client was too slow, or flooded it.",
+        MetricType::COUNTER,
+        seen(listeners, "reason", &Cut::ALL.map(Cut::label), |shard| &shard.cuts),
+    )
+}
+
+/// What listeners have seen, by these values of a label; what never happened has no series.
+fn seen<const N: usize>(
+    listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)],
+    label: &str,
+    values: &[&'static str; N],
+    counts: impl Fn(&ListenerShard) -> &[Count; N],
+) -> Vec<Metric> {
+    let mut by_listener: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for (key, shards) in listeners {
+        for (at, value) in values.iter().enumerate() {
+            *by_listener.entry((key.listener.as_str(), value)).or_default() += sum(shards, |s| &counts(s)[at]);
+        }
+    }
+    let seen = by_listener.into_iter().filter(|(_, n)| *n > 0);
+    seen.map(|((listener, value), n)| counter(&[("listener", listener), (label, value)], n)).collect()
 }
 
 fn tls_families(tls: &TlsStore, snapshot: &Snapshot) -> Vec<MetricFamily> {

@@ -92,6 +92,30 @@ impl Origin {
 /// Labels of the status classes; `none` is an exchange that ended without a response head.
 pub(crate) const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// Why Squall ended what a client did, for the sake of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// A head that did not become whole in time.
+    SlowHead,
+    /// A body that did not go on, or an answer that was not taken.
+    Stalled,
+    /// Frames that cost and mean nothing, or requests that are taken back.
+    Flood,
+}
+
+impl Cut {
+    pub(crate) const ALL: [Self; 3] = [Self::SlowHead, Self::Stalled, Self::Flood];
+
+    /// The value of the metric label.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::SlowHead => "slow_head",
+            Self::Stalled => "stalled",
+            Self::Flood => "flood",
+        }
+    }
+}
+
 /// What is counted for one listener.
 #[derive(Debug, Default)]
 pub(crate) struct ListenerShard {
@@ -107,6 +131,8 @@ pub(crate) struct ListenerShard {
     pub(crate) relays: Count,
     /// Connections that should have begun with a PROXY protocol header.
     pub(crate) proxy_headers_refused: Count,
+    /// In the order of [`Cut::ALL`].
+    pub(crate) cuts: [Count; Cut::ALL.len()],
     /// TLS handshakes by how they ended, in the order of [`Handshake::ALL`].
     pub(crate) handshakes: [Count; Handshake::ALL.len()],
 }
@@ -115,6 +141,11 @@ impl ListenerShard {
     /// Counts a TLS handshake.
     pub(crate) fn count_handshake(&self, end: Handshake) {
         self.handshakes[end as usize].add(1);
+    }
+
+    /// Counts a client that was cut.
+    pub(crate) fn count_cut(&self, why: Cut) {
+        self.cuts[why as usize].add(1);
     }
 
     /// Counts a finished exchange.

@@ -194,6 +194,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
             accepts_proxy_protocol: false,
             header_timeout: Duration::from_secs(60),
             idle_timeout,
+            stall_timeout: None,
             detect_timeout: Duration::from_secs(1),
         }],
         clusters: vec![Cluster::new(cluster, vec![Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 1 })])],
