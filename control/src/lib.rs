@@ -30,6 +30,7 @@ pub mod publish;
 mod reload;
 mod routes;
 mod server;
+mod slow_reader;
 mod state;
 mod switch;
 mod view;

@@ -23,6 +23,7 @@ use crate::api::{App, catch_panic};
 use crate::guards::web::Web;
 use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
+use crate::slow_reader::SlowReader;
 use crate::{expiry, guards, lease, routes};
 
 /// Connections at once to each of the two servers; others wait in the backlog. More than the subscribers of events and
@@ -30,6 +31,12 @@ use crate::{expiry, guards, lease, routes};
 const CONNECTIONS_MAX: usize = 256;
 /// A request head that takes longer does not come from a client that works.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same while there are few places left, so that callers who have something to say come in.
+const HEADER_TIMEOUT_CROWDED: Duration = Duration::from_millis(500);
+/// Of [`CONNECTIONS_MAX`], those that only quick callers get.
+const PLACES_KEPT: usize = CONNECTIONS_MAX / 2;
+/// An answer or an event that the peer does not read for so long ends its connection.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is in flight gets this long when the server ends.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// After an error of accept, such as no descriptor left: time for one to come free.
@@ -191,7 +198,10 @@ async fn serve(listener: Listener, tls: Option<TlsSource>, router: Router, stopp
         };
         match accepted {
             Ok((socket, end)) => {
-                let connection = begin(socket, end, tls.clone(), router.clone(), stopped.clone());
+                let is_crowded = places.available_permits() < PLACES_KEPT;
+                let patience = if is_crowded { HEADER_TIMEOUT_CROWDED } else { HEADER_TIMEOUT };
+                let serving = Serving { router: router.clone(), stopped: stopped.clone(), patience };
+                let connection = begin(socket, end, tls.clone(), serving);
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -207,32 +217,41 @@ async fn serve(listener: Listener, tls: Option<TlsSource>, router: Router, stopp
     connections.join_all().await;
 }
 
+/// How a connection is served.
+struct Serving {
+    router: Router,
+    stopped: watch::Receiver<bool>,
+    /// For a handshake, and for each head of a request.
+    patience: Duration,
+}
+
 /// The handshake, when there is TLS, and the life of the connection.
-async fn begin(socket: Accepted, end: End, tls: Option<TlsSource>, router: Router, stopped: watch::Receiver<bool>) {
+async fn begin(socket: Accepted, end: End, tls: Option<TlsSource>, serving: Serving) {
     let peer = Peer::of(end);
     let (socket, tls) = match (socket, tls) {
-        (Accepted::Unix(socket), _) => return connection(socket, peer, router, stopped).await,
-        (Accepted::Tcp(socket), None) => return connection(socket, peer, router, stopped).await,
+        (Accepted::Unix(socket), _) => return connection(socket, peer, serving).await,
+        (Accepted::Tcp(socket), None) => return connection(socket, peer, serving).await,
         (Accepted::Tcp(socket), Some(tls)) => (socket, tls),
     };
     let Some(config) = tls() else { return };
     let handshake = TlsAcceptor::from(config).accept(socket);
-    match tokio::time::timeout(HEADER_TIMEOUT, handshake).await {
+    match tokio::time::timeout(serving.patience, handshake).await {
         Ok(Ok(stream)) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let certificate =
                 certificate.map(|certificate| name_in(certificate).unwrap_or_else(|| "without a name".into()));
-            connection(stream, Peer { certificate, ..peer }, router, stopped).await;
+            connection(stream, Peer { certificate, ..peer }, serving).await;
         }
         Ok(Err(error)) => tracing::warn!(%error, from = peer.from(), "no TLS with a client of the control API"),
         Err(_elapsed) => tracing::debug!(from = peer.from(), "a handshake with the control API took too long"),
     }
 }
 
-async fn connection<S>(socket: S, peer: Peer, router: Router, mut stopped: watch::Receiver<bool>)
+async fn connection<S>(socket: S, peer: Peer, serving: Serving)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Serving { router, mut stopped, patience } = serving;
     let from = peer.from();
     let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         let router = router.clone();
@@ -244,9 +263,9 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(patience)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(SlowReader::new(socket, WRITE_TIMEOUT)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

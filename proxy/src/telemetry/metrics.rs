@@ -256,12 +256,13 @@ fn by_listener(
     all
 }
 
+/// Only of listeners that have seen one.
 fn handshakes_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFamily {
     family(
         "squall_tls_handshakes_total",
         "TLS handshakes with clients, by how they ended.",
         MetricType::COUNTER,
-        seen(listeners, "result", &Handshake::ALL.map(Handshake::label), |shard| &shard.handshakes),
+        by_value(listeners, ("result", 1), &Handshake::ALL.map(Handshake::label), |shard| &shard.handshakes),
     )
 }
 
@@ -270,14 +271,14 @@ fn cuts_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFa
         "squall_cut_clients_total",
         "What Squall ended because a client was too slow, or flooded it.",
         MetricType::COUNTER,
-        seen(listeners, "reason", &Cut::ALL.map(Cut::label), |shard| &shard.cuts),
+        by_value(listeners, ("reason", 0), &Cut::ALL.map(Cut::label), |shard| &shard.cuts),
     )
 }
 
-/// What listeners have seen, by these values of a label; what never happened has no series.
-fn seen<const N: usize>(
+/// What listeners have seen, by the values of a label; of what was seen at least so often.
+fn by_value<const N: usize>(
     listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)],
-    label: &str,
+    (label, least): (&str, u64),
     values: &[&'static str; N],
     counts: impl Fn(&ListenerShard) -> &[Count; N],
 ) -> Vec<Metric> {
@@ -287,7 +288,7 @@ fn seen<const N: usize>(
             *by_listener.entry((key.listener.as_str(), value)).or_default() += sum(shards, |s| &counts(s)[at]);
         }
     }
-    let seen = by_listener.into_iter().filter(|(_, n)| *n > 0);
+    let seen = by_listener.into_iter().filter(|(_, n)| *n >= least);
     seen.map(|((listener, value), n)| counter(&[("listener", listener), (label, value)], n)).collect()
 }
 
