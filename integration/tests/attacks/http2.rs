@@ -1,0 +1,175 @@
+//! HTTP/2: floods of frames, streams that are taken back, windows that never open.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use squall_integration::echo::Echo;
+use squall_integration::origin::Origin;
+use squall_integration::wait::pause;
+use squall_integration::{Settings, eventually};
+
+use super::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, GET, HEADERS, PING, POST,
+    PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, Wire, frame,
+};
+use super::scene::{Scene, Seen, tally};
+
+const FLOOD: usize = 200_000;
+
+/// Floods one connection after the other; each has to end, in a GOAWAY with one of these codes if the client sees it.
+fn floods(scene: &Scene, name: &str, begin: &[u8], flood: &[u8], codes: &[u32]) {
+    scene.withstands(name, |is_over| {
+        let mut ends = Vec::new();
+        while !is_over.load(Relaxed) {
+            let mut wire = Wire::connect(scene.squall.to_b());
+            assert!(wire.send(begin));
+            wire.flood(flood, FLOOD);
+            let code = wire.goaway();
+            assert!(code.is_none_or(|code| codes.contains(&code)), "{name}: {code:?}");
+            ends.push(code.map_or("closed".to_owned(), |code| format!("GOAWAY {code}")));
+        }
+        assert!(ends.iter().any(|end| end.starts_with("GOAWAY")), "{name}: {}", tally(&ends));
+        Seen { load: format!("{} connections", ends.len()), answers: tally(&ends) }
+    });
+}
+
+#[test]
+fn frames_that_mean_nothing() {
+    let scene = Scene::new();
+    let calm = [ENHANCE_YOUR_CALM];
+    floods(&scene, "PING flood (CVE-2019-9512)", b"", &frame(PING, 0, 0, &[7; 8]), &calm);
+    floods(&scene, "SETTINGS flood (CVE-2019-9515)", b"", &frame(SETTINGS, 0, 0, &[]), &calm);
+    floods(&scene, "PRIORITY flood (CVE-2019-9513)", b"", &frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 16]), &calm);
+    let post = frame(HEADERS, END_HEADERS, 1, POST);
+    floods(&scene, "empty DATA flood (CVE-2019-9518)", &post, &frame(DATA, 0, 1, &[]), &calm);
+    assert!(scene.cut("flood") > 3, "{}", scene.cut("flood"));
+    assert!(scene.squall.said().contains("floods its connection"));
+}
+
+/// Streams that are opened and taken back at once, all in one go.
+fn taken_back(n: u32) -> Vec<u8> {
+    let streams = (0..n).map(|i| 2 * i + 1);
+    let one = |stream| {
+        let open = frame(HEADERS, END_HEADERS | END_STREAM, stream, GET);
+        [open, frame(RST_STREAM, 0, stream, &8u32.to_be_bytes())].concat()
+    };
+    streams.flat_map(one).collect()
+}
+
+#[test]
+fn streams_that_are_taken_back() {
+    let scene = Scene::new();
+    scene.withstands("rapid reset (CVE-2023-44487)", |is_over| {
+        let (all, mut ends) = (taken_back(10_000), Vec::new());
+        while !is_over.load(Relaxed) {
+            let mut wire = Wire::connect(scene.squall.to_b());
+            wire.send(&all);
+            ends.push(wire.goaway().map_or("closed".to_owned(), |code| format!("GOAWAY {code}")));
+            pause(Duration::from_millis(2));
+        }
+        assert!(ends.iter().any(|end| *end == format!("GOAWAY {ENHANCE_YOUR_CALM}")), "{}", tally(&ends));
+        Seen { load: format!("{} connections with 10,000 streams each", ends.len()), answers: tally(&ends) }
+    });
+    // Few of them ever reached the upstream.
+    let streams = scene.origin.seen().iter().filter(|seen| !seen.line.contains("neighbour")).count();
+    assert!(streams < 20_000, "{streams}");
+}
+
+#[test]
+fn lists_of_fields_without_end() {
+    let scene = Scene::new();
+    let open = frame(HEADERS, 0, 1, GET);
+    let more = frame(CONTINUATION, 0, 1, &[0x40, 0x01, b'x', 0x01, b'y'].repeat(200));
+    floods(&scene, "CONTINUATION flood (CVE-2024-27316)", &open, &more, &[ENHANCE_YOUR_CALM, PROTOCOL_ERROR]);
+    // A list that is too large but has an end is answered.
+    let mut wire = Wire::connect(scene.squall.to_b());
+    let fields = [GET, &[&[0x40, 0x01, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat().repeat(3)].concat();
+    let rest = [&[0x40, 0x01, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat().repeat(4);
+    let mut bytes = frame(HEADERS, END_STREAM, 1, &fields);
+    (0..4).for_each(|n| bytes.extend(frame(CONTINUATION, if n == 3 { END_HEADERS } else { 0 }, 1, &rest)));
+    assert!(wire.send(&bytes));
+    let (_, stream, answer) = wire.next_of(HEADERS).unwrap();
+    // `:status: 431` in the code of Huffman.
+    assert!(stream == 1 && answer.starts_with(&[0x48, 0x83, 0x69, 0x90, 0xff]), "{answer:?}");
+    assert!(scene.origin.seen().iter().all(|seen| seen.line.contains("neighbour")));
+}
+
+#[test]
+fn more_streams_than_are_allowed() {
+    let origin = Origin::start(|mut peer| {
+        if peer.request().is_some_and(|request| request.line.contains("neighbour")) {
+            loop {
+                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+                if peer.request().is_none() {
+                    return;
+                }
+            }
+        }
+        peer.read(1);
+    });
+    let scene = Scene::of(origin, Settings::http);
+    scene.withstands("1,000 streams at once", |is_over| {
+        let mut wire = Wire::connect(scene.squall.to_b());
+        let streams = (0..1000u32).flat_map(|i| frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, GET));
+        assert!(wire.send(&streams.collect::<Vec<u8>>()));
+        let mut answers = Vec::new();
+        while answers.len() < 800 {
+            match wire.next() {
+                Some((RST_STREAM, _, _, code)) => answers.push(format!("RST_STREAM {}", code[3])),
+                Some((7, _, _, _)) | None => break,
+                Some(_) => {}
+            }
+        }
+        while !is_over.load(Relaxed) {
+            pause(Duration::from_millis(20));
+        }
+        assert!(!answers.is_empty() && answers.iter().all(|answer| answer == "RST_STREAM 7"), "{}", tally(&answers));
+        Seen { load: "1 connection".to_owned(), answers: format!("{}, the rest served", tally(&answers)) }
+    });
+}
+
+#[test]
+fn windows_that_do_not_add_up() {
+    let scene = Scene::new();
+    let ends = |bytes: &[u8]| {
+        let mut wire = Wire::connect(scene.squall.to_b());
+        assert!(wire.send(bytes));
+        wire.goaway()
+    };
+    assert_eq!(ends(&frame(WINDOW_UPDATE, 0, 0, &[0; 4])), Some(PROTOCOL_ERROR), "an increment of zero");
+    let most = frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffffu32.to_be_bytes());
+    assert_eq!(ends(&most.repeat(2)), Some(FLOW_CONTROL_ERROR), "more than 2^31 - 1");
+}
+
+#[test]
+fn windows_that_never_open() {
+    let echo = Echo::http1();
+    let scene = Scene::of(Origin::ok(), |origin| {
+        let limits = "stall_timeout: 500ms";
+        Settings::new()
+            .listener_with("to-b", "http", "service-b", "stall_timeout: 500ms")
+            .listener_with("to-echo", "http", "echo", limits)
+            .cluster("service-b", "http1", &[origin])
+            .cluster("echo", "http1", &[echo.address])
+    });
+    let address = scene.squall.address("to-echo");
+    scene.withstands("answers of 1 MB for windows of no byte", |_| {
+        let mut wires: Vec<Wire> = (0..5).map(|_| stalled(address)).collect();
+        let resets: Vec<String> = wires
+            .iter_mut()
+            .map(|wire| wire.reset_of(1).map_or("closed".to_owned(), |code| format!("RST_STREAM {code}")))
+            .collect();
+        assert!(resets.iter().all(|reset| reset == "RST_STREAM 8"), "{}", tally(&resets));
+        eventually("all are cut", Duration::from_secs(5), || (scene.cut("stalled") >= 500).then_some(()));
+        Seen { load: "5 connections of 100 streams".to_owned(), answers: format!("{} on each stream", tally(&resets)) }
+    });
+}
+
+/// A hundred requests for long answers, for which there is no room.
+fn stalled(address: std::net::SocketAddr) -> Wire {
+    let mut wire = Wire::with_settings(address, &[(4, 0)]);
+    let long = [&[0x82, 0x86, 0x41, 0x01, b'b', 0x04, 14][..], b"/bytes/1000000"].concat();
+    let requests = (0..100u32).flat_map(|i| frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, &long));
+    assert!(wire.send(&requests.collect::<Vec<u8>>()));
+    wire
+}
