@@ -33,6 +33,8 @@ mod balance;
 pub mod bench;
 mod connection;
 mod error;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod hold;
 mod http;
 mod http1;

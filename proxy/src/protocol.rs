@@ -66,7 +66,7 @@ fn settle(seen: &[u8], expected: ListenerProtocol) -> Protocol {
 }
 
 /// The protocol, once the bytes leave no doubt.
-fn classify(seen: &[u8], expected: ListenerProtocol) -> Option<Protocol> {
+pub(crate) fn classify(seen: &[u8], expected: ListenerProtocol) -> Option<Protocol> {
     if seen.starts_with(HTTP2_PREFACE) {
         return Some(Protocol::Http2);
     }

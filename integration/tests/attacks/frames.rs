@@ -60,13 +60,23 @@ impl Wire {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends these bytes over and over while they are taken, at most so often, and reads nothing meanwhile.
-    pub(crate) fn flood(&mut self, bytes: &[u8], times: usize) {
-        let many = bytes.repeat((16 * 1024 / bytes.len()).max(1));
-        for _ in 0..times * bytes.len() / many.len() + 1 {
-            if !self.send(&many) {
-                break;
-            }
+    /// Sends these bytes over and over while they are taken, at most so often; the code of the GOAWAY that it comes to.
+    pub(crate) fn flood(&mut self, bytes: &[u8], times: usize) -> Option<u32> {
+        let mut reader = Self { stream: self.stream.try_clone().unwrap() };
+        std::thread::scope(|scope| {
+            // What is not read is lost when the peer closes.
+            let goaway = scope.spawn(move || reader.goaway());
+            self.pour(bytes, times);
+            goaway.join().unwrap()
+        })
+    }
+
+    fn pour(&mut self, bytes: &[u8], times: usize) {
+        let at_once = (16 * 1024 / bytes.len()).max(1);
+        let many = bytes.repeat(at_once);
+        let mut left = times;
+        while left > 0 && self.send(&many[..left.min(at_once) * bytes.len()]) {
+            left = left.saturating_sub(at_once);
         }
     }
 

@@ -56,16 +56,18 @@ impl Scene {
     pub(crate) fn withstands(&self, name: &str, attack: impl FnOnce(&AtomicBool) -> Seen + Send) {
         let quiet = self.neighbour();
         let (before, is_over) = (self.resident_kib(), AtomicBool::new(false));
-        let (seen, mut under, after) = std::thread::scope(|scope| {
-            let attacker = scope.spawn(|| attack(&is_over));
+        let (seen, under, after) = std::thread::scope(|scope| {
+            let attacker = scope.spawn(|| {
+                stand_back();
+                attack(&is_over)
+            });
             // The attack has begun.
-            pause(Duration::from_millis(150));
+            pause(Duration::from_millis(400));
             let under = self.neighbour();
             let after = self.resident_kib();
             is_over.store(true, Relaxed);
             (attacker.join().unwrap(), under, after)
         });
-        under.retain(|took| !took.is_zero());
         let grown = after.saturating_sub(before);
         let (quiet, under) = (quantile(quiet, 0.99), quantile(under, 0.99));
         note(&format!(
@@ -105,6 +107,14 @@ impl Scene {
         let n = self.squall.api().metrics().sum("squall_cut_clients_total", &[("reason", reason)]) as u64;
         n
     }
+}
+
+/// Gives this thread the lowest priority, so that what is measured is Squall and not the want of a processor for attackers that
+/// would be elsewhere.
+fn stand_back() {
+    let thread = std::fs::read_link("/proc/thread-self").unwrap();
+    let id = thread.file_name().unwrap().to_owned();
+    let _at_best = std::process::Command::new("renice").args(["-n", "19", "-p"]).arg(id).output();
 }
 
 /// Connections that an attack may hold: as many as this process may have open, with room for the rest.

@@ -107,8 +107,11 @@ impl Framing {
 
     fn add_length(&mut self, text: &[u8]) -> Result<(), BadHead> {
         let is_number = (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-        let length = text.iter().fold(0, |n, digit| n * 10 + u64::from(digit.wrapping_sub(b'0')));
-        if !is_number || self.length.is_some_and(|agreed| agreed != length) {
+        if !is_number {
+            return Err(BadHead::Framing);
+        }
+        let length = text.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0'));
+        if self.length.is_some_and(|agreed| agreed != length) {
             return Err(BadHead::Framing);
         }
         self.length = Some(length);
@@ -174,6 +177,9 @@ mod tests {
             "Content-Length: -1",
             "Content-Length: 1 2",
             "Content-Length:",
+            // Longer than any number.
+            "Content-Length: ESSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS",
+            "Content-Length: 99999999999999999999999999999999",
             "Transfer-Encoding: gzip, chunked",
             "Transfer-Encoding: gzip",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",

@@ -54,7 +54,7 @@ async fn read_header(stream: &mut TcpStream) -> io::Result<Option<Ends>> {
 }
 
 /// The length of the header, once that is clear.
-fn end_of_header(seen: &[u8]) -> io::Result<Option<usize>> {
+pub(crate) fn end_of_header(seen: &[u8]) -> io::Result<Option<usize>> {
     let malformed = |detail| Err(io::Error::new(io::ErrorKind::InvalidData, detail));
     let begins_with = |signature: &[u8]| seen.iter().zip(signature).all(|(a, b)| a == b);
     if begins_with(V2_SIGNATURE) {
@@ -75,7 +75,7 @@ fn end_of_header(seen: &[u8]) -> io::Result<Option<usize>> {
     }
 }
 
-fn parse(header: &[u8]) -> io::Result<Option<Ends>> {
+pub(crate) fn parse(header: &[u8]) -> io::Result<Option<Ends>> {
     let malformed = |error: String| io::Error::new(io::ErrorKind::InvalidData, error);
     let ends = |source: (IpAddr, u16), destination: (IpAddr, u16)| {
         Some(Ends { source: source.into(), destination: Some(destination.into()) })

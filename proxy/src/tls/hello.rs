@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls::server::Acceptor;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 
 use super::accept::{Failed, Handshake};
@@ -29,7 +29,11 @@ pub(crate) async fn server_name(
     }
 }
 
-async fn read(stream: &mut TcpStream, seen: &mut BytesMut) -> Result<Option<Arc<str>>, Failed> {
+/// The same without a limit.
+pub(crate) async fn read<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    seen: &mut BytesMut,
+) -> Result<Option<Arc<str>>, Failed> {
     let mut acceptor = Acceptor::default();
     loop {
         let known = seen.len();
