@@ -33,6 +33,7 @@ mod server;
 mod slow_reader;
 mod state;
 mod switch;
+mod sync;
 mod view;
 mod watch;
 pub mod write;

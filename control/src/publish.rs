@@ -5,7 +5,7 @@
 //! change is under way. A change that finds the switch moved under it compiles again.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ use crate::reload::Reload;
 use crate::state::keeper::Keeper;
 use crate::state::{Recovery, Start};
 use crate::switch::Halt;
+use crate::sync::{Mutex, MutexGuard};
 use crate::write::{Outcome, UpdateError, Write};
 
 /// What the clock does.
@@ -452,3 +453,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 #[path = "publish_tests.rs"]
 pub(crate) mod tests;
+
+#[cfg(all(test, shuttle))]
+#[path = "publish_orders.rs"]
+mod orders;
