@@ -182,7 +182,9 @@ fn rules_match_the_name_its_addresses_and_its_labels() {
     assert_eq!(statuses(json!(format!("127.0.0.3:{port}"))), [200, 200, 418, 418]);
     assert_eq!(statuses(json!(format!("b.test:{port}"))), [418; 4]);
     assert_eq!(statuses(json!({"labels": {"region": "a"}})), [418; 4]);
-    assert_eq!(statuses(json!({"labels": {"region": "b"}})), [200; 4]);
+    let other = json!({"match": {"endpoint": {"labels": {"region": "b"}}}, "percentage": 100, "fault": {"abort": 418}});
+    let refused = squall.api().put("/v1/rules/one", &other.to_string());
+    assert_eq!(refused.status, 422, "no endpoint has it: {}", refused.text());
 }
 
 #[test]
