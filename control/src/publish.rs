@@ -451,9 +451,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-#[path = "publish_tests.rs"]
 pub(crate) mod tests;
 
 #[cfg(all(test, shuttle))]
-#[path = "publish_orders.rs"]
-mod orders;
+mod orders_tests;
