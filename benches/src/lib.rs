@@ -38,6 +38,7 @@ pub fn delay_rule(text: &str, matches: Match) -> Rule {
         sample: Sample::Random,
         faults: vec![Fault::Delay(delay)],
         ttl: None,
+        experiment: None,
     }
 }
 

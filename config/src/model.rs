@@ -8,6 +8,7 @@ mod cluster;
 mod control;
 mod destination;
 mod exclusion;
+mod experiment;
 mod guard;
 mod limits;
 mod listener;
@@ -31,6 +32,7 @@ pub use cluster::{
 };
 pub use control::{ControlAddress, ControlApi};
 pub use destination::{Destination, DestinationHost, DestinationPort};
+pub use experiment::{Expect, Experiment, Fallback, MethodStep, Ramp, Schedule, SteadyState, StepRule};
 pub use guard::{Bound, Condition, Guard, Measure, Quantile, Scope, TrafficCondition};
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol};

@@ -6,6 +6,7 @@
 
 mod blast_radius;
 mod cluster;
+mod experiment;
 mod file;
 mod guard;
 mod listener;
@@ -21,6 +22,10 @@ pub use crate::faults::{
 };
 pub use blast_radius::{ProtectedSpec, TrafficShareSpec};
 pub use cluster::{ClusterSpec, EjectionSpec, EndpointSpec, HealthCheckSpec};
+pub use experiment::{
+    ExpectSpec, ExperimentDocument, ExperimentSpec, FallbackSpec, MetadataSpec, RampSpec, RollbackSpec, ScheduleSpec,
+    SteadyStateSpec, StepSpec,
+};
 pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DnsSpec, DrainSpec, LimitsSpec, TelemetrySpec};
 pub use guard::{ConditionSpec, GuardSpec, LeaseSpec};
 pub use listener::ListenerSpec;

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::Stream;
 use squall_config::Problems;
-use squall_config::model::{Config, Direction, Endpoint, Name};
+use squall_config::model::{Config, Direction, Endpoint, Fallback, Name};
 
 /// An address that a cluster has at the moment, or a name of it that has none.
 #[derive(Clone, Debug)]
@@ -101,6 +103,59 @@ pub struct TrafficTotals {
     pub durations: Vec<u64>,
 }
 
+/// What an experiment wants to know of each exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, of at most 8.
+    pub fallbacks: Vec<Fallback>,
+    /// Calls to A that have neither a trace id nor a request id get one of each (`traceparent`, not sampled, and
+    /// `x-request-id`).
+    pub add_ids: bool,
+}
+
+/// An HTTP exchange that ended while an experiment ran.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeOutcome {
+    /// Inbound is a call to A, outbound one that A makes.
+    pub direction: Direction,
+    /// By trace id (of `traceparent`, else of b3) calls that A makes are joined with the one to A that they are made for.
+    /// 0 is none.
+    pub trace: u128,
+    /// By `x-request-id` as well: its 128 bits when it is a UUID, else a hash of it. 0 is none.
+    pub request_id: u128,
+    /// Whether Squall made those ids.
+    pub has_added_ids: bool,
+    /// When its head had come.
+    pub began: Instant,
+    /// When its answer had gone, or it had ended without one.
+    pub ended: Instant,
+    /// The status that its caller got, or would have got.
+    pub status: Option<u16>,
+    /// Of a gRPC call, when there was one.
+    pub grpc_status: Option<u8>,
+    /// The caller went away before it was over.
+    pub is_abandoned: bool,
+    /// A rule ended it, or a fault touched it.
+    pub is_injected: bool,
+    /// The route for people: method and the first segments of the path, of a bounded number of routes.
+    pub route: Arc<str>,
+    /// The cluster that it went to.
+    pub cluster: Name,
+    /// A hash of method, authority, path and query: two calls with the same one are tries of the same call.
+    pub operation: u64,
+    /// Whether it may be repeated without harm: by its method (RFC 9110 §9.2.2), or because it has an `Idempotency-Key`.
+    pub is_repeatable: bool,
+    /// A hash of what the answer looks like: status, media type and the names of its header fields, but for those that come
+    /// and go (`date`, `age`, ids).
+    pub shape: u64,
+    /// How many bytes the body of the answer has.
+    pub response_bytes: u64,
+    /// Which of [`Observation::fallbacks`] the answer shows.
+    pub fallbacks: u8,
+    /// When rules of experiments matched it: the experiment of the first of them, and whether one was picked.
+    pub matched: Option<(Name, bool)>,
+}
+
 /// Exchanges as they end; never ends by itself.
 pub type Taps = Pin<Box<dyn Stream<Item = TapEvent> + Send>>;
 
@@ -145,6 +200,15 @@ pub trait DataPlane: Send + Sync + 'static {
     /// Shows exchanges as they end, until the stream is dropped; called on a runtime. `None` when too many watch already.
     fn tap(&self, _filter: TapFilter) -> Option<Taps> {
         None
+    }
+
+    /// From now on notes each HTTP exchange that ends, for [`DataPlane::outcomes`]; `None` ends that.
+    fn observe(&self, _observation: Option<Observation>) {}
+
+    /// Takes what was noted since it was asked last, in no particular order; gives how many more there was no room for. It
+    /// is asked several times a second.
+    fn outcomes(&self, _into: &mut Vec<ExchangeOutcome>) -> u64 {
+        0
     }
 
     /// What the program's own log says, as [`DataPlane::prepare_log_filter`] takes it; empty where there is no log.

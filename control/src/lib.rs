@@ -18,6 +18,7 @@ mod disk;
 pub mod document;
 mod error;
 pub mod events;
+pub mod experiment;
 mod expiry;
 mod guard;
 mod guards;
@@ -41,7 +42,8 @@ pub mod write;
 pub use access::{Access, Refused, Role};
 pub use actor::{Actor, Caller, Identity};
 pub use data_plane::{
-    Certificate, DataPlane, EndpointHealth, TapEvent, TapFilter, Taps, Traffic, TrafficTotals, TrafficUsed,
+    Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, TapEvent, TapFilter, Taps, Traffic,
+    TrafficTotals, TrafficUsed,
 };
 pub use guards::board::GuardStats;
 pub use guards::web::{Web, WebAnswer, WebFuture, WebRequest};

@@ -72,6 +72,7 @@ pub(crate) fn rule(text: &str, faults: Vec<Fault>) -> Rule {
         sample: Sample::Random,
         faults,
         ttl: None,
+        experiment: None,
     }
 }
 

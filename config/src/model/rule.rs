@@ -30,6 +30,8 @@ pub struct Rule {
     pub faults: Vec<Fault>,
     /// Ends the rule this long after it was made; `None` never (only rules of the file may say so).
     pub ttl: Option<Duration>,
+    /// The experiment that it belongs to.
+    pub experiment: Option<Name>,
 }
 
 impl Rule {

@@ -50,6 +50,9 @@ pub struct RuleSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub ttl: Option<Scalar>,
+    /// The experiment that the rule belongs to, and ends with; only Squall says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<String>,
 }
 
 /// Conditions that must all hold; an empty one matches everything.

@@ -53,6 +53,7 @@ fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report)
         samples::without_requests(&at("sample"), &Meets::of(&matches, context), &faults, report);
     }
     let mode = spec.mode.as_deref().and_then(|mode| report.word(&at("mode"), mode, &MODES));
+    let experiment = spec.experiment.as_ref().and_then(|name| report.name(&at("experiment"), name));
     let rule = Rule {
         name: name?,
         enabled: spec.enabled.unwrap_or(true),
@@ -62,6 +63,7 @@ fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report)
         sample: sample.unwrap_or(Sample::Random),
         faults,
         ttl,
+        experiment,
     };
     rule_is_within(path, &rule, context.limits, report);
     Some(rule)

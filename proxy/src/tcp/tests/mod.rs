@@ -230,6 +230,7 @@ fn rule_at(name: &str, ppm: u32, faults: Vec<Fault>) -> Rule {
         sample: Sample::Random,
         faults,
         ttl: None,
+        experiment: None,
     }
 }
 

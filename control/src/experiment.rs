@@ -1,0 +1,3 @@
+//! Experiments: what is steady, what is expected, what goes wrong, and what came of it.
+
+pub mod report;
