@@ -50,8 +50,9 @@ pub struct RuleSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub ttl: Option<Scalar>,
-    /// The experiment that the rule belongs to, and ends with; only Squall says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The experiment that the rule belongs to, and ends with. Only Squall says so: nobody can write it.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
     pub experiment: Option<String>,
 }
 
