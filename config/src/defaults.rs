@@ -98,3 +98,16 @@ pub const TRAFFIC_SHARE_WINDOW_MAX: Duration = Duration::from_secs(3600);
 pub const DRAIN_DELAY: Duration = Duration::ZERO;
 /// The usual grace period before an orchestrator kills.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// At some requests a second this is more than [`MINIMUM_REQUESTS`], and three times what a scrape of Prometheus is late.
+pub const EXPERIMENT_BASELINE: Duration = Duration::from_secs(30);
+/// A retry that waits, an ejected endpoint and an open circuit breaker are back by then.
+pub const EXPERIMENT_RECOVERY: Duration = Duration::from_secs(30);
+/// What an experiment may take beyond the sum of its parts: to put rules in force and to take them out again.
+pub const EXPERIMENT_SLACK: Duration = Duration::from_secs(60);
+/// No part of an experiment takes longer than a day, nor all of them together.
+pub const EXPERIMENT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// An experiment that starts by itself does so at least once a year.
+pub const EXPERIMENT_EVERY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Harm shows at a fifth of the share.
+pub const RAMP_STAGES: usize = 5;

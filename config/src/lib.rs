@@ -20,8 +20,8 @@ mod schema;
 mod validate;
 mod vocabulary;
 
-pub use load::{load_text, locate, parse_text};
+pub use load::{load_experiment_text, load_text, locate, parse_experiment_text, parse_text};
 pub use parse::parse_value;
 pub use problem::{Problem, Problems};
-pub use schema::{example, schema};
-pub use validate::validate;
+pub use schema::{example, example_experiment, experiment_schema, schema};
+pub use validate::{validate, validate_experiment};

@@ -1,29 +1,31 @@
 //! File text → Spec → model, with line and column in problems.
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
 use crate::locate::{Locator, Position};
-use crate::model::Config;
+use crate::model::{Config, Experiment};
 use crate::parse::{Parsed, parse};
 use crate::path::is_within;
 use crate::problem::{Problem, Problems};
-use crate::spec::ConfigSpec;
-use crate::validate::validate;
+use crate::spec::{ConfigSpec, ExperimentDocument};
+use crate::validate::{validate, validate_experiment};
 
 /// Larger than 65,535 rules need; a file beyond it is not a configuration.
 const TEXT_BYTES_MAX: usize = 64 << 20;
+
+/// What an empty file could have been.
+const CONFIG_HINT: &str = "`squall config init` writes one to begin with";
+const EXPERIMENT_HINT: &str = "`squall config init --experiment` writes one to begin with";
 
 /// Reads the text of a file, YAML or JSON.
 ///
 /// # Errors
 /// Text that is no YAML (one problem), or all unknown fields and all fields of a wrong type, with line and column.
 pub fn parse_text(text: &str) -> Result<ConfigSpec, Problems> {
-    let parsed = read(text)?;
-    match parsed.spec {
-        Some(spec) if parsed.problems.is_empty() => Ok(spec),
-        _ => Err(located(text, parsed.problems)),
-    }
+    parsed(text, CONFIG_HINT)
 }
 
 /// Reads and validates the text of a file, YAML or JSON.
@@ -31,10 +33,42 @@ pub fn parse_text(text: &str) -> Result<ConfigSpec, Problems> {
 /// # Errors
 /// Text that is no YAML (one problem), or all problems of form and of meaning together, with line and column.
 pub fn load_text(text: &str) -> Result<(ConfigSpec, Config), Problems> {
-    let Parsed { spec, mut problems, removed } = read(text)?;
+    loaded(text, CONFIG_HINT, validate)
+}
+
+/// Reads the text of an experiment, YAML or JSON.
+///
+/// # Errors
+/// As [`parse_text`].
+pub fn parse_experiment_text(text: &str) -> Result<ExperimentDocument, Problems> {
+    parsed(text, EXPERIMENT_HINT)
+}
+
+/// Reads the text of an experiment, YAML or JSON, and validates it as part of a configuration.
+///
+/// # Errors
+/// As [`load_text`]; problems of the configuration are not among them.
+pub fn load_experiment_text(text: &str, against: &ConfigSpec) -> Result<(ExperimentDocument, Experiment), Problems> {
+    loaded(text, EXPERIMENT_HINT, |document| validate_experiment(document, against))
+}
+
+fn parsed<T: DeserializeOwned + JsonSchema>(text: &str, hint: &str) -> Result<T, Problems> {
+    let parsed = read(text, hint)?;
+    match parsed.spec {
+        Some(spec) if parsed.problems.is_empty() => Ok(spec),
+        _ => Err(located(text, parsed.problems)),
+    }
+}
+
+fn loaded<T: DeserializeOwned + JsonSchema, M>(
+    text: &str,
+    hint: &str,
+    validate: impl FnOnce(&T) -> Result<M, Problems>,
+) -> Result<(T, M), Problems> {
+    let Parsed { spec, mut problems, removed } = read(text, hint)?;
     let Some(spec) = spec else { return Err(located(text, problems)) };
     match validate(&spec) {
-        Ok(config) if problems.is_empty() => return Ok((spec, config)),
+        Ok(valid) if problems.is_empty() => return Ok((spec, valid)),
         Ok(_) => {}
         Err(Problems(more)) => {
             // What was taken out because of its type is not missing as well.
@@ -48,11 +82,10 @@ pub fn load_text(text: &str) -> Result<(ConfigSpec, Config), Problems> {
     Err(located(text, problems))
 }
 
-fn read(text: &str) -> Result<Parsed<ConfigSpec>, Problems> {
+fn read<T: DeserializeOwned + JsonSchema>(text: &str, hint: &str) -> Result<Parsed<T>, Problems> {
     let value = yaml(text)?;
     if value.is_null() {
-        let problem = Problem::new("", "the file is empty");
-        return Err(problem.with_hint("`squall config init` writes one to begin with").into());
+        return Err(Problem::new("", "the file is empty").with_hint(hint).into());
     }
     Ok(parse(&value))
 }
@@ -79,7 +112,7 @@ pub(crate) fn options(max_documents: usize) -> serde_saphyr::Options {
             // 65,535 rules of some 30 nodes each.
             max_nodes: 2_000_000,
             max_events: 6_000_000,
-            // The deepest field has 7 levels; this leaves room for what is to be reported as misplaced.
+            // The deepest field has a dozen levels; this leaves room for what is to be reported as misplaced.
             max_depth: 64,
             max_documents: max_documents,
         },

@@ -25,8 +25,8 @@ pub(crate) struct Parsed<T> {
     pub(crate) removed: Removed,
 }
 
-/// Reads the body of an API call: a [`RuleSpec`](crate::spec::RuleSpec), [`RulesSpec`](crate::spec::RulesSpec) or
-/// [`ConfigSpec`](crate::spec::ConfigSpec).
+/// Reads the body of an API call: a [`RuleSpec`](crate::spec::RuleSpec), [`RulesSpec`](crate::spec::RulesSpec),
+/// [`ConfigSpec`](crate::spec::ConfigSpec) or [`ExperimentDocument`](crate::spec::ExperimentDocument).
 ///
 /// # Errors
 /// All unknown fields (with what may have been meant) and all fields of a wrong type.

@@ -5,16 +5,26 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::Value;
 
-use crate::spec::ConfigSpec;
+use crate::spec::{ConfigSpec, ExperimentDocument};
 
 /// The JSON Schema (2020-12) of the configuration file, made from the types that read it.
 pub fn schema() -> Value {
     of::<ConfigSpec>()
 }
 
+/// The JSON Schema (2020-12) of an experiment, made from the types that read it.
+pub fn experiment_schema() -> Value {
+    of::<ExperimentDocument>()
+}
+
 /// A commented configuration file to begin with; it is valid.
 pub fn example() -> &'static str {
     include_str!("example.yaml")
+}
+
+/// A commented experiment to begin with; it is valid in the configuration of [`example`].
+pub fn example_experiment() -> &'static str {
+    include_str!("example_experiment.yaml")
 }
 
 /// The schema of any of the documents.

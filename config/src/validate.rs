@@ -3,8 +3,10 @@
 mod address;
 mod blast_radius;
 mod clusters;
+mod conditions;
 mod control;
 mod destinations;
+mod experiment;
 mod guards;
 mod health;
 mod intercept;
@@ -18,18 +20,22 @@ mod samples;
 mod tls;
 mod union;
 
-use crate::model::{AccessLog, Cluster, Config, Listener, ListenerProtocol};
+use std::net::SocketAddr;
+
+use crate::model::{AccessLog, Cluster, Config, ControlApi, Limits, Listener, ListenerProtocol};
 use crate::problem::Problems;
 use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
 
 use address::OwnAddresses;
 use report::Report;
 
+pub use experiment::validate_experiment;
+
 /// What rules refer to, while they are checked.
 pub(crate) struct Context<'a> {
-    pub(crate) limits: &'a crate::model::Limits,
-    pub(crate) listeners: &'a [crate::model::Listener],
-    pub(crate) clusters: &'a [crate::model::Cluster],
+    pub(crate) limits: &'a Limits,
+    pub(crate) listeners: &'a [Listener],
+    pub(crate) clusters: &'a [Cluster],
     /// Names as written, also of listeners and clusters that have problems of their own.
     pub(crate) listener_names: Vec<&'a str>,
     pub(crate) cluster_names: Vec<&'a str>,
@@ -42,32 +48,16 @@ pub(crate) struct Context<'a> {
 pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let mut report = Report::default();
     version(spec, &mut report);
-    let mut own = OwnAddresses::default();
-    let control = control::control(spec.control.as_ref(), &mut own, &mut report);
-    let telemetry = telemetry(spec, &mut own, &mut report);
-    let cluster_names: Vec<&str> = spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-    let listeners = listeners::listeners(&spec.listeners, &cluster_names, &mut own, &mut report);
-    let mut clusters = clusters::clusters(&spec.clusters, &own, &mut report);
-    let dns_server = spec.dns.as_ref().and_then(|dns| dns_server(dns, &mut report));
-    clusters.iter_mut().for_each(|cluster| cluster.dns_server = dns_server);
-    tls::passthrough(&listeners, &clusters, &mut report);
-    let limits = limits::limits(spec.limits.as_ref(), &cluster_names, &mut report);
-    forwarding_listeners(&listeners, &clusters, &mut report);
-    intercept::possible(&listeners, &clusters, &mut report);
-    let context = Context {
-        limits: &limits,
-        listeners: &listeners,
-        clusters: &clusters,
-        listener_names: spec.listeners.iter().map(|listener| listener.name.as_str()).collect(),
-        cluster_names,
-    };
+    let ground = Ground::of(spec, &mut report);
+    let context = ground.context(spec);
     let rules = rules::rules(&spec.rules, &context, &mut report);
-    let guards = guards::guards(&spec.guards, &context, &mut report);
+    let guards = guards::guards("guards", &spec.guards, &context, &mut report);
     let lease_ttl = spec.lease.as_ref().and_then(|lease| guards::lease_ttl(lease, &mut report));
     let drain = limits::drain(spec.drain.as_ref(), &mut report);
     let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
     let state_dir = spec.state_dir.as_ref().and_then(|name| state_dir(name, &mut report));
     report.into_result()?;
+    let Ground { control, telemetry, listeners, clusters, limits } = ground;
     Ok(Config {
         control,
         telemetry,
@@ -83,6 +73,44 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         state_dir,
         seed: spec.seed,
     })
+}
+
+/// What rules, guards and experiments stand on.
+struct Ground {
+    control: ControlApi,
+    telemetry: Option<SocketAddr>,
+    listeners: Vec<Listener>,
+    clusters: Vec<Cluster>,
+    limits: Limits,
+}
+
+impl Ground {
+    fn of(spec: &ConfigSpec, report: &mut Report) -> Self {
+        let mut own = OwnAddresses::default();
+        let control = control::control(spec.control.as_ref(), &mut own, report);
+        let telemetry = telemetry(spec, &mut own, report);
+        let cluster_names: Vec<&str> = spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        let listeners = listeners::listeners(&spec.listeners, &cluster_names, &mut own, report);
+        let mut clusters = clusters::clusters(&spec.clusters, &own, report);
+        let dns_server = spec.dns.as_ref().and_then(|dns| dns_server(dns, report));
+        clusters.iter_mut().for_each(|cluster| cluster.dns_server = dns_server);
+        tls::passthrough(&listeners, &clusters, report);
+        let limits = limits::limits(spec.limits.as_ref(), &cluster_names, report);
+        forwarding_listeners(&listeners, &clusters, report);
+        intercept::possible(&listeners, &clusters, report);
+        Self { control, telemetry, listeners, clusters, limits }
+    }
+
+    /// Of the document that it was made of.
+    fn context<'a>(&'a self, spec: &'a ConfigSpec) -> Context<'a> {
+        Context {
+            limits: &self.limits,
+            listeners: &self.listeners,
+            clusters: &self.clusters,
+            listener_names: spec.listeners.iter().map(|listener| listener.name.as_str()).collect(),
+            cluster_names: spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect(),
+        }
+    }
 }
 
 /// Only HTTP says where a request goes.
@@ -108,7 +136,7 @@ fn version(spec: &ConfigSpec, report: &mut Report) {
     }
 }
 
-fn telemetry(spec: &ConfigSpec, own: &mut OwnAddresses, report: &mut Report) -> Option<std::net::SocketAddr> {
+fn telemetry(spec: &ConfigSpec, own: &mut OwnAddresses, report: &mut Report) -> Option<SocketAddr> {
     const PATH: &str = "telemetry.address";
     let written = spec.telemetry.as_ref()?.address.as_ref();
     let written = report.required(PATH, written, "write an address such as 127.0.0.1:9471")?;
@@ -117,10 +145,10 @@ fn telemetry(spec: &ConfigSpec, own: &mut OwnAddresses, report: &mut Report) -> 
     Some(address)
 }
 
-fn dns_server(dns: &DnsSpec, report: &mut Report) -> Option<std::net::SocketAddr> {
+fn dns_server(dns: &DnsSpec, report: &mut Report) -> Option<SocketAddr> {
     const HINT: &str = "write the IP address and the port of a DNS server, such as 127.0.0.1:53";
     let text = report.required("dns.server", dns.server.as_ref(), HINT)?.to_string();
-    match text.parse::<std::net::SocketAddr>() {
+    match text.parse::<SocketAddr>() {
         Ok(server) if server.port() != 0 => Some(server),
         _ => {
             report.add("dns.server", format!("{text:?} is not the address of a DNS server"), HINT);

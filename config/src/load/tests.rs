@@ -14,7 +14,7 @@ const HEAD: &str = "version: 1\nlisteners:\n  - {name: to-b, address: \"127.0.0.
 fn the_example_is_valid() {
     let (spec, config) = load_text(crate::example()).unwrap();
     assert_eq!(config.rules.len(), 1);
-    assert_eq!(spec.listeners.len(), 1);
+    assert_eq!((spec.listeners.len(), spec.clusters.len()), (2, 2));
 }
 
 #[test]

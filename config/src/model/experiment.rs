@@ -50,7 +50,7 @@ pub struct SteadyState {
     pub name: Name,
     /// What it says, in words, as in `p99 of inbound traffic below 500ms`.
     pub statement: String,
-    /// The opposite: what must not be. Its time to hold is a second, and means nothing here.
+    /// The opposite: what must not be. Its time to hold is a second and nobody is blind to it: neither means anything here.
     pub broken: Condition,
 }
 

@@ -108,6 +108,15 @@ impl Bound {
             Self::Below(bound) => value < bound,
         }
     }
+
+    /// The same number from the other side: what holds as long as this bound is not broken.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Above(bound) => Self::Below(bound),
+            Self::Below(bound) => Self::Above(bound),
+        }
+    }
 }
 
 impl fmt::Display for Bound {

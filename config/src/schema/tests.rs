@@ -41,6 +41,33 @@ fn what_loads_satisfies_the_schema() {
 }
 
 #[test]
+fn the_schema_of_experiments_knows_the_example_and_refuses_the_rest() {
+    let schema = experiment_schema();
+    assert!(jsonschema::meta::is_valid(&schema));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let example = value(example_experiment());
+    let errors: Vec<String> = validator.iter_errors(&example).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    for (place, wrong) in [
+        ("/apiVersion", json!("v1")),
+        ("/kind", json!("Rule")),
+        ("/metadata", json!({"name": "a", "label": {}})),
+        ("/spec", json!({"hypothesis": "x"})),
+        ("/spec/baseline", json!(30)),
+        ("/spec/method/0/ramp/stages", json!(1)),
+        ("/spec/method/0/rules/0", json!({"name": "a", "percentage": 101, "fault": {"delay": "2s"}})),
+        ("/spec/minimum_requests", json!(0)),
+    ] {
+        let mut changed = example.clone();
+        match changed.pointer_mut(place) {
+            Some(field) => *field = wrong,
+            None => changed["spec"]["minimum_requests"] = wrong,
+        }
+        assert!(!validator.is_valid(&changed), "{place}");
+    }
+}
+
+#[test]
 fn every_field_is_described() {
     fn check(place: &str, node: &Value) {
         if let Some(properties) = node.get("properties").and_then(Value::as_object) {
@@ -53,4 +80,5 @@ fn every_field_is_described() {
         }
     }
     check("", &schema());
+    check("", &experiment_schema());
 }

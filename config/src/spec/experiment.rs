@@ -17,9 +17,11 @@ use super::written::{Scalar, list};
 pub struct ExperimentDocument {
     /// The version of this form: `squall.dev/v1alpha1`.
     #[serde(rename = "apiVersion", skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "shape::experiment_version")]
     pub api_version: String,
     /// `Experiment`.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(schema_with = "shape::experiment_kind")]
     pub kind: String,
     /// What it is called.
     #[serde(skip_serializing_if = "Option::is_none")]

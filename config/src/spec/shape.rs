@@ -80,6 +80,8 @@ words! {
     when_blind: "halt" | "ignore";
     sample_mode: "random" | "exact" | "sticky";
     rule_mode: "inject" | "shadow";
+    experiment_version: "squall.dev/v1alpha1";
+    experiment_kind: "Experiment";
 }
 
 /// A number above 0.

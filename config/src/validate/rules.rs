@@ -23,16 +23,22 @@ pub(crate) fn rules(specs: &[RuleSpec], context: &Context<'_>, report: &mut Repo
         report.add("rules", detail, "remove some, or raise the limit");
     }
     report.unique("rules", specs.iter().map(|spec| spec.name.as_str()));
+    let rules = each("rules", specs, context, report);
+    if rules.len() == specs.len() {
+        union(&rules, ("rules", 0), context, report);
+    }
+    rules
+}
+
+/// Those of the list at `path`, each on its own.
+pub(crate) fn each(path: &str, specs: &[RuleSpec], context: &Context<'_>, report: &mut Report) -> Vec<Rule> {
     let mut rules = Vec::with_capacity(specs.len());
     for (index, spec) in specs.iter().enumerate() {
         let before = report.count();
-        rules.extend(rule(&format!("rules[{index}]"), spec, context, report));
+        rules.extend(rule(&format!("{path}[{index}]"), spec, context, report));
         if !spec.name.is_empty() {
             report.label_since(before, &format!("rule {:?}", spec.name));
         }
-    }
-    if rules.len() == specs.len() {
-        union(&rules, context, report);
     }
     rules
 }

@@ -32,8 +32,8 @@ const KINDS: [(&str, CanHit); 4] = [
 ];
 
 /// Notes rules that can match the same traffic and together reach more of it than `limits.percentage_max`. Each set is noted
-/// once, at the last of its rules.
-pub(crate) fn union(rules: &[Rule], context: &Context<'_>, report: &mut Report) {
+/// once, at the last of its rules. The list at `path` begins with rule `first`; what those before reach is not its problem.
+pub(crate) fn union(rules: &[Rule], (path, first): (&str, usize), context: &Context<'_>, report: &mut Report) {
     let bounds = &context.limits.blast_radius;
     if bounds.percentage_max == Percentage::ALWAYS {
         return;
@@ -48,9 +48,10 @@ pub(crate) fn union(rules: &[Rule], context: &Context<'_>, report: &mut Report) 
                     .filter(|(_, rule)| rule.injects() && can_meet(rule, listener, cluster) && can_hit(rule, listener));
                 let Some(mut crowd) = beyond(here.collect(), bounds.percentage_max) else { continue };
                 crowd.sort_unstable();
+                let place = crowd.last().and_then(|last| last.checked_sub(first)).map(|at| format!("{path}[{at}]"));
                 // A rule that is beyond the limit alone has its own problem.
-                if crowd.len() > 1 && !noted.contains(&crowd) {
-                    note(rules, &crowd, (listener, kind, bounds.percentage_max), report);
+                if let Some(place) = place.filter(|_| crowd.len() > 1 && !noted.contains(&crowd)) {
+                    note(&place, rules, &crowd, (listener, kind, bounds.percentage_max), report);
                     noted.push(crowd);
                 }
             }
@@ -71,8 +72,13 @@ fn can_meet(rule: &Rule, listener: &Listener, cluster: &Name) -> bool {
         && matches.cluster.as_ref().is_none_or(|name| name == cluster)
 }
 
-fn note(rules: &[Rule], crowd: &[usize], (listener, kind, max): (&Listener, &str, Percentage), report: &mut Report) {
-    let Some(last) = crowd.last() else { return };
+fn note(
+    place: &str,
+    rules: &[Rule],
+    crowd: &[usize],
+    (listener, kind, max): (&Listener, &str, Percentage),
+    report: &mut Report,
+) {
     let named = crowd.iter().rev().take(NAMED_MAX).rev();
     let named = named.map(|at| format!("{:?} ({})", rules[*at].name.as_str(), rules[*at].reach()));
     let mut named = named.collect::<Vec<_>>().join(", ");
@@ -83,7 +89,7 @@ fn note(rules: &[Rule], crowd: &[usize], (listener, kind, max): (&Listener, &str
     let sum = u32::try_from(sum).ok().and_then(Percentage::from_ppm).unwrap_or(Percentage::ALWAYS);
     let listener = listener.name.as_str();
     report.add(
-        format!("rules[{last}].percentage"),
+        format!("{place}.percentage"),
         format!("together {named} can reach {sum} of the {kind} of listener {listener:?}, more than limits.percentage_max {max}"),
         "lower a percentage, let the matches exclude each other (as by path or method), disable one, try it with mode: shadow, \
          or raise the limit",

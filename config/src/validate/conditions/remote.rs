@@ -7,11 +7,11 @@ use http::Uri;
 
 use crate::defaults;
 use crate::model::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
-use crate::spec::{ConditionSpec, GuardSpec, Scalar};
+use crate::spec::Scalar;
 use crate::units::format_duration;
 
 use super::super::report::Report;
-use super::{bound, held_for};
+use super::Reader;
 
 /// Whoever asks more often is a load.
 const EVERY_MIN: Duration = Duration::from_millis(100);
@@ -20,67 +20,42 @@ const EVERY_MAX: Duration = Duration::from_secs(60);
 /// More failures in a row than this are no threshold.
 const FAILURES_MAX: usize = 1_000;
 
+/// `when_blind` tells what becomes of a query, asked once in that time, that gets no number.
 pub(super) fn query(
-    path: &str,
-    (of_guard, guard): (&str, &GuardSpec),
-    spec: &ConditionSpec,
+    reader: &Reader<'_>,
+    when_blind: impl FnOnce(Duration, &mut Report) -> Option<WhenBlind>,
     report: &mut Report,
 ) -> Option<QueryCondition> {
-    let at = |field: &str| format!("{path}.{field}");
-    let target = target(path, "prometheus", spec, defaults::QUERY_EVERY, report);
+    const HINT: &str = "write a query in PromQL that gives one number";
+    let target = target(reader, "prometheus", defaults::QUERY_EVERY, report);
     let has_query = target.as_ref().is_some_and(|target| target.url.query().is_some());
     if has_query {
-        report.add(
-            at("prometheus"),
-            "an address with a query",
-            "write the address of Prometheus alone, and query beside it",
-        );
+        let hint = "write the address of Prometheus alone, and query beside it";
+        report.add(reader.at("prometheus"), "an address with a query", hint);
     }
-    let query = report.required(&at("query"), spec.query.as_ref(), "write a query in PromQL that gives one number");
+    let query = report.required(&reader.at("query"), reader.spec.query.as_ref(), HINT);
     let query = query.map(|query| query.trim().to_owned());
     let is_empty = query.as_ref().is_some_and(String::is_empty);
     if is_empty {
-        report.add(at("query"), "it is empty", "write a query in PromQL that gives one number");
+        report.add(reader.at("query"), "it is empty", HINT);
     }
-    let bound = bound(path, spec, report);
-    let held_for = held_for(&at("for"), spec.held_for.as_ref(), report);
+    let bound = reader.bound(report);
+    let held_for = reader.held_for(report);
     let every = target.as_ref().map_or(defaults::QUERY_EVERY, |target| target.every);
-    let when_blind = when_blind(of_guard, guard, every, report);
+    let when_blind = when_blind(every, report);
     let condition =
         QueryCondition { target: target?, query: query?, bound: bound?, held_for: held_for?, when_blind: when_blind? };
     (!has_query && !is_empty).then_some(condition)
 }
 
-fn when_blind(path: &str, spec: &GuardSpec, every: Duration, report: &mut Report) -> Option<WhenBlind> {
-    let usual = defaults::BLIND_AFTER.max(every * 3);
-    let at = format!("{path}.blind_after");
-    let after = report.duration_or(&at, spec.blind_after.as_ref(), usual);
-    if after < every {
-        let detail = format!("{} is shorter than the time between two queries", format_duration(after));
-        report.add(&at, detail, format!("write at least {}", format_duration(every)));
-    }
-    match spec.blind.as_deref() {
-        None => Some(WhenBlind::HaltAfter(after)),
-        Some(word) => {
-            let words = [("halt", WhenBlind::HaltAfter(after)), ("ignore", WhenBlind::Ignore)];
-            let when = report.word(&format!("{path}.blind"), word, &words)?;
-            if when == WhenBlind::Ignore && spec.blind_after.is_some() {
-                report.add(at, "nothing happens after it: blind is ignore", "remove it, or write blind: halt");
-            }
-            Some(when)
-        }
-    }
-}
-
-pub(super) fn probe(path: &str, spec: &ConditionSpec, report: &mut Report) -> Option<ProbeCondition> {
-    let at = |field: &str| format!("{path}.{field}");
-    let target = target(path, "probe", spec, defaults::PROBE_EVERY, report);
-    let statuses = match &spec.status {
+pub(super) fn probe(reader: &Reader<'_>, report: &mut Report) -> Option<ProbeCondition> {
+    let target = target(reader, "probe", defaults::PROBE_EVERY, report);
+    let statuses = match &reader.spec.status {
         None => Some(vec![(200, 299)]),
-        Some(written) => statuses(&at("status"), written, report),
+        Some(written) => statuses(&reader.at("status"), written, report),
     };
-    let bounds = (1, FAILURES_MAX);
-    let failures = report.count_or(&at("failures"), spec.failures, bounds, defaults::PROBE_FAILURES as usize);
+    let (written, bounds) = (reader.spec.failures, (1, FAILURES_MAX));
+    let failures = report.count_or(&reader.at("failures"), written, bounds, defaults::PROBE_FAILURES as usize);
     let failures = u32::try_from(failures).unwrap_or(defaults::PROBE_FAILURES);
     Some(ProbeCondition { target: target?, statuses: statuses?, failures })
 }
@@ -100,8 +75,8 @@ fn statuses(path: &str, written: &Scalar, report: &mut Report) -> Option<Vec<(u1
     ranges
 }
 
-fn target(path: &str, field: &str, spec: &ConditionSpec, usual: Duration, report: &mut Report) -> Option<HttpTarget> {
-    let at = |field: &str| format!("{path}.{field}");
+fn target(reader: &Reader<'_>, field: &str, usual: Duration, report: &mut Report) -> Option<HttpTarget> {
+    let (at, spec) = (|field: &str| reader.at(field), reader.spec);
     let written = if field == "probe" { &spec.probe } else { &spec.prometheus };
     let url = written.as_ref().and_then(|text| url(&at(field), text, report));
     let every = report.duration_or(&at("every"), spec.every.as_ref(), usual);
@@ -130,13 +105,9 @@ fn target(path: &str, field: &str, spec: &ConditionSpec, usual: Duration, report
 }
 
 fn url(path: &str, text: &str, report: &mut Report) -> Option<Uri> {
-    const HINT: &str = "write an address such as http://127.0.0.1:9090";
-    let url: Option<Uri> = text.parse().ok();
-    let is_http =
-        |url: &Uri| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some_and(|h| !h.is_empty());
-    let Some(url) = url.filter(is_http) else {
+    let Some(url) = http_url(text) else {
         // It may hold a password: it is not repeated.
-        report.add(path, "it is not an address of http or https", HINT);
+        report.add(path, "it is not an address of http or https", "write an address such as http://127.0.0.1:9090");
         return None;
     };
     if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
@@ -144,4 +115,11 @@ fn url(path: &str, text: &str, report: &mut Report) -> Option<Uri> {
         return None;
     }
     Some(url)
+}
+
+/// An absolute address of http or https, with a host.
+pub(crate) fn http_url(text: &str) -> Option<Uri> {
+    let url: Uri = text.parse().ok()?;
+    let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+    (is_http && url.host().is_some_and(|host| !host.is_empty())).then_some(url)
 }

@@ -1,0 +1,203 @@
+//! Conditions: what guards and statements about the steady state look at.
+
+use std::time::Duration;
+
+use crate::model::{Bound, Condition, WhenBlind};
+use crate::spec::{ConditionSpec, Scalar};
+use crate::units::format_duration;
+
+mod remote;
+mod traffic;
+
+use super::Context;
+use super::report::Report;
+
+pub(crate) use remote::http_url;
+
+/// A condition that holds for less is a moment.
+const HELD_MIN: Duration = Duration::from_secs(1);
+/// Whoever waits longer does not guard.
+const HELD_MAX: Duration = Duration::from_secs(3600);
+
+/// Which way a condition is written. What comes of it says what must not be, either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// What must not go on for some time, as in a guard.
+    Broken,
+    /// What holds over a whole phase, as in a steady state.
+    Holds {
+        /// Fewer say nothing, unless the condition says how many.
+        minimum_requests: usize,
+    },
+}
+
+/// A condition as it was written, while it is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) spec: &'a ConditionSpec,
+    pub(crate) says: Says,
+}
+
+impl<'a> Reader<'a> {
+    fn at(&self, field: &str) -> String {
+        format!("{}.{field}", self.path)
+    }
+
+    /// The field that bounds what is too much, and what stands there.
+    fn too_much(&self) -> (&'static str, Option<&'a Scalar>) {
+        match self.says {
+            Says::Broken => ("above", self.spec.above.as_ref()),
+            Says::Holds { .. } => ("below", self.spec.below.as_ref()),
+        }
+    }
+
+    /// The field that bounds what is too little, and what stands there.
+    fn too_little(&self) -> (&'static str, Option<&'a Scalar>) {
+        match self.says {
+            Says::Broken => ("below", self.spec.below.as_ref()),
+            Says::Holds { .. } => ("above", self.spec.above.as_ref()),
+        }
+    }
+
+    /// How to write what cannot stand in one condition.
+    fn as_two(&self) -> &'static str {
+        match self.says {
+            Says::Broken => "write two guards",
+            Says::Holds { .. } => "write two statements",
+        }
+    }
+
+    fn held_for(&self, report: &mut Report) -> Option<Duration> {
+        if self.says != Says::Broken {
+            return Some(HELD_MIN);
+        }
+        let path = self.at("for");
+        let hint = "write how long without a break is too long, such as 60s";
+        let value = report.required(&path, self.spec.held_for.as_ref(), hint)?;
+        let held_for = report.duration(&path, value)?;
+        if !(HELD_MIN..=HELD_MAX).contains(&held_for) {
+            let detail = format!("{} is not between 1s and 1h", format_duration(held_for));
+            report.add(path, detail, "write a duration from 1s to 1h");
+            return None;
+        }
+        Some(held_for)
+    }
+
+    /// One of above and below, as a number.
+    fn bound(&self, report: &mut Report) -> Option<Bound> {
+        const HINT: &str = "write above or below with a number, such as above: 200";
+        let (much, little) = (self.too_much(), self.too_little());
+        let (field, value, bound): (_, _, fn(f64) -> Bound) = match (much.1, little.1) {
+            (Some(value), None) => (much.0, value, Bound::Above),
+            (None, Some(value)) => (little.0, value, Bound::Below),
+            (None, None) => {
+                report.add(self.at(much.0), "missing", HINT);
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                report.add(self.path, "above and below exclude each other", self.as_two());
+                return None;
+            }
+        };
+        let Some(number) = value.to_string().trim().parse().ok().filter(|number: &f64| number.is_finite()) else {
+            report.add(self.at(field), format!("{:?} is not a number", value.to_string()), HINT);
+            return None;
+        };
+        Some(bound(number))
+    }
+}
+
+/// What kinds of conditions there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Metric,
+    Prometheus,
+    Probe,
+}
+
+impl Kind {
+    /// The field that a condition of this kind has.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Metric => "metric",
+            Self::Prometheus => "prometheus",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// What kind of condition it is: the one of three fields that is written.
+pub(crate) fn kind(reader: &Reader<'_>, report: &mut Report) -> Option<Kind> {
+    const HINT: &str = "write one of metric (of the traffic), prometheus (with query) and probe";
+    let spec = reader.spec;
+    let kinds = [
+        (Kind::Metric, spec.metric.is_some()),
+        (Kind::Prometheus, spec.prometheus.is_some()),
+        (Kind::Probe, spec.probe.is_some()),
+    ];
+    let written: Vec<Kind> = kinds.into_iter().filter(|(_, is)| *is).map(|(kind, _)| kind).collect();
+    match written[..] {
+        [kind] => Some(kind),
+        [] if spec.query.is_some() => {
+            report.add(reader.at("prometheus"), "missing", "write whom to ask, such as http://127.0.0.1:9090");
+            None
+        }
+        [] => {
+            report.add(reader.path, "it says nothing of what to look at", HINT);
+            None
+        }
+        _ => {
+            let written: Vec<&str> = written.into_iter().map(Kind::as_str).collect();
+            report.add(reader.path, format!("{} exclude each other", written.join(" and ")), reader.as_two());
+            None
+        }
+    }
+}
+
+/// Reads a condition of this kind. `when_blind` tells what becomes of a query, asked once in that time, that gets no number.
+pub(crate) fn condition(
+    kind: Kind,
+    reader: &Reader<'_>,
+    context: &Context<'_>,
+    when_blind: impl FnOnce(Duration, &mut Report) -> Option<WhenBlind>,
+    report: &mut Report,
+) -> Option<Condition> {
+    fields_of_kind(reader, kind, report);
+    match kind {
+        Kind::Metric => traffic::traffic(reader, context, report).map(Condition::Traffic),
+        Kind::Prometheus => remote::query(reader, when_blind, report).map(Condition::Query),
+        Kind::Probe => remote::probe(reader, report).map(Condition::Probe),
+    }
+}
+
+/// Notes fields that mean nothing in this kind of condition.
+fn fields_of_kind(reader: &Reader<'_>, kind: Kind, report: &mut Report) {
+    let ConditionSpec { metric: _, prometheus: _, probe: _, above, below, held_for, .. } = reader.spec;
+    let spec = reader.spec;
+    let is_guard = reader.says == Says::Broken;
+    if held_for.is_some() && !is_guard {
+        report.add(reader.at("for"), "a steady state is looked at over whole phases", "remove it");
+    }
+    let fields = [
+        ("direction", spec.direction.is_some(), &["metric"][..]),
+        ("listener", spec.listener.is_some(), &["metric"]),
+        ("cluster", spec.cluster.is_some(), &["metric"]),
+        ("minimum_requests", spec.minimum_requests.is_some(), &["metric"]),
+        ("above", above.is_some(), &["metric", "prometheus"]),
+        ("below", below.is_some(), &["metric", "prometheus"]),
+        ("for", held_for.is_some() && is_guard, &["metric", "prometheus"]),
+        ("query", spec.query.is_some(), &["prometheus"]),
+        ("status", spec.status.is_some(), &["probe"]),
+        ("failures", spec.failures.is_some(), &["probe"]),
+        ("every", spec.every.is_some(), &["prometheus", "probe"]),
+        ("timeout", spec.timeout.is_some(), &["prometheus", "probe"]),
+        ("token_file", spec.token_file.is_some(), &["prometheus", "probe"]),
+        ("ca", spec.ca.is_some(), &["prometheus", "probe"]),
+    ];
+    let kind = kind.as_str();
+    for (field, _, kinds) in fields.into_iter().filter(|(_, is_written, kinds)| *is_written && !kinds.contains(&kind)) {
+        let hint = format!("remove it; it belongs beside {}", kinds.join(" or "));
+        report.add(reader.at(field), format!("it means nothing beside {kind}"), hint);
+    }
+}
