@@ -15,6 +15,10 @@ use crate::source;
 /// What `squall config init` writes: complete, commented, and it runs as it is.
 const TEMPLATE: &str = include_str!("config/template.yaml");
 
+/// Where `squall config init` writes unless it is told where.
+const CONFIG_FILE: &str = "squall.yaml";
+const EXPERIMENT_FILE: &str = "experiment.yaml";
+
 /// Arguments of `squall config`.
 #[derive(Debug, Args)]
 #[command(
@@ -23,6 +27,7 @@ Examples:
   squall config init squall.yaml         writes a commented file to begin with
   squall config validate squall.yaml     every problem, with line and column
   squall config schema > schema.json     for editors
+  squall config init --experiment        the same for an experiment, experiment.yaml
   squall config import virtual-service.yaml   rules of what another tool has",
     after_long_help = EPILOGUE
 )]
@@ -49,14 +54,21 @@ enum ConfigVerb {
         output: Format,
     },
     /// Prints the JSON Schema of the file
-    Schema,
+    Schema {
+        /// That of an experiment
+        #[arg(long)]
+        experiment: bool,
+    },
     /// Turns documents of Istio, Chaos Mesh, Kuma and Toxiproxy into rules
     Import(import::ImportArgs),
     /// Writes a commented file to begin with; never overwrites one
     Init {
-        /// The new file; `-` is stdout
-        #[arg(value_name = "FILE", default_value = "squall.yaml")]
-        file: PathBuf,
+        /// The new file; `-` is stdout [default: squall.yaml, or experiment.yaml]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Writes an experiment, which fits what is written without this
+        #[arg(long)]
+        experiment: bool,
     },
 }
 
@@ -65,12 +77,20 @@ pub(crate) fn execute(args: &ConfigArgs) -> Outcome {
     match &args.verb {
         ConfigVerb::Validate { file } => validate(file),
         ConfigVerb::Show { file, output } => show(file, *output),
-        ConfigVerb::Schema => {
-            output::data(&output::json(&squall_config::schema()))?;
+        ConfigVerb::Schema { experiment } => {
+            let schema = if *experiment { squall_config::experiment_schema() } else { squall_config::schema() };
+            output::data(&output::json(&schema))?;
             Ok(Exit::Ok)
         }
         ConfigVerb::Import(args) => import::execute(args),
-        ConfigVerb::Init { file } => init(file),
+        ConfigVerb::Init { file, experiment: true } => {
+            let file = file.as_deref().unwrap_or(Path::new(EXPERIMENT_FILE));
+            init(file, squall_config::example_experiment(), "see every field with: squall config schema --experiment")
+        }
+        ConfigVerb::Init { file, experiment: false } => {
+            let file = file.as_deref().unwrap_or(Path::new(CONFIG_FILE));
+            init(file, TEMPLATE, &format!("try: squall run -c {}", file.display()))
+        }
     }
 }
 
@@ -90,17 +110,18 @@ fn show(file: &Path, format: Format) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn init(file: &Path) -> Outcome {
+/// Writes a new file and says what to do with it.
+fn init(file: &Path, text: &str, next: &str) -> Outcome {
     if file == Path::new("-") {
-        output::data(TEMPLATE)?;
+        output::data(text)?;
         return Ok(Exit::Ok);
     }
     let created = std::fs::OpenOptions::new().write(true).create_new(true).open(file);
-    created.and_then(|mut new| new.write_all(TEMPLATE.as_bytes())).map_err(|e| {
+    created.and_then(|mut new| new.write_all(text.as_bytes())).map_err(|e| {
         let fix = "name another file, or - for stdout";
         Failure::new(Exit::Failure, format_args!("cannot create {}: {e}; {fix}", file.display()))
     })?;
-    output::say(&format!("wrote {0}; try: squall run -c {0}", file.display()));
+    output::say(&format!("wrote {}; {next}", file.display()));
     Ok(Exit::Ok)
 }
 
@@ -112,7 +133,15 @@ mod tests {
     #[test]
     fn the_template_is_valid() {
         let (_, config) = squall_config::load_text(TEMPLATE).unwrap();
-        assert_eq!((config.listeners.len(), config.clusters.len(), config.rules.len()), (1, 1, 1));
+        assert_eq!((config.listeners.len(), config.clusters.len(), config.rules.len()), (2, 2, 1));
         assert!(!config.rules[0].enabled, "nothing is injected before somebody wants it");
+    }
+
+    #[test]
+    fn the_experiment_is_valid_in_the_template() {
+        let (against, _) = squall_config::load_text(TEMPLATE).unwrap();
+        let (_, experiment) =
+            squall_config::load_experiment_text(squall_config::example_experiment(), &against).unwrap();
+        assert_eq!(experiment.name.as_str(), "slow-b");
     }
 }

@@ -76,6 +76,22 @@ fn what_init_writes_is_valid_and_never_overwrites() {
 }
 
 #[test]
+fn an_experiment_to_begin_with_is_what_its_schema_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("slow.yaml");
+    assert_ends(&run(&["config", "init", "--experiment", path.to_str().unwrap()]), 0, &["slow.yaml", "--experiment"]);
+    let printed = run(&["config", "init", "--experiment", "-"]);
+    assert_ends(&printed, 0, &[]);
+    assert_eq!(std::fs::read(path).unwrap(), printed.stdout);
+    let text = String::from_utf8(printed.stdout).unwrap();
+    assert!(squall_config::parse_experiment_text(&text).is_ok(), "{text}");
+    let output = run(&["config", "schema", "--experiment"]);
+    assert_ends(&output, 0, &[]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["properties"]["kind"]["enum"], serde_json::json!(["Experiment"]));
+}
+
+#[test]
 fn the_schema_is_json_schema() {
     let output = run(&["config", "schema"]);
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
