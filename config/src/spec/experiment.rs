@@ -52,7 +52,7 @@ pub struct MetadataSpec {
 #[serde(default, expecting = "an object with hypothesis, steady_state and method")]
 #[schemars(extend("required" = ["hypothesis", "steady_state", "method"]))]
 pub struct ExperimentSpec {
-    /// A line for people. Default: the name.
+    /// A line for people, of at most 200 characters. Default: the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// What is expected to stay true, in words.
@@ -61,20 +61,20 @@ pub struct ExperimentSpec {
     /// Who answers for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Where more is said: runbooks, dashboards, tickets.
+    /// Where more is said: runbooks, dashboards, tickets; addresses of http or https.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
     /// What holds while all is well; when it does not hold while faults are injected, the hypothesis has failed.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub steady_state: Vec<SteadyStateSpec>,
-    /// How long all is watched before anything is injected. Default 30s.
+    /// How long all is watched before anything is injected, at least 1s. Default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub baseline: Option<Scalar>,
-    /// What goes wrong: steps, one after the other.
+    /// What goes wrong: steps, at most 50, one after the other.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub method: Vec<StepSpec>,
-    /// How long the steady state may take to come back after the last fault. Default 30s.
+    /// How long the steady state may take to come back after the last fault, at least 1s. Default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub recovery: Option<Scalar>,
@@ -90,7 +90,8 @@ pub struct ExperimentSpec {
     /// Conditions that stop the experiment, besides those of the configuration.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<GuardSpec>,
-    /// The longest that it may take from its start, all in all. Default: the sum of its parts and a minute.
+    /// The longest that it may take from its start, all in all: at least the sum of its parts, at most 24h. Default: the sum of its
+    /// parts and a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub duration: Option<Scalar>,
@@ -99,7 +100,7 @@ pub struct ExperimentSpec {
     pub schedule: Option<ScheduleSpec>,
     /// With fewer requests in a phase nothing is concluded from it. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub minimum_requests: Option<u64>,
     /// Whether Squall gives calls to A that have no trace id and no request id one of each, so that A can pass them on.
     /// Default true.
@@ -132,13 +133,13 @@ pub struct StepSpec {
     /// For people. Default: the names of its rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What is injected; as in the configuration, but without `ttl` and `enabled`.
+    /// What is injected; as in the configuration, but without `ttl` and `enabled`, and not in shadow mode.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleSpec>,
     /// How the percentages grow to what the rules say, before `hold`. Default: at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ramp: Option<RampSpec>,
-    /// How long they are in force.
+    /// How long they are in force, at least 1s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub hold: Option<Scalar>,
@@ -157,7 +158,7 @@ pub struct RampSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::percentage")]
     pub from: Option<Scalar>,
-    /// How long all stages take.
+    /// How long all stages take, each at least 100ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub over: Option<Scalar>,
@@ -190,8 +191,9 @@ pub struct ExpectSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_on_harm: Option<bool>,
     /// So many calls at most may A make, on average, for one request with a faulted call, for each that it makes without a
-    /// fault. Default: any number.
+    /// fault; at least 1. Default: any number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1.0))]
     pub amplification: Option<f64>,
     /// Whether a call that is not safe to repeat (such as POST without Idempotency-Key) may be repeated. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,10 +217,11 @@ pub struct FallbackSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object such as {at: 2026-12-01T10:00:00Z} or {every: 24h}")]
 pub struct ScheduleSpec {
-    /// Once, at this time (RFC 3339).
+    /// Once, at this time (RFC 3339, in UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// Again and again, so long after it was put there, and after each start; at least a minute.
+    /// Again and again, so long after it was put there, and after each start: at least a minute, and longer than its parts take
+    /// together.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub every: Option<Scalar>,

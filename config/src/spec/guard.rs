@@ -27,7 +27,7 @@ pub struct GuardSpec {
 }
 
 /// What a guard looks at, and how much of it for how long is too much: a metric of Squall's own, a query to Prometheus, or a
-/// probe.
+/// probe. In an experiment's steady state it says the opposite: what holds over a whole phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object such as {metric: error_rate, above: 1%, for: 60s}")]
 pub struct ConditionSpec {
@@ -47,17 +47,21 @@ pub struct ConditionSpec {
     /// Only of what goes to this cluster. Default: to all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// More than this is too much: a percentage, a duration or a number, as the metric is.
+    /// More than this is too much: a percentage, a duration or a number, as the metric is. In a steady state: there is more than
+    /// this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<Scalar>,
-    /// Less than this is too little; for `in_flight`, `request_rate` and queries.
+    /// Less than this is too little; for `in_flight`, `request_rate` and queries. In a steady state: there is less than this; for
+    /// every metric.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub below: Option<Scalar>,
-    /// How long without a break before the guard trips, from 1s to 1h. Not for probes, which count failures.
+    /// How long without a break before the guard trips, from 1s to 1h. Not for probes, which count failures,
+    /// and not in a steady state.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub held_for: Option<Scalar>,
-    /// `error_rate` and quantiles: with fewer requests in that time the guard does not trip. Default 100.
+    /// `error_rate` and quantiles: with fewer requests in that time the guard does not trip. Default 100; in a steady
+    /// state, what the experiment says.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub minimum_requests: Option<u64>,
