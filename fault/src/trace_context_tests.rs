@@ -105,3 +105,40 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn digits_are_hexadecimal_or_none() {
+    let slow = |digits: &str| {
+        let is_hex = (1..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hex.then(|| u128::from_str_radix(digits, 16).unwrap())
+    };
+    for byte in 0..=u8::MAX {
+        for place in 0..11 {
+            let mut digits = *b"0123abCDEF9";
+            digits[place] = byte;
+            let expected = std::str::from_utf8(&digits).ok().and_then(slow);
+            assert_eq!(hex(&digits), expected, "{byte:#x} at {place}");
+        }
+    }
+    for length in 0..=33 {
+        let digits = &"9fA0c3E817b2d4F65a9fA0c3E817b2d4F65"[..length];
+        assert_eq!(hex(digits.as_bytes()), slow(digits), "{digits}");
+    }
+}
+
+#[test]
+fn fields_that_were_found_already_say_the_same() {
+    let values = ["nonsense", W3C, "00f067aa0ba902b7-1-1", "a3ce929d0e0e4736"].map(|value| value.parse().unwrap());
+    for w3c in 0..4 {
+        for single in 0..4 {
+            for several in 0..4 {
+                let (mut headers, found) = (HeaderMap::new(), [w3c, single, several].map(|at| &values[at]));
+                for (name, value) in [TRACEPARENT, B3, B3_TRACE].into_iter().zip(found) {
+                    headers.insert(name, HeaderValue::clone(value));
+                }
+                assert_eq!(trace_id_of(found.map(Some)), trace_id(&headers));
+            }
+        }
+    }
+    assert_eq!(trace_id_of([None; 3]), None);
+}
