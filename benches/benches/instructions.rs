@@ -12,7 +12,7 @@ use std::time::Instant;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use squall_benches::cases::{self, Decision};
 use squall_benches::config;
-use squall_config::model::Rule;
+use squall_config::model::{Direction, Rule};
 use squall_fault::plan::FaultPlan;
 use squall_proxy::bench::{self, Exchanges, Pool, Relay};
 
@@ -64,13 +64,23 @@ fn chunked_body(body: Vec<u8>) -> (Option<()>, Vec<u8>) {
 }
 
 fn aborting() -> (Exchanges, Vec<u8>) {
-    let (exchanges, head) = (cases::aborting(), cases::request_head(3));
+    let (exchanges, head) = (cases::aborting(Direction::Outbound), cases::request_head(3));
+    assert!(exchanges.run(&head).is_some(), "a case that works");
+    (exchanges, head)
+}
+
+/// While an experiment runs.
+fn observed(direction: Direction) -> (Exchanges, Vec<u8>) {
+    let (exchanges, head) = (cases::aborting(direction), cases::traced_request_head(3));
+    exchanges.observe();
     assert!(exchanges.run(&head).is_some(), "a case that works");
     (exchanges, head)
 }
 
 #[library_benchmark]
 #[bench::answered_by_a_rule(aborting())]
+#[bench::observed_call_of_a(observed(Direction::Outbound))]
+#[bench::observed_call_to_a(observed(Direction::Inbound))]
 fn exchange((exchanges, head): (Exchanges, Vec<u8>)) -> (Option<()>, Exchanges, Vec<u8>) {
     (exchanges.run(black_box(&head)), exchanges, head)
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use criterion::Criterion;
 use squall_benches::{cases, config};
+use squall_config::model::Direction;
 use squall_proxy::bench::{Pool, Relay, chunked_body, request_head, response_head};
 
 fn decide(criterion: &mut Criterion, title: &str, rules: Vec<squall_config::model::Rule>) {
@@ -35,7 +36,7 @@ fn main() {
     }
     let body = cases::chunked_body(64);
     all.bench_function("body/64 chunks of 1 KiB", |b| b.iter(|| chunked_body(black_box(&body))));
-    let (exchanges, head) = (cases::aborting(), cases::request_head(3));
+    let (exchanges, head) = (cases::aborting(Direction::Outbound), cases::request_head(3));
     all.bench_function("exchange/answered by a rule", |b| b.iter(|| exchanges.run(black_box(&head))));
     let (pool, now) = (Pool::new(64).expect("sockets"), Instant::now());
     all.bench_function("pool/take and put", |b| b.iter(|| pool.cycle(black_box(now))));

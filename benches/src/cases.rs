@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use squall_config::model::{Abort, AbortAnswer, Fault, Match, Rule, ValueMatch};
+use squall_config::model::{Abort, AbortAnswer, Direction, Fault, Match, Rule, ValueMatch};
 use squall_config::pattern::Pattern;
 use squall_fault::decide::decide_request;
 use squall_fault::meta::RequestMeta;
@@ -13,7 +13,7 @@ use squall_fault::plan::FaultPlan;
 use squall_fault::snapshot::Snapshot;
 use squall_proxy::bench::Exchanges;
 
-use crate::{config, delay_rule};
+use crate::{config, config_of, delay_rule};
 
 /// A request to be decided, and the rules.
 #[derive(Debug)]
@@ -110,13 +110,19 @@ pub fn chunked_body(chunks: usize) -> Vec<u8> {
     format!("{}0\r\n\r\n", chunk.repeat(chunks)).into_bytes()
 }
 
+/// A request head of as many fields, of which one names a trace.
+pub fn traced_request_head(fields: usize) -> Vec<u8> {
+    let trace = "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+    message(&format!("GET /v1/orders/4711?page=2 HTTP/1.1\r\nHost: service-b:8080\r\n{trace}"), fields - 1)
+}
+
 /// A worker with a rule that answers everything.
 ///
 /// # Panics
 /// Never: the configuration has a listener.
-pub fn aborting() -> Exchanges {
+pub fn aborting(direction: Direction) -> Exchanges {
     let mut rule = delay_rule("abort", Match::default());
     let answer = AbortAnswer::Http { status: http::StatusCode::SERVICE_UNAVAILABLE, body: None, headers: Vec::new() };
     rule.faults = vec![Fault::Abort(Abort { answer })];
-    Exchanges::new(config(vec![rule])).expect("a listener")
+    Exchanges::new(config_of(direction, vec![rule])).expect("a listener")
 }

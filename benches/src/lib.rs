@@ -44,12 +44,17 @@ pub fn delay_rule(text: &str, matches: Match) -> Rule {
 
 /// One HTTP listener `to-b`, one cluster `service-b`, these rules.
 pub fn config(rules: Vec<Rule>) -> Arc<Config> {
+    config_of(Direction::Outbound, rules)
+}
+
+/// The same with a listener of this direction.
+pub fn config_of(direction: Direction, rules: Vec<Rule>) -> Arc<Config> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let minute = Duration::from_secs(60);
     let listener = Listener {
         name: name("to-b"),
         address,
-        direction: Direction::Outbound,
+        direction,
         protocol: ListenerProtocol::Http,
         cluster: name("service-b"),
         tls: None,

@@ -106,10 +106,10 @@ pub struct TrafficTotals {
 /// What an experiment wants to know of each exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
-    /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, of at most 8.
+    /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, of the first 8.
     pub fallbacks: Vec<Fallback>,
     /// Calls to A that have neither a trace id nor a request id get one of each (`traceparent`, not sampled, and
-    /// `x-request-id`).
+    /// `x-request-id`) when they leave for A. One that Squall traces has a `traceparent` already.
     pub add_ids: bool,
 }
 
@@ -137,7 +137,8 @@ pub struct ExchangeOutcome {
     pub is_abandoned: bool,
     /// A rule ended it, or a fault touched it.
     pub is_injected: bool,
-    /// The route for people: method and the first segments of the path, of a bounded number of routes.
+    /// The route for people: method and the first segments of the path, of a bounded number of routes. Of calls to A; else
+    /// empty.
     pub route: Arc<str>,
     /// The cluster that it went to.
     pub cluster: Name,
@@ -146,13 +147,14 @@ pub struct ExchangeOutcome {
     /// Whether it may be repeated without harm: by its method (RFC 9110 §9.2.2), or because it has an `Idempotency-Key`.
     pub is_repeatable: bool,
     /// A hash of what the answer looks like: status, media type and the names of its header fields, but for those that come
-    /// and go (`date`, `age`, ids).
+    /// and go (`date`, `age`, ids). Of calls to A; else 0.
     pub shape: u64,
     /// How many bytes the body of the answer has.
     pub response_bytes: u64,
-    /// Which of [`Observation::fallbacks`] the answer shows.
+    /// Which of [`Observation::fallbacks`] the answer shows. Of calls to A; else 0.
     pub fallbacks: u8,
-    /// When rules of experiments matched it: the experiment of the first of them, and whether one was picked.
+    /// When rules of experiments matched it: the experiment of the first of them, and whether a rule of that experiment was
+    /// picked, has a part in the plan, and was let through by the budgets. What it did is [`ExchangeOutcome::is_injected`].
     pub matched: Option<(Name, bool)>,
 }
 
@@ -202,7 +204,8 @@ pub trait DataPlane: Send + Sync + 'static {
         None
     }
 
-    /// From now on notes each HTTP exchange that ends, for [`DataPlane::outcomes`]; `None` ends that.
+    /// From now on notes each HTTP exchange that begins and ends, for [`DataPlane::outcomes`]; `None` ends that. It takes the
+    /// workers a moment. What was noted for the one before and not taken is forgotten when another begins.
     fn observe(&self, _observation: Option<Observation>) {}
 
     /// Takes what was noted since it was asked last, in no particular order; gives how many more there was no room for. It

@@ -38,12 +38,15 @@ pub struct Decision {
     pub plan: FaultPlan,
     /// The rules in shadow mode that would have injected something, in order.
     pub shadows: Vec<RuleIndex>,
+    /// The first rule of an experiment that the request matched and was not kept from, picked or not. Whether the experiment
+    /// has a part in the plan, or in what becomes of it, says [`Snapshot::has_part_of_experiment`].
+    pub experiment: Option<RuleIndex>,
 }
 
 /// Decides once for one request.
 pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request: &RequestMeta<'_>) -> Decision {
     let mut planning = Planning::default();
-    let mut shadows = Vec::new();
+    let (mut shadows, mut experiment) = (Vec::new(), None);
     if listener.http_rules.is_empty() {
         return Decision::default();
     }
@@ -58,6 +61,9 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             continue;
         }
         let ordinal = rule.state.matched.fetch_add(1, Relaxed);
+        if rule.rule.experiment.is_some() {
+            experiment.get_or_insert(RuleIndex(index));
+        }
         let Some(draw) = rule.pick(snapshot, Asker::Request(request), ordinal) else { continue };
         let cluster = listener.listener.cluster.as_str();
         let Ok(next) = planning.with_http(RuleIndex(index), rule, draw, (request.headers, cluster)) else {
@@ -73,7 +79,7 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             Mode::Shadow => {}
         }
     }
-    Decision { plan: planning.plan, shadows }
+    Decision { plan: planning.plan, shadows, experiment }
 }
 
 /// Decides for one connection and one rule (a connection decides anew for each rule that appears while it is open,

@@ -9,7 +9,7 @@ use squall_config::pattern::Pattern;
 use crate::attempts::Attempts;
 use crate::draw::mix;
 use crate::index::Index;
-use crate::plan::Step;
+use crate::plan::{RuleIndex, Step};
 
 /// What a rule has done since it was made; survives changes of other rules and of its own definition.
 #[derive(Debug, Default)]
@@ -136,6 +136,12 @@ impl Snapshot {
         &self.step_rule(step).rule.faults[usize::from(step.fault)]
     }
 
+    /// Whether one of these steps is of the experiment that this rule belongs to; all of them decided on this snapshot.
+    pub fn has_part_of_experiment(&self, rule: RuleIndex, steps: &[Step]) -> bool {
+        let experiment = self.rules.get(usize::from(rule.0)).and_then(|rule| rule.rule.experiment.as_ref());
+        experiment.is_some() && steps.iter().any(|step| self.step_rule(*step).rule.experiment.as_ref() == experiment)
+    }
+
     /// A seed for the [`crate::decide::LatencyStream`] of a delay step on the connection with this number, such as its
     /// ordinal on the worker; other steps and connections get other seeds.
     pub fn stream_seed(&self, step: Step, connection: u64) -> u64 {
@@ -145,3 +151,7 @@ impl Snapshot {
         mix(!self.seed, stream, connection)
     }
 }
+
+#[cfg(test)]
+#[path = "experiment_tests.rs"]
+mod tests;

@@ -45,6 +45,7 @@ use crate::net::proxy_protocol::Ends;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
 use crate::tcp::relay::{RelayContext, RelayRecord, relay};
+use crate::telemetry::outcome::Observation;
 use crate::upstream::pool::IdlePool;
 use crate::upstream::shared::SharedEndpoint;
 use crate::worker::{Worker, WorkerParts};
@@ -136,6 +137,7 @@ impl Exchanges {
             access_log: None,
             traces: None,
             taps: Arc::default(),
+            outcomes: Arc::default(),
             index: 0,
             loads: Loads::of(1),
             all: Arc::new([]),
@@ -149,6 +151,12 @@ impl Exchanges {
         let listener_name = listener.key.listener.clone();
         let origin = Origin { listener: listener_name, ends, server_name: None, destination: None, going_away };
         Some(Self { downstream: Downstream::of_guest(&worker, listener, origin) })
+    }
+
+    /// Notes what becomes of exchanges from now on, and gives those without ids some.
+    pub fn observe(&self) {
+        let observation = Observation { fallbacks: Vec::new(), add_ids: true };
+        self.downstream.worker.observe(Some((1, Arc::new(observation))));
     }
 
     /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,

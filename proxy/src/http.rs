@@ -8,6 +8,7 @@ pub(crate) mod exchange;
 pub(crate) mod fault;
 pub(crate) mod hop_by_hop;
 pub(crate) mod interrupt;
+pub(crate) mod noted;
 pub(crate) mod notes;
 pub(crate) mod opening;
 pub(crate) mod patience;

@@ -18,6 +18,9 @@
 //! **The life of a trace**: [`telemetry::trace`] decides with the request's head whether the exchange has one, and makes
 //! its spans at the end; whoever is at the other end of the queue exports them.
 //!
+//! **The life of an outcome**: while an experiment runs, [`telemetry::outcome`] notes of each exchange by which ids others belong
+//! to it, and how it ended; it is kept until the rest of the process takes it.
+//!
 //! **The life of an endpoint**: [`upstream::shared`] is what all workers know of a cluster; [`upstream::upkeep`] resolves
 //! names and makes health checks, on a thread of its own; a worker picks one ([`upstream::cluster`]) before the decision.
 //!
@@ -54,6 +57,7 @@ mod when_woken;
 mod worker;
 mod workers;
 
+pub use telemetry::outcome::{Observation, Outcome};
 pub use telemetry::tap::{Tap, TapEvent, TapFilter};
 pub use telemetry::totals::{DURATION_BOUNDS, TrafficTotals};
 pub use telemetry::trace::Traces;

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod metrics;
+pub(crate) mod outcome;
 pub(crate) mod shard;
 pub(crate) mod tap;
 pub(crate) mod totals;

@@ -21,6 +21,9 @@ use crate::http2::server::Guest;
 use crate::life::Life;
 use crate::listener::{self, accept};
 use crate::telemetry::access_log::{AccessLog, Line};
+use crate::telemetry::outcome::Observation;
+use crate::telemetry::outcome::buffer::Buffer;
+use crate::telemetry::outcome::observing::Observing;
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::Taps;
 use crate::telemetry::trace::Traces;
@@ -45,6 +48,8 @@ pub(crate) enum Command {
     Serve(Name, std::net::TcpStream, SocketAddr, Claim),
     /// Those who watch are others now.
     Tap,
+    /// From now on note what becomes of exchanges, for the observation with this number; or do no longer.
+    Observe(Option<(u64, Arc<Observation>)>),
     /// Serve a stream of a connection that another worker serves.
     ServeStream(Box<Guest>),
 }
@@ -60,6 +65,7 @@ pub(crate) struct WorkerParts {
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) taps: Arc<Taps>,
+    pub(crate) outcomes: Arc<Buffer>,
     /// Which of the workers this is.
     pub(crate) index: usize,
     pub(crate) loads: Arc<Loads>,
@@ -80,10 +86,12 @@ pub(crate) struct Worker {
     shard: Arc<Shard>,
     budget: Budget,
     upstreams: Arc<Registry>,
-    /// There is an access log, or exchanges are traced, or somebody watches.
+    /// There is an access log, or exchanges are traced, or somebody watches, or an experiment wants to know of each.
     takes_notes: Cell<bool>,
     is_tapped: Cell<bool>,
     taps: Arc<Taps>,
+    outcomes: Arc<Buffer>,
+    observing: RefCell<Option<Rc<Observing>>>,
     has_access_log: bool,
     traces: Option<Arc<Traces>>,
     access_log: RefCell<Option<AccessLog>>,
@@ -115,6 +123,8 @@ impl Worker {
             takes_notes: Cell::new(parts.access_log.is_some() || parts.traces.is_some()),
             is_tapped: Cell::new(false),
             taps: parts.taps,
+            outcomes: parts.outcomes,
+            observing: RefCell::default(),
             has_access_log: parts.access_log.is_some(),
             traces: parts.traces,
             access_log: RefCell::new(parts.access_log),
@@ -188,7 +198,27 @@ impl Worker {
     /// Looks whether there is somebody who watches.
     fn look_at_taps(&self) {
         self.is_tapped.set(!self.taps.is_empty());
-        self.takes_notes.set(self.has_access_log || self.traces.is_some() || self.is_tapped.get());
+        self.look_who_wants_notes();
+    }
+
+    /// The observation that an exchange which begins now is part of.
+    pub(crate) fn observing(&self) -> Option<Rc<Observing>> {
+        self.observing.borrow().clone()
+    }
+
+    /// Begins an observation, or ends the one before.
+    pub(crate) fn observe(&self, observation: Option<(u64, Arc<Observation>)>) {
+        let begin = |(number, observation)| Observing::new(number, observation, Arc::clone(&self.outcomes));
+        let observing = observation.map(|observation| Rc::new(begin(observation)));
+        if let Some(before) = self.observing.replace(observing) {
+            before.end();
+        }
+        self.look_who_wants_notes();
+    }
+
+    fn look_who_wants_notes(&self) {
+        let is_observed = self.observing.borrow().is_some();
+        self.takes_notes.set(self.has_access_log || self.traces.is_some() || self.is_tapped.get() || is_observed);
     }
 
     /// How exchanges are traced, when they are.
@@ -329,6 +359,7 @@ pub(crate) async fn run(parts: WorkerParts) {
                 Err(error) => tracing::debug!(%error, listener = %name, "connection ended before it began"),
             },
             Command::Tap => worker.look_at_taps(),
+            Command::Observe(observation) => worker.observe(observation),
             Command::ServeStream(guest) => guest.serve(&worker),
             Command::Cut => {
                 worker.life.send_replace(Life::Cut);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use crate::balance::Loads;
 use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
+use crate::telemetry::outcome::buffer::Buffer;
+use crate::telemetry::outcome::{Observation, Outcome};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::{Tap, TapFilter, Taps};
 use crate::telemetry::totals::{self, TrafficTotals};
@@ -53,6 +55,8 @@ pub struct Proxy {
     upstreams: Arc<Registry>,
     is_accepting: AtomicBool,
     taps: Arc<Taps>,
+    /// How many observations there have been.
+    observations: AtomicU64,
     /// What became of spans, when exchanges are traced.
     spans: Option<Arc<SpanCounts>>,
     /// Writes what is left of the access log when the proxy is dropped.
@@ -65,6 +69,7 @@ struct WorkerHandle {
     /// workers hand to each other: at most as much as there are connections and streams.
     commands: mpsc::UnboundedSender<Command>,
     shard: Arc<Shard>,
+    outcomes: Arc<Buffer>,
     /// Answers with an error once the thread has ended.
     ended: Mutex<std_mpsc::Receiver<()>>,
 }
@@ -145,7 +150,7 @@ impl Proxy {
         let weak = all.iter().map(mpsc::UnboundedSender::downgrade).collect::<Arc<[_]>>();
         let mut workers = Vec::new();
         for (index, (commands, received)) in all.into_iter().zip(queues).enumerate() {
-            let shard = Arc::<Shard>::default();
+            let (shard, outcomes) = (Arc::<Shard>::default(), Arc::<Buffer>::default());
             let parts = WorkerParts {
                 reader: store.reader(),
                 changes: changes.subscribe(),
@@ -155,13 +160,14 @@ impl Proxy {
                 access_log: log.clone(),
                 traces: traces.clone(),
                 taps: Arc::clone(&taps),
+                outcomes: Arc::clone(&outcomes),
                 index,
                 loads: Arc::clone(&loads),
                 all: Arc::clone(&weak),
                 commands: received,
             };
             let ended = Mutex::new(spawn(parts)?);
-            workers.push(WorkerHandle { commands, shard, ended });
+            workers.push(WorkerHandle { commands, shard, outcomes, ended });
         }
         let of_workers = budget.clone();
         store.on_publish(move |snapshot| {
@@ -180,6 +186,7 @@ impl Proxy {
             upstreams,
             is_accepting,
             taps,
+            observations: AtomicU64::new(0),
             spans,
             _access_log: guard,
         }))
@@ -315,6 +322,21 @@ impl Proxy {
             }
         };
         self.taps.watch(filter, Box::new(tell))
+    }
+
+    /// From now on notes what becomes of HTTP exchanges that begin, for [`Proxy::outcomes`]; `None` ends that. What was noted
+    /// for another observation and not taken is forgotten.
+    pub fn observe(&self, observation: Option<Observation>) {
+        let number = |observation| (self.observations.fetch_add(1, Relaxed) + 1, Arc::new(observation));
+        let observation = observation.map(number);
+        self.tell(|| Command::Observe(observation.clone()));
+    }
+
+    /// Takes what was noted since the last call, in no particular order, also after the observation's end; gives how many more
+    /// there was no room for. To be called several times a second: 32,768 are kept for each worker.
+    pub fn outcomes(&self, into: &mut Vec<Outcome>) -> u64 {
+        let number = self.observations.load(Relaxed);
+        self.workers.iter().map(|worker| worker.outcomes.take(number, into)).sum()
     }
 
     /// The endpoints of each cluster in force, as they are now.

@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use squall_config::model::Config;
 use squall_config::{Problem, Problems};
 use squall_control::{
-    Certificate, DataPlane, EndpointHealth, Publisher, TapEvent, TapFilter, Taps, Traffic, TrafficTotals, TrafficUsed,
+    Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, Publisher, TapEvent, TapFilter, Taps,
+    Traffic, TrafficTotals, TrafficUsed,
 };
 use squall_proxy::{CertificateStatus, DURATION_BOUNDS, EndpointStatus, Proxy};
 
@@ -124,6 +125,18 @@ impl DataPlane for Plane {
         Some(Box::pin(events))
     }
 
+    fn observe(&self, observation: Option<Observation>) {
+        let convert = |Observation { fallbacks, add_ids }| squall_proxy::Observation { fallbacks, add_ids };
+        self.proxy.observe(observation.map(convert));
+    }
+
+    fn outcomes(&self, into: &mut Vec<ExchangeOutcome>) -> u64 {
+        let mut outcomes = Vec::new();
+        let lost = self.proxy.outcomes(&mut outcomes);
+        into.extend(outcomes.into_iter().map(exchange_outcome));
+        lost
+    }
+
     fn log_filter(&self) -> String {
         logging::filter()
     }
@@ -134,5 +147,28 @@ impl DataPlane for Plane {
 
     fn is_ready(&self) -> bool {
         !self.is_leaving.load(Ordering::Relaxed) && self.proxy.is_accepting()
+    }
+}
+
+fn exchange_outcome(outcome: squall_proxy::Outcome) -> ExchangeOutcome {
+    ExchangeOutcome {
+        direction: outcome.direction,
+        trace: outcome.trace,
+        request_id: outcome.request_id,
+        has_added_ids: outcome.has_added_ids,
+        began: outcome.began,
+        ended: outcome.ended,
+        status: outcome.status,
+        grpc_status: outcome.grpc_status,
+        is_abandoned: outcome.is_abandoned,
+        is_injected: outcome.is_injected,
+        route: outcome.route,
+        cluster: outcome.cluster,
+        operation: outcome.operation,
+        is_repeatable: outcome.is_repeatable,
+        shape: outcome.shape,
+        response_bytes: outcome.response_bytes,
+        fallbacks: outcome.fallbacks,
+        matched: outcome.matched,
     }
 }

@@ -260,6 +260,12 @@ impl ResponseBody {
         })))
     }
 
+    /// Notes that downstream went away before the end.
+    #[cold]
+    pub(crate) fn abandon(&mut self) {
+        self.record.abandon();
+    }
+
     /// The upstream's end of a tunnel, where the answer is one to a protocol switch.
     pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
         match std::mem::replace(&mut self.source, Source::Empty) {
@@ -281,7 +287,7 @@ impl Body for ResponseBody {
         let bytes = frame.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
         self.record.count_response_bytes(bytes);
         if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
-            self.record.note_grpc_status(trailers);
+            self.record.note_trailers(trailers);
         }
         Poll::Ready(frame.map(Ok))
     }

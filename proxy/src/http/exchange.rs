@@ -75,7 +75,7 @@ pub(crate) async fn exchange(
         }
     }
     let Answered { mut head, source, faults } = answered;
-    record.note_grpc_status(&head.headers);
+    record.note_head(&head);
     if let Some(faults) = &record.faults {
         faults.mark(&downstream, &mut head.headers);
     }

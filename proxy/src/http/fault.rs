@@ -57,16 +57,24 @@ pub(crate) struct Place<'a> {
     pub(crate) listener: &'a ListenerView,
 }
 
-/// Decides, and takes what the decision needs from the budget: what is to be injected, if anything is, and the rules in
-/// shadow mode that would have injected something.
-pub(crate) fn decide(
-    listener: &ListenerView,
-    request: &RequestMeta<'_>,
-    budget: &Budget,
-) -> (Option<Box<Faults>>, Vec<RuleIndex>) {
-    let Decision { plan, shadows } = decide_request(&listener.snapshot, &listener.compiled, request);
+/// What came of the decision about an exchange.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    /// What is to be injected, if anything is.
+    pub(crate) faults: Option<Box<Faults>>,
+    /// The rules in shadow mode that would have injected something.
+    pub(crate) shadows: Vec<RuleIndex>,
+    /// The first rule of an experiment that matched, and whether that experiment has a part in `faults`.
+    pub(crate) experiment: Option<(RuleIndex, bool)>,
+}
+
+/// Decides, and takes what the decision needs from the budget.
+pub(crate) fn decide(listener: &ListenerView, request: &RequestMeta<'_>, budget: &Budget) -> Decided {
+    let Decision { plan, shadows, experiment } = decide_request(&listener.snapshot, &listener.compiled, request);
     let faults = if plan.is_empty() { None } else { admit(listener, request, &plan, budget) };
-    (faults, shadows)
+    let has_part = |rule| faults.as_ref().is_some_and(|f| listener.snapshot.has_part_of_experiment(rule, &f.steps));
+    let experiment = experiment.map(|rule| (rule, has_part(rule)));
+    Decided { faults, shadows, experiment }
 }
 
 /// What of a plan the budget has room for.

@@ -10,7 +10,7 @@ use squall_config::model::{Cluster, ClusterProtocol, Name};
 use squall_fault::grpc;
 use squall_fault::trace_context::trace_id;
 
-use super::request::{authority, text};
+use super::request::authority;
 use crate::telemetry::access_log::{InjectedFault, Line, now_text};
 use crate::telemetry::shard::{ListenerKey, Origin};
 use crate::telemetry::trace::active::Trace;
@@ -63,6 +63,11 @@ impl Notes {
         }))
     }
 
+    /// The trace that Squall gives the exchange, if it does.
+    pub(crate) fn traced(&self) -> Option<u128> {
+        self.trace.as_ref().map(|trace| trace.id)
+    }
+
     /// The request is about to leave for a cluster: the span towards that begins.
     #[cold]
     pub(crate) fn send(&mut self, worker: &Worker, headers: &mut HeaderMap, cluster: &Cluster) {
@@ -85,7 +90,7 @@ impl Notes {
 
     /// The gRPC status, in the head of an answer or behind its body.
     pub(crate) fn note_grpc_status(&mut self, fields: &HeaderMap) {
-        if let Some(status) = text(fields, "grpc-status").and_then(|status| status.parse().ok()) {
+        if let Some(status) = grpc::status(fields) {
             self.grpc_status = Some(status);
         }
     }

@@ -9,10 +9,12 @@ use squall_fault::meta::RequestMeta;
 use squall_fault::plan::RuleIndex;
 
 use super::body::Upload;
-use super::fault::{self, Faults};
+use super::fault::{self, Decided, Faults};
+use super::noted::Noted;
 use super::notes::{Finished, Notes};
 use crate::connection::Downstream;
 use crate::error::{ErrorKind, ProxyError};
+use crate::telemetry::outcome::noting::End;
 use crate::telemetry::shard::Origin;
 use crate::upstream::cluster::{Assignment, EndpointState};
 use crate::upstream::shared::Fared;
@@ -33,7 +35,7 @@ pub(crate) struct Record {
     origin: Origin,
     error: Option<&'static str>,
     response_bytes: u64,
-    notes: Option<Box<Notes>>,
+    noted: Option<Box<Noted>>,
 }
 
 impl Record {
@@ -52,7 +54,7 @@ impl Record {
             origin: Origin::Proxy,
             error: None,
             response_bytes: 0,
-            notes: None,
+            noted: None,
         }
     }
 
@@ -60,7 +62,7 @@ impl Record {
     pub(crate) fn assign(&mut self, parts: &request::Parts, endpoint: &Rc<EndpointState>) -> Result<(), ProxyError> {
         let worker = &self.downstream.worker;
         if worker.takes_notes() {
-            self.notes = Notes::begin(worker, parts, &endpoint.shared);
+            self.noted = Noted::begin(worker, (&self.listener.key, self.started), parts, &endpoint.shared);
         }
         self.assignment = Some(Assignment::of_exchange(Rc::clone(endpoint))?);
         Ok(())
@@ -68,40 +70,63 @@ impl Record {
 
     /// Decides what faults the exchange gets, once.
     pub(crate) fn decide(&mut self, request: &RequestMeta<'_>) {
-        let (faults, shadows) = fault::decide(&self.listener, request, self.downstream.worker.budget());
+        let Decided { faults, shadows, experiment } =
+            fault::decide(&self.listener, request, self.downstream.worker.budget());
         self.faults = faults;
-        if !shadows.is_empty() {
-            self.note_shadows(&shadows);
+        if !shadows.is_empty() || experiment.is_some() {
+            self.note_decision(&shadows, experiment);
         }
     }
 
-    /// Notes rules in shadow mode that would have injected something.
+    /// Notes rules in shadow mode that would have injected something, and what an experiment has to do with the exchange.
     #[cold]
-    fn note_shadows(&mut self, shadows: &[RuleIndex]) {
-        if let Some(notes) = &mut self.notes {
-            let rules = &self.listener.snapshot.rules;
-            notes.shadows.extend(shadows.iter().map(|shadow| rules[usize::from(shadow.0)].rule.name.clone()));
+    fn note_decision(&mut self, shadows: &[RuleIndex], experiment: Option<(RuleIndex, bool)>) {
+        let Some(noted) = &mut self.noted else { return };
+        let rule = |index: RuleIndex| &self.listener.snapshot.rules[usize::from(index.0)].rule;
+        if let Some(notes) = &mut noted.notes {
+            notes.shadows.extend(shadows.iter().map(|shadow| rule(*shadow).name.clone()));
+        }
+        if let (Some(outcome), Some((first, is_picked))) = (&mut noted.outcome, experiment)
+            && let Some(experiment) = &rule(first).experiment
+        {
+            outcome.matched(experiment, is_picked);
         }
     }
 
-    /// The request is about to leave for a cluster; its trace, if it has one, goes on in its head.
+    /// The request is about to leave for a cluster; its trace, if it has one, goes on in its head, and so do ids that an
+    /// experiment gives it.
     pub(crate) fn send(&mut self, headers: &mut HeaderMap, cluster: &Cluster) {
-        if let Some(notes) = &mut self.notes {
-            notes.send(&self.downstream.worker, headers, cluster);
+        if let Some(noted) = &mut self.noted {
+            noted.send(&self.downstream.worker, headers, cluster);
         }
     }
 
     /// Notes the head of the upstream's answer, before faults have a hand in it.
     pub(crate) fn answered(&mut self, head: &response::Parts) {
-        if let Some(notes) = &mut self.notes {
-            notes.answered(head.status);
+        if let Some(noted) = &mut self.noted {
+            noted.answered(head.status);
         }
     }
 
-    /// Notes the gRPC status in the head of an answer, or behind its body.
-    pub(crate) fn note_grpc_status(&mut self, fields: &HeaderMap) {
-        if let Some(notes) = &mut self.notes {
-            notes.note_grpc_status(fields);
+    /// Notes the head of the answer as downstream gets it, but for what tells of faults.
+    pub(crate) fn note_head(&mut self, head: &response::Parts) {
+        if let Some(noted) = &mut self.noted {
+            noted.head(head);
+        }
+    }
+
+    /// Notes what comes behind the body of the answer.
+    pub(crate) fn note_trailers(&mut self, fields: &HeaderMap) {
+        if let Some(noted) = &mut self.noted {
+            noted.trailers(fields);
+        }
+    }
+
+    /// Notes that downstream went away while the answer was on its way.
+    #[cold]
+    pub(crate) fn abandon(&mut self) {
+        if let Some(outcome) = self.noted.as_mut().and_then(|noted| noted.outcome.as_mut()) {
+            outcome.abandon();
         }
     }
 
@@ -159,8 +184,25 @@ impl Record {
         self.upload.as_ref().map_or(0, |upload| upload.bytes.get())
     }
 
-    #[cold]
-    fn finish(&self, notes: &Notes, ended: Instant) {
+    #[inline(never)]
+    fn finish(&self, noted: &mut Noted, ended: Instant) {
+        if let Some(notes) = &noted.notes {
+            self.write(notes, ended);
+        }
+        if let Some(outcome) = noted.outcome.take() {
+            outcome.finish(End {
+                at: ended,
+                status: self.status,
+                is_injected: self.origin == Origin::Injected
+                    || self.faults.as_ref().is_some_and(|faults| !faults.applied().is_empty()),
+                // A rule that ends it without an answer is its origin.
+                is_abandoned: self.status.is_none() && self.origin != Origin::Injected,
+                response_bytes: self.response_bytes,
+            });
+        }
+    }
+
+    fn write(&self, notes: &Notes, ended: Instant) {
         let (faults, latency) = self.faults.as_ref().map_or((&[][..], Duration::ZERO), |f| (f.applied(), f.latency()));
         let finished = Finished {
             notes,
@@ -189,8 +231,8 @@ impl Drop for Record {
         self.listener.shard.bytes_request.add(self.request_bytes());
         self.listener.shard.bytes_response.add(self.response_bytes);
         self.downstream.wire.end(now);
-        if let Some(notes) = &self.notes {
-            self.finish(notes, now);
+        if let Some(mut noted) = self.noted.take() {
+            self.finish(&mut noted, now);
         }
     }
 }

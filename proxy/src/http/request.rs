@@ -1,6 +1,6 @@
 //! The head of a request: what rules may look at, and its form for the upstream.
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, Version, request};
 use squall_config::model::ClusterProtocol;
@@ -128,11 +128,6 @@ fn to_http2(parts: &mut request::Parts, scheme: Scheme) {
     uri.authority = authority.or(uri.authority);
     uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
     parts.uri = Uri::from_parts(uri).unwrap_or_default();
-}
-
-/// The first value of a field, as text.
-pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 #[cfg(test)]

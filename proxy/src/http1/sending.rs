@@ -108,6 +108,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         (!self.out.is_empty()).then(|| self.out.n_writes())
     }
 
+    /// What of the body is still to come, until it came to its end.
+    pub(crate) fn body_mut(&mut self) -> Option<&mut B> {
+        self.body.as_mut()
+    }
+
     /// Whether the end of the connection is the only end that the receiver can see.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.encoder == Encoder::UntilEnd

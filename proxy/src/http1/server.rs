@@ -217,12 +217,14 @@ impl Connection {
             self.socket.poll_left(cx).map(|()| Err(SendError::Io(std::io::ErrorKind::ConnectionAborted.into())))
         });
         let sent = sent.await;
-        if let Err(error) = &sent
-            && sending.ends_with_connection()
-            && !error.is_meant_as_end()
-        {
-            // A clean end would look like the end of the body.
-            self.downstream.arm_reset();
+        if let Err(error) = &sent {
+            if let (SendError::Io(_), Some(body)) = (error, sending.body_mut()) {
+                body.abandon();
+            }
+            if sending.ends_with_connection() && !error.is_meant_as_end() {
+                // A clean end would look like the end of the body.
+                self.downstream.arm_reset();
+            }
         }
         sent
     }

@@ -86,6 +86,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         (!self.waiting.is_empty()).then_some(self.n_sent)
     }
 
+    /// The body, whatever of it is still to come.
+    pub(crate) fn body_mut(&mut self) -> &mut B {
+        &mut self.body
+    }
+
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Stopped> {
         let ended = match trailers {
             Some(trailers) => self.stream.send_trailers(trailers),

@@ -188,10 +188,14 @@ async fn serve_stream(downstream: Rc<Downstream>, request: Incoming, mut respond
         }
         Poll::Pending
     });
-    if let Err(Stopped::Body(error)) = sent.await {
-        match error.downcast::<Interrupt>().map_or(Some(Reason::INTERNAL_ERROR), |interrupt| interrupt.reason()) {
-            Some(reason) => sending.reset(reason),
-            None => sending.end_early(),
+    match sent.await {
+        Ok(()) => {}
+        Err(Stopped::Receiver) => sending.body_mut().abandon(),
+        Err(Stopped::Body(error)) => {
+            match error.downcast::<Interrupt>().map_or(Some(Reason::INTERNAL_ERROR), |interrupt| interrupt.reason()) {
+                Some(reason) => sending.reset(reason),
+                None => sending.end_early(),
+            }
         }
     }
 }
@@ -199,11 +203,16 @@ async fn serve_stream(downstream: Rc<Downstream>, request: Incoming, mut respond
 /// Begins an answer with its head; `None` when that is all of it, or nobody wants it. A plain function, because each
 /// asynchronous one would move the body twice.
 fn begin(response: Response<ResponseBody>, respond: &mut SendResponse<Bytes>) -> Option<Sending<ResponseBody>> {
-    let (mut head, body) = response.into_parts();
+    let (mut head, mut body) = response.into_parts();
     if !head.headers.contains_key(DATE) {
         head.headers.insert(DATE, date::now());
     }
     let is_end = body.is_end_stream();
-    let stream = respond.send_response(Response::from_parts(head, ()), is_end).ok()?;
-    (!is_end).then(|| Sending::new(stream, body))
+    match respond.send_response(Response::from_parts(head, ()), is_end) {
+        Ok(stream) => (!is_end).then(|| Sending::new(stream, body)),
+        Err(_) => {
+            body.abandon();
+            None
+        }
+    }
 }

@@ -1,0 +1,207 @@
+//! Ids by which calls are joined: those that a request has, and those that it is given.
+
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use squall_fault::trace_context::{B3, B3_SAMPLED, B3_TRACE, TRACEPARENT, TRACESTATE, hex, trace_id_of};
+
+use super::hash;
+
+const REQUEST_ID: &str = "x-request-id";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The header fields of a request that outcomes look at, found in one walk; of repeated ones the first.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a> {
+    traceparent: Option<&'a HeaderValue>,
+    b3: Option<&'a HeaderValue>,
+    b3_trace: Option<&'a HeaderValue>,
+    request_id: Option<&'a HeaderValue>,
+    pub(super) host: Option<&'a HeaderValue>,
+    pub(super) content_type: Option<&'a HeaderValue>,
+    pub(super) has_idempotency_key: bool,
+    /// It says something of a trace, be it well-formed or not, or has a request id.
+    pub(super) has_ids: bool,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn among(headers: &'a HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers {
+            if *name == HOST {
+                fields.host.get_or_insert(value);
+                continue;
+            }
+            if *name == CONTENT_TYPE {
+                fields.content_type.get_or_insert(value);
+                continue;
+            }
+            let field = match name.as_str() {
+                TRACEPARENT => &mut fields.traceparent,
+                B3 => &mut fields.b3,
+                B3_TRACE => &mut fields.b3_trace,
+                REQUEST_ID => &mut fields.request_id,
+                IDEMPOTENCY_KEY => {
+                    fields.has_idempotency_key = true;
+                    continue;
+                }
+                TRACESTATE | B3_SAMPLED => {
+                    fields.has_ids = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            field.get_or_insert(value);
+            fields.has_ids = true;
+        }
+        fields
+    }
+
+    /// Its trace; 0 is none.
+    pub(super) fn trace(&self) -> u128 {
+        trace_id_of([self.traceparent, self.b3, self.b3_trace]).unwrap_or(0)
+    }
+
+    /// Its request id as a number; 0 is none.
+    pub(super) fn request_id(&self) -> u128 {
+        let value = self.request_id.map_or(&b""[..], |value| value.as_bytes().trim_ascii());
+        if value.is_empty() { 0 } else { uuid(value).unwrap_or_else(|| hash_128(value)) }
+    }
+}
+
+/// A UUID (RFC 9562 §4), with its dashes or without.
+fn uuid(text: &[u8]) -> Option<u128> {
+    if text.len() == 32 {
+        return hex(text);
+    }
+    let text: &[u8; 36] = text.try_into().ok()?;
+    if [8, 13, 18, 23].iter().any(|at| text[*at] != b'-') {
+        return None;
+    }
+    let mut digits = [0; 32];
+    for (from, to) in PIECES {
+        digits[to..to + from.len()].copy_from_slice(&text[from]);
+    }
+    hex(&digits)
+}
+
+/// Where the digits stand in a UUID, and among its digits.
+const PIECES: [(std::ops::Range<usize>, usize); 5] = [(0..8, 0), (9..13, 8), (14..18, 12), (19..23, 16), (24..36, 20)];
+
+/// Never 0.
+fn hash_128(value: &[u8]) -> u128 {
+    (u128::from(hash(1, [value])) << 64 | u128::from(hash(2, [value]))).max(1)
+}
+
+/// Gives a request that has neither a trace nor a request id one of each, from the same bits; one that Squall traces only the
+/// latter, made of its trace. The two as numbers.
+pub(super) fn add(headers: &mut HeaderMap, traced: Option<u128>) -> (u128, u128) {
+    let random = || u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
+    let id = as_random_uuid(traced.unwrap_or_else(random));
+    let digits = digits(id);
+    if traced.is_none() {
+        // Version, trace, span (the lower half of the trace, which is never zero), and flags: not sampled.
+        let mut value = *b"00-................................-................-00";
+        value[3..35].copy_from_slice(&digits);
+        value[36..52].copy_from_slice(&digits[16..]);
+        insert(headers, HeaderName::from_static(TRACEPARENT), &value);
+    }
+    let mut value = *b"........-....-....-....-............";
+    for (to, from) in PIECES {
+        let length = to.len();
+        value[to].copy_from_slice(&digits[from..from + length]);
+    }
+    insert(headers, HeaderName::from_static(REQUEST_ID), &value);
+    (traced.unwrap_or(id), id)
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// With the marks of a UUID of random bits (RFC 9562 §5.4), so that none of its halves is zero.
+fn as_random_uuid(bits: u128) -> u128 {
+    const VERSION: u128 = 0xF << 76;
+    const VARIANT: u128 = 0b11 << 62;
+    bits & !(VERSION | VARIANT) | 4 << 76 | 0b10 << 62
+}
+
+/// In small letters.
+fn digits(id: u128) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [0; 32];
+    for (two, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(id.to_be_bytes()) {
+        *two = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xF)]];
+    }
+    digits
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn request_id(value: &str) -> u128 {
+        Fields::among(&headers(&[(REQUEST_ID, value)])).request_id()
+    }
+
+    const ID: u128 = 0x6ba7_b810_9dad_41d1_80b4_00c0_4fd4_30c8;
+
+    #[test]
+    fn one_request_id_has_one_number() {
+        assert_eq!(request_id("6ba7b810-9dad-41d1-80b4-00c04fd430c8"), ID);
+        assert_eq!(request_id("6BA7B8109DAD41D180B400C04FD430C8"), ID);
+        assert_eq!((request_id(""), Fields::among(&HeaderMap::new()).request_id()), (0, 0));
+        let others = ["1", "2", "01", "6ba7b810-9dad-41d1-80b4-00c04fd430cx", "6ba7b810x9dad-41d1-80b4-00c04fd430c8"];
+        let numbers: std::collections::HashSet<u128> = others.map(request_id).into_iter().collect();
+        assert_eq!(numbers.len(), others.len());
+        assert!(!numbers.contains(&0) && !numbers.contains(&ID));
+        assert_eq!(request_id("order 17"), request_id("order 17"), "whoever asks");
+    }
+
+    #[test]
+    fn whatever_speaks_of_a_trace_is_an_id() {
+        for (fields, expected) in [
+            (&[][..], false),
+            (&[("host", "a"), ("idempotency-key", "x"), ("x-request", "1")], false),
+            (&[("traceparent", "nonsense")], true),
+            (&[("tracestate", "a=1")], true),
+            (&[("b3", "0")], true),
+            (&[("x-b3-sampled", "0")], true),
+            (&[("x-request-id", "")], true),
+        ] {
+            assert_eq!(Fields::among(&headers(fields)).has_ids, expected, "{fields:?}");
+        }
+        let fields = headers(&[("host", "a"), ("idempotency-key", "x"), ("content-type", "b")]);
+        let found = Fields::among(&fields);
+        assert!(found.has_idempotency_key && found.host.is_some() && found.content_type.is_some());
+    }
+
+    #[test]
+    fn what_is_added_is_read_as_the_same_ids() {
+        let mut fields = HeaderMap::new();
+        let (trace, id) = add(&mut fields, None);
+        let read = Fields::among(&fields);
+        assert_eq!((trace, read.trace(), read.request_id()), (id, id, id));
+        let value = fields["traceparent"].to_str().unwrap();
+        assert!(value.starts_with("00-") && value.ends_with("-00") && value.len() == 55, "{value}");
+        let value = fields["x-request-id"].to_str().unwrap();
+        assert_eq!((value.len(), value.as_bytes()[14]), (36, b'4'), "{value}");
+        assert!(matches!(value.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{value}");
+        assert_ne!(add(&mut HeaderMap::new(), None).0, trace);
+    }
+
+    #[test]
+    fn a_trace_of_squalls_own_stays_the_only_one() {
+        let mut fields = HeaderMap::new();
+        let (trace, id) = add(&mut fields, Some(ID));
+        assert_eq!((trace, fields.len(), Fields::among(&fields).request_id()), (ID, 1, id));
+        assert_eq!(id, ID, "which was a random UUID already");
+        assert_ne!(add(&mut fields, Some(5)).1, 0);
+    }
+}

@@ -1,0 +1,146 @@
+//! What is noted of one exchange while it lasts.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::header::HeaderMap;
+use http::{Method, request, response};
+use squall_config::model::{Direction, Name};
+use squall_fault::grpc;
+
+use super::ids::{self, Fields};
+use super::observing::Observing;
+use super::shape::{fallbacks, shape};
+use super::{Outcome, hash};
+use crate::telemetry::shard::ListenerKey;
+
+/// An outcome in the making.
+#[derive(Debug)]
+pub(crate) struct Noting {
+    observing: Rc<Observing>,
+    outcome: Outcome,
+    /// It gets ids when it leaves for A.
+    lacks_ids: bool,
+    is_grpc: bool,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    pub(crate) at: Instant,
+    /// When downstream got a head.
+    pub(crate) status: Option<u16>,
+    pub(crate) is_injected: bool,
+    /// Without an answer, because downstream had gone.
+    pub(crate) is_abandoned: bool,
+    pub(crate) response_bytes: u64,
+}
+
+impl Noting {
+    /// Notes the request as it came; `traced` is the trace that Squall gives it, if it does.
+    pub(crate) fn begin(
+        observing: Rc<Observing>,
+        key: &ListenerKey,
+        request: &request::Parts,
+        began: Instant,
+        traced: Option<u128>,
+    ) -> Self {
+        let fields = Fields::among(&request.headers);
+        let is_inbound = key.direction == Direction::Inbound;
+        let is_grpc = fields.content_type.is_some_and(grpc::is_grpc_type);
+        let route = {
+            let mut routes = observing.routes.borrow_mut();
+            if is_inbound { routes.of(&request.method, request.uri.path(), is_grpc) } else { routes.none.clone() }
+        };
+        let outcome = Outcome {
+            direction: key.direction,
+            cluster: key.cluster.clone(),
+            // What A gets of a trace is what it may pass on; what it calls with may be no trace that it knows.
+            trace: traced.filter(|_| is_inbound).unwrap_or_else(|| fields.trace()),
+            request_id: fields.request_id(),
+            has_added_ids: false,
+            began,
+            ended: began,
+            status: None,
+            grpc_status: None,
+            is_abandoned: false,
+            is_injected: false,
+            route,
+            operation: operation(request, &fields),
+            is_repeatable: is_repeatable(&request.method) || fields.has_idempotency_key,
+            shape: 0,
+            response_bytes: 0,
+            fallbacks: 0,
+            matched: None,
+        };
+        let lacks_ids = is_inbound && !fields.has_ids && observing.observation.add_ids;
+        Self { observing, outcome, lacks_ids, is_grpc }
+    }
+
+    /// Notes that rules of an experiment matched, and whether one was picked.
+    pub(crate) fn matched(&mut self, experiment: &Name, is_picked: bool) {
+        self.outcome.matched = Some((experiment.clone(), is_picked));
+    }
+
+    /// The request is about to leave: it gets ids, when it should.
+    pub(crate) fn send(&mut self, headers: &mut HeaderMap, traced: Option<u128>) {
+        if std::mem::take(&mut self.lacks_ids) {
+            (self.outcome.trace, self.outcome.request_id) = ids::add(headers, traced);
+            self.outcome.has_added_ids = true;
+        }
+    }
+
+    /// The status of the upstream's answer, as it came.
+    pub(crate) fn answered(&mut self, status: http::StatusCode) {
+        self.outcome.status = Some(status.as_u16());
+    }
+
+    /// The head of the answer as downstream gets it.
+    pub(crate) fn head(&mut self, head: &response::Parts) {
+        self.trailers(&head.headers);
+        if self.outcome.direction == Direction::Inbound {
+            self.outcome.shape = shape(head);
+            self.outcome.fallbacks = fallbacks(head, &self.observing.observation.fallbacks);
+        }
+    }
+
+    /// The gRPC status, when this is a gRPC call: behind the body of an answer, or in the head of one that has none.
+    pub(crate) fn trailers(&mut self, fields: &HeaderMap) {
+        if self.is_grpc
+            && let Some(status) = grpc::status(fields)
+        {
+            self.outcome.grpc_status = Some(status);
+        }
+    }
+
+    /// Downstream went away while the answer was on its way.
+    pub(crate) fn abandon(&mut self) {
+        self.outcome.is_abandoned = true;
+    }
+
+    /// The exchange is over.
+    pub(crate) fn finish(self, end: End) {
+        let Self { observing, mut outcome, .. } = self;
+        outcome.ended = end.at;
+        outcome.status = end.status.or(outcome.status);
+        outcome.is_injected = end.is_injected;
+        outcome.is_abandoned |= end.is_abandoned;
+        outcome.response_bytes = end.response_bytes;
+        observing.note(outcome);
+    }
+}
+
+/// Two calls with the same one are tries of the same call.
+fn operation(request: &request::Parts, fields: &Fields<'_>) -> u64 {
+    let authority = match (request.uri.authority(), fields.host) {
+        (Some(authority), _) => authority.as_str().as_bytes(),
+        (None, host) => host.map_or(&b""[..], |host| host.as_bytes()),
+    };
+    let target = request.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    hash(0, [request.method.as_str().as_bytes(), authority, target.as_bytes()])
+}
+
+/// RFC 9110 §9.2.2: the safe methods, PUT and DELETE.
+fn is_repeatable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
