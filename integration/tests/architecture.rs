@@ -232,7 +232,8 @@ fn names_of_packages_are_explained_once() {
     for line in shared.lines().filter(|l| l.contains('=') && !l.starts_with('#')) {
         let name = line.split('=').next().unwrap().trim();
         let is_for_tests =
-            ["proptest", "insta", "jsonschema", "tempfile", "criterion", "gungraun", "plotters"].contains(&name);
+            ["proptest", "insta", "jsonschema", "tempfile", "criterion", "gungraun", "plotters", "statrs"]
+                .contains(&name);
         assert!(is_for_tests || users.contains_key(name), "{name} is in the workspace's list, but nobody uses it");
     }
 }

@@ -222,7 +222,7 @@ pub struct RuleReport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JoinReport {
-    /// Calls to A that ended while faults flowed.
+    /// Calls to A that began while faults flowed.
     pub requests: u64,
     /// Calls that A made, that a rule of the experiment matched.
     pub calls: u64,
@@ -312,6 +312,8 @@ pub struct HarmReport {
     pub is_called: bool,
     /// When it first was.
     pub called_at: Option<f64>,
+    /// Whether it would have been beyond doubt, had each request of the faulted group been harmed.
+    pub could_be_called: bool,
 }
 
 /// How A repeats calls to what was faulted.
@@ -322,8 +324,11 @@ pub struct RetryReport {
     pub calls_faulted: Option<f64>,
     /// The same of the control group.
     pub calls_control: Option<f64>,
-    /// The one by the other.
+    /// Calls for each distinct call of the faulted group, by those of the control group (by 1 where there is none). Not all
+    /// calls are compared: requests that make many calls are faulted more often, which is no retry.
     pub amplification: Option<f64>,
+    /// The lower end of its 95 % confidence interval, one-sided.
+    pub amplification_low: Option<f64>,
     /// The most calls for one request.
     pub calls_max: u64,
     /// Requests of the faulted group with more than one try of the same call.

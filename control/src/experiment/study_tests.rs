@@ -1,0 +1,276 @@
+use std::sync::Arc;
+
+use rand::RngExt;
+use rand_pcg::Pcg32;
+
+use super::*;
+use crate::experiment::report::{Held, RuleReport, SteadyStateReport, Verdict};
+use crate::experiment::tests::{call, experiment, inbound};
+use crate::experiment::verdict::judge;
+
+/// How A takes it.
+#[derive(Clone, Copy, PartialEq)]
+enum App {
+    /// Waits 100 ms for B, and answers from its cache.
+    Robust,
+    /// Fails with B.
+    Fragile,
+    /// Tries three times, then answers without.
+    Retrying,
+    /// The fault does nothing.
+    Untouched,
+    /// Fails with B, and passes on no ids.
+    Silent,
+    /// Does not call through Squall.
+    Bypassing,
+}
+
+/// A made-up run: some requests before, some while a share of the calls is faulted; fifty a second.
+struct World {
+    app: App,
+    share: f64,
+    baseline: u64,
+    injecting: u64,
+    /// Of requests that fail by themselves.
+    error_rate: f64,
+}
+
+const EVERY_MS: u64 = 20;
+
+impl World {
+    fn new(app: App) -> Self {
+        Self { app, share: 0.05, baseline: 400, injecting: 2_000, error_rate: 0.0 }
+    }
+
+    fn run(&self, seed: u64) -> (Report, Study) {
+        let (t, mut rng) = (Instant::now(), Pcg32::new(seed, 11));
+        let at = |ms| t + Duration::from_millis(ms);
+        let mut study = Study::new(&experiment(), t, Some(Duration::from_millis(500)));
+        let begin = self.baseline * EVERY_MS;
+        let end = begin + self.injecting * EVERY_MS;
+        let mut outcomes: Vec<ExchangeOutcome> = Vec::new();
+        for n in 0..self.baseline + self.injecting {
+            self.request(&mut rng, t, n, &mut outcomes);
+        }
+        let injected = outcomes.iter().filter(|o| matches!(o.matched, Some((_, true)))).count() as u64;
+        let matched = outcomes.iter().filter(|o| o.matched.is_some()).count() as u64;
+        // Two workers: what ends is seen within 250 ms, in no order.
+        outcomes.sort_by_key(|o| (o.ended.duration_since(t).as_millis() / 250, o.trace % 2, o.ended));
+        let mut rest = outcomes.into_iter().peekable();
+        study.enter(Phase::Baseline, t);
+        for now in (0..=end + 2_000).step_by(250) {
+            match now {
+                _ if now == begin => study.enter(Phase::Injecting, at(now)),
+                _ if now == end => study.enter(Phase::Recovering, at(now)),
+                _ => {}
+            }
+            let mut seen: Vec<_> = std::iter::from_fn(|| rest.next_if(|o| o.ended <= at(now))).collect();
+            study.take(at(now), &mut seen, 0);
+            assert!(seen.is_empty());
+        }
+        study.finish(at(end + 2_000));
+        let held = Held { held: Some(true), requests: Some(self.baseline), ..Held::default() };
+        let (baseline, injecting, recovering) = (held.clone(), held.clone(), held);
+        let statement = SteadyStateReport { baseline, injecting, recovering, ..SteadyStateReport::default() };
+        let rule = RuleReport { matched, injected, ..RuleReport::default() };
+        let mut report = Report { steady_state: vec![statement], rules: vec![rule], ..Report::default() };
+        report.phases.push(crate::experiment::report::PhaseSpan { phase: Phase::Injecting, from: 8.0, to: 48.0 });
+        study.fill(at(end + 2_000), &mut report);
+        (report, study)
+    }
+
+    /// The exchanges of the n-th request.
+    fn request(&self, rng: &mut Pcg32, t: Instant, n: u64, into: &mut Vec<ExchangeOutcome>) {
+        let (begin, is_injecting) = (n * EVERY_MS, n >= self.baseline);
+        let b_takes = rng.random_range(5..40);
+        let is_plain = rng.random_bool(0.2) || self.app == App::Bypassing;
+        let is_faulted = !is_plain && is_injecting && rng.random_bool(self.share);
+        let fails = rng.random_bool(self.error_rate);
+        let mut root = ExchangeOutcome { trace: 1 + u128::from(n), ..inbound(t, begin, b_takes + 5) };
+        if fails {
+            root.status = Some(500);
+        }
+        if is_plain {
+            root.route = Arc::from("GET /plain");
+            into.push(root);
+            return;
+        }
+        let experiment = Name::new("e").unwrap();
+        let mut made = ExchangeOutcome { trace: root.trace, ..call(t, begin + 2, b_takes) };
+        made.matched = is_injecting.then(|| (experiment, is_faulted));
+        made.is_injected = is_faulted;
+        if self.app == App::Silent {
+            made.trace = 1 << 100 | u128::from(n);
+        }
+        if is_faulted {
+            self.fault(t, begin, &mut root, &mut made, into);
+        }
+        into.extend([root, made]);
+    }
+
+    fn fault(
+        &self,
+        t: Instant,
+        begin: u64,
+        root: &mut ExchangeOutcome,
+        made: &mut ExchangeOutcome,
+        into: &mut Vec<ExchangeOutcome>,
+    ) {
+        let after = |ms| t + Duration::from_millis(begin + ms);
+        match self.app {
+            App::Robust => {
+                (made.ended, made.status, made.is_abandoned) = (after(102), None, true);
+                (root.ended, root.fallbacks) = (after(105), 1);
+            }
+            App::Fragile | App::Silent => {
+                (made.status, root.status) = (Some(503), Some(500));
+            }
+            App::Retrying => {
+                (made.ended, made.status) = (after(4), Some(503));
+                root.ended = after(200);
+                for n in 1..3 {
+                    let (began, ended) = (after(50 * n), after(50 * n + 2));
+                    into.push(ExchangeOutcome { began, ended, ..made.clone() });
+                }
+            }
+            App::Untouched | App::Bypassing => {}
+        }
+    }
+
+    fn verdict(&self, seed: u64) -> (Verdict, Vec<String>, Report) {
+        let (report, _) = self.run(seed);
+        let (verdict, reasons) = judge(&report, &experiment());
+        (verdict, reasons, report)
+    }
+}
+
+#[test]
+fn one_that_answers_without_b_has_held_with_every_seed() {
+    for seed in 0..50 {
+        let (verdict, reasons, report) = World::new(App::Robust).verdict(seed);
+        assert_eq!(verdict, Verdict::Held, "seed {seed}: {reasons:?}");
+        let faulted = &report.groups.faulted;
+        assert_eq!(faulted.degraded.count, faulted.requests, "seed {seed}");
+    }
+}
+
+#[test]
+fn one_that_fails_with_b_has_failed_with_every_seed() {
+    for seed in 0..50 {
+        let (report, study) = World::new(App::Fragile).run(seed);
+        let (verdict, reasons) = judge(&report, &experiment());
+        assert_eq!(verdict, Verdict::Failed, "seed {seed}: {reasons:?}");
+        assert!(reasons[0].starts_with("Harm is beyond doubt"), "seed {seed}: {reasons:?}");
+        let harm = study.harm().unwrap();
+        let soon = harm.at.duration_since(study.began).as_secs_f64();
+        assert!(soon < 20.0 && harm.evidence > 20.0 && harm.difference > 0.9, "seed {seed}: after {soon} s, {harm:?}");
+        assert_eq!(report.harm.called_at, Some(soon));
+    }
+}
+
+#[test]
+fn a_fault_that_does_nothing_is_seldom_called_harm() {
+    let world = World { error_rate: 0.01, ..World::new(App::Untouched) };
+    let failed = (0..200).filter(|seed| world.verdict(*seed).0 == Verdict::Failed).count();
+    assert!(failed <= 10, "{failed} of 200");
+    let (verdict, reasons, report) = world.verdict(1);
+    assert_eq!(verdict, Verdict::Held, "{reasons:?}");
+    assert_eq!(report.join.share, Some(1.0));
+    let groups = &report.groups;
+    assert_eq!(groups.faulted.requests + groups.control.requests + groups.others.requests, 2_000);
+    assert_eq!(groups.baseline.requests, 400);
+    assert_eq!(
+        report.routes.iter().map(|r| (r.route.as_str(), r.uses_faulted)).collect::<Vec<_>>(),
+        [("GET /", true), ("GET /plain", false)]
+    );
+}
+
+#[test]
+fn three_tries_show_as_three_times_the_calls() {
+    for seed in 0..10 {
+        let (_, _, report) = World::new(App::Retrying).verdict(seed);
+        let retries = &report.retries;
+        assert!((2.9..=3.1).contains(&retries.amplification.unwrap()), "seed {seed}: {retries:?}");
+        assert_eq!((retries.retried, retries.calls_max), (report.groups.faulted.requests, 3));
+        assert_eq!(retries.spacing, "fixed", "{:?}", retries.gaps);
+    }
+}
+
+#[test]
+fn without_ids_phases_are_compared() {
+    for seed in 0..20 {
+        let (verdict, reasons, report) = World::new(App::Silent).verdict(seed);
+        assert_eq!((report.join.share, report.harm.method.as_str()), (Some(0.0), "phases"));
+        assert_eq!(verdict, Verdict::Failed, "seed {seed}: {reasons:?}");
+        assert!(reasons.iter().any(|r| r.contains("A does not pass on trace ids")), "{reasons:?}");
+        assert!(report.harm.difference > Some(0.5), "of the faulted ones nearly all: {:?}", report.harm);
+    }
+}
+
+#[test]
+fn with_all_faulted_those_before_are_the_control_group() {
+    for (app, expected) in [(App::Fragile, Verdict::Failed), (App::Robust, Verdict::Held)] {
+        let world = World { share: 1.0, injecting: 500, ..World::new(app) };
+        for seed in 0..10 {
+            let (verdict, reasons, report) = world.verdict(seed);
+            assert_eq!(verdict, expected, "seed {seed}: {reasons:?}");
+            assert_eq!((report.harm.method.as_str(), report.groups.control.requests), ("phases", 0));
+        }
+    }
+}
+
+#[test]
+fn one_that_does_not_call_through_squall_and_too_few_say_nothing() {
+    let (verdict, reasons, _) = World::new(App::Bypassing).verdict(1);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert!(reasons[0].contains("A does not call through Squall"), "{reasons:?}");
+    let few = World { share: 0.002, injecting: 500, ..World::new(App::Robust) };
+    let (verdict, reasons, report) = few.verdict(5);
+    assert_eq!(verdict, Verdict::Inconclusive, "{:?}", report.groups.faulted);
+    assert!(reasons[0].contains("Too few to tell") || reasons[0].contains("Nothing was faulted"), "{reasons:?}");
+}
+
+#[test]
+fn what_begins_in_a_pause_is_of_no_group() {
+    let t = Instant::now();
+    let at = |ms| t + Duration::from_millis(ms);
+    let mut study = Study::new(&experiment(), t, None);
+    study.enter(Phase::Injecting, t);
+    study.pause(true, at(1_000));
+    study.pause(false, at(2_000));
+    let mut seen: Vec<_> = [500, 1_500, 2_500].map(|ms| inbound(t, ms, 10)).into();
+    study.take(at(3_000), &mut seen, 4);
+    study.finish(at(4_000));
+    let mut report = Report::default();
+    study.fill(at(4_000), &mut report);
+    assert_eq!((report.groups.others.requests, report.join.requests, report.join.lost), (2, 3, 4));
+}
+
+#[test]
+fn requests_under_way_are_those_of_inbound_listeners() {
+    use crate::data_plane::TrafficTotals;
+    let (t, b) = (Instant::now(), Name::new("b").unwrap());
+    let mut study = Study::new(&experiment(), t, None);
+    study.enter(Phase::Baseline, t);
+    for (second, in_flight) in [4, 6, 2].into_iter().enumerate() {
+        let totals = |direction, begun| TrafficTotals {
+            listener: b.clone(),
+            cluster: b.clone(),
+            direction,
+            connections: 0,
+            bytes_request: 0,
+            bytes_response: 0,
+            begun,
+            ended: 10,
+            injected: 0,
+            failed: 0,
+            durations: Vec::new(),
+        };
+        let totals = vec![totals(Direction::Inbound, 10 + in_flight), totals(Direction::Outbound, 99)];
+        study.sample(t + Duration::from_secs(second as u64), &Traffic { duration_bounds: &[], totals });
+    }
+    let mut report = Report::default();
+    study.fill(t + Duration::from_secs(3), &mut report);
+    assert_eq!((report.queue.baseline_mean, report.queue.baseline_max), (Some(4.0), Some(6)));
+    assert_eq!(report.series.iter().map(|p| p.in_flight).collect::<Vec<_>>(), [4, 6, 2]);
+}
