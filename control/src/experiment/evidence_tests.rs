@@ -104,7 +104,7 @@ fn expectation(expected: Expected, tolerated: f64, controls: u64, truth: Expecte
     let mut sum = 0.0;
     for bits in 0..1_u32 << controls {
         let bad = u64::from(bits.count_ones());
-        let chance = truth.control.powi(bad as i32) * (1.0 - truth.control).powi((controls - bad) as i32);
+        let chance = truth.control.powf(float(bad)) * (1.0 - truth.control).powf(float(controls - bad));
         for (is_harmed, chance_faulted) in [(true, truth.faulted), (false, 1.0 - truth.faulted)] {
             let block = Count { all: controls, bad };
             sum += chance * chance_faulted * growth(expected, tolerated, block, is_harmed).exp();

@@ -130,23 +130,3 @@ fn there_is_a_bound_and_what_is_beyond_is_counted() {
     join.finish(|_| left += 1);
     assert_eq!(left, 2 * WAITING_MAX);
 }
-
-#[test]
-fn joining_takes_about_a_microsecond() {
-    // Of two hundred thousand exchanges; the bound is generous, since tests are not optimised and run beside others.
-    let t = Instant::now();
-    let mut join = Join::new();
-    let mut roots = 0;
-    for n in 0..100_000_u64 {
-        let (trace, now) = (1 + u128::from(n) * 0x9e37_79b9_7f4a_7c15, t + Duration::from_millis(n));
-        join.insert(now, ids(call(t, n, 20), trace, trace ^ 5));
-        join.insert(now, ids(inbound(t, n, 30), trace, trace ^ 5));
-        if n % 250 == 0 {
-            join.settle(now, |_| roots += 1);
-        }
-    }
-    join.finish(|_| roots += 1);
-    let each = t.elapsed() / 200_000;
-    println!("{each:?} for each exchange");
-    assert!(roots == 100_000 && each < Duration::from_micros(50), "{each:?}");
-}

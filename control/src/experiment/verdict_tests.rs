@@ -136,8 +136,8 @@ fn what_shows_that_it_is_false_has_failed() {
 }
 
 #[test]
-fn what_says_nothing_is_inconclusive() {
-    let situations: [(Change, &str); 20] = [
+fn what_was_not_faulted_or_ended_by_others_is_inconclusive() {
+    let situations: [(Change, &str); 10] = [
         (|r, _| r.rules[0].injected = 0, "the rules matched 2000 times, and their share picked none"),
         (
             |r, _| (r.rules[0].injected, r.rules[0].matched) = (0, 0),
@@ -172,6 +172,13 @@ fn what_says_nothing_is_inconclusive() {
         (|r, _| r.aborted = aborted(AbortedBy::Restart), "ended or started anew"),
         (|r, _| r.aborted = aborted(AbortedBy::Duration), "It took longer than it may"),
         (|r, _| r.aborted = aborted(AbortedBy::Refused), "could not be put in force"),
+    ];
+    inconclusive(&situations);
+}
+
+#[test]
+fn what_was_not_measured_is_inconclusive() {
+    let situations: [(Change, &str); 10] = [
         (|r, _| r.steady_state[0].baseline.held = Some(false), "did not hold even before anything was injected"),
         (
             |r, _| {
@@ -212,6 +219,10 @@ fn what_says_nothing_is_inconclusive() {
             "there were no requests to A before anything was injected",
         ),
     ];
+    inconclusive(&situations);
+}
+
+fn inconclusive(situations: &[(Change, &str)]) {
     for (change, words) in situations {
         let (verdict, reasons) = judged(change);
         assert_eq!(verdict, Verdict::Inconclusive, "{words}: {reasons:?}");
