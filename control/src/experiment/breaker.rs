@@ -18,7 +18,7 @@ const CLUSTERS_MAX: usize = 16;
 const CHANCE: f64 = 1e-4;
 
 /// With fewer calls before anything was injected it is not known how many are to be expected.
-const BASELINE_MIN: u64 = 20;
+const BASELINE_MIN: f64 = 20.0;
 
 /// What was seen, second by second.
 #[derive(Debug)]
@@ -96,19 +96,28 @@ impl Breaker {
         let seconds = self.seconds();
         // The second in which injection begins belongs to neither.
         let before = float_floor(parts.injecting);
-        let (calls, asked) = (&seconds[..before.min(seconds.len())], &self.inbound[..before.min(self.inbound.len())]);
-        let (calls, asked) = (calls.iter().map(|c| c.count).sum::<u64>(), asked.iter().sum::<u64>());
-        if calls < BASELINE_MIN || asked == 0 {
-            return BreakerReport::default();
-        }
+        let Some(rate) = self.rate(&seconds[..before.min(seconds.len())]) else { return BreakerReport::default() };
         let known = &seconds[..float_floor(parts.known_until).min(seconds.len())];
-        let open = self.silences(known, before + 1, float(calls) / float(asked), parts.known_until);
+        let open = self.silences(known, before + 1, rate, parts.known_until);
         let recovered_after = parts.recovering.and_then(|end| {
             let (_, to) = open.iter().find(|(from, to)| *from <= end && end < *to)?;
             // One that lasts to the end has not recovered.
             (*to < parts.known_until).then_some(to - end)
         });
         BreakerReport { open, recovered_after }
+    }
+
+    /// Independent calls to expect for a request, from seconds in which nothing was injected. Calls that come several at once
+    /// are not independent: they vary more than by chance, and as much more as they vary, as many fewer they count as.
+    fn rate(&self, seconds: &[Calls]) -> Option<f64> {
+        let pairs = || seconds.iter().zip(&self.inbound).map(|(calls, asked)| (float(calls.count), float(*asked)));
+        let (calls, asked) = pairs().fold((0.0, 0.0), |(a, b), (calls, asked)| (a + calls, b + asked));
+        if calls < BASELINE_MIN || asked == 0.0 {
+            return None;
+        }
+        let rate = calls / asked;
+        let spread = pairs().map(|(calls, asked)| (calls - rate * asked).powi(2)).sum::<f64>() / calls;
+        Some(rate / spread.max(1.0))
     }
 
     /// Calls to all that was faulted.
@@ -199,6 +208,20 @@ mod tests {
             // Only one request of five needs a call: two seconds of silence prove little.
             if at % 250 == 0 && !(40_000..42_000).contains(&at) {
                 breaker.add(&call(t, at, 5), true);
+            }
+        }
+        assert_eq!(breaker.report(PARTS), BreakerReport::default());
+    }
+
+    #[test]
+    fn calls_that_come_at_once_count_as_few() {
+        let t = Instant::now();
+        let mut breaker = Breaker::new(t);
+        for at in (0..60_000).step_by(50) {
+            breaker.add(&inbound(t, at, 10), false);
+            // Thirty calls at once, each three seconds; then after six.
+            if at % 3_000 == 0 && !(40_000..44_000).contains(&at) {
+                (0..30).for_each(|_| breaker.add(&call(t, at, 5), true));
             }
         }
         assert_eq!(breaker.report(PARTS), BreakerReport::default());

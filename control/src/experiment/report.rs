@@ -246,7 +246,7 @@ pub struct Groups {
     pub faulted: Group,
     /// A rule matched a call, and none was faulted.
     pub control: Group,
-    /// No rule matched a call, while faults flowed: routes that do not need what was faulted.
+    /// No rule matched a call, while faults flowed (not between two steps): routes that do not need what was faulted.
     pub others: Group,
     /// All, before anything was injected.
     pub baseline: Group,
@@ -260,9 +260,10 @@ pub struct Group {
     pub requests: u64,
     /// Answered as without a fault, and in time.
     pub absorbed: Share,
-    /// Answered well, but later than nearly all of the control group.
+    /// Answered well, but later than 99 % of the control group, of the same route where that has enough requests.
     pub slower: Share,
-    /// Answered with a fallback: it says so, or looks like none of the control group.
+    /// Answered with a fallback: it says so, or is of a shape or size that nearly no answer of the same route has without a
+    /// fault.
     pub degraded: Share,
     /// Failed: an error, or no answer.
     pub propagated: Share,

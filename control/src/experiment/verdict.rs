@@ -87,7 +87,7 @@ fn judged<'a>(report: &'a Report, experiment: &Experiment) -> impl Iterator<Item
 fn retry_failures(report: &Report, experiment: &Experiment) -> Vec<String> {
     let (retries, expect) = (&report.retries, &experiment.expect);
     let mut found = Vec::new();
-    let is_beyond = |max: &f64| retries.amplification_low.is_some_and(|low| low > *max);
+    let is_beyond = |max: &f64| report.join.is_usable && retries.amplification_low.is_some_and(|low| low > *max);
     if let (Some(max), Some(amplification)) = (expect.amplification.filter(is_beyond), retries.amplification) {
         let calls = wording::number(amplification);
         found.push(format!(
@@ -123,9 +123,11 @@ fn doubts(report: &Report, experiment: &Experiment) -> Vec<String> {
         }
     }
     found.extend(harm_doubt(report));
-    if experiment.expect.amplification.is_some() && report.retries.amplification.is_none() {
+    let is_known = report.join.is_usable && report.retries.amplification.is_some();
+    if experiment.expect.amplification.is_some() && !is_known {
         found.push(
-            "How often A repeats calls is not known: none could be joined with the request it was made for.".into(),
+            "How often A repeats calls is not known: too few could be joined with the request that they were made for."
+                .into(),
         );
     }
     found

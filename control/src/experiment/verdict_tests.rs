@@ -178,7 +178,7 @@ fn what_was_not_faulted_or_ended_by_others_is_inconclusive() {
 
 #[test]
 fn what_was_not_measured_is_inconclusive() {
-    let situations: [(Change, &str); 10] = [
+    let situations: [(Change, &str); 11] = [
         (|r, _| r.steady_state[0].baseline.held = Some(false), "did not hold even before anything was injected"),
         (
             |r, _| {
@@ -212,6 +212,10 @@ fn what_was_not_measured_is_inconclusive() {
             "How often A repeats calls is not known",
         ),
         (
+            |r, e| (e.expect.amplification, r.join.is_usable) = (Some(2.0), false),
+            "How often A repeats calls is not known",
+        ),
+        (
             |r, e| {
                 e.minimum_requests = 0;
                 (r.harm.method, r.groups.baseline.requests) = (String::new(), 0);
@@ -233,21 +237,21 @@ fn inconclusive(situations: &[(Change, &str)]) {
 #[test]
 fn all_else_has_held() {
     let situations: [(Change, &str); 7] = [
-        (|_, _| {}, "No harm is beyond doubt: 0 of 100 requests (0"),
-        (|r, e| (e.expect.unsafe_retries, r.retries.unsafe_retries) = (true, 9), "No harm"),
+        (|_, _| {}, "No more harm is shown than is tolerated: 0 of 100 requests (0"),
+        (|r, e| (e.expect.unsafe_retries, r.retries.unsafe_retries) = (true, 9), "No more harm"),
         (
             |r, e| {
                 e.expect.amplification = Some(2.9);
                 (r.retries.amplification, r.retries.amplification_low) = (Some(3.0), Some(2.8));
             },
-            "No harm",
+            "No more harm",
         ),
         (
             |r, _| {
                 let route = RouteReport { suffered: true, uses_faulted: true, ..RouteReport::default() };
                 r.routes.push(route);
             },
-            "No harm",
+            "No more harm",
         ),
         (
             |r, _| {

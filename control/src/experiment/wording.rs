@@ -25,10 +25,9 @@ pub(super) fn harm(report: &Report) -> String {
             )
         }
     };
-    let (judgement, compared) =
-        if harm.is_called { ("Harm is beyond doubt", "at least 20") } else { ("No harm is beyond doubt", "20") };
+    let judgement = if harm.is_called { "Harm is beyond doubt" } else { "No more harm is shown than is tolerated" };
     format!(
-        "{judgement}: {found}{}; {} more are tolerated. The evidence is {}, where {compared} is beyond doubt.",
+        "{judgement}: {found}{}, where {} more are tolerated. The evidence is {}; from 20 on it is beyond doubt.",
         interval(report),
         percent(harm.tolerated),
         number(harm.evidence),
@@ -39,7 +38,7 @@ fn interval(report: &Report) -> String {
     let harm = &report.harm;
     match (harm.difference, harm.low, harm.high) {
         (Some(difference), Some(low), Some(high)) => format!(
-            ", a difference of {} points ({} to {})",
+            ", a difference of {} points of a hundred ({} to {})",
             number(difference * 100.0),
             number(low * 100.0),
             number(high * 100.0)
