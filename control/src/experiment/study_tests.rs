@@ -223,6 +223,25 @@ fn one_that_does_not_call_through_squall_and_too_few_say_nothing() {
 }
 
 #[test]
+fn where_no_call_is_seen_as_with_faults_of_connections_all_are_compared_with_those_before() {
+    let t = Instant::now();
+    let at = |ms| t + Duration::from_millis(ms);
+    let mut study = Study::new(&experiment(), t, None);
+    study.enter(Phase::Baseline, t);
+    study.enter(Phase::Injecting, at(10_000));
+    let request = |n: u64| {
+        let status = Some(if n >= 200 && n % 2 == 0 { 502 } else { 200 });
+        ExchangeOutcome { status, ..inbound(t, n * 50, 10) }
+    };
+    study.take(at(20_000), &mut (0..400).map(request).collect(), 0);
+    study.take(at(30_000), &mut Vec::new(), 0);
+    assert_eq!(study.harm(), None, "calls may still be seen to be joined");
+    study.finish(at(30_000));
+    let harm = study.harm().unwrap();
+    assert!(harm.evidence > 20.0 && (0.4..0.6).contains(&harm.difference), "{harm:?}");
+}
+
+#[test]
 fn what_begins_in_a_pause_is_of_no_group() {
     let t = Instant::now();
     let at = |ms| t + Duration::from_millis(ms);
