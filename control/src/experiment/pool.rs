@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 /// A trace id and a request id; 0 is none.
 pub(super) type Keys = [u128; 2];
 
@@ -11,11 +13,12 @@ pub(super) type Keys = [u128; 2];
 pub(super) struct Pool<T> {
     capacity: usize,
     same_key_max: usize,
-    next: u64,
-    waiting: HashMap<u64, Waiting<T>>,
-    /// From the oldest on; also those that were taken out meanwhile.
-    order: VecDeque<u64>,
-    by_key: HashMap<u128, Chain>,
+    /// From the oldest on; `None` was taken out meanwhile. In boxes, so that a place that is empty costs little.
+    places: VecDeque<Option<Box<Waiting<T>>>>,
+    /// What the first place is called; the others follow.
+    first: u64,
+    count: usize,
+    by_key: HashMap<u128, Chain, RandomState>,
 }
 
 #[derive(Debug)]
@@ -66,57 +69,54 @@ impl Chain {
 impl<T> Pool<T> {
     /// An empty one. By one id no more than the last `same_key_max`, at least 2, are found.
     pub(super) fn new(capacity: usize, same_key_max: usize) -> Self {
-        let (waiting, order, by_key) = (HashMap::new(), VecDeque::new(), HashMap::new());
-        Self { capacity, same_key_max, next: 0, waiting, order, by_key }
+        let (places, by_key) = (VecDeque::new(), HashMap::default());
+        Self { capacity, same_key_max, places, first: 0, count: 0, by_key }
     }
 
     /// Adds one; gives the oldest when there was no room for both.
     pub(super) fn insert(&mut self, keys: Keys, since: Instant, value: T) -> Option<T> {
-        let dropped = if self.waiting.len() == self.capacity { self.pop() } else { None };
-        let id = self.next;
-        self.next += 1;
+        // Empty places behind one that waits long count little, but they count.
+        let is_full = self.count == self.capacity || self.places.len() == 4 * self.capacity;
+        let dropped = if is_full { self.pop() } else { None };
+        let id = self.first + self.places.len() as u64;
         for key in distinct(keys) {
             self.by_key.entry(key).or_default().push(id, self.same_key_max);
         }
-        self.waiting.insert(id, Waiting { keys, since, value });
-        if self.order.len() > 4 * self.capacity {
-            self.order.retain(|id| self.waiting.contains_key(id));
-        }
-        self.order.push_back(id);
+        self.places.push_back(Some(Box::new(Waiting { keys, since, value })));
+        self.count += 1;
         dropped
     }
 
     /// Takes one out.
     pub(super) fn remove(&mut self, id: u64) -> Option<T> {
-        let Waiting { keys, value, .. } = self.waiting.remove(&id)?;
+        let Waiting { keys, value, .. } = *self.places.get_mut(self.place(id)?)?.take()?;
+        self.count -= 1;
         for key in distinct(keys) {
             if self.by_key.get_mut(&key).is_some_and(|chain| chain.remove(id)) {
                 self.by_key.remove(&key);
             }
         }
+        while let Some(None) = self.places.front() {
+            self.places.pop_front();
+            self.first += 1;
+        }
+        debug_assert!(self.count <= self.places.len());
         Some(value)
     }
 
     /// Takes out the oldest.
     pub(super) fn pop(&mut self) -> Option<T> {
-        while let Some(id) = self.order.pop_front() {
-            if let Some(value) = self.remove(id) {
-                return Some(value);
-            }
-        }
-        None
+        self.remove(self.first)
     }
 
     /// Takes out the oldest that has waited for so long.
     pub(super) fn pop_older(&mut self, now: Instant, than: Duration) -> Option<T> {
-        while let Some(id) = self.order.front() {
-            match self.waiting.get(id) {
-                Some(oldest) if now.saturating_duration_since(oldest.since) < than => return None,
-                Some(_) => return self.pop(),
-                None => drop(self.order.pop_front()),
-            }
-        }
-        None
+        let since = self.places.front()?.as_ref()?.since;
+        if now.saturating_duration_since(since) >= than { self.pop() } else { None }
+    }
+
+    fn place(&self, id: u64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.first)?).ok()
     }
 
     /// Those that share an id with `keys`, once each.
@@ -126,7 +126,7 @@ impl<T> Pool<T> {
         let by_second = second.and_then(|key| self.by_key.get(&key)).into_iter().flat_map(Chain::ids);
         let found = by_first.map(|id| (id, false)).chain(by_second.map(|id| (id, true)));
         found.filter_map(move |(id, is_by_second)| {
-            let waiting = self.waiting.get(&id)?;
+            let waiting = self.places.get(self.place(id)?)?.as_ref()?;
             let is_twice = is_by_second && first.is_some_and(|key| waiting.keys.contains(&key));
             (!is_twice).then_some((id, waiting.keys, &waiting.value))
         })
@@ -135,12 +135,6 @@ impl<T> Pool<T> {
     /// Whether so many have this id that not all are found by it.
     pub(super) fn is_crowded(&self, key: u128) -> bool {
         self.by_key.get(&key).is_some_and(|chain| chain.len() >= self.same_key_max)
-    }
-
-    /// How many wait.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
     }
 }
 
@@ -182,7 +176,7 @@ mod tests {
         assert_eq!(pool.pop_older(at(5), Duration::from_secs(5)), None);
         assert_eq!(pool.pop_older(at(6), Duration::from_secs(5)), Some(2));
         assert_eq!((pool.pop(), pool.pop()), (Some(3), None));
-        assert!(pool.by_key.is_empty() && pool.waiting.is_empty());
+        assert!(pool.by_key.is_empty() && pool.places.is_empty());
     }
 
     #[test]
@@ -194,6 +188,19 @@ mod tests {
             old.and_then(|id| pool.remove(id));
         }
         assert!(pool.find([7, 0]).count() <= 8);
-        assert!(pool.len() <= 100 && pool.order.len() <= 401, "{} {}", pool.len(), pool.order.len());
+        assert!(pool.count <= 100 && pool.places.len() <= 400, "{} {}", pool.count, pool.places.len());
+    }
+
+    #[test]
+    fn one_that_waits_long_does_not_hold_places_for_ever() {
+        let (mut pool, now) = (Pool::new(100, 8), Instant::now());
+        pool.insert([1, 0], now, 0);
+        let dropped = (2..1_000).find_map(|n| {
+            let dropped = pool.insert([n, 0], now, n);
+            let id = pool.find([n, 0]).next().map(|(id, ..)| id);
+            id.and_then(|id| pool.remove(id));
+            dropped
+        });
+        assert_eq!((dropped, pool.count, pool.places.len()), (Some(0), 0, 0));
     }
 }
