@@ -230,7 +230,7 @@ fn where_no_call_is_seen_as_with_faults_of_connections_all_are_compared_with_tho
     study.enter(Phase::Baseline, t);
     study.enter(Phase::Injecting, at(10_000));
     let request = |n: u64| {
-        let status = Some(if n >= 200 && n % 2 == 0 { 502 } else { 200 });
+        let status = Some(if n >= 200 && n.is_multiple_of(2) { 502 } else { 200 });
         ExchangeOutcome { status, ..inbound(t, n * 50, 10) }
     };
     study.take(at(20_000), &mut (0..400).map(request).collect(), 0);
