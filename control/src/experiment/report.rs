@@ -2,8 +2,27 @@
 //!
 //! Times are seconds since the start of the run; durations are seconds; shares are from 0 to 1.
 
+mod checks;
+mod content;
+mod format;
+mod html;
+mod journal;
+mod junit;
+mod markdown;
+mod page;
+mod plot;
+mod postmortem;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+mod wording;
+mod xml;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use format::{ReportFormat, UnknownFormat};
 
 /// The report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
