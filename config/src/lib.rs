@@ -20,8 +20,10 @@ mod schema;
 mod validate;
 mod vocabulary;
 
-pub use load::{load_experiment_text, load_text, locate, parse_experiment_text, parse_text};
+pub use load::{
+    load_experiment_text, load_game_day_text, load_text, locate, parse_experiment_text, parse_game_day_text, parse_text,
+};
 pub use parse::parse_value;
 pub use problem::{Problem, Problems};
 pub use schema::{example, example_experiment, experiment_schema, schema};
-pub use validate::{validate, validate_experiment};
+pub use validate::{validate, validate_experiment, validate_game_day};

@@ -10,14 +10,15 @@ use crate::model::{Config, Experiment};
 use crate::parse::{Parsed, parse};
 use crate::path::is_within;
 use crate::problem::{Problem, Problems};
-use crate::spec::{ConfigSpec, ExperimentDocument};
-use crate::validate::{validate, validate_experiment};
+use crate::spec::{ConfigSpec, ExperimentDocument, GameDayDocument};
+use crate::validate::{validate, validate_experiment, validate_game_day};
 
 /// Larger than 65,535 rules need; a file beyond it is not a configuration.
 const TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// What an empty file could have been.
 const CONFIG_HINT: &str = "`squall config init` writes one to begin with";
+const GAME_DAY_HINT: &str = "write which experiments are run, as in config/experiments/game-day.yaml";
 const EXPERIMENT_HINT: &str = "`squall config init --experiment` writes one to begin with";
 
 /// Reads the text of a file, YAML or JSON.
@@ -50,6 +51,22 @@ pub fn parse_experiment_text(text: &str) -> Result<ExperimentDocument, Problems>
 /// As [`load_text`]; problems of the configuration are not among them.
 pub fn load_experiment_text(text: &str, against: &ConfigSpec) -> Result<(ExperimentDocument, Experiment), Problems> {
     loaded(text, EXPERIMENT_HINT, |document| validate_experiment(document, against))
+}
+
+/// Reads the text of a game day, YAML or JSON.
+///
+/// # Errors
+/// As [`parse_text`].
+pub fn parse_game_day_text(text: &str) -> Result<GameDayDocument, Problems> {
+    parsed(text, GAME_DAY_HINT)
+}
+
+/// Reads and validates the text of a game day, YAML or JSON; not the experiments that it names.
+///
+/// # Errors
+/// As [`load_text`].
+pub fn load_game_day_text(text: &str) -> Result<GameDayDocument, Problems> {
+    loaded(text, GAME_DAY_HINT, validate_game_day).map(|(document, ())| document)
 }
 
 fn parsed<T: DeserializeOwned + JsonSchema>(text: &str, hint: &str) -> Result<T, Problems> {

@@ -8,6 +8,7 @@ mod blast_radius;
 mod cluster;
 mod experiment;
 mod file;
+mod gameday;
 mod guard;
 mod listener;
 mod rule;
@@ -27,6 +28,7 @@ pub use experiment::{
     SteadyStateSpec, StepSpec,
 };
 pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DnsSpec, DrainSpec, LimitsSpec, TelemetrySpec};
+pub use gameday::{GameDayDocument, GameDayExperimentSpec, GameDaySpec};
 pub use guard::{ConditionSpec, GuardSpec, LeaseSpec};
 pub use listener::ListenerSpec;
 pub use rule::{

@@ -7,6 +7,7 @@ mod conditions;
 mod control;
 mod destinations;
 mod experiment;
+mod game_day;
 mod guards;
 mod health;
 mod intercept;
@@ -30,6 +31,7 @@ use address::OwnAddresses;
 use report::Report;
 
 pub use experiment::validate_experiment;
+pub use game_day::validate_game_day;
 
 /// What rules refer to, while they are checked.
 pub(crate) struct Context<'a> {

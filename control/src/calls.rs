@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod config;
+pub(crate) mod experiments;
 pub(crate) mod health;
 pub(crate) mod lease;
 pub(crate) mod limits;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use squall_config::model::Config;
+use squall_config::model::{Config, Name};
 use squall_config::spec::{ConfigSpec, RuleSpec};
 
 /// No rule that expires lives longer than this: ten years, so that adding it to a clock never overflows.
@@ -19,6 +19,8 @@ pub enum Origin {
     File,
     /// The control API; lives until its ttl ends.
     Api,
+    /// A running experiment; ends with it, and outlives no process.
+    Experiment,
 }
 
 impl Origin {
@@ -27,6 +29,7 @@ impl Origin {
         match self {
             Self::File => "file",
             Self::Api => "api",
+            Self::Experiment => "experiment",
         }
     }
 }
@@ -81,11 +84,11 @@ pub struct RuleMeta {
 }
 
 impl RuleMeta {
-    /// Lets a rule of the API that has longer to live end after this time. A limit that is lowered holds for the rules that
-    /// are there, too.
+    /// Lets a rule that is not of the file and has longer to live end after this time. A limit that is lowered holds for the
+    /// rules that are there, too.
     fn end_within(&mut self, longest: Duration, now: Now) {
         let end = Expiry::after(now, longest);
-        if self.origin == Origin::Api
+        if self.origin != Origin::File
             && self.expiry.is_none_or(|expiry| expiry.at > end.at || expiry.deadline > end.deadline)
         {
             self.expiry = Some(end);
@@ -120,6 +123,13 @@ impl Written {
     /// Place and text of a rule.
     pub fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
         self.document.rules.iter().enumerate().find(|(_, rule)| rule.name == name)
+    }
+
+    /// The document without what running experiments have added.
+    pub fn without_experiments(&self) -> ConfigSpec {
+        let mut document = self.document.clone();
+        document.rules.retain(|rule| rule.experiment.is_none());
+        document
     }
 
     /// Whether every fault of this document was one of `before`, for no longer; then nothing is lost but faults.
@@ -214,12 +224,39 @@ impl Draft {
         self.document.rules.len() < n_before
     }
 
-    /// Replaces all rules through the API.
+    /// Replaces all rules through the API, but for those of experiments, which stay behind them.
     pub fn replace_rules(&mut self, rules: Vec<RuleSpec>) {
         let before = std::mem::replace(&mut self.document.rules, rules);
         for spec in self.document.rules.clone() {
             self.note_put(&spec.name, before.contains(&spec));
         }
+        self.document.rules.extend(before.into_iter().filter(|rule| rule.experiment.is_some()));
+    }
+
+    /// The rules of an experiment from now on, behind all others. Those that it has already keep their place and their counts.
+    pub fn set_experiment(&mut self, experiment: &Name, rules: Vec<RuleSpec>) {
+        let is_gone = |rule: &RuleSpec| {
+            rule.experiment.as_deref() == Some(experiment.as_str()) && rules.iter().all(|other| other.name != rule.name)
+        };
+        self.document.rules.retain(|rule| !is_gone(rule));
+        for mut spec in rules {
+            spec.experiment = Some(experiment.to_string());
+            self.set_meta(&spec.name, Origin::Experiment);
+            let place = self
+                .document
+                .rules
+                .iter()
+                .position(|rule| rule.name == spec.name && rule.experiment == spec.experiment);
+            match place {
+                Some(place) => self.document.rules[place] = spec,
+                None => self.document.rules.push(spec),
+            }
+        }
+    }
+
+    /// The experiment that a rule belongs to; such a rule is not for others to change.
+    pub fn experiment_of(&self, rule: &str) -> Option<&str> {
+        self.rule(rule).and_then(|(_, rule)| rule.experiment.as_deref())
     }
 
     /// Replaces the whole document through the API.
@@ -251,7 +288,9 @@ impl Draft {
                 self.metas.remove(&rule.name);
             }
         }
-        let is_kept = |rule: &RuleSpec| self.origin(&rule.name) == Some(Origin::Api) && !is_named(&self.document, rule);
+        let is_kept = |rule: &RuleSpec| {
+            rule.experiment.is_some() || self.origin(&rule.name) == Some(Origin::Api) && !is_named(&self.document, rule)
+        };
         let kept: Vec<RuleSpec> = before.rules.iter().filter(|rule| is_kept(rule)).cloned().collect();
         self.adopt_rules(Origin::File);
         self.document.rules.extend(kept);

@@ -173,8 +173,26 @@ impl From<UpdateError> for ApiError {
                 let hint = "wait until it runs out, or DELETE /v1/lease, which ends it for them";
                 Self::new(StatusCode::CONFLICT, "holder", error.to_string(), hint)
             }
+            UpdateError::OfExperiment { ref experiment, .. } => {
+                let hint = format!(
+                    "POST /v1/experiments/{experiment}/stop ends all of its rules; POST /v1/halt ends all faults"
+                );
+                Self::new(StatusCode::CONFLICT, "name", error.to_string(), hint)
+            }
             UpdateError::NoRule(name) => Self::no_rule(&name),
         }
+    }
+}
+
+/// Why a change was refused, with all that is wrong, in one line.
+pub(crate) fn in_words(error: &UpdateError) -> String {
+    match error {
+        UpdateError::Invalid(Problems(problems)) | UpdateError::Conflict(Problems(problems)) => {
+            let all = problems.iter().map(|problem| format!("{}: {}", problem.path, problem.detail));
+            format!("{error}: {}", all.collect::<Vec<_>>().join("; "))
+        }
+        UpdateError::NotKept(why) => format!("{error}: {why}"),
+        _ => error.to_string(),
     }
 }
 

@@ -29,6 +29,8 @@ pub enum EventKind {
     Guard,
     /// The lease was taken, given back or lost.
     Lease,
+    /// An experiment is in another phase, or has ended.
+    Experiment,
 }
 
 impl EventKind {
@@ -42,6 +44,7 @@ impl EventKind {
             Self::Expired => "expired",
             Self::Guard => "guard",
             Self::Lease => "lease",
+            Self::Experiment => "experiment",
         }
     }
 }

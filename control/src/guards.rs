@@ -6,12 +6,12 @@
 //! and the [`board`] shows how every guard is. After a resume each begins afresh. All but this file are without a clock and
 //! without I/O.
 
-mod account;
+pub(crate) mod account;
 pub(crate) mod board;
-mod judge;
-mod machine;
-mod remote;
-mod traffic;
+pub(crate) mod judge;
+pub(crate) mod machine;
+pub(crate) mod remote;
+pub(crate) mod traffic;
 pub(crate) mod web;
 
 use std::sync::Arc;

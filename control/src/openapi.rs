@@ -9,11 +9,13 @@ use squall_config::spec::{ConfigSpec, RuleSpec};
 use crate::audit::ENTRIES_MAX;
 use crate::calls::audit::{AuditOut, LIMIT_DEFAULT};
 use crate::calls::config::ConfigChange;
+use crate::calls::experiments::{ExperimentWhole, ExperimentsOut, NoteIn};
 use crate::calls::lease::{LeaseHolder, LeaseRequest, LeaseStatus};
 use crate::calls::log_level::LogLevel;
 use crate::calls::status::{HaltStatus, StatusOut};
 use crate::calls::traffic::TrafficOut;
 use crate::error::{PROBLEM_JSON, ProblemOut};
+use crate::experiment::plan::Plan;
 use crate::routes::{Body, Route, routes};
 use crate::view::RuleStatus;
 
@@ -130,7 +132,7 @@ fn content(body: Body) -> Option<Value> {
 fn parameters() -> Value {
     json!({
         "Name": {
-            "name": "name", "in": "path", "required": true, "description": "The name of the rule.",
+            "name": "name", "in": "path", "required": true, "description": "The name of the rule, or of the experiment.",
             "schema": { "type": "string", "pattern": "^[a-z0-9A-Z][a-z0-9._-]{0,62}$" },
         },
         "IfMatch": {
@@ -169,12 +171,19 @@ fn schemas() -> Value {
     generator.subschema_for::<LeaseHolder>();
     generator.subschema_for::<LeaseStatus>();
     generator.subschema_for::<ProblemOut<'_>>();
+    generator.subschema_for::<ExperimentsOut>();
+    generator.subschema_for::<ExperimentWhole>();
+    generator.subschema_for::<NoteIn>();
+    generator.subschema_for::<Plan>();
     generator.subschema_for::<AuditOut>();
     let mut schemas = Value::Object(generator.take_definitions(false));
 
     // What was got can be put back: `status` is allowed in a body and not looked at.
     let mut rule = schemas["RuleSpec"].clone();
     rule["properties"]["status"] = json!({ "$ref": format!("{SCHEMAS}RuleStatus"), "readOnly": true });
+    rule["properties"]["experiment"] = json!({
+        "type": "string", "readOnly": true, "description": "The experiment that the rule belongs to, and ends with.",
+    });
     schemas["Rule"] = rule.clone();
     // In a patch nothing is required, and null removes.
     schemas["RulePatch"] =

@@ -23,6 +23,7 @@ use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
+use crate::experiment::board::Board as Experiments;
 use crate::guards::board::Board;
 use crate::lease::{self, Lease};
 use crate::reload::Reload;
@@ -126,6 +127,8 @@ pub struct Publisher {
     pub(crate) events: Events,
     /// How the guards are.
     pub(crate) guards: Board,
+    /// The experiments that there are.
+    pub(crate) experiments: Experiments,
     /// A ttl was set or has gone.
     pub(crate) deadlines_changed: tokio::sync::Notify,
     /// The lease was taken, renewed or given back.
@@ -145,7 +148,7 @@ impl Publisher {
     /// Takes over the store; nobody else may publish from now on. The ttl of the file's rules starts now.
     pub fn new(options: PublisherOptions) -> Arc<Self> {
         let first = options.store.load();
-        let Start { written, halt, generation, keeper, audit, recovery } = options.start;
+        let Start { written, halt, generation, keeper, audit, recovery, experiments } = options.start;
         debug_assert_eq!((first.generation, first.halted), (generation, halt.is_some()), "the snapshot of the start");
         let stats = ControlStats { generation, halted: halt.is_some(), ..ControlStats::default() };
         let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
@@ -165,6 +168,7 @@ impl Publisher {
             state: Mutex::new(State { written, halt, stats, last_reload: None, resumes: 0, lease: None, file_text }),
             events: Events::default(),
             guards: Board::default(),
+            experiments,
             deadlines_changed: tokio::sync::Notify::new(),
             lease_changed: tokio::sync::Notify::new(),
             files_changed: tokio::sync::Notify::new(),

@@ -10,7 +10,7 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::{Role, gate};
 use crate::api::App;
-use crate::calls::{audit, config, health, lease, log_level, rules, status, stream, switch, tap, traffic};
+use crate::calls::{audit, config, experiments, health, lease, log_level, rules, status, stream, switch, tap, traffic};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
@@ -68,7 +68,10 @@ impl Route {
 
     /// Whether it is answered even when everything else is busy.
     fn is_urgent(&self) -> bool {
-        matches!(self.path, "/v1/halt" | "/v1/resume" | "/v1/lease" | "/livez" | "/readyz")
+        matches!(
+            self.path,
+            "/v1/halt" | "/v1/resume" | "/v1/lease" | "/v1/experiments/{name}/stop" | "/livez" | "/readyz"
+        )
     }
 
     /// Whether a web page may ask for it: read-only and without secrets.
@@ -81,16 +84,30 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const EVENTS: &str = "text/event-stream";
 
+macro_rules! route {
+    ($method:ident $path:literal $operation:literal $summary:literal, $request:expr => $success:expr, $refusals:expr, $handler:expr) => {
+        Route {
+            method: Method::$method,
+            path: $path,
+            operation: $operation,
+            summary: $summary,
+            request: $request,
+            success: $success,
+            refusals: $refusals,
+            handler: || $handler,
+        }
+    };
+}
+
 /// Every call.
-#[rustfmt::skip]
 pub(crate) fn routes() -> Vec<Route> {
-    use Body::{Json, Nothing, OptionalJson, Text};
-    macro_rules! route {
-        ($method:ident $path:literal $operation:literal $summary:literal, $request:expr => $success:expr, $refusals:expr, $handler:expr) => {
-            Route { method: Method::$method, path: $path, operation: $operation, summary: $summary, request: $request,
-                    success: $success, refusals: $refusals, handler: || $handler }
-        };
-    }
+    [of_faults(), of_experiments(), of_the_rest()].into_iter().flatten().collect()
+}
+
+/// Rules, the kill switch, the lease.
+#[rustfmt::skip]
+fn of_faults() -> Vec<Route> {
+    use Body::{Json, Nothing, OptionalJson};
     vec![
         route!(GET "/v1/rules" "listRules" "All rules, in order of application, with what they have done",
             Nothing => &[(200, Json("Rules"))], &[], get(rules::list)),
@@ -114,6 +131,38 @@ pub(crate) fn routes() -> Vec<Route> {
             Json("LeaseRequest") => &[(200, Json("LeaseStatus"))], &[400, 408, 409, 412, 413, 422], put(lease::put)),
         route!(DELETE "/v1/lease" "deleteLease" "Give the lease back; where the configuration asks for one, all faults stop",
             OptionalJson("LeaseHolder") => &[(200, Json("LeaseStatus"))], &[400, 408, 409, 412, 413, 422], delete(lease::delete)),
+    ]
+}
+
+/// Experiments.
+#[rustfmt::skip]
+fn of_experiments() -> Vec<Route> {
+    use Body::{Json, Nothing, OptionalJson};
+    vec![
+        route!(GET "/v1/experiments" "listExperiments" "All experiments, and how they are",
+            Nothing => &[(200, Json("Experiments"))], &[], get(experiments::list)),
+        route!(GET "/v1/experiments/{name}" "getExperiment" "One experiment, and how it is",
+            Nothing => &[(200, Json("Experiment"))], &[400, 404], get(experiments::get)),
+        route!(PUT "/v1/experiments/{name}" "putExperiment" "Make an experiment, or replace it; nothing starts",
+            Json("Experiment") => &[(200, Json("Experiment")), (201, Json("Experiment"))], &[400, 408, 409, 412, 413, 422], put(experiments::put)),
+        route!(DELETE "/v1/experiments/{name}" "deleteExperiment" "Remove an experiment with its reports",
+            Nothing => &[(204, Nothing)], &[400, 404, 408, 409, 412, 413], delete(experiments::delete)),
+        route!(POST "/v1/experiments/{name}/start" "startExperiment" "Start a run; with dry_run say what it would do, and what it would reach",
+            Nothing => &[(200, Json("ExperimentPlan")), (202, Json("Experiment"))], &[400, 404, 408, 409, 412, 413, 422], post(experiments::start)),
+        route!(POST "/v1/experiments/{name}/stop" "stopExperiment" "End the run under way: its faults end at once, and it is aborted",
+            OptionalJson("Reason") => &[(202, Json("Experiment"))], &[400, 404, 408, 409, 412, 413, 422], post(experiments::stop)),
+        route!(POST "/v1/experiments/{name}/notes" "noteExperiment" "Note something in the timeline of the run under way",
+            Json("ExperimentNote") => &[(202, Json("Experiment"))], &[400, 404, 408, 409, 412, 413, 422], post(experiments::notes)),
+        route!(GET "/v1/experiments/{name}/report" "getExperimentReport" "What came of the last run, or of one of the runs before. Query: format (json, markdown, html, junit, chaostoolkit), run",
+            Nothing => &[(200, Json("Any"))], &[400, 404], get(experiments::report)),
+    ]
+}
+
+/// What is seen, and the configuration.
+#[rustfmt::skip]
+fn of_the_rest() -> Vec<Route> {
+    use Body::{Json, Nothing, Text};
+    vec![
         route!(GET "/v1/status" "getStatus" "How Squall is",
             Nothing => &[(200, Json("Status"))], &[], get(status::get)),
         route!(GET "/v1/traffic" "getTraffic" "What has gone through the listeners since the start, as sums",
@@ -122,7 +171,7 @@ pub(crate) fn routes() -> Vec<Route> {
             Nothing => &[(200, Json("ConfigSpec"))], &[], get(config::get)),
         route!(PUT "/v1/config" "putConfig" "Replace listeners, clusters, limits and rules at once",
             Json("ConfigSpec") => &[(200, Json("ConfigChange"))], &[400, 408, 409, 412, 413, 422], put(config::put)),
-        route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired, guard, lease; lagged when some were lost",
+        route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired, guard, lease, experiment; lagged when some were lost",
             Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
         route!(GET "/v1/audit" "getAudit" "Who changed what: the last changes and those that were refused, the newest last",
             Nothing => &[(200, Json("Audit"))], &[400], get(audit::get)),

@@ -24,7 +24,7 @@ use crate::guards::web::Web;
 use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
 use crate::slow_reader::SlowReader;
-use crate::{expiry, guards, lease, routes};
+use crate::{experiment, expiry, guards, lease, routes};
 
 /// Connections at once to each of the two servers; others wait in the backlog. More than the subscribers of events and
 /// the calls together.
@@ -165,7 +165,8 @@ async fn live(
     let app = App { publisher: Arc::clone(&publisher), shutdown: stopped.clone() };
     let mut tasks = JoinSet::new();
     tasks.spawn(expiry::run(Arc::clone(&publisher)));
-    tasks.spawn(guards::run(Arc::clone(&publisher), web));
+    tasks.spawn(guards::run(Arc::clone(&publisher), Arc::clone(&web)));
+    tasks.spawn(experiment::runner::run(Arc::clone(&publisher), web));
     tasks.spawn(lease::run(Arc::clone(&publisher)));
     if watch {
         tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));

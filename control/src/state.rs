@@ -5,7 +5,7 @@
 //! three [`clock`]s says so.
 
 pub(crate) mod clock;
-mod directory;
+pub(crate) mod directory;
 pub(crate) mod journal;
 pub(crate) mod keeper;
 pub(crate) mod saved;
@@ -20,6 +20,8 @@ use squall_config::spec::ConfigSpec;
 
 use crate::audit::Audit;
 use crate::document::Written;
+use crate::experiment::archive::Archive;
+use crate::experiment::board::Board;
 use crate::lease;
 use crate::switch::Halt;
 use clock::{Moment, process_now, time_of};
@@ -37,6 +39,7 @@ pub struct Start {
     pub(crate) keeper: Keeper,
     pub(crate) audit: Audit,
     pub(crate) recovery: Recovery,
+    pub(crate) experiments: Board,
 }
 
 /// What came of what an earlier process left.
@@ -63,6 +66,7 @@ impl Start {
             keeper: Keeper::default(),
             audit: Audit::default(),
             recovery: Recovery::default(),
+            experiments: Board::default(),
         }
     }
 
@@ -102,6 +106,8 @@ impl Start {
             start.halt = start.halt.or(was_held);
             (recovery.kept, recovery.expired, recovery.unfit) = (restored.kept, restored.expired, restored.unfit);
         }
+        start.experiments = Board::load(Archive::new(Arc::clone(&directory))).map_err(unwritable)?;
+        recovery.damaged.extend(start.experiments.damaged.iter().cloned());
         recovery.tell(start.halt.as_ref());
         start.keeper = Keeper::new(directory);
         start.keeper.note_switch(start.halt.clone(), start.generation);

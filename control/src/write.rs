@@ -89,6 +89,14 @@ pub enum UpdateError {
         /// Until it runs out.
         left_seconds: u64,
     },
+    /// The rule belongs to an experiment, which is running.
+    #[error("rule {rule:?} belongs to experiment {experiment:?}, which is running")]
+    OfExperiment {
+        /// Its name.
+        rule: String,
+        /// Whose it is.
+        experiment: String,
+    },
     /// There is no such rule.
     #[error("there is no rule {0:?}")]
     NoRule(String),

@@ -52,6 +52,8 @@ pub struct SteadyState {
     pub statement: String,
     /// The opposite: what must not be. Its time to hold is a second and nobody is blind to it: neither means anything here.
     pub broken: Condition,
+    /// While faults flow it may be broken for so long at a time; `None` is not at all, over the whole phase.
+    pub restored_within: Option<Duration>,
 }
 
 /// Rules that are in force at the same time.

@@ -123,6 +123,10 @@ pub struct SteadyStateSpec {
     /// each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<ConditionSpec>,
+    /// While faults flow it may be broken for so long at a time, as during a failover. Default: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub restored_within: Option<Scalar>,
 }
 
 /// Rules that are in force at the same time, and for how long.

@@ -35,7 +35,7 @@ pub fn validate_experiment(document: &ExperimentDocument, against: &ConfigSpec) 
 
 /// `None` only when there is a problem.
 fn experiment(document: &ExperimentDocument, against: &ConfigSpec, report: &mut Report) -> Option<Experiment> {
-    kind(document, report);
+    kind(&document.api_version, (&document.kind, KIND), report);
     let name = name(document.metadata.as_ref(), report);
     let hint = "write what the experiment does: hypothesis, steady_state and method";
     let spec = report.required("spec", document.spec.as_ref(), hint)?;
@@ -80,10 +80,10 @@ fn experiment(document: &ExperimentDocument, against: &ConfigSpec, report: &mut 
     })
 }
 
-fn kind(document: &ExperimentDocument, report: &mut Report) {
-    for (field, value, expected) in [("apiVersion", &document.api_version, API_VERSION), ("kind", &document.kind, KIND)]
-    {
-        match value.as_str() {
+/// Checks what kind of document it is.
+pub(super) fn kind(api_version: &str, (kind, expected): (&str, &str), report: &mut Report) {
+    for (field, value, expected) in [("apiVersion", api_version, API_VERSION), ("kind", kind, expected)] {
+        match value {
             "" => report.add(field, "missing", format!("write {field}: {expected}")),
             value if value == expected => {}
             other => report.add(field, format!("{other:?} is not known"), format!("write {field}: {expected}")),
@@ -91,7 +91,7 @@ fn kind(document: &ExperimentDocument, report: &mut Report) {
     }
 }
 
-fn name(metadata: Option<&MetadataSpec>, report: &mut Report) -> Option<Name> {
+pub(super) fn name(metadata: Option<&MetadataSpec>, report: &mut Report) -> Option<Name> {
     let metadata =
         report.required("metadata", metadata, "write what it is called, such as metadata: {name: slow-b}")?;
     report.name("metadata.name", &metadata.name)

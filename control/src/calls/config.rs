@@ -29,10 +29,10 @@ pub(crate) struct ConfigChange<'a> {
     config: &'a ConfigSpec,
 }
 
-/// `GET /v1/config`: the file, as changed by the API; can be put back.
+/// `GET /v1/config`: the file, as changed by the API, without the rules of experiments; can be put back.
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let view = app.publisher.view();
-    answer(StatusCode::OK, view.generation, &view.written.document)
+    answer(StatusCode::OK, view.generation, &view.written.without_experiments())
 }
 
 /// `PUT /v1/config`.
@@ -52,7 +52,7 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
             tracing::info!(by = %change.write.by, generation, ?warnings, "configuration replaced");
             publisher.tell(EventKind::Reload, generation, json!({ "source": "api" }));
         }
-        let config = &outcome.written.document;
+        let config = &outcome.written.without_experiments();
         Ok(answer(StatusCode::OK, generation, &ConfigChange { generation, changed, warnings, config }))
     })
     .await?

@@ -9,6 +9,7 @@ use squall_config::spec::{RuleSpec, RulesSpec};
 use squall_config::{Problem, Problems, parse_value};
 
 use crate::api::App;
+use crate::document::Draft;
 use crate::error::ApiError;
 use crate::events::EventKind;
 use crate::input::{Change, RuleName, rules_document, strip_status};
@@ -63,6 +64,7 @@ pub(crate) async fn put(
         let spec = parse_rule(&name, body)?;
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
+            refuse_of_experiment(draft, &name)?;
             let is_new = draft.rule(&name).is_none();
             place = draft.put_rule(spec);
             Ok(is_new)
@@ -88,6 +90,7 @@ pub(crate) async fn patch(
         let mut refusal = None;
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
+            refuse_of_experiment(draft, &name)?;
             let Some((at, spec)) = draft.rule(&name) else { return Err(UpdateError::NoRule(name.clone())) };
             place = at;
             let mut patched = serde_json::to_value(spec).unwrap_or_default();
@@ -115,9 +118,9 @@ pub(crate) async fn delete(
     change: Change,
 ) -> Result<Response, ApiError> {
     app.blocking(move |publisher| {
-        let outcome = publisher.update(&change.write, |draft| match draft.remove_rule(&name) {
-            true => Ok(()),
-            false => Err(UpdateError::NoRule(name.clone())),
+        let outcome = publisher.update(&change.write, |draft| {
+            refuse_of_experiment(draft, &name)?;
+            if draft.remove_rule(&name) { Ok(()) } else { Err(UpdateError::NoRule(name.clone())) }
         })?;
         tell(publisher, &change.write, &outcome, "delete", &[name]);
         let mut response = StatusCode::NO_CONTENT.into_response();
@@ -141,6 +144,13 @@ fn parse_rule(name: &str, mut body: Value) -> Result<RuleSpec, ApiError> {
         return Err(invalid(detail, "make them the same, or leave the name out of the body; rules are not renamed"));
     }
     Ok(spec)
+}
+
+fn refuse_of_experiment(draft: &Draft, rule: &str) -> Result<(), UpdateError> {
+    match draft.experiment_of(rule) {
+        Some(experiment) => Err(UpdateError::OfExperiment { rule: rule.to_owned(), experiment: experiment.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 fn relative(error: UpdateError, place: usize) -> ApiError {

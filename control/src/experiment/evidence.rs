@@ -95,9 +95,9 @@ impl Evidence {
         debug_assert!(self.log.is_finite() && self.log_max >= self.log.max(0.0));
     }
 
-    /// The e-value now.
+    /// The largest e-value that there was: that a sequence of them ever becomes large is as unlikely as that one is (Ville).
     pub(super) fn value(&self) -> f64 {
-        self.log.clamp(-500.0, 500.0).exp()
+        self.log_max.clamp(-500.0, 500.0).exp()
     }
 
     /// Whether it was ever beyond doubt.

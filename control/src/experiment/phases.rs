@@ -63,9 +63,9 @@ impl PhaseEvidence {
         route.now.add(is_harmed);
     }
 
-    /// The e-value now.
+    /// The largest e-value that there was: that a sequence of them ever becomes large is as unlikely as that one is (Ville).
     pub(super) fn value(&self) -> f64 {
-        self.log.clamp(-500.0, 500.0).exp() / 2.0
+        self.log_max.clamp(-500.0, 500.0).exp() / 2.0
     }
 
     /// Whether it was ever beyond doubt.

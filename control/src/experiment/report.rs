@@ -19,6 +19,7 @@ mod tests;
 mod wording;
 mod xml;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -85,7 +86,7 @@ pub struct Report {
 }
 
 /// What is concluded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The hypothesis is as true as before, and it could have been shown to be false.
@@ -201,6 +202,8 @@ pub struct SteadyStateReport {
     pub injecting: Held,
     /// After the last fault, at the end of recovery.
     pub recovering: Held,
+    /// From when to when it was broken, since faults began to flow; the last may be open.
+    pub broken: Vec<(f64, Option<f64>)>,
 }
 
 /// Whether a statement held in a phase.
@@ -326,7 +329,8 @@ pub struct HarmReport {
     pub low: Option<f64>,
     /// The upper end.
     pub high: Option<f64>,
-    /// The evidence against "no more than tolerated": an e-value, valid at any time; 20 and more is beyond doubt at 5 %.
+    /// The most evidence that there was against "no more than tolerated": an e-value, valid at any time; 20 and more is beyond
+    /// doubt at 5 %.
     pub evidence: f64,
     /// Whether it is beyond doubt.
     pub is_called: bool,

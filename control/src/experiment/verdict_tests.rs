@@ -15,6 +15,7 @@ fn statement(name: &str) -> SteadyStateReport {
         baseline: held.clone(),
         injecting: held.clone(),
         recovering: held,
+        broken: Vec::new(),
     }
 }
 

@@ -21,16 +21,16 @@ const NOTHING: f64 = 1e-6;
 
 /// Requests of some time, and how many of them were bad. Not whole numbers where a bound lies within a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
     /// All that say something.
-    pub(super) all: f64,
+    pub(crate) all: f64,
     /// Of them.
-    pub(super) bad: f64,
+    pub(crate) bad: f64,
 }
 
 impl Requests {
     /// The share of the bad ones; `None` without requests.
-    pub(super) fn share(self) -> Option<f64> {
+    pub(crate) fn share(self) -> Option<f64> {
         (self.all > 0.0).then(|| self.bad / self.all)
     }
 }
@@ -44,7 +44,7 @@ impl std::ops::AddAssign for Requests {
 
 /// The account. See the module.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(crate) struct Account {
     /// From 0 to 1.
     share: f64,
     forget_after: Duration,
@@ -56,25 +56,25 @@ pub(super) struct Account {
 
 /// Something is in the account.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Overdrawn {
+pub(crate) struct Overdrawn {
     /// Since when.
-    pub(super) since: Instant,
+    pub(crate) since: Instant,
     /// What has come since then.
-    pub(super) requests: Requests,
+    pub(crate) requests: Requests,
     /// There was more in it than one bad request pays in.
     is_certain: bool,
 }
 
 impl Account {
     /// An empty one. `held_for` is how long the condition has to hold.
-    pub(super) fn new(share: f64, held_for: Duration) -> Self {
+    pub(crate) fn new(share: f64, held_for: Duration) -> Self {
         debug_assert!(share > 0.0 && share < 1.0, "a share is neither none nor all");
         let forget_after = (held_for / 2).clamp(FORGET_AFTER_MIN, FORGET_AFTER);
         Self { share, forget_after, balance: 0.0, recent: VecDeque::new(), overdrawn: None }
     }
 
     /// Takes in what came since the last step. Gives since when too many are bad, if they are.
-    pub(super) fn step(&mut self, now: Instant, came: Requests) -> Option<Overdrawn> {
+    pub(crate) fn step(&mut self, now: Instant, came: Requests) -> Option<Overdrawn> {
         self.recent.push_back((now, came));
         while self.recent.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= self.forget_after) {
             self.recent.pop_front();
@@ -97,7 +97,7 @@ impl Account {
     }
 
     /// What came in the last seconds.
-    pub(super) fn recent(&self) -> Requests {
+    pub(crate) fn recent(&self) -> Requests {
         let mut sum = Requests::default();
         self.recent.iter().for_each(|(_, came)| sum += *came);
         sum

@@ -7,29 +7,29 @@ use std::time::Instant;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Finding {
     /// Since when the condition holds; `None` when it does not.
-    pub(super) since: Option<Instant>,
+    pub(crate) since: Option<Instant>,
     /// It has held for long enough.
-    pub(super) is_enough: bool,
+    pub(crate) is_enough: bool,
     /// What is measured now; `None` when there is nothing to measure.
-    pub(super) value: Option<f64>,
+    pub(crate) value: Option<f64>,
     /// Where the condition is one on a share: what it is since then, in percent, and of how many requests.
-    pub(super) over: Option<(f64, f64)>,
+    pub(crate) over: Option<(f64, f64)>,
     /// What the value is in.
-    pub(super) unit: Unit,
+    pub(crate) unit: Unit,
     /// What went wrong when it was looked for.
-    pub(super) trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     /// There should be something to measure, and nobody knows what it is.
-    pub(super) is_blind: bool,
+    pub(crate) is_blind: bool,
 }
 
 impl Finding {
     /// Nothing to measure, and so nothing that is wrong.
-    pub(super) fn nothing(unit: Unit) -> Self {
+    pub(crate) fn nothing(unit: Unit) -> Self {
         Self { since: None, is_enough: false, value: None, over: None, unit, trouble: None, is_blind: false }
     }
 
     /// What is measured, in words.
-    pub(super) fn in_words(&self) -> String {
+    pub(crate) fn in_words(&self) -> String {
         let share = if self.unit == Unit::PercentSlower { "took longer" } else { "failed" };
         match (self.over, self.value) {
             (Some((percent, all)), _) => format!("{percent:.2} % of {all:.0} requests {share}"),
@@ -67,7 +67,7 @@ pub(crate) enum Unit {
 
 impl Unit {
     /// As the API says it.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Percent => "% failed",
             Self::PercentSlower => "% slower",
@@ -90,11 +90,11 @@ impl fmt::Display for Unit {
 
 /// Since when something holds without a break.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Holding(Option<Instant>);
+pub(crate) struct Holding(Option<Instant>);
 
 impl Holding {
     /// Notes whether it holds.
-    pub(super) fn step(&mut self, now: Instant, holds: bool) -> Option<Instant> {
+    pub(crate) fn step(&mut self, now: Instant, holds: bool) -> Option<Instant> {
         self.0 = if holds { Some(self.0.unwrap_or(now)) } else { None };
         self.0
     }

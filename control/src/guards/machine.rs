@@ -53,14 +53,14 @@ impl State {
 
 /// A guard while it watches.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     guard: Guard,
     state: State,
 }
 
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Nothing is another than before.
     Same,
     /// Its state is another one, and all faults go on.
@@ -71,17 +71,17 @@ pub(super) enum Step {
 
 impl Machine {
     /// Begins afresh: well, whatever was before.
-    pub(super) fn new(guard: Guard) -> Self {
+    pub(crate) fn new(guard: Guard) -> Self {
         Self { guard, state: State::Ok }
     }
 
     /// How it is.
-    pub(super) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.state
     }
 
     /// Takes in what was found. Once tripped it stays so.
-    pub(super) fn step(&mut self, now: Instant, found: &Finding) -> Step {
+    pub(crate) fn step(&mut self, now: Instant, found: &Finding) -> Step {
         debug_assert!(!found.is_enough || found.since.is_some(), "enough of what does not hold");
         let next = match (self.state, found.since) {
             (State::Tripped { .. }, _) => return Step::Same,
@@ -104,7 +104,7 @@ impl Machine {
     }
 
     /// When it trips if nothing changes until then.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         let Condition::Query(query) = &self.guard.condition else { return None };
         match (self.state, query.when_blind) {
             (State::Breaching { since }, _) => since.checked_add(query.held_for),

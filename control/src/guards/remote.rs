@@ -17,7 +17,7 @@ const ERROR_LENGTH_MAX: usize = 200;
 
 /// Judges a condition by answers, one after the other.
 #[derive(Debug)]
-pub(super) enum RemoteJudge {
+pub(crate) enum RemoteJudge {
     /// By numbers.
     Query(QueryCondition, Holding),
     /// By statuses.
@@ -26,24 +26,29 @@ pub(super) enum RemoteJudge {
 
 /// Failed probes in a row.
 #[derive(Debug, Default)]
-pub(super) struct Failures {
+pub(crate) struct Failures {
     count: u32,
     since: Option<Instant>,
 }
 
 impl RemoteJudge {
     /// Begins afresh.
-    pub(super) fn of_query(condition: QueryCondition) -> Self {
+    pub(crate) fn of_query(condition: QueryCondition) -> Self {
         Self::Query(condition, Holding::default())
     }
 
     /// Begins afresh.
-    pub(super) fn of_probe(condition: ProbeCondition) -> Self {
+    pub(crate) fn of_probe(condition: ProbeCondition) -> Self {
         Self::Probe(condition, Failures::default())
     }
 
+    /// Whether it goes by failures in a row.
+    pub(crate) fn is_probe(&self) -> bool {
+        matches!(self, Self::Probe(..))
+    }
+
     /// Whom it asks.
-    pub(super) fn target(&self) -> &HttpTarget {
+    pub(crate) fn target(&self) -> &HttpTarget {
         match self {
             Self::Query(query, _) => &query.target,
             Self::Probe(probe, _) => &probe.target,
@@ -51,7 +56,7 @@ impl RemoteJudge {
     }
 
     /// What it asks.
-    pub(super) fn request(&self) -> WebRequest {
+    pub(crate) fn request(&self) -> WebRequest {
         let target = self.target();
         let (url, body_bytes_max) = match self {
             Self::Query(query, _) => (url_of(&query.target, &query.query), ANSWER_BYTES_MAX),
@@ -61,7 +66,7 @@ impl RemoteJudge {
     }
 
     /// Takes in what came.
-    pub(super) fn step(&mut self, now: Instant, answer: Result<WebAnswer, String>) -> Finding {
+    pub(crate) fn step(&mut self, now: Instant, answer: Result<WebAnswer, String>) -> Finding {
         match self {
             Self::Query(query, holding) => match answer.and_then(|answer| number_in(&answer)) {
                 Ok(value) => {

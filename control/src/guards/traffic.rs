@@ -14,7 +14,7 @@ const RATE_OVER: Duration = Duration::from_secs(10);
 
 /// Judges a condition on the traffic, step by step.
 #[derive(Debug)]
-pub(super) struct TrafficJudge {
+pub(crate) struct TrafficJudge {
     condition: TrafficCondition,
     /// The sums of the step before; `None` before the first.
     before: Option<Sums>,
@@ -26,16 +26,16 @@ pub(super) struct TrafficJudge {
 
 /// What counts of the traffic that a condition is about.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Sums {
-    in_flight: u64,
-    ended: u64,
-    injected: u64,
-    failed: u64,
-    durations: Vec<u64>,
+pub(crate) struct Sums {
+    pub(crate) in_flight: u64,
+    pub(crate) ended: u64,
+    pub(crate) injected: u64,
+    pub(crate) failed: u64,
+    pub(crate) durations: Vec<u64>,
 }
 
 impl Sums {
-    fn of(condition: &TrafficCondition, traffic: &Traffic) -> Self {
+    pub(crate) fn of(condition: &TrafficCondition, traffic: &Traffic) -> Self {
         let mut sums = Self { durations: vec![0; traffic.duration_bounds.len() + 1], ..Self::default() };
         let scope = &condition.scope;
         for TrafficTotals { listener, cluster, direction, begun, ended, injected, failed, durations, .. } in
@@ -56,7 +56,7 @@ impl Sums {
 
 impl TrafficJudge {
     /// Begins afresh.
-    pub(super) fn new(condition: TrafficCondition) -> Self {
+    pub(crate) fn new(condition: TrafficCondition) -> Self {
         let share = match &condition.measure {
             Measure::ErrorRate { above, .. } => Some(*above),
             Measure::Latency { quantile, .. } => Some(quantile.beyond),
@@ -67,7 +67,7 @@ impl TrafficJudge {
     }
 
     /// Takes in what the totals are now.
-    pub(super) fn step(&mut self, now: Instant, traffic: &Traffic) -> Finding {
+    pub(crate) fn step(&mut self, now: Instant, traffic: &Traffic) -> Finding {
         let sums = Sums::of(&self.condition, traffic);
         let before = self.before.replace(sums.clone()).unwrap_or_else(|| sums.clone());
         match self.condition.measure {
@@ -129,7 +129,7 @@ impl TrafficJudge {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn failures(before: &Sums, now: &Sums) -> Requests {
+pub(crate) fn failures(before: &Sums, now: &Sums) -> Requests {
     let since = |count: fn(&Sums) -> u64| count(now).saturating_sub(count(before)) as f64;
     let (ended, injected) = (since(|s| s.ended), since(|s| s.injected));
     let all = (ended - injected).max(0.0);
@@ -137,13 +137,13 @@ fn failures(before: &Sums, now: &Sums) -> Requests {
     Requests { all, bad: since(|s| s.failed).min(all) }
 }
 
-fn differences(before: &[u64], now: &[u64]) -> Vec<u64> {
+pub(crate) fn differences(before: &[u64], now: &[u64]) -> Vec<u64> {
     now.iter().zip(before).map(|(now, before)| now.saturating_sub(*before)).collect()
 }
 
 /// How many of the requests took longer. Of a bucket that the bound divides, a part by the straight line.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn slower(counts: &[u64], bounds: &[f64], than: Duration) -> Requests {
+pub(crate) fn slower(counts: &[u64], bounds: &[f64], than: Duration) -> Requests {
     let than = than.as_secs_f64();
     let mut requests = Requests::default();
     for (index, count) in counts.iter().enumerate() {

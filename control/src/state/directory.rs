@@ -21,7 +21,7 @@ pub(crate) struct Directory {
 
 impl Directory {
     /// Takes the directory; makes it when it is not there. The error says what is wrong and what to do.
-    pub(super) fn take(path: &Path) -> Result<Self, String> {
+    pub(crate) fn take(path: &Path) -> Result<Self, String> {
         let fail = |what: &str, error: &dyn std::fmt::Display| format!("{}: {what}: {error}", path.display());
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -63,7 +63,7 @@ impl Directory {
     }
 
     /// A file in it.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
@@ -71,7 +71,7 @@ impl Directory {
     ///
     /// # Errors
     /// It is there, but cannot be read, or is far too large.
-    pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let file = match File::open(self.file(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -90,7 +90,7 @@ impl Directory {
     ///
     /// # Errors
     /// What the system says; then the old content is there.
-    pub(super) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let temporary = self.file(&format!("{name}.new"));
         let write = || -> io::Result<()> {
             let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&temporary)?;
@@ -106,7 +106,7 @@ impl Directory {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match std::fs::remove_file(self.file(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.sync(),
@@ -117,7 +117,7 @@ impl Directory {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn set_aside(&self, name: &str) -> io::Result<PathBuf> {
+    pub(crate) fn set_aside(&self, name: &str) -> io::Result<PathBuf> {
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "");
         let names = (0..1000).map(|n| if n == 0 { String::new() } else { format!("-{n}") });
         let mut free = names.map(|n| self.file(&format!("{name}.damaged-{at}{n}"))).filter(|path| !path.exists());
@@ -128,7 +128,7 @@ impl Directory {
     }
 
     /// Names are for good when the directory is (fsync(2)).
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
 }

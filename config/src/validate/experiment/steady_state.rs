@@ -59,7 +59,10 @@ fn statement(
     if let Condition::Traffic(traffic) = &broken {
         can_be_seen(&at, &traffic.scope, context, report);
     }
-    Some(SteadyState { name: name?, statement: in_words(&broken), broken })
+    let restored_within = spec.restored_within.as_ref();
+    let restored_within =
+        restored_within.and_then(|value| report.positive_duration(&format!("{path}.restored_within"), value));
+    Some(SteadyState { name: name?, statement: in_words(&broken), broken, restored_within })
 }
 
 /// Notes a part of the traffic that no listener of the configuration has: of that nothing would ever be known.

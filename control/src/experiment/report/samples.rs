@@ -35,6 +35,7 @@ pub(super) fn held() -> Report {
             evidence: 1.42,
             is_called: false,
             called_at: None,
+            could_be_called: true,
         },
         timeline: events(&[
             (0.0, "phase", "baseline"),
@@ -93,6 +94,7 @@ pub(super) fn failed_by_guard() -> Report {
             evidence: 4.1e61,
             is_called: true,
             called_at: Some(33.0),
+            could_be_called: true,
         },
         retries,
         routes: vec![
@@ -178,6 +180,7 @@ fn base() -> Report {
             gaps: vec![0.1, 0.21, 0.39],
             spacing: "growing".to_owned(),
             unsafe_retries: 0,
+            amplification_low: Some(1.0),
         },
         queue: QueueReport {
             baseline_mean: Some(1.8),
@@ -234,6 +237,7 @@ fn statement(name: &str, words: &str, unit: &str, bound: f64, values: [f64; 3]) 
         baseline,
         injecting,
         recovering,
+        broken: Vec::new(),
     }
 }
 

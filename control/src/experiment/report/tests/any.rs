@@ -66,7 +66,16 @@ fn statement() -> impl Strategy<Value = SteadyStateReport> {
                 .map(|(held, value, trouble)| Held { held, value, requests: Some(u64::MAX), trouble })
                 .collect();
             let [baseline, injecting, recovering] = <[Held; 3]>::try_from(all).unwrap();
-            SteadyStateReport { name, statement, unit: unit.to_owned(), bound, baseline, injecting, recovering }
+            SteadyStateReport {
+                name,
+                statement,
+                unit: unit.to_owned(),
+                bound,
+                baseline,
+                injecting,
+                recovering,
+                broken: vec![(1.0, None)],
+            }
         },
     )
 }
@@ -128,6 +137,7 @@ fn measurements() -> impl Strategy<Value = Report> {
                 evidence: n[4],
                 is_called: n[4] > 20.0,
                 called_at: Some(n[5]),
+                could_be_called: true,
             },
             retries: RetryReport { amplification: Some(n[6]), gaps: vec![n[7], n[8]], ..RetryReport::default() },
             breaker: BreakerReport { open: vec![(n[9], n[10])], recovered_after: Some(n[11]) },

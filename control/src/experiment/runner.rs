@@ -1,0 +1,270 @@
+//! Drives the runs: looks several times a second, and does what follows.
+//!
+//! One task for all of them. What it does to traffic it does through the publisher, as everybody else; the kill switch and the
+//! ttl of each rule end faults without it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::json;
+use squall_config::model::{Name, Schedule};
+use squall_config::spec::{ExperimentDocument, RuleSpec};
+use squall_config::validate_experiment;
+use tokio::time::MissedTickBehavior;
+
+use super::machine::Order;
+use super::report::{Aborted, AbortedBy, Phase, Report};
+use super::run::{Look, Run};
+use super::start::check;
+use crate::actor::Actor;
+use crate::data_plane::{ExchangeOutcome, Observation};
+use crate::events::EventKind;
+use crate::guards::web::Web;
+use crate::publish::Publisher;
+use crate::write::Write;
+
+/// Time between two looks.
+const STEP: Duration = Duration::from_millis(100);
+
+/// What those see that ask for a run is made anew this often.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+
+/// A schedule is looked at this often, should the clock have been set.
+const SCHEDULE_EVERY: Duration = Duration::from_secs(10);
+
+/// A change of the rules that takes longer is not waited for: all faults are halted.
+const PUT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Exchanges whose end is waited for at the end of a run, so that those that were under way are counted.
+const LAST_LOOK: Duration = Duration::from_millis(300);
+
+/// Drives all runs; never returns.
+pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
+    let mut runner = Runner { publisher, web, runs: Vec::new(), outcomes: Vec::new() };
+    runner.publisher.experiments.set_schedules(|document| runner.schedule_of(document));
+    let mut ticks = tokio::time::interval(STEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        runner.start_scheduled();
+        runner.begin_asked().await;
+        if runner.runs.is_empty() {
+            runner.wait().await;
+            continue;
+        }
+        ticks.tick().await;
+        runner.step().await;
+    }
+}
+
+struct Runner {
+    publisher: Arc<Publisher>,
+    web: Arc<dyn Web>,
+    runs: Vec<Active>,
+    outcomes: Vec<ExchangeOutcome>,
+}
+
+struct Active {
+    run: Run,
+    name: Name,
+    shown: Instant,
+    /// It has ended, and exchanges that were under way are waited for.
+    ended: Option<Instant>,
+}
+
+impl Runner {
+    /// Until somebody asks for a run, or one starts by itself.
+    async fn wait(&self) {
+        let board = &self.publisher.experiments;
+        let woken = board.wake.notified();
+        match board.next_start() {
+            None => woken.await,
+            Some(next) => {
+                let left = next.duration_since(SystemTime::now()).unwrap_or_default().min(SCHEDULE_EVERY);
+                tokio::select! {
+                    () = woken => {}
+                    () = tokio::time::sleep(left) => {}
+                }
+            }
+        }
+    }
+
+    fn start_scheduled(&self) {
+        let board = &self.publisher.experiments;
+        for (name, document) in board.take_due(SystemTime::now()) {
+            let refused = match check(&self.publisher, &document) {
+                Ok(experiment) => match board.ask(experiment) {
+                    Ok(()) => continue,
+                    Err(refusal) => format!("{refusal:?}"),
+                },
+                Err(refused) => refused.to_string(),
+            };
+            tracing::warn!(experiment = name, refused, "an experiment did not start at its time");
+            board.put_off(&name, self.schedule_of(&document));
+        }
+    }
+
+    fn schedule_of(&self, document: &ExperimentDocument) -> Option<Schedule> {
+        let against = self.publisher.view().written.without_experiments();
+        validate_experiment(document, &against).ok().and_then(|experiment| experiment.schedule)
+    }
+
+    async fn begin_asked(&mut self) {
+        for (number, experiment, document) in self.publisher.experiments.take_asked() {
+            let name = experiment.name.clone();
+            tracing::info!(experiment = %name, run = number, "experiment started");
+            let run = Run::begin(experiment, &document, number, &self.web);
+            self.keep(run.report().clone()).await;
+            self.tell(&name, number, Phase::Baseline, None);
+            self.runs.push(Active { run, name, shown: Instant::now(), ended: None });
+            self.observe();
+        }
+    }
+
+    /// What is noted of exchanges is what the runs want to know.
+    fn observe(&self) {
+        let wanted = (!self.runs.is_empty()).then(|| {
+            let experiments = || self.runs.iter().map(|active| &active.run.experiment);
+            Observation {
+                fallbacks: experiments().filter_map(|experiment| experiment.fallback.clone()).take(8).collect(),
+                add_ids: experiments().any(|experiment| experiment.add_ids),
+            }
+        });
+        self.publisher.data_plane().observe(wanted);
+    }
+
+    async fn step(&mut self) {
+        let now = Instant::now();
+        let traffic = self.publisher.data_plane().traffic();
+        let lost = self.publisher.data_plane().outcomes(&mut self.outcomes);
+        let view = self.publisher.view();
+        let is_leaving = !self.publisher.data_plane().is_ready();
+        let n_runs = self.runs.len();
+        for index in 0..n_runs {
+            let mut outcomes =
+                if index + 1 == n_runs { std::mem::take(&mut self.outcomes) } else { self.outcomes.clone() };
+            let active = &mut self.runs[index];
+            let is_shown = now.saturating_duration_since(active.shown) >= SHOW_EVERY;
+            if is_shown {
+                active.shown = now;
+                active.run.fill(now, &traffic);
+            }
+            let report = is_shown.then(|| Arc::new(active.run.report().clone()));
+            let (stop, notes) = self.publisher.experiments.show(active.name.as_str(), active.run.phase(), report);
+            notes.into_iter().for_each(|note| active.run.note(now, "note", note));
+            let halted = view
+                .halt
+                .as_ref()
+                .map(|halt| aborted(AbortedBy::Halt, &format!("all faults were halted: {}", halt.reason)));
+            let leaving = is_leaving.then(|| aborted(AbortedBy::Restart, "Squall is ending"));
+            let look =
+                Look { now, traffic: &traffic, outcomes: &mut outcomes, lost, abort: halted.or(stop).or(leaving) };
+            active.run.note_rules(&view.snapshot);
+            let orders = active.run.look(look);
+            if index + 1 == n_runs {
+                outcomes.clear();
+                self.outcomes = outcomes;
+            }
+            for order in orders {
+                self.carry_out(index, order, now).await;
+            }
+        }
+        self.end_those_that_have_ended(&traffic).await;
+    }
+
+    async fn carry_out(&mut self, index: usize, order: Order, since: Instant) {
+        let (name, number) = (self.runs[index].name.clone(), self.runs[index].run.report().run);
+        match order {
+            Order::Enter(phase) => {
+                let reason = self.runs[index].run.report().aborted.as_ref().map(|aborted| aborted.reason.clone());
+                tracing::info!(experiment = %name, run = number, phase = phase.as_str(), reason, "experiment");
+                self.tell(&name, number, phase, reason.as_deref());
+                if matches!(phase, Phase::Done | Phase::Aborted) {
+                    self.runs[index].run.note_release(since.elapsed());
+                    self.runs[index].ended = Some(Instant::now());
+                }
+            }
+            Order::Rules(rules, what) => {
+                let is_end = rules.is_empty();
+                let refused = self.put(&name, rules).await.err();
+                let view = self.publisher.view();
+                self.runs[index].run.note_rules(&view.snapshot);
+                match refused {
+                    None => tracing::info!(experiment = %name, run = number, what, "experiment"),
+                    Some(why) if is_end => {
+                        // No fault may outlive its experiment.
+                        tracing::error!(experiment = %name, why, "the rules of an experiment cannot be ended; all faults are halted");
+                        self.publisher
+                            .halt(Actor::Squall("experiment"), "the rules of an experiment could not be ended");
+                    }
+                    Some(why) => {
+                        tracing::warn!(experiment = %name, why, "the rules of an experiment cannot be put in force");
+                        self.publisher.experiments.stop_by(name.as_str(), aborted(AbortedBy::Refused, &why));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the rules of an experiment in force, instead of those that it has.
+    async fn put(&self, name: &Name, rules: Vec<RuleSpec>) -> Result<(), String> {
+        let (publisher, name) = (Arc::clone(&self.publisher), name.clone());
+        let put = tokio::task::spawn_blocking(move || {
+            let write = Write { operation: "experiment", ..Write::by(Actor::Squall("experiment")) };
+            let change = |draft: &mut crate::document::Draft| {
+                draft.set_experiment(&name, rules);
+                Ok(())
+            };
+            publisher.update(&write, change).map(drop).map_err(|error| crate::error::in_words(&error))
+        });
+        match tokio::time::timeout(PUT_WITHIN, put).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(panicked)) => Err(panicked.to_string()),
+            Err(_elapsed) => Err("another change takes too long".to_owned()),
+        }
+    }
+
+    async fn end_those_that_have_ended(&mut self, traffic: &crate::data_plane::Traffic) {
+        let now = Instant::now();
+        let is_over =
+            |active: &Active| active.ended.is_some_and(|ended| now.saturating_duration_since(ended) >= LAST_LOOK);
+        let (over, rest): (Vec<Active>, Vec<Active>) = std::mem::take(&mut self.runs).into_iter().partition(is_over);
+        self.runs = rest;
+        if over.is_empty() {
+            return;
+        }
+        for Active { run, name, .. } in over {
+            let schedule = run.experiment.schedule;
+            let report = Arc::new(run.finish(now, traffic));
+            let verdict = report.verdict.map(super::report::Verdict::as_str);
+            tracing::info!(experiment = %name, run = report.run, verdict, reasons = ?report.reasons, "experiment ended");
+            self.keep(Report::clone(&report)).await;
+            let old = self.publisher.experiments.end(Arc::clone(&report), schedule);
+            let archive = self.publisher.experiments.archive.clone();
+            let of = name.to_string();
+            drop(tokio::task::spawn_blocking(move || archive.remove_reports(&of, old.into_iter())));
+            let data = json!({
+                "experiment": name.as_str(), "run": report.run, "phase": "ended", "verdict": report.verdict,
+                "reasons": report.reasons,
+            });
+            self.publisher.tell(EventKind::Experiment, self.publisher.stats().generation, data);
+        }
+        self.observe();
+    }
+
+    async fn keep(&self, report: Report) {
+        let archive = self.publisher.experiments.archive.clone();
+        let kept = tokio::task::spawn_blocking(move || archive.keep_report(&report)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::error!(%error, "a report cannot be written to the state directory");
+        }
+    }
+
+    fn tell(&self, name: &Name, run: u64, phase: Phase, reason: Option<&str>) {
+        let data = json!({ "experiment": name.as_str(), "run": run, "phase": phase.as_str(), "reason": reason });
+        self.publisher.tell(EventKind::Experiment, self.publisher.stats().generation, data);
+    }
+}
+
+fn aborted(by: AbortedBy, reason: &str) -> Aborted {
+    Aborted { by, reason: reason.to_owned(), released_within_milliseconds: None }
+}

@@ -1,0 +1,93 @@
+//! Whether an experiment can start now.
+
+use squall_config::model::{Experiment, Listener, Match, Rule};
+use squall_config::spec::{ConfigSpec, ExperimentDocument};
+use squall_config::{Problems, validate, validate_experiment};
+
+use crate::publish::Publisher;
+
+/// Why an experiment does not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotNow {
+    /// Its document does not fit to the configuration.
+    #[error("{0}")]
+    Invalid(Problems),
+    /// All faults are halted.
+    #[error("all faults are halted ({0}); resume first")]
+    Halted(String),
+    /// Another experiment is about the same traffic.
+    #[error(
+        "rule {rule:?} could match the same traffic as rule {other_rule:?} of experiment {other:?}, which is running"
+    )]
+    Overlaps {
+        /// Its rule.
+        rule: String,
+        /// The other experiment.
+        other: String,
+        /// The rule of that.
+        other_rule: String,
+    },
+    /// Squall is ending.
+    #[error("Squall accepts no traffic now")]
+    NotReady,
+}
+
+/// Checks an experiment against the configuration in force, the kill switch and the experiments that are running.
+pub(crate) fn check(publisher: &Publisher, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
+    let view = publisher.view();
+    let against = view.written.without_experiments();
+    let experiment = validate_experiment(document, &against).map_err(NotNow::Invalid)?;
+    if let Some(halt) = &view.halt {
+        return Err(NotNow::Halted(halt.reason.clone()));
+    }
+    if !publisher.data_plane().is_ready() {
+        return Err(NotNow::NotReady);
+    }
+    for name in publisher.experiments.busy() {
+        let Some(entry) = publisher.experiments.get(&name).filter(|_| name != experiment.name.as_str()) else {
+            continue;
+        };
+        let Ok(other) = validate_experiment(&entry.document, &against) else { continue };
+        overlap(&experiment, &other, &against)?;
+    }
+    Ok(experiment)
+}
+
+fn overlap(one: &Experiment, other: &Experiment, against: &ConfigSpec) -> Result<(), NotNow> {
+    let Ok(config) = validate(&ConfigSpec { rules: Vec::new(), ..against.clone() }) else { return Ok(()) };
+    let (rules, others) = (rules(one, against), rules(other, against));
+    for rule in &rules {
+        if let Some(met) = others.iter().find(|met| can_meet(&rule.matches, &met.matches, &config.listeners)) {
+            return Err(NotNow::Overlaps {
+                rule: rule.name.to_string(),
+                other: other.name.to_string(),
+                other_rule: met.name.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a listener, and a cluster that its traffic goes to, where both could match the same.
+fn can_meet(one: &Match, other: &Match, listeners: &[Listener]) -> bool {
+    let is_at = |matches: &Match, listener: &Listener| {
+        matches.listener.as_ref().is_none_or(|name| *name == listener.name)
+            && matches.direction.is_none_or(|direction| direction == listener.direction)
+            && matches.cluster.as_ref().is_none_or(|cluster| listener.leads_to(cluster))
+    };
+    let same_cluster = one.cluster.as_ref().zip(other.cluster.as_ref()).is_none_or(|(a, b)| a == b);
+    same_cluster
+        && listeners.iter().any(|listener| is_at(one, listener) && is_at(other, listener))
+        && !one.excludes(other)
+}
+
+/// The rules of all steps, compiled on their own; each is valid in the configuration.
+fn rules(experiment: &Experiment, against: &ConfigSpec) -> Vec<Rule> {
+    let mut all = Vec::new();
+    for step in &experiment.method {
+        let document =
+            ConfigSpec { rules: step.rules.iter().map(|rule| rule.spec.clone()).collect(), ..against.clone() };
+        all.extend(validate(&document).map(|config| config.rules).unwrap_or_default());
+    }
+    all
+}
