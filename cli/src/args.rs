@@ -6,7 +6,8 @@ use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
 use crate::{
-    audit, certs, completions, config, demo, explain, halt, healthcheck, lease, log_level, rule, run, status, tap, top,
+    audit, certs, completions, config, demo, experiment, explain, gameday, halt, healthcheck, lease, log_level, rule,
+    run, status, tap, top,
 };
 
 /// Ends the long help of every verb.
@@ -61,6 +62,11 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Lists, shows, makes and removes rules of a running squall
     Rule(rule::RuleArgs),
+    /// Runs experiments: a steady state, a hypothesis, faults for a while, a verdict
+    Experiment(experiment::ExperimentArgs),
+    /// Runs several experiments with people in between, and writes one report
+    #[command(name = "gameday")]
+    GameDay(gameday::GameDayArgs),
     /// Stops all faults at once and keeps new ones from starting, until `resume`
     Halt(halt::HaltArgs),
     /// Lets rules inject again after `halt`
@@ -96,6 +102,8 @@ impl Command {
             Self::Run(args) => run::execute(&args),
             Self::Demo(args) => demo::execute(&args),
             Self::Rule(args) => rule::execute(&args),
+            Self::Experiment(args) => experiment::execute(&args),
+            Self::GameDay(args) => gameday::execute(&args),
             Self::Halt(args) => halt::execute(&args, "halt"),
             Self::Resume(args) => halt::execute(&args, "resume"),
             Self::Lease(args) => lease::execute(&args),
@@ -113,32 +121,51 @@ impl Command {
     }
 }
 
-/// Options of all verbs that call the control API.
+/// Whom the verbs call that call the control API.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct ClientArgs {
+pub(crate) struct ApiArgs {
     /// The control API of the running squall: http://host:port, https://host:port or unix:/path
     #[arg(long, value_name = "URL", env = "SQUALL_CONTROL", default_value = CONTROL_DEFAULT, value_parser = Base::parse, global = true)]
     pub(crate) control: Base,
     /// Prints the equivalent curl line and calls nothing
     #[arg(long, global = true)]
     pub(crate) curl: bool,
-    /// How the answer is written
-    #[arg(short, long, value_enum, default_value = "table", global = true)]
-    pub(crate) output: Format,
     #[command(flatten)]
     pub(crate) credentials: Credentials,
 }
 
-impl ClientArgs {
+impl ApiArgs {
     /// Calls, and writes the answer as asked; with `--curl` writes the line instead.
-    pub(crate) fn call(&self, call: &Call, table: impl FnOnce(&serde_json::Value) -> String) -> Outcome {
+    pub(crate) fn call(
+        &self,
+        call: &Call,
+        format: Format,
+        table: impl FnOnce(&serde_json::Value) -> String,
+    ) -> Outcome {
         if self.curl {
             output::data(&call.curl(&self.control, &self.credentials))?;
             return Ok(Exit::Ok);
         }
         let value = crate::client::send_blocking(&self.control, &self.credentials, call)?.into_value()?;
-        output::value(self.output, &value, || table(&value))?;
+        output::value(format, &value, || table(&value))?;
         Ok(Exit::Ok)
+    }
+}
+
+/// Options of the verbs that call the control API and write its answer.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClientArgs {
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+    /// How the answer is written
+    #[arg(short, long, value_enum, default_value = "table", global = true)]
+    pub(crate) output: Format,
+}
+
+impl ClientArgs {
+    /// See [`ApiArgs::call`].
+    pub(crate) fn call(&self, call: &Call, table: impl FnOnce(&serde_json::Value) -> String) -> Outcome {
+        self.api.call(call, self.output, table)
     }
 }
 
@@ -167,7 +194,7 @@ mod tests {
         for line in ["squall rule --control h:1 ls", "squall rule ls --control http://h:1"] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             let Command::Rule(rule) = cli.command else { panic!("a rule verb") };
-            assert_eq!(rule.client.control.to_string(), "http://h:1");
+            assert_eq!(rule.client.api.control.to_string(), "http://h:1");
         }
     }
 }

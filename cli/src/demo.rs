@@ -1,20 +1,18 @@
 //! `squall demo`: the whole story on one machine, with nothing but this binary.
 //!
 //! Load → Squall (inbound) → Service A → Squall (outbound) → Service B, all on loopback ports that the system chooses.
-//! The hypothesis "A stays within its steady state when 5 % of its calls to B take 2 s" becomes true or false: baseline,
-//! fault through the control API, measurement, rollback, verdict. Squall is the very one of `squall run`, and the demo
-//! knows of it only what any client can: its ports, its control API, its metrics.
+//! The hypothesis "A stays within its steady state when 5 % of its calls to B take 2 s" becomes true or false: an experiment
+//! is put to the control API, and is followed through its phases to its verdict. Squall is the very one of `squall run`, and
+//! the demo knows of it only what any client can: its ports and its control API.
 
 mod board;
 mod caller;
+mod chosen;
 mod load;
-mod report;
 mod sample;
 mod scene;
-mod scrape;
 mod services;
 mod story;
-mod verdict;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,22 +23,30 @@ use crate::args::EPILOGUE;
 use crate::exit::Outcome;
 use crate::logging::{self, LogFormat};
 
+/// What is run unless another experiment is named, and for how long.
+const DEFAULT: &str = "slow-dependency";
+const SECONDS_DEFAULT: u16 = 20;
+
 /// Arguments of `squall demo`.
 #[derive(Clone, Debug, Args)]
 #[command(
     before_long_help = "\
 Examples:
   squall demo                  20 seconds; the hypothesis holds, exit 0
-  squall demo --fragile        Service A without timeout and fallback; it does not hold, exit 6
+  squall demo --fragile        Service A without timeout and fallback; it fails, exit 6
   squall demo --seconds 60 --report out
+  squall demo --experiment instance-loss
 
 Nothing leaves this machine, and nothing stays behind but the report.",
     after_long_help = EPILOGUE
 )]
 pub(crate) struct DemoArgs {
-    /// How long the whole takes
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(6..=600), env = "SQUALL_DEMO_SECONDS")]
-    seconds: u16,
+    /// How long the whole takes [default: 20 for slow-dependency, else what the experiment says]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(6..=600), env = "SQUALL_DEMO_SECONDS")]
+    seconds: Option<u16>,
+    /// The experiment: slow-dependency, instance-loss, card-authorisation or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = DEFAULT)]
+    experiment: String,
     /// Runs a Service A without timeout and fallback
     #[arg(long)]
     fragile: bool,
@@ -53,8 +59,13 @@ pub(crate) struct DemoArgs {
 }
 
 impl DemoArgs {
+    /// Whether the experiment is to take another time than it says.
+    fn is_scaled(&self) -> bool {
+        self.seconds.is_some() || self.experiment == DEFAULT
+    }
+
     fn bound(&self) -> Duration {
-        Duration::from_secs(self.seconds.into())
+        Duration::from_secs(self.seconds.unwrap_or(SECONDS_DEFAULT).into())
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn execute(args: &LeaseArgs) -> Outcome {
     let call = match &args.verb {
         None => Call::new(Method::GET, "/v1/lease"),
         Some(Verb::Renew(wanted)) => wanted.call(),
-        Some(Verb::Hold(wanted)) if args.client.curl => wanted.call(),
+        Some(Verb::Hold(wanted)) if args.client.api.curl => wanted.call(),
         Some(Verb::Hold(wanted)) => return hold(&args.client, wanted),
         Some(Verb::Release { holder }) => {
             let call = Call::new(Method::DELETE, "/v1/lease");
@@ -105,7 +105,7 @@ fn hold(client: &ClientArgs, wanted: &Wanted) -> Outcome {
     runtime.block_on(async {
         let mut last = String::new();
         loop {
-            let pause = match send(&client.control, &client.credentials, &wanted.call()).await {
+            let pause = match send(&client.api.control, &client.api.credentials, &wanted.call()).await {
                 Ok(reply) => {
                     let answer = reply.into_value()?;
                     // The time of the end is another one each time.

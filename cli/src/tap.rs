@@ -49,15 +49,15 @@ pub(crate) struct TapArgs {
 /// Shows until it has enough, the reader has, or a signal comes.
 pub(crate) fn execute(args: &TapArgs) -> Outcome {
     let call = Call::new(Method::GET, args.target());
-    if args.client.curl {
-        output::data(&call.curl(&args.client.control, &args.client.credentials))?;
+    if args.client.api.curl {
+        output::data(&call.curl(&args.client.api.control, &args.client.api.credentials))?;
         return Ok(Exit::Ok);
     }
     let mut left = args.number.unwrap_or(u64::MAX);
     if left == 0 {
         return Ok(Exit::Ok);
     }
-    follow((&args.client.control, &args.client.credentials), &call, |kind, data| {
+    follow((&args.client.api.control, &args.client.api.credentials), &call, |kind, data| {
         if kind == "missed" {
             let missed = serde_json::from_str::<Value>(data).ok().and_then(|value| value["missed"].as_u64());
             output::say(&format!("{} more were left out; narrow it down, or raise --rate", missed.unwrap_or(0)));

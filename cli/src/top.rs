@@ -51,8 +51,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 /// Shows until it has enough, the reader has, or `q` is pressed.
 pub(crate) fn execute(args: &TopArgs) -> Outcome {
     let client = &args.client;
-    if client.curl {
-        let lines = reading::calls().map(|call| call.curl(&client.control, &client.credentials));
+    if client.api.curl {
+        let lines = reading::calls().map(|call| call.curl(&client.api.control, &client.api.credentials));
         output::data(&lines.join("\n"))?;
         return Ok(Exit::Ok);
     }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::sample::{Phase, Summary};
-use super::verdict::Verdict;
 use crate::output;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(1);
@@ -14,7 +15,7 @@ pub(super) struct Row {
     pub(super) phase: Phase,
     pub(super) summary: Summary,
     /// Faults counted so far, where faults are expected.
-    pub(super) injected: Option<f64>,
+    pub(super) injected: Option<u64>,
 }
 
 /// The stage's front.
@@ -56,14 +57,17 @@ impl Board {
     }
 
     /// The verdict.
-    pub(super) fn tell_verdict(&mut self, verdict: Verdict, reasons: &[String]) -> std::io::Result<()> {
+    pub(super) fn tell_verdict(&mut self, report: &Value) -> std::io::Result<()> {
+        let verdict = report["verdict"].as_str().unwrap_or_default();
         let code = match verdict {
-            Verdict::Held => "1;32",
-            Verdict::NotHeld => "1;31",
-            Verdict::Inconclusive => "1;33",
+            "held" => "1;32",
+            "failed" => "1;31",
+            _ => "1;33",
         };
-        let word = self.colour(code, verdict.as_str());
-        self.tell(&format!("\nHypothesis {word}: {}", reasons.join("; ")))
+        let word = self.colour(code, &verdict.to_uppercase());
+        let reasons = report["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let reasons: String = reasons.map(|reason| format!("\n  {reason}")).collect();
+        self.tell(&format!("\nHypothesis {word}{reasons}"))
     }
 
     /// The numbers now. Off a terminal at most one line a second, about the last phase; `is_final` always prints.
@@ -123,7 +127,7 @@ fn cells(row: &Row) -> [String; 8] {
         ms(summary.p99_seconds),
         ms(summary.max_seconds),
         summary.from_cache.to_string(),
-        row.injected.map_or_else(|| "-".to_owned(), |n| format!("{n:.0}")),
+        row.injected.map_or_else(|| "-".to_owned(), |n| n.to_string()),
     ]
 }
 
@@ -167,7 +171,7 @@ mod tests {
             p99_seconds: 0.1512,
             ..Summary::default()
         };
-        Row { phase, summary, injected: Some(61.0) }
+        Row { phase, summary, injected: Some(61) }
     }
 
     #[test]

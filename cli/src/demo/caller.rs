@@ -35,9 +35,10 @@ impl Caller {
         Self { address, idle: Mutex::default() }
     }
 
-    /// GETs a path. Dropping the future closes its connection, as an application's timeout does.
-    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        let request = Request::get(path).header(header::HOST, self.address.to_string()).body(Empty::new())?;
+    /// GETs a path, with these header fields. Dropping the future closes its connection, as an application's timeout does.
+    pub(super) async fn get(&self, path: &str, headers: HeaderMap) -> anyhow::Result<Answer> {
+        let mut request = Request::get(path).header(header::HOST, self.address.to_string()).body(Empty::new())?;
+        request.headers_mut().extend(headers);
         let (sender, response) = self.send(request).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::caller::{Answer, Caller};
@@ -13,6 +14,8 @@ use super::services::SOURCE;
 
 /// Requests per second: enough for a p99 within seconds, little enough for any machine.
 pub(super) const RATE: u32 = 200;
+/// Every so many-th request is one for which A does not need B.
+const OTHERS_EVERY: u64 = 10;
 /// A user gives up after this long; that is a failure.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -65,10 +68,14 @@ async fn run(address: SocketAddr, shared: Arc<Shared>) {
     let caller = Arc::new(Caller::new(address));
     let mut ticks = interval(Duration::from_secs(1) / RATE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    while !shared.is_over.load(Ordering::Relaxed) {
+    for n in 0_u64.. {
         let due = ticks.tick().await;
+        if shared.is_over.load(Ordering::Relaxed) {
+            break;
+        }
+        let path = if n % OTHERS_EVERY == 0 { "/about" } else { "/quote" };
         let phase = Phase::ALL.get(usize::from(shared.phase.load(Ordering::Relaxed))).copied();
-        let exchange = one(Arc::clone(&caller), Arc::clone(&shared), phase.unwrap_or(Phase::WarmUp), due);
+        let exchange = one(Arc::clone(&caller), Arc::clone(&shared), path, (phase.unwrap_or(Phase::WarmUp), due));
         shared.in_flight.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(exchange);
     }
@@ -77,8 +84,8 @@ async fn run(address: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-async fn one(caller: Arc<Caller>, shared: Arc<Shared>, phase: Phase, due: Instant) {
-    let ending = match timeout(PATIENCE, caller.get("/quote")).await {
+async fn one(caller: Arc<Caller>, shared: Arc<Shared>, path: &'static str, (phase, due): (Phase, Instant)) {
+    let ending = match timeout(PATIENCE, caller.get(path, HeaderMap::new())).await {
         Ok(Ok(answer)) => ending_of(&answer),
         Ok(Err(_)) | Err(_) => Ending::Failed,
     };

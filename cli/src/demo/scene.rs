@@ -15,8 +15,8 @@ pub(super) struct Scene {
     sidecar: Sidecar,
     /// Service A itself.
     pub(super) a: SocketAddr,
-    /// Service B itself.
-    pub(super) b: SocketAddr,
+    /// The instances of Service B.
+    pub(super) b: Vec<SocketAddr>,
     /// Where A's callers reach A through Squall.
     pub(super) inbound: SocketAddr,
     /// Where A reaches B through Squall.
@@ -30,7 +30,7 @@ impl Scene {
     pub(super) fn set(seed: u64, fragile: bool) -> Result<Self, Failure> {
         let doors = Doors::open()?;
         let (a, b) = doors.addresses()?;
-        let (document, config) = squall_config::load_text(&configuration(a, b))
+        let (document, config) = squall_config::load_text(&configuration(a, &b))
             .map_err(|problems| anyhow::anyhow!("the demo's own configuration is invalid: {problems}"))?;
         let (file, overrides, watch) = (None, Overrides::default(), false);
         let options = SidecarOptions { document, config, file, overrides, seed, n_workers: 1, watch };
@@ -48,7 +48,11 @@ impl Scene {
     }
 }
 
-fn configuration(a: SocketAddr, b: SocketAddr) -> String {
+pub(super) fn configuration(a: SocketAddr, b: &[SocketAddr]) -> String {
+    let instance = |(n, address): (usize, &SocketAddr)| {
+        format!("{{ address: '{address}', labels: {{ instance: \"{}\" }} }}", n + 1)
+    };
+    let instances = b.iter().enumerate().map(instance).collect::<Vec<_>>().join(", ");
     format!(
         "version: 1
 control: {{ address: '127.0.0.1:0' }}
@@ -57,7 +61,7 @@ listeners:
   - {{ name: a-to-b, address: '127.0.0.1:0', direction: outbound, protocol: http, cluster: service-b }}
 clusters:
   - {{ name: service-a, endpoints: ['{a}'] }}
-  - {{ name: service-b, endpoints: ['{b}'] }}
+  - {{ name: service-b, endpoints: [{instances}] }}
 "
     )
 }
@@ -69,7 +73,8 @@ mod tests {
 
     #[test]
     fn the_configuration_is_valid() {
-        let text = configuration("127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap());
-        assert_eq!(squall_config::load_text(&text).unwrap().1.listeners.len(), 2);
+        let text = configuration("127.0.0.1:1".parse().unwrap(), &["[::1]:2", "[::1]:3"].map(|b| b.parse().unwrap()));
+        let config = squall_config::load_text(&text).unwrap().1;
+        assert_eq!((config.listeners.len(), config.clusters[1].endpoints.len()), (2, 2));
     }
 }

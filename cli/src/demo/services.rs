@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,6 +17,8 @@ use super::caller::Caller;
 
 /// How long robust A waits for B before it answers from its cache.
 pub(super) const B_TIMEOUT: Duration = Duration::from_millis(150);
+/// How many instances of B there are.
+pub(super) const B_INSTANCES: usize = 3;
 /// What B's work takes.
 const B_WORK: Duration = Duration::from_millis(2);
 /// The header in which A says where the answer comes from.
@@ -28,22 +30,23 @@ type Answer = Response<Full<Bytes>>;
 #[derive(Debug)]
 pub(super) struct Doors {
     a: TcpListener,
-    b: TcpListener,
+    b: [TcpListener; B_INSTANCES],
 }
 
 impl Doors {
-    /// Binds both on loopback.
+    /// Binds all on loopback.
     pub(super) fn open() -> anyhow::Result<Self> {
-        let bind = || TcpListener::bind("127.0.0.1:0").context("cannot listen on loopback");
-        let doors = Self { a: bind()?, b: bind()? };
-        doors.a.set_nonblocking(true)?;
-        doors.b.set_nonblocking(true)?;
-        Ok(doors)
+        let bind = || {
+            let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen on loopback")?;
+            listener.set_nonblocking(true)?;
+            anyhow::Ok(listener)
+        };
+        Ok(Self { a: bind()?, b: [bind()?, bind()?, bind()?] })
     }
 
-    /// Addresses of A and B.
-    pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.a.local_addr()?, self.b.local_addr()?))
+    /// Addresses of A and of the instances of B.
+    pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, Vec<SocketAddr>)> {
+        Ok((self.a.local_addr()?, self.b.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?))
     }
 
     /// Serves A and B until the process ends; A reaches B at `b_as_a_sees_it`.
@@ -51,7 +54,8 @@ impl Doors {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (a, b) = {
             let _inside = runtime.enter();
-            (tokio::net::TcpListener::from_std(self.a)?, tokio::net::TcpListener::from_std(self.b)?)
+            let b: std::io::Result<Vec<_>> = self.b.into_iter().map(tokio::net::TcpListener::from_std).collect();
+            (tokio::net::TcpListener::from_std(self.a)?, b?)
         };
         let service_a = Arc::new(ServiceA { b: Caller::new(b_as_a_sees_it), cache: Mutex::default(), fragile });
         let serve = async move {
@@ -59,7 +63,8 @@ impl Doors {
                 let service_a = Arc::clone(&service_a);
                 async move { service_a.answer(&request).await }
             };
-            tokio::join!(accept(a, answer_a), accept(b, |_| answer_b()));
+            let instances = b.into_iter().map(|b| accept(b, |_| answer_b()));
+            tokio::join!(accept(a, answer_a), futures_util::future::join_all(instances));
         };
         std::thread::Builder::new().name("demo-services".to_owned()).spawn(move || runtime.block_on(serve))?;
         Ok(())
@@ -100,8 +105,15 @@ struct ServiceA {
 }
 
 impl ServiceA {
-    async fn answer(&self, _request: &Request<Incoming>) -> Answer {
-        let call = self.b.get("/v1/price");
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+        if request.uri().path() == "/about" {
+            return answered(StatusCode::OK, "a", Bytes::from_static(b"Service A of squall demo"));
+        }
+        // What makes the calls of one request known as such: any service that is traced passes these on.
+        let passed_on = |name: &HeaderName| ["traceparent", "tracestate", "x-request-id"].contains(&name.as_str());
+        let headers = request.headers().iter().filter(|(name, _)| passed_on(name));
+        let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let call = self.b.get("/v1/price", headers);
         let price = if self.fragile { call.await.ok() } else { self.with_timeout(call).await };
         match price.filter(|answer| answer.status.is_success()) {
             Some(answer) => {

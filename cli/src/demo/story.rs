@@ -1,76 +1,60 @@
-//! The story: baseline → fault → measurement → rollback → verdict.
+//! The story: baseline → faults → recovery → verdict, as the experiment goes through its phases.
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use http::{Method, StatusCode};
-use serde_json::json;
+use anyhow::Context;
+use http::Method;
+use serde_json::{Value, json};
 
 use super::DemoArgs;
 use super::board::{Board, Row};
+use super::chosen::Chosen;
 use super::load::{Load, RATE};
-use super::report::{self, Report};
 use super::sample::Phase;
 use super::scene::Scene;
-use super::scrape;
-use super::verdict::{Measured, STEADY_STATE, judge};
+use crate::args::ApiArgs;
 use crate::client::{self, Base, Call, Credentials};
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Failure, Outcome};
+use crate::experiment::{exit_of, path_of, write_reports};
 
-const HYPOTHESIS: &str = "A stays within its steady state when 5 % of its calls to B take 2 s";
-const RULE: &str = "slow-b";
-/// Counts the faults that were really injected.
-const INJECTED: &str = "chaos_injected_faults_total";
-const REDRAW_EVERY: Duration = Duration::from_millis(200);
+/// Connections are made and caches are filled before anything is measured.
+const WARM_UP: Duration = Duration::from_millis(300);
+/// How often the experiment is asked how it is, and the table is drawn.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The last answers are waited for so long.
+const SETTLE: Duration = Duration::from_millis(200);
 
-/// Plays the whole within `--seconds` and gives the verdict's exit code.
+/// Plays the whole and gives the exit code of the verdict.
 pub(super) fn play(args: &DemoArgs) -> Outcome {
-    let begun = Instant::now();
+    let chosen = Chosen::load(&args.experiment)?;
+    let chosen = if args.is_scaled() { chosen.within(args.bound()) } else { chosen };
     let scene = Scene::set(args.seed, args.fragile)?;
-    let mut stage = Stage::open(&scene, args)?;
+    let mut stage = Stage::open(&scene, args, chosen)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let measured = runtime.block_on(stage.perform(begun, args.bound()))?;
-    let (verdict, reasons) = judge(&STEADY_STATE, &measured);
-    stage.board.tell_verdict(verdict, &reasons)?;
-    let report = Report {
-        squall_version: env!("CARGO_PKG_VERSION"),
-        hypothesis: HYPOTHESIS,
-        verdict,
-        reasons,
-        fragile: args.fragile,
-        seed: args.seed,
-        requests_per_second: RATE,
-        steady_state: STEADY_STATE,
-        measured,
-        commands: std::mem::take(&mut stage.commands),
-    };
-    let path = report::write(args.report.as_deref(), &report)?;
-    stage.board.tell(&format!("Report: {}", path.display()))?;
+    let report = runtime.block_on(stage.perform())?;
+    let api = ApiArgs { control: scene.control.clone(), curl: false, credentials: Credentials::default() };
+    write_reports(&api, &stage.chosen.name, &stage.directory)?;
+    std::fs::write(stage.directory.join("commands.sh"), stage.commands.join("\n") + "\n")?;
+    stage.board.tell_verdict(&report)?;
+    stage.board.tell(&format!("Report: {}", stage.directory.join("report.html").display()))?;
     drop(stage);
     scene.strike();
-    Ok(verdict.exit())
-}
-
-/// How much of the time each phase gets; the rest is for what is between them.
-fn length(phase: Phase, bound: Duration) -> Duration {
-    let share = match phase {
-        Phase::WarmUp => 0.05,
-        Phase::Baseline => 0.20,
-        Phase::Fault => 0.45,
-        Phase::Recovery => 0.17,
-    };
-    bound.mul_f64(share)
+    Ok(exit_of(&report))
 }
 
 struct Stage {
     board: Board,
     load: Load,
     control: Base,
+    chosen: Chosen,
+    directory: PathBuf,
     commands: Vec<String>,
     finished: Vec<Row>,
 }
 
 impl Stage {
-    fn open(scene: &Scene, args: &DemoArgs) -> Result<Self, Failure> {
+    fn open(scene: &Scene, args: &DemoArgs, chosen: Chosen) -> Result<Self, Failure> {
         let mut board = Board::new();
         let Scene { a, b, inbound, outbound, control, .. } = scene;
         let kind = if args.fragile {
@@ -78,95 +62,124 @@ impl Stage {
         } else {
             "robust: 150 ms timeout, then a cached answer"
         };
+        let Chosen { hypothesis, steady_state, .. } = &chosen;
         board.tell(&format!(
-            "Squall demo ({} s, seed {})\nHypothesis: {HYPOTHESIS}.\nSteady state: success ratio >= 99 %, p99 < 500 ms, \
-             seen by A's callers. A is {kind}.\n",
-            args.seconds, args.seed
+            "Squall demo (seed {})\nHypothesis: {hypothesis}.\nSteady state: {steady_state}, seen by A's callers. A is {kind}.\n",
+            args.seed
         ))?;
+        let b = b.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         board.tell(&format!(
             "  load ({RATE}/s) -> squall {inbound} -> A {a} -> squall {outbound} -> B {b}\n  control API and metrics: {control}\n"
         ))?;
+        let directory = args.report.clone().unwrap_or_else(directory_new);
+        std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let load = Load::start(*inbound)?;
-        Ok(Self { board, load, control: control.clone(), commands: Vec::new(), finished: Vec::new() })
+        let (commands, finished) = (Vec::new(), Vec::new());
+        Ok(Self { board, load, control: control.clone(), chosen, directory, commands, finished })
     }
 
-    async fn perform(&mut self, begun: Instant, bound: Duration) -> Result<Measured, Failure> {
-        tokio::time::sleep(length(Phase::WarmUp, bound)).await;
+    async fn perform(&mut self) -> Result<Value, Failure> {
+        tokio::time::sleep(WARM_UP).await;
+        let file = self.directory.join("experiment.json");
+        std::fs::write(&file, format!("{:#}\n", json!(self.chosen.document)))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        let of = |rest: &str| path_of(&self.chosen.name, rest);
+        let (put, start) = (of(""), of("/start"));
 
-        self.board.tell("1. Baseline: no rule. What the callers of A see:")?;
-        self.watch(Phase::Baseline, length(Phase::Baseline, bound)).await?;
-
-        self.board.tell("\n2. Fault: 5 % of A's calls to B take 2 s longer, from the next request on.")?;
-        let rule = json!({ "match": { "cluster": "service-b" }, "percentage": 5, "fault": { "delay": "2s" } });
-        // Before the rule: what is due from here on may be hit by it.
-        self.load.enter(Phase::Fault);
-        let made = self.call(&Call::new(Method::PUT, rule_path()).with_body(rule)).await?;
-        made.into_value()?;
-        self.watch(Phase::Fault, length(Phase::Fault, bound)).await?;
-        self.show(format!("curl -s {}/metrics | grep {INJECTED}", self.control))?;
-        let injected = self.injected().await?;
-
-        self.board.tell("\n3. Rollback: the rule goes, and requests that it holds go on.")?;
-        let removed = self.call(&Call::new(Method::DELETE, rule_path())).await?;
-        removed.into_value()?;
-        let gone = self.call(&Call::new(Method::GET, rule_path())).await?;
-        if gone.status != StatusCode::NOT_FOUND {
-            let message = format_args!("the rule is still there after its removal ({})", gone.status);
-            return Err(Failure::new(Exit::Failure, message));
-        }
-        let injected_before = self.injected().await?;
-        self.watch(Phase::Recovery, length(Phase::Recovery, bound)).await?;
+        self.board.tell("1. Baseline: nothing is injected. What the callers of A see:")?;
+        self.load.enter(Phase::Baseline);
+        self.show(format!("curl -X PUT {}{put} -d @{}", self.control, file.display()))?;
+        let document = Call::new(Method::PUT, put).with_body(json!(self.chosen.document));
+        client::send(&self.control, &Credentials::default(), &document).await?.into_value()?;
+        self.call(&Call::new(Method::POST, start)).await?;
+        let report = self.watch().await?;
         self.load.stop();
-        self.settle(begun, bound).await;
-        let injected_after_rollback = (self.injected().await? - injected_before).max(0.0);
-        let summary = |phase| self.load.samples().summary(phase);
-        let (baseline, fault, recovery) = (Phase::Baseline, Phase::Fault, Phase::Recovery);
-        let (baseline, fault, recovery) = (summary(baseline), summary(fault), summary(recovery));
-        // What was still open when its phase was last drawn is in these.
-        let rows = [
-            (Phase::Baseline, &baseline, None),
-            (Phase::Fault, &fault, Some(injected)),
-            (Phase::Recovery, &recovery, None),
-        ];
-        let rows = rows.map(|(phase, summary, injected)| Row { phase, summary: summary.clone(), injected });
-        self.board.finish(rows.to_vec())?;
-        Ok(Measured { baseline, fault, recovery, injected, injected_after_rollback })
+        self.settle().await;
+        let phases = [Phase::Baseline, Phase::Fault, Phase::Recovery];
+        let rows = phases.into_iter().filter(|phase| self.finished.iter().any(|row| row.phase == *phase));
+        let injected = faulted(&report["rules"]);
+        self.board.finish(rows.map(|phase| self.row(phase, injected)).collect())?;
+        self.show(format!("curl {}{}", self.control, path_of(&self.chosen.name, "/report?format=markdown")))?;
+        Ok(report)
     }
 
-    /// Lets a phase last, and shows it.
-    async fn watch(&mut self, phase: Phase, length: Duration) -> Result<(), Failure> {
-        self.load.enter(phase);
-        let end = tokio::time::Instant::now() + length;
-        while tokio::time::Instant::now() < end {
-            let next = tokio::time::Instant::now() + REDRAW_EVERY;
-            tokio::time::sleep_until(next.min(end)).await;
-            self.draw(phase, false).await?;
+    /// Follows the experiment to its end, and shows it.
+    async fn watch(&mut self) -> Result<Value, Failure> {
+        let mut phase = Phase::Baseline;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let status = self.ask("").await?["status"].take();
+            let now = match status["phase"].as_str().unwrap_or_default() {
+                "injecting" => Phase::Fault,
+                "recovering" | "done" | "aborted" => Phase::Recovery,
+                _ => Phase::Baseline,
+            };
+            let injected = status["injected"].as_u64().unwrap_or(0);
+            if now != phase {
+                self.load.enter(now);
+                let row = self.row(phase, injected);
+                self.finished.push(row);
+                self.draw(None, injected, true)?;
+                phase = now;
+                self.tell_phase(phase)?;
+            }
+            self.draw(Some(phase), injected, false)?;
+            if !status["verdict"].is_null() {
+                let row = self.row(phase, injected);
+                self.finished.push(row);
+                return self.ask("/report").await;
+            }
         }
-        let row = self.draw(phase, true).await?;
-        self.finished.push(row);
+    }
+
+    fn tell_phase(&mut self, phase: Phase) -> Result<(), Failure> {
+        match phase {
+            Phase::Fault => {
+                self.board.tell("\n2. Faults: from the next call on, on calls that are chosen by chance.")?;
+                self.show(format!("curl -s {}/metrics | grep chaos_injected_faults_total", self.control))?;
+                for rule in self.chosen.rules.clone() {
+                    self.show(
+                        Call::new(Method::GET, format!("/v1/rules/{rule}"))
+                            .curl(&self.control, &Credentials::default()),
+                    )?;
+                }
+            }
+            Phase::Recovery => {
+                self.board.tell("\n3. Recovery: the rules are gone, and requests that they held go on.")?;
+            }
+            Phase::WarmUp | Phase::Baseline => {}
+        }
         Ok(())
     }
 
-    async fn draw(&mut self, phase: Phase, is_final: bool) -> Result<Row, Failure> {
-        let injected = if phase == Phase::Fault { Some(self.injected().await?) } else { None };
-        let row = Row { phase, summary: self.load.samples().summary(phase), injected };
-        let rows = self.finished.iter().cloned().chain([row.clone()]).collect();
-        self.board.draw(rows, is_final)?;
-        Ok(row)
+    fn row(&self, phase: Phase, injected: u64) -> Row {
+        let summary = self.load.samples().summary(phase);
+        Row { phase, summary, injected: (phase == Phase::Fault).then_some(injected) }
     }
 
-    /// Waits for the last answers, as long as there is time.
-    async fn settle(&self, begun: Instant, bound: Duration) {
-        let reserve = Duration::from_millis(400);
-        while self.load.n_in_flight() > 0 && begun.elapsed() + reserve < bound {
+    fn draw(&mut self, phase: Option<Phase>, injected: u64, is_final: bool) -> Result<(), Failure> {
+        let row = phase.map(|phase| self.row(phase, injected));
+        let rows = self.finished.iter().cloned().chain(row).collect();
+        Ok(self.board.draw(rows, is_final)?)
+    }
+
+    /// Waits a moment for the last answers.
+    async fn settle(&self) {
+        let begun = Instant::now();
+        while self.load.n_in_flight() > 0 && begun.elapsed() < SETTLE {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
+    async fn ask(&self, rest: &str) -> Result<Value, Failure> {
+        let call = Call::new(Method::GET, path_of(&self.chosen.name, rest));
+        client::send(&self.control, &Credentials::default(), &call).await?.into_value()
+    }
+
     /// Calls the control API, and shows the call.
-    async fn call(&mut self, call: &Call) -> Result<client::Reply, Failure> {
+    async fn call(&mut self, call: &Call) -> Result<Value, Failure> {
         self.show(call.curl(&self.control, &Credentials::default()))?;
-        client::send(&self.control, &Credentials::default(), call).await
+        client::send(&self.control, &Credentials::default(), call).await?.into_value()
     }
 
     fn show(&mut self, line: String) -> std::io::Result<()> {
@@ -174,31 +187,13 @@ impl Stage {
         self.commands.push(line);
         Ok(())
     }
-
-    /// Faults that the proxy has counted for the rule, from its metrics.
-    async fn injected(&self) -> Result<f64, Failure> {
-        let reply = client::send(&self.control, &Credentials::default(), &Call::new(Method::GET, "/metrics")).await?;
-        let text = String::from_utf8_lossy(&reply.body);
-        Ok(scrape::sum(&text, INJECTED, "rule", RULE).unwrap_or(0.0))
-    }
 }
 
-fn rule_path() -> String {
-    format!("/v1/rules/{RULE}")
+fn faulted(rules: &Value) -> u64 {
+    rules.as_array().into_iter().flatten().filter_map(|rule| rule["injected"].as_u64()).sum()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_phases_fit_into_the_time_even_when_it_is_short() {
-        for seconds in [6, 20, 600] {
-            let bound = Duration::from_secs(seconds);
-            let phases: Duration = Phase::ALL.into_iter().map(|phase| length(phase, bound)).sum();
-            assert!(phases + Duration::from_millis(600) <= bound, "{seconds} s");
-            // Enough requests under fault for a p99.
-            assert!(length(Phase::Fault, bound).as_secs_f64() * f64::from(RATE) > 300.0, "{seconds} s");
-        }
-    }
+fn directory_new() -> PathBuf {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    std::env::temp_dir().join(format!("squall-demo-{since}-{}", std::process::id()))
 }

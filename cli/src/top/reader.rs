@@ -72,7 +72,7 @@ fn obey(
         Err(RecvTimeoutError::Timeout) => true,
         Err(RecvTimeoutError::Disconnected) => false,
         Ok(call) => {
-            let reply = runtime.block_on(send(&client.control, &client.credentials, &call));
+            let reply = runtime.block_on(send(&client.api.control, &client.api.credentials, &call));
             let news = match reply.and_then(Reply::into_value) {
                 Ok(_) => News::Done,
                 Err(failure) => News::Failed(failure),

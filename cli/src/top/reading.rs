@@ -47,7 +47,7 @@ pub(super) fn calls() -> [Call; 3] {
 
 /// One round.
 pub(super) async fn read(client: &ClientArgs) -> Result<Reading, Failure> {
-    let ask = async |call: &Call| send(&client.control, &client.credentials, call).await?.into_value();
+    let ask = async |call: &Call| send(&client.api.control, &client.api.credentials, call).await?.into_value();
     let [status, rules, traffic] = calls();
     let (status, mut rules, traffic) = (ask(&status).await?, ask(&rules).await?, ask(&traffic).await?);
     let rules = match rules["rules"].take() {

@@ -1,0 +1,154 @@
+//! `squall gameday`: experiments, one after the other, with people in between.
+//!
+//! Each is announced and asked for; while it runs, what is typed is noted in its report, and `abort` ends it. What came of all of
+//! them goes into one report.
+
+mod desk;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+use squall_config::load_game_day_text;
+use squall_config::spec::{ExperimentDocument, GameDayDocument, GameDayExperimentSpec};
+
+use crate::args::{ApiArgs, EPILOGUE};
+use crate::client::{Call, send_blocking};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::experiment::{ending, exit_of, follow, name_of, path_of, plan, put_call, read_document, write_reports};
+use crate::output;
+use crate::source;
+use desk::{Answer, Desk};
+use summary::Played;
+
+/// Arguments of `squall gameday`.
+#[derive(Debug, Args)]
+#[command(
+    before_long_help = "\
+Examples:
+  squall gameday checkout.yaml                  announces each experiment and asks before it starts
+  squall gameday checkout.yaml --yes            asks nobody, as in a pipeline
+  squall gameday checkout.yaml --check          checks all of them, and injects nothing
+
+At each question: go, skip, hold (wait until somebody says go), end. While an experiment runs: abort ends it; everything else that
+is typed is noted in its report.",
+    after_long_help = EPILOGUE
+)]
+pub(crate) struct GameDayArgs {
+    /// The document of the game day, YAML or JSON
+    file: PathBuf,
+    /// Asks nobody
+    #[arg(long, conflicts_with = "check")]
+    yes: bool,
+    /// Checks every experiment against the running squall, says what each would reach, and starts none
+    #[arg(long)]
+    check: bool,
+    /// Where the reports go [default: gameday-NAME in this directory]
+    #[arg(long, value_name = "DIR")]
+    report_dir: Option<PathBuf>,
+    #[command(flatten)]
+    api: ApiArgs,
+}
+
+/// An experiment of the day.
+struct Planned {
+    document: ExperimentDocument,
+    name: String,
+    announcement: String,
+}
+
+/// Plays the day.
+pub(crate) fn execute(args: &GameDayArgs) -> Outcome {
+    let day =
+        load_game_day_text(&source::read(&args.file)?).map_err(|problems| source::invalid(&args.file, &problems))?;
+    let planned = load_all(&args.file, &day)?;
+    if args.api.curl {
+        for one in &planned {
+            output::data(&put_call(&one.document).curl(&args.api.control, &args.api.credentials))?;
+            output::data(&start_call(&one.name, false).curl(&args.api.control, &args.api.credentials))?;
+        }
+        return Ok(Exit::Ok);
+    }
+    // All of them are checked before the first one starts: nobody wants to find out at four o'clock.
+    for one in &planned {
+        call(&args.api, &put_call(&one.document))?;
+    }
+    if args.check {
+        for one in &planned {
+            output::data(&plan(&call(&args.api, &start_call(&one.name, true))?))?;
+        }
+        return Ok(Exit::Ok);
+    }
+    let name = day.metadata.as_ref().map_or("", |metadata| metadata.name.as_str());
+    let directory = args.report_dir.clone().unwrap_or_else(|| PathBuf::from(format!("gameday-{name}")));
+    std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    let mut desk = Desk::open(args.yes)?;
+    let mut played = Vec::new();
+    for (index, one) in planned.iter().enumerate() {
+        announce(&args.api, one, (index + 1, planned.len()))?;
+        match desk.ask(&format!("start {}? go, skip, hold or end", one.name))? {
+            Answer::Go => {}
+            Answer::Skip => {
+                played.push(Played::skipped(&one.name));
+                continue;
+            }
+            Answer::End => break,
+        }
+        call(&args.api, &start_call(&one.name, false))?;
+        let report = follow(&args.api, &one.name, Some(&mut desk.lines))?;
+        output::say(&ending(&report, None));
+        write_reports(&args.api, &one.name, &directory.join(&one.name))?;
+        played.push(Played::of(&one.name, report));
+    }
+    summary::write(&directory, &day, &played)?;
+    output::data(&summary::table(&played))?;
+    output::say(&format!("report: {}", directory.join("report.md").display()));
+    Ok(verdict(&played))
+}
+
+/// As bad as the worst of them.
+fn verdict(played: &[Played]) -> Exit {
+    let ran = played.iter().filter_map(|played| played.report.as_ref());
+    let all_held = ran.clone().all(|report| exit_of(report) == Exit::Ok);
+    if all_held && ran.count() > 0 { Exit::Ok } else { Exit::CheckFailed }
+}
+
+fn load_all(file: &Path, day: &GameDayDocument) -> Result<Vec<Planned>, Failure> {
+    let beside = file.parent().unwrap_or(Path::new(""));
+    let experiments = day.spec.as_ref().map_or(&[][..], |spec| &spec.experiments[..]);
+    let load = |GameDayExperimentSpec { file, announce }: &GameDayExperimentSpec| {
+        let document = read_document(&beside.join(file))?;
+        let hypothesis = document.spec.as_ref().and_then(|spec| spec.hypothesis.clone());
+        let announcement = announce.clone().or(hypothesis).unwrap_or_default();
+        Ok(Planned { name: name_of(&document).to_owned(), announcement, document })
+    };
+    experiments.iter().map(load).collect()
+}
+
+fn announce(api: &ApiArgs, one: &Planned, (n, of): (usize, usize)) -> Result<(), Failure> {
+    output::say(&format!("\n== {n} of {of}: {}\n{}\n", one.name, one.announcement));
+    output::say(&plan(&call(api, &start_call(&one.name, true))?));
+    Ok(())
+}
+
+fn start_call(name: &str, is_dry: bool) -> Call {
+    Call::new(Method::POST, path_of(name, if is_dry { "/start?dry_run=true" } else { "/start" }))
+}
+
+fn call(api: &ApiArgs, call: &Call) -> Result<Value, Failure> {
+    send_blocking(&api.control, &api.credentials, call)?.into_value()
+}
+
+/// For the report: what a game day was.
+fn heading(day: &GameDayDocument) -> Value {
+    let (metadata, spec) = (day.metadata.as_ref(), day.spec.as_ref());
+    let name = metadata.map_or("", |metadata| metadata.name.as_str());
+    json!({
+        "name": name,
+        "title": spec.and_then(|spec| spec.title.as_deref()).unwrap_or(name),
+        "owner": spec.and_then(|spec| spec.owner.as_deref()),
+    })
+}
