@@ -12,6 +12,7 @@
 //! - [`exposition`]: Prometheus text, as numbers
 //! - [`foreign`]: clients that were not written here, and what one call with each came to
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
+//! - [`service`]: a small Service A that calls Service B, as well or as badly as a test wants
 //! - [`load`]: many keep-alive clients at once
 //! - [`wait`]: deadlines in place of sleeps
 
@@ -27,6 +28,7 @@ pub mod message;
 pub mod origin;
 pub mod programs;
 pub mod raw;
+pub mod service;
 pub mod settings;
 pub mod squall;
 pub mod wait;

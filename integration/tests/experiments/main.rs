@@ -1,0 +1,8 @@
+//! Experiments: what a run does to traffic, what it concludes, and how it ends.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod ends;
+mod refusals;
+mod verdicts;
+mod world;

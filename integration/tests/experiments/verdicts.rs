@@ -1,0 +1,159 @@
+//! What is concluded of services that are known to be good or bad.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use squall_integration::service::Manners;
+
+use crate::world::{World, slow_b, two_seconds};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Requests a second, and how long faults flow: 2,000 requests.
+const RATE: u32 = 250;
+const HOLD: u64 = 8_000;
+
+/// So many runs, each in a Squall of its own with a seed of its own.
+async fn seeded(n: u64, manners: Manners, document: Value) -> Vec<Value> {
+    let runs = (1..=n).map(|seed| {
+        let document = document.clone();
+        tokio::spawn(async move {
+            let world = World::new(manners, false, &["--seed", &seed.to_string(), "--workers", "1"]).await;
+            let _callers = world.callers(RATE);
+            let report = world.run(&document, PATIENCE).await;
+            tokio::task::spawn_blocking(move || drop(world)).await.unwrap();
+            report
+        })
+    });
+    let mut reports = Vec::new();
+    for run in runs.collect::<Vec<_>>() {
+        reports.push(run.await.unwrap());
+    }
+    reports
+}
+
+/// How many runs a test makes; `EXPERIMENT_RUNS` says otherwise.
+fn runs(default: u64) -> u64 {
+    std::env::var("EXPERIMENT_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(default)
+}
+
+fn tell(what: &str, reports: &[Value]) {
+    let count = |verdict: &str| reports.iter().filter(|report| report["verdict"] == verdict).count();
+    let n = reports.len();
+    println!(
+        "{what}: {n} runs, {} held, {} failed, {} inconclusive",
+        count("held"),
+        count("failed"),
+        count("inconclusive")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_robust_service_holds_in_every_run() {
+    let reports = seeded(runs(50), Manners::ROBUST, slow_b("slow-b", (1_000, HOLD), &two_seconds())).await;
+    tell("robust", &reports);
+    for report in &reports {
+        assert_eq!(report["verdict"], "held", "{report:#}");
+        let faulted = &report["groups"]["faulted"];
+        assert!(
+            faulted["requests"].as_u64().unwrap() > 40 && faulted["degraded"]["share"].as_f64().unwrap() > 0.9,
+            "{faulted:#}"
+        );
+        assert!(report["join"]["share"].as_f64().unwrap() > 0.95, "{:#}", report["join"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fragile_service_fails_in_every_run() {
+    let reports = seeded(runs(50), Manners::FRAGILE, slow_b("slow-b", (1_000, HOLD), &two_seconds())).await;
+    tell("fragile", &reports);
+    for report in &reports {
+        assert_eq!(report["verdict"], "failed", "{report:#}");
+        assert!(
+            report["harm"]["is_called"] == true || report["steady_state"][0]["injecting"]["held"] == false,
+            "{report:#}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_that_does_nothing_does_no_harm() {
+    let nothing = json!({"percentage": 5, "fault": {"delay": "0s"}});
+    let reports = seeded(runs(20), Manners::FRAGILE, slow_b("nothing", (1_000, HOLD), &nothing)).await;
+    tell("A/A", &reports);
+    let harmed = reports.iter().filter(|report| report["harm"]["is_called"] == true).count();
+    assert!(harmed * 20 <= reports.len(), "{harmed} of {}", reports.len());
+    for report in &reports {
+        assert!(report["groups"]["faulted"]["requests"].as_u64().unwrap() > 40, "{report:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_goes_around_squall_says_nothing() {
+    let world = World::new(Manners::ROBUST, true, &[]).await;
+    let _callers = world.callers(RATE);
+    let report = world.run(&slow_b("around", (1_000, 2_000), &two_seconds()), PATIENCE).await;
+    assert_eq!(report["verdict"], "inconclusive", "{report:#}");
+    let reasons = report["reasons"].to_string();
+    assert!(reasons.contains("Squall"), "{reasons}");
+    assert!(world.calls_of_b.load(std::sync::atomic::Ordering::Relaxed) > 100, "A called B all the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_traffic_nothing_is_injected() {
+    let world = World::new(Manners::ROBUST, false, &[]).await;
+    let report = world.run(&slow_b("silence", (1_000, 2_000), &two_seconds()), PATIENCE).await;
+    assert_eq!(
+        (&report["verdict"], &report["aborted"]["by"]),
+        (&json!("inconclusive"), &json!("baseline")),
+        "{report:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_steady_state_that_is_broken_before_keeps_faults_from_flowing() {
+    let world = World::new(Manners::ROBUST, false, &[]).await;
+    let _callers = world.callers(RATE);
+    let mut document = slow_b("unsteady", (1_000, 2_000), &two_seconds());
+    document["spec"]["steady_state"][0]["condition"]["below"] = json!("100us");
+    let report = world.run(&document, PATIENCE).await;
+    assert_eq!(
+        (&report["verdict"], &report["aborted"]["by"]),
+        (&json!("inconclusive"), &json!("baseline")),
+        "{report:#}"
+    );
+    assert_eq!(report["rules"][0]["injected"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retries_are_counted_as_amplification() {
+    let manners = Manners {
+        timeout: Some(Duration::from_millis(60)),
+        tries: 3,
+        pause: Duration::from_millis(20),
+        ..Manners::ROBUST
+    };
+    let world = World::new(manners, false, &["--seed", "3"]).await;
+    let _callers = world.callers(RATE);
+    let rule = json!({"percentage": 10, "sample": {"mode": "sticky", "key": "trace"}, "fault": {"delay": "2s"}});
+    let report = world.run(&slow_b("retried", (1_000, HOLD), &rule), PATIENCE).await;
+    let retries = &report["retries"];
+    let amplification = retries["amplification"].as_f64().unwrap();
+    assert!((2.9..=3.1).contains(&amplification), "{retries:#}");
+    assert_eq!((&retries["calls_max"], &retries["spacing"]), (&json!(3), &json!("fixed")), "{retries:#}");
+    assert_eq!(report["verdict"], "held", "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_passes_no_ids_on_is_told_so() {
+    let silent = Manners { passes_ids_on: false, ..Manners::FRAGILE };
+    let world = World::new(silent, false, &["--seed", "5"]).await;
+    let _callers = world.callers(RATE);
+    let report = world.run(&slow_b("unjoined", (1_000, HOLD), &two_seconds()), PATIENCE).await;
+    assert_eq!(
+        (&report["join"]["is_usable"], &report["harm"]["method"]),
+        (&json!(false), &json!("phases")),
+        "{report:#}"
+    );
+    assert_eq!(report["verdict"], "failed", "{report:#}");
+    assert!(report["reasons"].to_string().contains("pass"), "{:#}", report["reasons"]);
+}
