@@ -45,8 +45,15 @@ pub(super) struct Seen {
 /// What a step came to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Order {
-    /// These rules are in force from now on; in words what that is.
-    Rules(Vec<RuleSpec>, String),
+    /// These rules are in force from now on.
+    Rules {
+        /// Without ttl.
+        rules: Vec<RuleSpec>,
+        /// They end by themselves after this time, should nobody be there to end them.
+        ttl: Duration,
+        /// In words what that is.
+        what: String,
+    },
     /// It is in this phase now.
     Enter(Phase),
 }
@@ -138,7 +145,7 @@ impl Machine {
 
     fn abort(&mut self, now: Instant, aborted: Aborted, orders: &mut Vec<Order>) {
         if self.phase == Phase::Injecting {
-            orders.push(Order::Rules(Vec::new(), "all faults end".to_owned()));
+            orders.push(Order::Rules { rules: Vec::new(), ttl: GRACE, what: "all faults end".to_owned() });
         }
         self.aborted = Some(aborted);
         self.enter(Phase::Aborted, now, orders);
@@ -151,9 +158,9 @@ impl Machine {
         if due > self.next {
             self.next = due;
             let stage = &self.stages[due - 1];
-            let left = self.experiment.duration.saturating_sub(now.saturating_duration_since(self.began)) + GRACE;
-            let rules = stage.rules.iter().map(|(rule, share)| in_force(rule, *share, left)).collect();
-            orders.push(Order::Rules(rules, stage.what.clone()));
+            let ttl = self.experiment.duration.saturating_sub(now.saturating_duration_since(self.began)) + GRACE;
+            let rules = stage.rules.iter().map(|(rule, share)| in_force(rule, *share)).collect();
+            orders.push(Order::Rules { rules, ttl, what: stage.what.clone() });
         }
         if passed >= self.ends {
             self.enter(Phase::Recovering, now, orders);
@@ -162,13 +169,8 @@ impl Machine {
 }
 
 /// A rule of a step as the configuration takes it.
-fn in_force(rule: &StepRule, share: Percentage, left: Duration) -> RuleSpec {
-    RuleSpec {
-        percentage: Some(Scalar::Text(share.to_string())),
-        // Whole seconds, so that it reads well; the end of the run ends it anyway.
-        ttl: Some(Scalar::Text(format!("{}s", left.as_secs().max(1)))),
-        ..rule.spec.clone()
-    }
+fn in_force(rule: &StepRule, share: Percentage) -> RuleSpec {
+    RuleSpec { percentage: Some(Scalar::Text(share.to_string())), ..rule.spec.clone() }
 }
 
 /// What is in force when, and when all of it has ended.

@@ -65,7 +65,7 @@ fn played(experiment: Experiment, seen: impl Fn(u64) -> Seen) -> Vec<(u64, Strin
 fn in_words(order: &Order) -> String {
     match order {
         Order::Enter(phase) => phase.as_str().to_owned(),
-        Order::Rules(rules, _) => {
+        Order::Rules { rules, .. } => {
             let rule = |rule: &RuleSpec| format!("{} {}", rule.name, rule.percentage.as_ref().unwrap());
             rules.iter().map(rule).collect::<Vec<_>>().join(", ")
         }
@@ -160,8 +160,8 @@ fn rules_end_by_themselves_a_little_after_the_run_may_take() {
     let began = Instant::now();
     let mut machine = Machine::new(Arc::new(experiment(vec![step("one", 5.0, 30)])), began);
     let orders = machine.step(began + secs(10), steady(10));
-    let Order::Rules(rules, _) = &orders[1] else { panic!("rules") };
-    assert_eq!(rules[0].ttl, Some(Scalar::Text("300s".to_owned())), "290 s are left, and 10 s of grace");
+    let Order::Rules { ttl, .. } = &orders[1] else { panic!("rules") };
+    assert_eq!(*ttl, secs(300), "290 s are left, and 10 s of grace");
 }
 
 proptest! {
@@ -193,7 +193,7 @@ proptest! {
             let orders = machine.step(now, Seen { abort, baseline: None, is_steady });
             prop_assert!(!was_over || orders.is_empty());
             for order in &orders {
-                if let Order::Rules(rules, _) = order {
+                if let Order::Rules { rules, .. } = order {
                     in_force = rules.len();
                 }
             }

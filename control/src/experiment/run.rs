@@ -134,7 +134,7 @@ impl Run {
         for order in &orders {
             match order {
                 Order::Enter(phase) => self.enter(*phase, now, traffic),
-                Order::Rules(rules, what) => {
+                Order::Rules { rules, what, .. } => {
                     self.study.pause(rules.is_empty(), now);
                     self.note(now, "rules", what.clone());
                 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 use squall_config::model::{Name, Schedule};
-use squall_config::spec::{ExperimentDocument, RuleSpec};
+use squall_config::spec::{ExperimentDocument, RuleSpec, Scalar};
+use squall_config::units::format_duration;
 use squall_config::validate_experiment;
 use tokio::time::MissedTickBehavior;
 
@@ -183,9 +184,9 @@ impl Runner {
                     self.runs[index].ended = Some(Instant::now());
                 }
             }
-            Order::Rules(rules, what) => {
+            Order::Rules { rules, ttl, what } => {
                 let is_end = rules.is_empty();
-                let refused = self.put(&name, rules).await.err();
+                let refused = self.put(&name, rules, ttl).await.err();
                 let view = self.publisher.view();
                 self.runs[index].run.note_rules(&view.snapshot);
                 match refused {
@@ -206,8 +207,16 @@ impl Runner {
     }
 
     /// Puts the rules of an experiment in force, instead of those that it has.
-    async fn put(&self, name: &Name, rules: Vec<RuleSpec>) -> Result<(), String> {
+    async fn put(&self, name: &Name, mut rules: Vec<RuleSpec>, ttl: Duration) -> Result<(), String> {
         let (publisher, name) = (Arc::clone(&self.publisher), name.clone());
+        // No step takes longer than the longest ttl that there may be: that was checked.
+        let longest = publisher.view().written.config.limits.blast_radius.ttl_max;
+        let ttl = longest.map_or(ttl, |longest| ttl.min(longest));
+        for rule in &mut rules {
+            rule.ttl = Some(Scalar::Text(format_duration(Duration::from_millis(
+                u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+            ))));
+        }
         let put = tokio::task::spawn_blocking(move || {
             let write = Write { operation: "experiment", ..Write::by(Actor::Squall("experiment")) };
             let change = |draft: &mut crate::document::Draft| {
