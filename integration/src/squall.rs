@@ -103,14 +103,16 @@ impl Squall {
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log));
         keep(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&log));
-        let control = eventually("the control address on standard error", PATIENCE, || {
-            if let Some(status) = child.try_wait().expect("a child can be asked") {
-                panic!("squall ended with {status}:\n{}", text_of(&log));
+        // Made before it is waited for, so that one that does not get ready is stopped, too.
+        let mut squall = Self { child, directory, log, control: None };
+        let (scheme, address) = eventually("the control address on standard error", PATIENCE, || {
+            if let Some(status) = squall.child.try_wait().expect("a child can be asked") {
+                panic!("squall ended with {status}:\n{}", squall.said());
             }
-            control_address(&text_of(&log))
+            control_address(&squall.said())
         });
-        let squall = Self { child, directory, log, control: control.1 };
-        if control.0 != "http" {
+        squall.control = address;
+        if scheme != "http" {
             // Under TLS and on sockets the test itself calls; what was said comes when everything is bound.
             return squall;
         }
@@ -228,4 +230,24 @@ fn control_address(text: &str) -> Option<(&'static str, Option<SocketAddr>)> {
     let rest = line.split(scheme).nth(1)?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]".contains(c))).unwrap_or(rest.len());
     Some((scheme.trim_end_matches("://"), Some(rest[..end].parse().ok()?)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_does_not_get_ready_is_stopped() {
+        let (directory, told) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = told.path().join("pid");
+        let never_ready = |command: &mut Command| {
+            *command = Command::new("sh");
+            command.args(["-c", "echo $$ >\"$0\"; exec sleep 100"]).arg(&file);
+        };
+        let start = std::panic::AssertUnwindSafe(|| Squall::start_by(directory, never_ready));
+        assert!(std::panic::catch_unwind(start).is_err());
+        let pid: u32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        assert!(!Path::new("/proc").join(pid.to_string()).exists(), "process {pid} is still there");
+    }
 }
