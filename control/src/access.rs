@@ -19,7 +19,7 @@ use squall_config::{Problem, Problems};
 
 use attempts::{Attempts, Source};
 pub use role::Role;
-use tokens::TokenFile;
+use tokens::{TokenDigest, TokenFile};
 
 /// What the control API knows of those who may call it. The default asks nobody.
 #[derive(Debug, Default)]
@@ -31,6 +31,10 @@ pub struct Access {
     attempts: Mutex<Attempts>,
     refused: [AtomicU64; Refused::ALL.len()],
 }
+
+/// What a call was let in by: its token, if it needed one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass(Option<TokenDigest>);
 
 /// Why a call was turned away at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,14 @@ impl Access {
     pub(crate) fn reload(&self) {
         if let Some(tokens) = &self.tokens {
             tokens.reload();
+        }
+    }
+
+    /// Waits until the token by which a call was let in is no more; forever where none was needed.
+    pub(crate) async fn revoked(&self, pass: Pass) {
+        match (&self.tokens, pass.0) {
+            (Some(tokens), Some(digest)) => tokens.gone(digest).await,
+            _ => std::future::pending().await,
         }
     }
 

@@ -11,7 +11,7 @@ use squall_integration::message::{Answer, read_answer};
 use squall_integration::origin::Origin;
 use squall_integration::squall::{command, output};
 use squall_integration::wait::PATIENCE;
-use squall_integration::{Api, Settings, Squall, eventually};
+use squall_integration::{Api, End, RawClient, Settings, Squall, eventually};
 
 const READ: &str = "read-token-of-grafana";
 const INJECT: &str = "inject-token-of-the-pipeline";
@@ -118,6 +118,44 @@ fn what_is_no_token_is_told_nothing() {
     assert_eq!(query.status, 401, "tokens in addresses end up in logs");
     // The scheme is written in any case (RFC 9110 §11.1).
     assert_eq!(squall.api().call("GET", "/v1/status", &[&format!("authorization: bearer {READ}")], "").status, 200);
+}
+
+/// A stream of events that a token opened, behind its status.
+fn watch(squall: &Squall, path: &str, token: &str) -> RawClient {
+    let mut client = RawClient::connect(squall.api().address);
+    client.send(format!(
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+    ));
+    assert_eq!(client.read_exact(12), b"HTTP/1.1 200", "{path}");
+    client
+}
+
+#[test]
+fn streams_end_when_the_token_that_opened_them_is_gone() {
+    let origin = Origin::ok();
+    let (squall, _directory, file) = start(&origin, &[]);
+    let status: serde_json::Value =
+        serde_json::from_str(&call(&squall.api(), READ, "GET", "/v1/status", "").text()).unwrap();
+    let to_b: SocketAddr = status["listeners"][0]["address"].as_str().unwrap().parse().unwrap();
+    for path in ["/v1/events", "/v1/tap"] {
+        let (mut gone, mut stays) = (watch(&squall, path, READ), watch(&squall, path, INJECT));
+        write(&file, &tokens().replace(READ, "another-token-of-grafana"), 0o600);
+        let (bytes, end) = gone.read_to_end();
+        assert_eq!(end, End::Fin, "{path}: {}", String::from_utf8_lossy(&bytes));
+        assert!(bytes.ends_with(b"0\r\n\r\n"), "{path}: a body that is over, and not one that broke");
+        // Whoever else watches does so on.
+        assert!(call(&squall.api(), ADMIN, "PUT", "/v1/rules/r", RULE).status < 300);
+        assert_eq!(RawClient::connect(to_b).get("/").status, 200);
+        let word = if path == "/v1/events" { "event: rules" } else { "event: exchange" };
+        let mut seen = String::new();
+        eventually(word, PATIENCE, || {
+            seen.push_str(&String::from_utf8_lossy(&stays.read_exact(1)));
+            seen.contains(word).then_some(())
+        });
+        write(&file, &tokens(), 0o600);
+        let is_back = || (call(&squall.api(), READ, "GET", "/v1/status", "").status == 200).then_some(());
+        eventually("the token is back", PATIENCE, is_back);
+    }
 }
 
 /// One call from an address of its own.

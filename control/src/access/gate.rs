@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 
 use super::peer::{End, Peer};
-use super::{Access, Refused, Role};
+use super::{Access, Pass, Refused, Role};
 use crate::actor::{Actor, Caller, Identity};
 use crate::api::App;
 use crate::audit::Note;
@@ -25,8 +25,9 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
         return ApiError::internal("the server does not know who calls").into_response();
     };
     match access.admit(&peer, request.headers(), request.uri().path() == KILL_SWITCH) {
-        Ok(caller) => {
+        Ok((caller, pass)) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(pass);
             return next.run(request).await;
         }
         Err(Turned::Guessed) => {
@@ -79,7 +80,7 @@ pub(crate) async fn require(
 
 impl Access {
     /// Who calls, if they may.
-    fn admit(&self, peer: &Peer, headers: &HeaderMap, is_halt: bool) -> Result<Caller, Turned> {
+    fn admit(&self, peer: &Peer, headers: &HeaderMap, is_halt: bool) -> Result<(Caller, Pass), Turned> {
         let caller = |identity, role| Caller { identity, role, from: peer.from() };
         let Some(tokens) = &self.tokens else {
             let identity = match (&peer.certificate, peer.end) {
@@ -87,7 +88,7 @@ impl Access {
                 (None, End::User(uid)) => Identity::User(uid),
                 (None, End::Address(_)) => Identity::Unknown,
             };
-            return Ok(caller(identity, Role::Admin));
+            return Ok((caller(identity, Role::Admin), Pass(None)));
         };
         let token = bearer(headers);
         let holder = token.and_then(|token| tokens.find(token));
@@ -98,7 +99,7 @@ impl Access {
             return Err(Turned::Limited(wait));
         }
         match (token, holder) {
-            (_, Some(holder)) => Ok(caller(Identity::Token(holder.name), holder.role)),
+            (_, Some((digest, holder))) => Ok((caller(Identity::Token(holder.name), holder.role), Pass(Some(digest)))),
             (Some(_), None) => {
                 self.note_wrong(peer.source());
                 Err(Turned::Guessed)

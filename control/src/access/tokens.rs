@@ -21,6 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ring::digest::{SHA256, digest};
 use squall_config::model::Name;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::watch;
 
 use super::TokenStatus;
 use super::role::Role;
@@ -39,6 +40,10 @@ pub(crate) struct Holder {
     pub(crate) name: Arc<str>,
     pub(crate) role: Role,
 }
+
+/// What a token is known by here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TokenDigest([u8; 32]);
 
 /// Why a token file cannot be used. Never says what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +69,11 @@ const TOKEN_HINT: &str = "take a random one, as from `openssl rand -hex 32`";
 
 /// The tokens of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Tokens(Vec<([u8; 32], Holder)>);
+struct Tokens(Vec<(TokenDigest, Holder)>);
 
 impl Tokens {
     fn parse(text: &str) -> Result<Self, TokenError> {
-        let mut tokens: Vec<([u8; 32], Holder)> = Vec::new();
+        let mut tokens: Vec<(TokenDigest, Holder)> = Vec::new();
         let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             let wrong = |what: &str, hint| Err(TokenError { detail: format!("line {number}: {what}"), hint });
@@ -99,20 +104,19 @@ impl Tokens {
     }
 
     /// Whom a token belongs to. Takes the same time whichever of the tokens it is.
-    fn find(&self, token: &str) -> Option<&Holder> {
-        let digest = hash(token);
+    fn find(&self, digest: TokenDigest) -> Option<&Holder> {
         // One beyond the last stands for nobody.
         let mut found = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         for (index, (own, _)) in (0_u32..).zip(&self.0) {
-            found.conditional_assign(&index, own.ct_eq(&digest));
+            found.conditional_assign(&index, own.0.ct_eq(&digest.0));
         }
         self.0.get(found as usize).map(|(_, holder)| holder)
     }
 }
 
-fn hash(token: &str) -> [u8; 32] {
+fn hash(token: &str) -> TokenDigest {
     let digest = digest(&SHA256, token.as_bytes());
-    digest.as_ref().try_into().expect("invariant: SHA-256 has 32 bytes")
+    TokenDigest(digest.as_ref().try_into().expect("invariant: SHA-256 has 32 bytes"))
 }
 
 /// What fits into an Authorization field as it is (RFC 6750 §2.1), and is long enough.
@@ -164,6 +168,8 @@ fn read(path: &Path) -> Result<Tokens, TokenError> {
 pub(super) struct TokenFile {
     path: PathBuf,
     current: RwLock<Current>,
+    /// Tells those whose calls go on that other tokens are in force.
+    changes: watch::Sender<()>,
     reloads_ok: AtomicU64,
     reloads_failed: AtomicU64,
 }
@@ -178,16 +184,28 @@ struct Current {
 impl TokenFile {
     pub(super) fn open(path: &Path) -> Result<Self, TokenError> {
         let current = RwLock::new(Current { tokens: Arc::new(read(path)?), error: None });
-        Ok(Self { path: path.to_owned(), current, reloads_ok: AtomicU64::new(0), reloads_failed: AtomicU64::new(0) })
+        let (reloads_ok, reloads_failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self { path: path.to_owned(), current, changes: watch::Sender::default(), reloads_ok, reloads_failed })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn find(&self, token: &str) -> Option<Holder> {
+    pub(super) fn find(&self, token: &str) -> Option<(TokenDigest, Holder)> {
+        let digest = hash(token);
+        self.holder(digest).map(|holder| (digest, holder))
+    }
+
+    fn holder(&self, digest: TokenDigest) -> Option<Holder> {
         let tokens = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).tokens);
-        tokens.find(token).cloned()
+        tokens.find(digest).cloned()
+    }
+
+    /// Waits until nobody holds that token any more.
+    pub(super) async fn gone(&self, digest: TokenDigest) {
+        let mut changes = self.changes.subscribe();
+        while self.holder(digest).is_some() && changes.changed().await.is_ok() {}
     }
 
     pub(super) fn status(&self) -> TokenStatus {
@@ -210,6 +228,8 @@ impl TokenFile {
                 tracing::info!(file = %self.path.display(), tokens = tokens.0.len(), "token file loaded anew");
                 *current = Current { tokens: Arc::new(tokens), error: None };
                 self.reloads_ok.fetch_add(1, Ordering::Relaxed);
+                drop(current);
+                self.changes.send_replace(());
             }
             Err(error) if current.error.as_ref() == Some(&error) => {}
             Err(error) => {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -11,6 +12,8 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use serde::Deserialize;
 
+use super::stream::is_over;
+use crate::access::Pass;
 use crate::api::App;
 use crate::data_plane::{TapEvent, TapFilter};
 use crate::error::ApiError;
@@ -32,9 +35,10 @@ pub(crate) struct Wanted {
     rate: Option<u32>,
 }
 
-/// `GET /v1/tap`: everything that is asked for from now on, until the client or Squall ends.
+/// `GET /v1/tap`: everything that is asked for from now on, until the client or Squall ends, or the client's token is no more.
 pub(crate) async fn get(
     State(app): State<App>,
+    Extension(pass): Extension<Pass>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(wanted) = wanted.map_err(|error| refuse(error.body_text()))?;
@@ -43,11 +47,7 @@ pub(crate) async fn get(
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "", detail, "end one of them, or read the access log")
     })?;
     let hello = stream::iter([Event::default().comment("watching")]);
-    let mut shutdown = app.shutdown;
-    let is_over = async move {
-        let _ = shutdown.wait_for(|is_over| *is_over).await;
-    };
-    let events = hello.chain(taps.map(event)).take_until(Box::pin(is_over)).map(Ok::<_, Infallible>);
+    let events = hello.chain(taps.map(event)).take_until(Box::pin(is_over(app, pass))).map(Ok::<_, Infallible>);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 
