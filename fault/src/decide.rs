@@ -105,6 +105,7 @@ pub fn decide_handshake(
     snapshot: &Snapshot,
     listener: &CompiledListener,
     source: IpAddr,
+    mut in_shadow: impl FnMut(&CompiledRule),
 ) -> Option<(RuleIndex, TlsFault)> {
     let mut decided = None;
     for &index in &listener.tls_rules {
@@ -127,6 +128,7 @@ pub fn decide_handshake(
             (Mode::Inject, Some(fault)) => decided = Some((RuleIndex(index), fault)),
             (Mode::Shadow, Some(_)) => {
                 compiled.state.skipped_shadow.fetch_add(1, Relaxed);
+                in_shadow(compiled);
             }
         }
     }

@@ -74,7 +74,7 @@ fn connections_and_handshakes_have_shadows_too() {
     let files = KeyPairFiles { cert: "c".into(), key: "k".into() };
     config.listeners[0].tls = Some(ListenerTls::Terminate(ServerTls { identity: files, client_ca: None }));
     let snapshot = compile(Arc::new(config), None, 1, false, 1);
-    let decided = decide_handshake(&snapshot, &snapshot.listeners[0], [127, 0, 0, 1].into());
+    let decided = decide_handshake(&snapshot, &snapshot.listeners[0], [127, 0, 0, 1].into(), |_| {});
     assert_eq!(decided, Some((RuleIndex(1), TlsFault::Stall)));
     assert_eq!([0, 1, 2].map(|rule| counts(&snapshot, rule).1), [1, 0, 0]);
 }

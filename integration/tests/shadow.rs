@@ -192,15 +192,17 @@ fn a_handshake_succeeds_until_the_rule_injects() {
         "http1",
         &[origin.address],
     );
-    let squall = Squall::start(&settings);
+    let squall = Squall::start_with(&settings, &["--log", "info,squall_proxy=debug"]);
     let api = squall.api();
     api.rule("r", &shadow(&json!({"tls": {"handshake": "alert"}})));
     let connect = || TlsClient::connect(squall.to_b(), &authority, &TlsOptions::default());
     assert_eq!(connect().unwrap().get("/").unwrap().status, 200);
     assert_eq!((counts(api), skipped(api)), ((1, 0, 1), 1.0));
+    let told = || squall.said().lines().filter(|line| line.contains("would have let a TLS handshake go wrong")).count();
+    eventually("a line about it", PATIENCE, || (told() == 1).then_some(()));
     set_mode(api, "inject");
     assert!(connect().is_err());
-    assert_eq!(counts(api), (2, 1, 1));
+    assert_eq!((counts(api), told()), ((2, 1, 1), 1));
 }
 
 #[test]

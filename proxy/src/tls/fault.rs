@@ -13,6 +13,7 @@ use squall_config::model::TlsFault;
 use squall_fault::budget::Permit;
 use squall_fault::decide::decide_handshake;
 use squall_fault::plan::RuleIndex;
+use squall_fault::snapshot::CompiledRule;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
@@ -67,7 +68,11 @@ pub(crate) async fn accept(place: Place<'_>, stream: TcpStream, right: Arc<Serve
 /// Decides, and counts what is going to be applied.
 fn decide(place: Place<'_>, route: &ListenerView) -> Option<Picked> {
     let snapshot = &route.snapshot;
-    let (RuleIndex(index), fault) = decide_handshake(snapshot, &route.compiled, place.source)?;
+    let in_shadow = |compiled: &CompiledRule| {
+        let (rule, listener) = (&compiled.rule.name, &route.key.listener);
+        tracing::debug!(%rule, %listener, source = %place.source, "a rule in shadow mode would have let a TLS handshake go wrong");
+    };
+    let (RuleIndex(index), fault) = decide_handshake(snapshot, &route.compiled, place.source, in_shadow)?;
     let rule = &snapshot.rules[usize::from(index)];
     let Some(permit) = place.worker.budget().reserve(&rule.state) else {
         rule.state.skipped_budget.fetch_add(1, Relaxed);
