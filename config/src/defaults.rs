@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The control API: on loopback, since who reaches it can break traffic.
 pub const CONTROL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9470);
 
-/// A slow client may take a minute for a request head; longer is an attack by holding connections open.
+/// A slow peer may take a minute for the head of a message; longer is an attack by holding connections open.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longer than the keep-alive of common client pools (90 s) and than quiet databases; the client's own timeout ends it first.
 pub const LISTENER_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use squall_integration::client::{Client, get, request};
 use squall_integration::message::Answer;
 use squall_integration::origin::{Origin, black_hole, refusing};
+use squall_integration::wait::pause;
 use squall_integration::{End, RawClient, Settings, Squall, eventually};
 
 fn failed(answer: &Answer, status: u16) {
@@ -67,6 +68,38 @@ fn an_answer_that_takes_too_long_is_504() {
     );
     let squall = Squall::start(&settings);
     failed(&RawClient::connect(squall.to_b()).get("/"), 504);
+}
+
+#[test]
+fn a_head_that_has_begun_and_does_not_end_is_504() {
+    let origin = Origin::start(|mut peer| {
+        while let Some(request) = peer.request() {
+            if request.line.contains("/half") {
+                peer.send("HTTP/1.1 200 OK\r\nX-Slow: ");
+                peer.read_to_end();
+            } else if request.line.contains("/early") {
+                peer.send("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+            }
+            pause(Duration::from_millis(700));
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let settings = Settings::new().listener("to-b", "http", "service-b").cluster_with(
+        "service-b",
+        "http1",
+        &[origin.address],
+        "header_timeout: 300ms",
+    );
+    let squall = Squall::start(&settings);
+    let begin = Instant::now();
+    let answer = RawClient::connect(squall.to_b()).get("/half");
+    failed(&answer, 504);
+    assert_eq!(answer.header("x-squall-error"), Some("upstream_header_timeout"));
+    assert!((Duration::from_millis(290)..Duration::from_secs(3)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    // What has not begun is for the application to wait for, also behind an interim answer.
+    for path in ["/late", "/early"] {
+        assert_eq!(RawClient::connect(squall.to_b()).get(path).status, 200, "{path}");
+    }
 }
 
 #[test]

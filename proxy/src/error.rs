@@ -39,6 +39,8 @@ pub(crate) enum ErrorKind {
     Overflow,
     /// No response head within the cluster's `response_timeout`.
     ResponseTimeout,
+    /// No end of a response head within the cluster's `header_timeout`.
+    HeaderTimeout,
     /// The response body ended early.
     Truncated,
     /// A defect of Squall; the exchange ends alone.
@@ -65,6 +67,7 @@ impl ErrorKind {
             Self::MalformedResponse => "upstream_malformed_response",
             Self::Overflow => "upstream_overflow",
             Self::ResponseTimeout => "upstream_response_timeout",
+            Self::HeaderTimeout => "upstream_header_timeout",
             Self::Truncated => "upstream_truncated",
             Self::Panic => "squall_panic",
         }
@@ -86,7 +89,9 @@ impl ErrorKind {
     /// What downstream gets.
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::ConnectTimeout | Self::TlsTimeout | Self::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectTimeout | Self::TlsTimeout | Self::ResponseTimeout | Self::HeaderTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::Overflow | Self::Panic => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -117,6 +122,7 @@ impl ErrorKind {
             Self::MalformedResponse => "the upstream's answer is not valid HTTP",
             Self::Overflow => "the cluster has as many connections or requests at once as it may",
             Self::ResponseTimeout => "the upstream did not answer within response_timeout",
+            Self::HeaderTimeout => "the upstream began an answer, but not all of its head came within header_timeout",
             Self::Truncated => "the upstream's answer ended early",
             Self::Panic => "a defect of Squall ended this exchange; please report it",
         }

@@ -51,6 +51,7 @@ mod secure;
 mod tcp;
 mod telemetry;
 mod tls;
+mod turn;
 mod upstream;
 mod view;
 mod when_woken;

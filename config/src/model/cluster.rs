@@ -44,6 +44,8 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// An idle upstream connection leaves the pool after this long.
     pub idle_timeout: Duration,
+    /// The longest time from the first byte of a response head to its last (HTTP/1).
+    pub header_timeout: Duration,
     /// The longest time from a request's arrival to the head of its response; `None` (default) leaves it to A.
     pub response_timeout: Option<Duration>,
     /// The most idle connections that one worker keeps to one endpoint.
@@ -72,6 +74,7 @@ impl Cluster {
             proxy_protocol: None,
             connect_timeout: defaults::CONNECT_TIMEOUT,
             idle_timeout: defaults::CLUSTER_IDLE_TIMEOUT,
+            header_timeout: defaults::HEADER_TIMEOUT,
             response_timeout: None,
             idle_connections_max: defaults::IDLE_CONNECTIONS_MAX,
             load_balancing: LoadBalancing::RoundRobin,

@@ -46,6 +46,10 @@ pub struct ClusterSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub idle_timeout: Option<Scalar>,
+    /// The longest time from the first byte of a response head to its last (HTTP/1). Default 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub header_timeout: Option<Scalar>,
     /// The longest time from a request to the head of its response, with whatever rules add to it. Default: none, the
     /// application decides.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -57,7 +57,7 @@ pub struct ListenerSpec {
     #[schemars(schema_with = "shape::duration")]
     pub idle_timeout: Option<Scalar>,
     /// A client that is waited for within a request, and moves nothing for this long, is cut: it sends no more of a body that
-    /// is not answered yet, or takes no more of an answer. Default 5m; 0s never.
+    /// is not answered yet, or takes no more of an answer. A stream of gRPC may wait for its next message. Default 5m; 0s never.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub stall_timeout: Option<Scalar>,

@@ -53,6 +53,8 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
         report.duration_or(&at("connect_timeout"), spec.connect_timeout.as_ref(), defaults::CONNECT_TIMEOUT);
     let idle_timeout =
         report.duration_or(&at("idle_timeout"), spec.idle_timeout.as_ref(), defaults::CLUSTER_IDLE_TIMEOUT);
+    let header_timeout =
+        report.duration_or(&at("header_timeout"), spec.header_timeout.as_ref(), defaults::HEADER_TIMEOUT);
     let response_timeout = spec.response_timeout.as_ref();
     let response_timeout = response_timeout.and_then(|value| report.positive_duration(&at("response_timeout"), value));
     let idle_connections_max = report.count_or(
@@ -74,6 +76,7 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
         proxy_protocol: proxy_protocol(&at("proxy_protocol"), spec, report),
         connect_timeout,
         idle_timeout,
+        header_timeout,
         response_timeout,
         idle_connections_max,
         load_balancing: balancing.unwrap_or(LoadBalancing::RoundRobin),

@@ -6,11 +6,13 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, request, response};
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 use super::decoder::{BodyError, Decoder};
 use super::encoder;
@@ -22,6 +24,7 @@ use super::tunnel::Onward;
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
 use crate::net::stream::Stream;
+use crate::turn::let_others;
 use crate::upstream::caps::ConnectionPermit;
 
 /// A connection to an upstream, between two exchanges or in one.
@@ -63,19 +66,20 @@ impl Connection {
         Stream::is_quiet(&self.io) && self.input.is_empty()
     }
 
-    /// Sends a prepared request and waits for the head of the answer, which goes to `answer`. Dropping the future closes the
-    /// connection.
+    /// Sends a prepared request and waits for the head of the answer, which goes to `answer`; from its first byte to its last
+    /// at most for `header_timeout`. Dropping the future closes the connection.
     pub(crate) async fn send(
         mut self,
         parts: &request::Parts,
         body: RequestBody,
+        header_timeout: Duration,
         answer: &mut response::Parts,
     ) -> Result<Answer, Failed> {
         let mut out = Output::new();
         let encoder = encoder::request_head(parts, !body.is_end_stream(), &mut out);
         let mut upload = Upload::Going(Sending::new(out, encoder, body));
         let is_answer_to_head = parts.method == Method::HEAD;
-        let mut search = Search::default();
+        let mut search = Search::within(header_timeout);
         let head = poll_fn(|cx| {
             upload.poll(&self.io, cx)?;
             self.poll_head(is_answer_to_head, &mut search, cx).map_err(|failed| upload.explain(failed))
@@ -110,7 +114,12 @@ impl Connection {
                 }
             }
             let is_unanswered = self.input.is_empty();
-            match ready!(self.input.poll_fill(&mut *self.io.borrow_mut(), cx, 0)) {
+            let filled = self.input.poll_fill(&mut *self.io.borrow_mut(), cx, 0);
+            if filled.is_pending() && !is_unanswered {
+                return search.poll_late(cx).map(|()| Err(late()));
+            }
+            match ready!(filled) {
+                Ok(1..) if search.is_others_turn(self.input.len()) => return let_others(cx),
                 Ok(1..) => {}
                 Ok(0) => return Poll::Ready(Err(Failed { error: ProxyError::new(ErrorKind::Closed), is_unanswered })),
                 Err(error) => return Poll::Ready(Err(Failed { error: ProxyError::io(error), is_unanswered })),
@@ -122,15 +131,44 @@ impl Connection {
 /// A server that tells of its progress does so some times.
 const INTERIM_MAX: u32 = 100;
 
+/// More than the heads that are sent in earnest; of others so much is read in one go.
+const TURN_BYTES: usize = 32 * 1024;
+
 /// The search for the head of the final answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Search {
     /// So many bytes of the input are known to hold no complete head.
     looked_at: usize,
     n_interim: u32,
+    /// How much of the head is read before others have their turn.
+    read_on_at: usize,
+    header_timeout: Duration,
+    /// Runs once a head has to be waited for of which a part has come.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Search {
+    fn within(header_timeout: Duration) -> Self {
+        Self { looked_at: 0, n_interim: 0, read_on_at: TURN_BYTES, header_timeout, timer: None }
+    }
+
+    /// Whether so much of a head has come since the last time that others are to have their turn.
+    #[inline(always)]
+    fn is_others_turn(&mut self, held: usize) -> bool {
+        let is_theirs = held >= self.read_on_at;
+        if is_theirs {
+            self.read_on_at = held + TURN_BYTES;
+        }
+        is_theirs
+    }
+
+    /// Ready when the rest of a head does not come in time.
+    #[cold]
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.header_timeout;
+        self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(cx)
+    }
+
     /// Whether a look could find something. Each one parses from the start: a head that comes byte by byte is looked at once
     /// a line.
     #[inline(always)]
@@ -141,13 +179,18 @@ impl Search {
     }
 
     fn found_interim(&mut self) -> Result<(), BadHead> {
-        (self.looked_at, self.n_interim) = (0, self.n_interim + 1);
+        // What comes behind it may take its time.
+        (self.looked_at, self.n_interim, self.timer) = (0, self.n_interim + 1, None);
         if self.n_interim > INTERIM_MAX { Err(BadHead::TooManyInterim) } else { Ok(()) }
     }
 }
 
 fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+fn late() -> Failed {
+    Failed { error: ProxyError::new(ErrorKind::HeaderTimeout), is_unanswered: false }
 }
 
 fn malformed(error: BadHead) -> Failed {

@@ -11,6 +11,7 @@ use h2::{Reason, RecvStream};
 use http::header::DATE;
 use http::{Request, Response};
 use http_body::Body;
+use squall_fault::grpc::is_grpc;
 use tokio::task::spawn_local;
 use tokio::time::Sleep;
 
@@ -20,7 +21,7 @@ use super::sending::{Sending, Stopped};
 use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
 use crate::connection::{Downstream, Origin};
-use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::body::{RequestBody, ResponseBody, Upload};
 use crate::http::date;
 use crate::http::exchange::exchange;
 use crate::http::interrupt::Interrupt;
@@ -152,7 +153,7 @@ fn incoming(request: Request<RecvStream>) -> Incoming {
 
 /// One stream, from the head of its request to the end of its answer.
 async fn serve_stream(downstream: Rc<Downstream>, request: Incoming, mut respond: SendResponse<Bytes>) {
-    let (upload, mut patience) = (request.body.upload().cloned(), Patience::default());
+    let (upload, mut patience) = (owed(&request), Patience::default());
     let answer = {
         let mut exchange = pin!(exchange(Rc::clone(&downstream), Ok(request)));
         let answer = poll_fn(|cx| {
@@ -198,6 +199,12 @@ async fn serve_stream(downstream: Rc<Downstream>, request: Incoming, mut respond
             }
         }
     }
+}
+
+/// The body of a request that its client is supposed to go on with. A stream of gRPC may be idle, before its first answer too: the
+/// client sends its next message when it has one.
+fn owed(request: &Incoming) -> Option<Rc<Upload>> {
+    request.body.upload().filter(|_| !is_grpc(&request.head.headers)).cloned()
 }
 
 /// Begins an answer with its head; `None` when that is all of it, or nobody wants it. A plain function, because each

@@ -71,7 +71,8 @@ async fn ask(
     match cluster.protocol {
         ClusterProtocol::Http1 => {
             let (mut answer, ()) = Response::new(()).into_parts();
-            let sent = http1::client::Connection::new(stream).send(&head, RequestBody::Empty, &mut answer).await;
+            let (connection, limit) = (http1::client::Connection::new(stream), cluster.header_timeout);
+            let sent = connection.send(&head, RequestBody::Empty, limit, &mut answer).await;
             sent.map_err(|failed| failed.error)?;
             Ok(answer.status)
         }

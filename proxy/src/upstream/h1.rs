@@ -57,10 +57,11 @@ pub(crate) async fn send(
         None => endpoint.idle.take(now),
         Some(_) => endpoint.idle_of_sources.take(carried.source, now),
     };
+    let limit = cluster.cluster.header_timeout;
     if let Some(idle) = idle {
         // RFC 9110 §9.2.2: what is idempotent may be sent twice; a body that is gone may not.
         let may_repeat = body.is_end_stream() && parts.method.is_idempotent();
-        match idle.send(&parts, std::mem::take(&mut body), answer).await {
+        match idle.send(&parts, std::mem::take(&mut body), limit, answer).await {
             Ok(answer) => return Ok(answer),
             // The upstream may have closed the connection while the request was on its way: a new one tells the truth.
             Err(failed) if failed.is_unanswered && may_repeat => {}
@@ -69,7 +70,7 @@ pub(crate) async fn send(
     }
     // Boxed, because most requests do not need it.
     let connection = Box::pin(connect(cluster, endpoint, carried)).await?;
-    connection.send(&parts, body, answer).await.map_err(|failed| failed.error)
+    connection.send(&parts, body, limit, answer).await.map_err(|failed| failed.error)
 }
 
 async fn connect(cluster: &ClusterState, endpoint: &EndpointState, carried: &Ends) -> Result<Connection, ProxyError> {

@@ -144,13 +144,14 @@ fn clusters_have_bounds() {
     assert_eq!(
         problems(
             "version: 1\nclusters:\n- {name: b, endpoints: [{address: \"h:1\", weight: 0}], protocol: h2, connect_timeout: 0s, \
-             idle_timeout: 4, idle_connections_max: 100000, response_timeout: 0s}\n"
+             idle_timeout: 4, idle_connections_max: 100000, header_timeout: 0s, response_timeout: 0s}\n"
         ),
         [
             "clusters[0].endpoints[0].weight: cluster \"b\": a weight of 0 gets no traffic",
             "clusters[0].protocol: cluster \"b\": \"h2\" is not one of http1, http2",
             "clusters[0].connect_timeout: cluster \"b\": it must be longer than 0s",
             "clusters[0].idle_timeout: cluster \"b\": the duration 4 has no unit",
+            "clusters[0].header_timeout: cluster \"b\": it must be longer than 0s",
             "clusters[0].response_timeout: cluster \"b\": it must be longer than 0s",
             "clusters[0].idle_connections_max: cluster \"b\": 100000 is too large",
         ]
