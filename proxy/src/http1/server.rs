@@ -24,6 +24,7 @@ use crate::http::interrupt::{ConnectionEnd, Interrupt};
 use crate::http::patience::Patience;
 use crate::http::refusal::Refusal;
 use crate::http::request::Incoming;
+use crate::net::linger::Linger;
 use crate::net::reset::Io;
 use crate::telemetry::shard::Cut;
 
@@ -31,10 +32,7 @@ use crate::telemetry::shard::Cut;
 /// which a client understands, while a connection closed under its hands looks like a failure.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
-/// How long, and for how many bytes, a connection that Squall closes is read to its end, so that the kernel does not
-/// answer late bytes with a reset that destroys the response on its way (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(1);
-/// The same for the body of a request that was answered before it was read.
+/// How long, and for how many bytes, the body of a request is read on that was answered before it came.
 const DISCARD: Duration = Duration::from_secs(5);
 const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 
@@ -249,28 +247,14 @@ impl Connection {
         self.socket.is_body_done()
     }
 
-    /// Sends FIN, then reads and drops what still comes, for a while.
+    /// Closes the connection so that the answer arrives.
     async fn linger(&self) {
         let Socket { io, input, .. } = &*self.socket;
-        let shutdown = poll_fn(|cx| Pin::new(&mut *io.borrow_mut()).poll_shutdown(cx));
-        if input.borrow().has_ended() || io.borrow().reset_flag().is_armed() || shutdown.await.is_err() {
+        if input.take().has_ended() || io.borrow().reset_flag().is_armed() {
             return;
         }
-        let mut left = DISCARD_BYTES_MAX;
-        let drain = poll_fn(|cx| {
-            let mut input = input.borrow_mut();
-            while left > 0 {
-                let held = input.len();
-                input.take(held);
-                match ready!(input.poll_fill(&mut *io.borrow_mut(), cx, 0)) {
-                    Ok(n @ 1..) => left = left.saturating_sub(n),
-                    Ok(0) | Err(_) => break,
-                }
-            }
-            Poll::Ready(())
-        });
-        // Either end is fine: the peer closed, or it had its time.
-        let _ = tokio::time::timeout(LINGER, drain).await;
+        let mut linger = Linger::default();
+        poll_fn(|cx| linger.poll(&mut *io.borrow_mut(), cx)).await;
     }
 
     async fn into_tunnel(self, tunnel: Tunnel) {

@@ -16,6 +16,12 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// 100 ms.
 const RESET_COST: u32 = 5;
 
+/// How many frames are read before others have their turn: the least of them take some hundred nanoseconds, so that nobody
+/// waits for longer than a small part of a millisecond.
+const TURN: u32 = 64;
+/// Who has spent so much of its allowance is read little by little.
+const CLOSE: u32 = ALLOWANCE - 200;
+
 /// RFC 9113 §4.1, §3.4.
 const HEADER_BYTES: usize = 9;
 const PREFACE_BYTES: usize = 24;
@@ -29,6 +35,8 @@ pub(crate) struct Frames {
     /// The part of a frame's header that has come.
     header: [u8; HEADER_BYTES],
     header_bytes: usize,
+    /// How many came since others had their turn.
+    in_turn: u32,
     left: u32,
     since: Instant,
 }
@@ -42,7 +50,7 @@ impl Frames {
     /// Of a server.
     pub(crate) fn of_server() -> Self {
         let (header, header_bytes) = ([0; HEADER_BYTES], 0);
-        Self { payload_left: 0, header, header_bytes, left: ALLOWANCE, since: Instant::now() }
+        Self { payload_left: 0, header, header_bytes, in_turn: 0, left: ALLOWANCE, since: Instant::now() }
     }
 
     /// Looks at bytes that came; whether they are too much.
@@ -62,11 +70,28 @@ impl Frames {
                 return false;
             }
             self.header_bytes = 0;
+            self.in_turn += 1;
             let cost = self.begin_payload();
             if self.spends(cost) {
                 return true;
             }
         }
+    }
+
+    /// Whether so many frames came that others are to have their turn first, which is then supposed to happen.
+    #[inline(always)]
+    pub(crate) fn is_others_turn(&mut self) -> bool {
+        let is_theirs = self.in_turn >= TURN;
+        if is_theirs {
+            self.in_turn = 0;
+        }
+        is_theirs
+    }
+
+    /// Whether the peer has sent more that means nothing than one that is well-behaved would.
+    #[inline(always)]
+    pub(crate) fn come_close_to_a_flood(&self) -> bool {
+        self.left < CLOSE
     }
 
     /// What the frame costs whose header has come.

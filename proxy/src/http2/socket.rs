@@ -1,4 +1,4 @@
-//! A socket as the codec should see it: one that writes little by little, and no flood.
+//! A socket as the codec should see it: one that writes little by little, is no flood, and closes so that a GOAWAY arrives.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -10,6 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::flood::Frames;
 use crate::connection::Downstream;
+use crate::net::linger::Linger;
+use crate::turn::let_others;
+
+/// How much is read at once of a peer that nears its limit: a hundred of the shortest frames, all of which the codec takes in
+/// one go.
+const LITTLE: usize = 1024;
 
 /// Makes the codec copy short data behind its frame header, so that many frames leave in one write.
 ///
@@ -17,7 +23,10 @@ use crate::connection::Downstream;
 /// system call of its own; if not, it is copied up to 1,024 bytes, which is cheaper by far. So the first answer is no.
 /// The later ones are about long data, and true.
 ///
-/// Reading fails once the peer floods it, or is over, as far as the codec can see, where a client is to be told of it.
+/// Reading fails once the peer floods it, or is over, as far as the codec can see, where a client is to be told of it. Before
+/// that, many frames are read in pieces, between which other connections of the worker have their turn.
+///
+/// Closing it takes as long as the client needs to read what was said last, within limits.
 #[derive(Debug)]
 pub(crate) struct Socket<T> {
     io: T,
@@ -25,18 +34,27 @@ pub(crate) struct Socket<T> {
     frames: Frames,
     client: Option<Rc<Downstream>>,
     is_flooded: bool,
+    has_ended: bool,
+    linger: Option<Linger>,
 }
 
 impl<T> Socket<T> {
     /// Towards a client, who gets a GOAWAY with ENHANCE_YOUR_CALM for a flood.
     pub(crate) fn to_client(io: T, client: Rc<Downstream>) -> Self {
-        let (was_asked, frames) = (Cell::new(false), Frames::of_client());
-        Self { io, was_asked, frames, client: Some(client), is_flooded: false }
+        Self { client: Some(client), frames: Frames::of_client(), ..Self::to_upstream(io) }
     }
 
     /// Towards an upstream.
     pub(crate) fn to_upstream(io: T) -> Self {
-        Self { io, was_asked: Cell::new(false), frames: Frames::of_server(), client: None, is_flooded: false }
+        Self {
+            io,
+            was_asked: Cell::new(false),
+            frames: Frames::of_server(),
+            client: None,
+            is_flooded: false,
+            has_ended: false,
+            linger: None,
+        }
     }
 
     /// What a flood comes to.
@@ -61,16 +79,25 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
         if this.is_flooded {
             return Poll::Pending;
         }
+        if this.frames.is_others_turn() {
+            return let_others(cx);
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        if this.frames.is_flood(&buf.filled()[before..]) {
+        if this.frames.come_close_to_a_flood() {
+            ready!(read_little(&mut this.io, cx, buf))?;
+        } else {
+            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        }
+        let came = &buf.filled()[before..];
+        this.has_ended |= came.is_empty();
+        if this.frames.is_flood(came) {
             return this.flooded();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     #[inline(always)]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
@@ -94,6 +121,20 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.client.is_none() || this.has_ended {
+            return Pin::new(&mut this.io).poll_shutdown(cx);
+        }
+        this.linger.get_or_insert_default().poll(&mut this.io, cx).map(Ok)
     }
+}
+
+#[cold]
+fn read_little<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    let mut block = [0; LITTLE];
+    let most = LITTLE.min(buf.remaining());
+    let mut little = ReadBuf::new(&mut block[..most]);
+    ready!(Pin::new(io).poll_read(cx, &mut little))?;
+    buf.put_slice(little.filled());
+    Poll::Ready(Ok(()))
 }

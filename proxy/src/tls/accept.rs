@@ -1,17 +1,18 @@
 //! The handshake with a client.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{AlertDescription, ServerConfig};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{FallibleAccept, TlsAcceptor};
 
 use super::certs::Server;
 use super::session::Session;
 use super::store::Cell;
+use crate::net::linger::Linger;
 
 /// How a handshake with a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +76,6 @@ pub(crate) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// How long, and for how many bytes, a client that gets an alert is read to its end, so that the kernel does not answer
-/// what it has sent meanwhile with a reset that destroys the alert.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: u64 = 64 * 1024;
-
 /// What a handshake on a listener uses now.
 ///
 /// # Errors
@@ -131,10 +127,7 @@ impl Failed {
     /// Closes the connection so that the alert arrives.
     pub(crate) async fn close(self) {
         let Some(mut socket) = self.told.filter(|_| self.end != Handshake::Closed) else { return };
-        if socket.shutdown().await.is_ok() {
-            let mut rest = socket.take(LINGER_BYTES_MAX);
-            // Either end is fine: the client closed, or it had its time.
-            let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
-        }
+        let mut linger = Linger::default();
+        poll_fn(|cx| linger.poll(&mut socket, cx)).await;
     }
 }
