@@ -121,6 +121,11 @@ impl Log {
     }
 }
 
+/// How many lines nobody read in time.
+pub(crate) fn lines_lost() -> u64 {
+    LOG.get().map_or(0, |log| log.lost.dropped_lines() as u64)
+}
+
 /// Says now what is held back.
 pub(crate) fn say_all_repeats() {
     if let Some(log) = LOG.get() {

@@ -3,8 +3,10 @@
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
+use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 use squall_control::{ControlStats, GuardStats, Refused};
+
+use crate::logging;
 
 /// What the composition root adds to the proxy's metrics.
 pub(super) struct Exposition {
@@ -20,7 +22,8 @@ impl Exposition {
     /// All metrics as text, sorted by name as scrapers and people expect.
     pub(super) fn text(&self, mut families: Vec<MetricFamily>, stats: ControlStats, guards: &[GuardStats]) -> String {
         families.extend(self.process.collect());
-        match control_families(stats).and_then(|families| Ok([families, guard_families(guards)?].concat())) {
+        let more = || Ok([control_families(stats)?, guard_families(guards)?, log_families()?].concat());
+        match more() as prometheus::Result<Vec<MetricFamily>> {
             Ok(more) => families.extend(more),
             Err(error) => tracing::error!(%error, "metrics about the configuration are missing"),
         }
@@ -66,6 +69,12 @@ fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>
     Ok([lease, generation.collect(), reloads.collect(), refused.collect(), tokens.collect(), build.collect()].concat())
 }
 
+fn log_families() -> prometheus::Result<Vec<MetricFamily>> {
+    let lost = IntCounter::new("squall_log_lines_lost_total", "Lines of the log that nobody read in time.")?;
+    lost.inc_by(logging::lines_lost());
+    Ok(lost.collect())
+}
+
 fn guard_families(guards: &[GuardStats]) -> prometheus::Result<Vec<MetricFamily>> {
     let state = Opts::new("squall_guard_state", "1 for the state that a guard is in, 0 for the others.");
     let state = IntGaugeVec::new(state, &["guard", "state"])?;
@@ -108,6 +117,7 @@ mod tests {
             r#"squall_guard_state{guard="errors",state="blind"} 0"#,
             r#"squall_guard_trips_total{guard="errors"} 2"#,
             "squall_lease_remaining_seconds 1.5",
+            "squall_log_lines_lost_total 0",
             concat!("squall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
