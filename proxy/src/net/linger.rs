@@ -8,10 +8,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use crate::turn::let_others;
+
 /// How long the peer has to read what was said last, and to close.
 const TIME_MAX: Duration = Duration::from_secs(1);
 /// How much of what it still sends is read and dropped meanwhile; more waits in the kernel, and holds the peer up.
 const BYTES_MAX: usize = 1024 * 1024;
+/// How much of it is read in one go.
+const TURN_BYTES: usize = 32 * 1024;
 
 /// Sends FIN, then reads and drops what still comes, for a while: a connection that is closed with bytes unread ends in a reset
 /// at once, which destroys what is on its way to the peer (RFC 9112 §9.6).
@@ -40,13 +44,14 @@ impl Linger {
             }
             self.is_shut = true;
         }
-        while self.bytes_left > 0 {
+        let pause_at = self.bytes_left.saturating_sub(TURN_BYTES);
+        while self.bytes_left > pause_at {
             match ready!(read_and_drop(io, cx)) {
                 Ok(n @ 1..) => self.bytes_left = self.bytes_left.saturating_sub(n),
                 Ok(0) | Err(_) => return Poll::Ready(()),
             }
         }
-        Poll::Pending
+        if self.bytes_left > 0 { let_others(cx) } else { Poll::Pending }
     }
 }
 
