@@ -42,6 +42,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A connection that the caller has accepted.
+    pub fn new(stream: TcpStream) -> Self {
+        Self { number: 0, reader: BufReader::new(stream), seen: Arc::default() }
+    }
+
     /// Reads one request (head and body) and notes it; `None` when the peer ends before all of it came.
     pub fn request(&mut self) -> Option<Seen> {
         let (line, headers) = read_head(&mut self.reader).ok().flatten()?;
@@ -122,6 +127,8 @@ impl Origin {
     pub fn start_at(address: SocketAddr, script: impl Fn(Peer) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).expect("a loopback port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
+        // As many as may come at once, where the standard library lets 128 wait.
+        socket2::SockRef::from(&listener).listen(4096).expect("a bound socket can listen");
         let (accepted, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
         let origin = Self { address, accepted: Arc::clone(&accepted), seen: Arc::clone(&seen) };
         let script = Arc::new(script);

@@ -60,12 +60,16 @@ impl Wire {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends these bytes over and over while they are taken, at most so often; the code of the GOAWAY that it comes to.
+    /// Sends these bytes over and over while they are taken, at most so often, until a GOAWAY comes; its code.
     pub(crate) fn flood(&mut self, bytes: &[u8], times: usize) -> Option<u32> {
         let mut reader = Self { stream: self.stream.try_clone().unwrap() };
         std::thread::scope(|scope| {
             // What is not read is lost when the peer closes.
-            let goaway = scope.spawn(move || reader.goaway());
+            let goaway = scope.spawn(move || {
+                let code = reader.goaway();
+                let _is_gone = reader.stream.shutdown(std::net::Shutdown::Both);
+                code
+            });
             self.pour(bytes, times);
             goaway.join().unwrap()
         })

@@ -3,21 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use squall_integration::origin::Origin;
+use squall_integration::origin::Peer;
 use squall_integration::wait::pause;
 use squall_integration::{End, RawClient, Settings, eventually};
 
-use super::scene::{Scene, Seen, many, tally};
+use super::scene::{Scene, Seen, crowd, many, tally};
 
 /// Opens many connections that begin with these bytes; then sends one more byte on each, over and over.
 fn trickle(scene: &Scene, begin: &str, byte: &[u8], is_over: &AtomicBool) -> Vec<String> {
-    let mut clients: Vec<RawClient> = (0..many())
-        .map(|_| {
-            let mut client = RawClient::connect(scene.squall.to_b()).patience(Duration::from_secs(5));
-            client.send(begin);
-            client
-        })
-        .collect();
+    let mut clients = crowd(many(), scene.squall.to_b(), begin);
     while !is_over.load(Relaxed) {
         for client in &mut clients {
             let _refused_in_time = client.try_send(byte);
@@ -57,17 +51,16 @@ fn bodies_that_stop() {
 #[test]
 fn answers_that_nobody_reads() {
     let big = [&b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n"[..], &vec![b'x'; 8_000_000]].concat();
-    let small = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    let origin = Origin::start(move |mut peer| {
-        while let Some(request) = peer.request() {
-            peer.send(if request.line.contains("/big") { &big[..] } else { small });
-        }
-    });
-    let scene = Scene::of(origin, |origin| {
+    let send_big = move |peer: &mut Peer, _line: &str| {
+        peer.send(&big);
+        true
+    };
+    let scene = Scene::of(send_big, |origin| {
         let settings = Settings::new().listener_with("to-b", "http", "service-b", "stall_timeout: 700ms");
         settings.cluster("service-b", "http1", &[origin])
     });
     scene.withstands("answers of 8 MB that nobody reads", |is_over| {
+        let before = scene.cut("stalled");
         let mut clients: Vec<RawClient> =
             (0..100).map(|_| RawClient::connect(scene.squall.to_b()).patience(Duration::from_secs(5))).collect();
         for client in &mut clients {
@@ -76,7 +69,7 @@ fn answers_that_nobody_reads() {
         while !is_over.load(Relaxed) {
             pause(Duration::from_millis(50));
         }
-        eventually("all are cut", Duration::from_secs(5), || (scene.cut("stalled") >= 100).then_some(()));
+        eventually("all are cut", Duration::from_secs(5), || (scene.cut("stalled") >= before + 100).then_some(()));
         let ends: Vec<String> =
             clients.iter_mut().map(|client| format!("{:?}", client.read_to_end().1).to_lowercase()).collect();
         assert!(ends.iter().all(|end| end == "reset"), "{ends:?}");

@@ -4,15 +4,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use squall_integration::echo::Echo;
-use squall_integration::origin::Origin;
+use squall_integration::origin::Peer;
 use squall_integration::wait::pause;
 use squall_integration::{Settings, eventually};
 
+use super::cores::Place;
 use super::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, GET, HEADERS, PING, POST,
     PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS, WINDOW_UPDATE, Wire, frame,
 };
 use super::scene::{Scene, Seen, tally};
+use super::upstream::answer_ok;
 
 const FLOOD: usize = 200_000;
 
@@ -72,7 +74,7 @@ fn streams_that_are_taken_back() {
         Seen { load: format!("{} connections with 10,000 streams each", ends.len()), answers: tally(&ends) }
     });
     // Few of them ever reached the upstream.
-    let streams = scene.origin.seen().iter().filter(|seen| !seen.line.contains("neighbour")).count();
+    let streams = scene.upstream.others();
     assert!(streams < 20_000, "{streams}");
 }
 
@@ -92,23 +94,16 @@ fn lists_of_fields_without_end() {
     let (_, stream, answer) = wire.next_of(HEADERS).unwrap();
     // `:status: 431` in the code of Huffman.
     assert!(stream == 1 && answer.starts_with(&[0x48, 0x83, 0x69, 0x90, 0xff]), "{answer:?}");
-    assert!(scene.origin.seen().iter().all(|seen| seen.line.contains("neighbour")));
+    assert_eq!(scene.upstream.others(), 0, "the upstream hears of none of them");
 }
 
 #[test]
 fn more_streams_than_are_allowed() {
-    let origin = Origin::start(|mut peer| {
-        if peer.request().is_some_and(|request| request.line.contains("neighbour")) {
-            loop {
-                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-                if peer.request().is_none() {
-                    return;
-                }
-            }
-        }
+    let never_answer = |peer: &mut Peer, _line: &str| {
         peer.read(1);
-    });
-    let scene = Scene::of(origin, Settings::http);
+        false
+    };
+    let scene = Scene::of(never_answer, Settings::http);
     scene.withstands("1,000 streams at once", |is_over| {
         let mut wire = Wire::connect(scene.squall.to_b());
         let streams = (0..1000u32).flat_map(|i| frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, GET));
@@ -144,8 +139,8 @@ fn windows_that_do_not_add_up() {
 
 #[test]
 fn windows_that_never_open() {
-    let echo = Echo::http1();
-    let scene = Scene::of(Origin::ok(), |origin| {
+    let echo = Place::Attack.run(Echo::http1);
+    let scene = Scene::of(answer_ok, |origin| {
         let limits = "stall_timeout: 500ms";
         Settings::new()
             .listener_with("to-b", "http", "service-b", "stall_timeout: 500ms")
@@ -155,13 +150,14 @@ fn windows_that_never_open() {
     });
     let address = scene.squall.address("to-echo");
     scene.withstands("answers of 1 MB for windows of no byte", |_| {
+        let before = scene.cut("stalled");
         let mut wires: Vec<Wire> = (0..5).map(|_| stalled(address)).collect();
         let resets: Vec<String> = wires
             .iter_mut()
             .map(|wire| wire.reset_of(1).map_or("closed".to_owned(), |code| format!("RST_STREAM {code}")))
             .collect();
         assert!(resets.iter().all(|reset| reset == "RST_STREAM 8"), "{}", tally(&resets));
-        eventually("all are cut", Duration::from_secs(5), || (scene.cut("stalled") >= 100).then_some(()));
+        eventually("all are cut", Duration::from_secs(5), || (scene.cut("stalled") >= before + 100).then_some(()));
         Seen { load: "5 connections of 100 streams".to_owned(), answers: format!("{} on each stream", tally(&resets)) }
     });
 }
@@ -173,4 +169,28 @@ fn stalled(address: std::net::SocketAddr) -> Wire {
     let requests = (0..100u32).flat_map(|i| frame(HEADERS, END_HEADERS | END_STREAM, 2 * i + 1, &long));
     assert!(wire.send(&requests.collect::<Vec<u8>>()));
     wire
+}
+
+#[test]
+fn a_stream_of_grpc_may_wait_for_its_next_message() {
+    let stall = Duration::from_millis(300);
+    let scene = Scene::of(answer_ok, |origin| {
+        let settings = Settings::new().listener_with("to-b", "http", "service-b", "stall_timeout: 300ms");
+        settings.cluster("service-b", "http1", &[origin])
+    });
+    // `content-type: application/grpc` as a literal whose name is in the static table (RFC 7541 §6.2.2).
+    let grpc = [POST, &[0x0f, 0x10, 0x10], b"application/grpc"].concat();
+    let mut wire = Wire::connect(scene.squall.to_b());
+    assert!(wire.send(&frame(HEADERS, END_HEADERS, 1, &grpc)));
+    pause(stall * 3);
+    assert!(wire.send(&frame(DATA, 0, 1, &[0; 5])), "the first message");
+    pause(stall * 3);
+    assert_eq!(scene.cut("stalled"), 0);
+    assert!(wire.send(&frame(DATA, END_STREAM, 1, &[0; 5])));
+    // `:status: 200` is in the static table.
+    assert_eq!(wire.next_of(HEADERS).map(|(_, _, fields)| fields[0]), Some(0x88));
+    // Any other upload has to go on.
+    assert!(wire.send(&frame(HEADERS, END_HEADERS, 3, POST)));
+    assert!(wire.next_of(HEADERS).is_some_and(|(_, _, fields)| fields[0] != 0x88));
+    assert_eq!(scene.cut("stalled"), 1);
 }

@@ -5,9 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod cores;
 mod frames;
+mod held;
+mod hostile;
 mod http1;
 mod http2;
+mod opening;
 mod process;
 mod scene;
 mod upstream;

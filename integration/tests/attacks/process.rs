@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use squall_integration::origin::Origin;
+use squall_integration::origin::{Origin, refusing};
 use squall_integration::wait::{PATIENCE, pause};
 use squall_integration::{Api, RawClient, Settings, Squall, eventually};
 
@@ -93,9 +93,9 @@ fn a_body_of_the_control_api_has_its_limit() {
 
 #[test]
 fn a_log_that_nobody_reads_holds_up_nothing() {
-    let (origin, directory) = (Origin::ok(), tempfile::tempdir().unwrap());
+    let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("squall.yaml");
-    std::fs::write(&file, Settings::http(origin.address).text()).unwrap();
+    std::fs::write(&file, Settings::http(refusing()).text()).unwrap();
     let mut command = squall_integration::squall::command(&["run", "--log", "debug", "-c"]);
     let mut child = command.arg(&file).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     // Read until the control API listens, and never again.
@@ -115,6 +115,13 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     let begun = Instant::now();
     assert_eq!(api.post("/v1/halt", "").status, 200);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    // What is said of calls that fail is more than may wait; the rest is counted.
+    let status = api.json("/v1/status");
+    let mut client = RawClient::connect(status["listeners"][0]["address"].as_str().unwrap().parse().unwrap());
+    eventually("lines are lost, and counted", PATIENCE * 3, || {
+        (0..1_000).for_each(|_| assert_eq!(client.get("/").status, 502));
+        (api.metrics().sum("squall_log_lines_lost_total", &[]) > 0.0).then_some(())
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     // The pipe was full, so that a thread that writes to it had to wait.

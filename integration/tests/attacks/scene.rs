@@ -7,14 +7,22 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use squall_integration::load::quantile;
-use squall_integration::origin::Origin;
+use squall_integration::origin::Peer;
 use squall_integration::wait::pause;
 use squall_integration::{RawClient, Settings, Squall};
 
+use super::cores::{Place, are_apart, burn};
+use super::upstream::{Upstream, answer_ok};
+
 /// How long the neighbour is measured, in quiet and under attack.
 const MEASURED: Duration = Duration::from_millis(1500);
-/// Below this, a factor between two latencies is about the machine: tests run beside each other, and attackers need a core.
-const FLOOR: Duration = Duration::from_millis(100);
+/// A tick of the timers, in which a pause ends, and another in which the kernel sees to its own affairs. A factor between
+/// latencies below that says more about the machine than about Squall.
+const FLOOR: Duration = Duration::from_millis(2);
+/// The same where attackers have no processor of their own: theirs are the time slices.
+const FLOOR_ON_ONE_CORE: Duration = Duration::from_millis(100);
+/// Whatever else runs on the machine can only add to a latency: the best of so many rounds is what Squall adds.
+const ROUNDS: u32 = 3;
 /// What one test may add to the memory of Squall.
 const MEMORY_MAX_KIB: u64 = 64 * 1024;
 
@@ -23,7 +31,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Scene {
     pub(crate) squall: Squall,
-    pub(crate) origin: Origin,
+    pub(crate) upstream: Upstream,
     _alone: std::sync::MutexGuard<'static, ()>,
 }
 
@@ -35,51 +43,119 @@ pub(crate) struct Seen {
     pub(crate) answers: String,
 }
 
+/// One measurement beside an attack.
+struct Round {
+    seen: Seen,
+    grown_kib: u64,
+    quiet: Duration,
+    /// Beside ordinary callers, where that was to be known.
+    busy: Option<Duration>,
+    under: Duration,
+}
+
+impl Round {
+    fn factor(&self) -> f64 {
+        self.under.as_secs_f64() / self.busy.unwrap_or(self.quiet).as_secs_f64()
+    }
+
+    /// Whether the neighbour waits for at most twice as long as in quiet. On a machine that others use, Squall loses its processor
+    /// to them when it has much to do, whoever makes it: then an attack may cost twice what as many ordinary callers cost.
+    fn is_fair(&self) -> bool {
+        let floor = if are_apart() { FLOOR } else { FLOOR_ON_ONE_CORE };
+        self.under <= (self.quiet * 2).max(floor) || self.busy.is_some_and(|busy| self.under <= busy * 2)
+    }
+}
+
 impl Scene {
     /// The usual listener with short time limits, before an upstream that answers at once.
     pub(crate) fn new() -> Self {
-        Self::of(Origin::ok(), |origin| {
+        Self::of(answer_ok, |origin| {
             let limits = "header_timeout: 700ms\nstall_timeout: 700ms\nidle_timeout: 30s";
             let settings = Settings::new().listener_with("to-b", "http", "service-b", limits);
             settings.cluster("service-b", "http1", &[origin])
         })
     }
 
-    pub(crate) fn of(origin: Origin, settings: impl FnOnce(std::net::SocketAddr) -> Settings) -> Self {
+    /// With these settings, before an upstream that does this with the requests of others than the neighbour; it tells
+    /// whether the connection goes on.
+    pub(crate) fn of(
+        with_others: impl Fn(&mut Peer, &str) -> bool + Send + Sync + 'static,
+        settings: impl FnOnce(std::net::SocketAddr) -> Settings,
+    ) -> Self {
         let alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let squall = Squall::start(&settings(origin.address));
-        Self { squall, origin, _alone: alone }
+        Place::Service.enter();
+        let upstream = Upstream::start(with_others);
+        let squall = Squall::start(&settings(upstream.address));
+        Self { squall, upstream, _alone: alone }
     }
 
     /// Lets an attack go on until it is told to stop, beside a client that sends one request after the other. That client gets
-    /// all its answers, about as fast as in quiet, and memory stays bounded.
-    pub(crate) fn withstands(&self, name: &str, attack: impl FnOnce(&AtomicBool) -> Seen + Send) {
-        let quiet = self.neighbour();
-        let (before, is_over) = (self.resident_kib(), AtomicBool::new(false));
-        let (seen, under, after) = std::thread::scope(|scope| {
-            let attacker = scope.spawn(|| {
-                stand_back();
-                attack(&is_over)
-            });
-            // The attack has begun.
-            pause(Duration::from_millis(400));
-            let under = self.neighbour();
-            let after = self.resident_kib();
-            is_over.store(true, Relaxed);
-            (attacker.join().unwrap(), under, after)
-        });
-        let grown = after.saturating_sub(before);
-        let (quiet, under) = (quantile(quiet, 0.99), quantile(under, 0.99));
+    /// all its answers, in at most twice the time that it takes beside others who keep as many processors busy and leave Squall
+    /// alone; and memory stays bounded.
+    pub(crate) fn withstands(&self, name: &str, attack: impl Fn(&AtomicBool) -> Seen + Sync) {
+        let mut round = self.round(&attack, None);
+        for _ in 1..ROUNDS {
+            assert!(round.grown_kib < MEMORY_MAX_KIB, "{name}: {} KiB more", round.grown_kib);
+            if round.is_fair() {
+                break;
+            }
+            let (_, busy, _) = self.beside(|is_over| self.call_as_others_do(is_over));
+            let next = self.round(&attack, Some(quantile(busy, 0.99)));
+            if next.is_fair() || next.factor() < round.factor() {
+                round = next;
+            }
+        }
+        let Round { seen, grown_kib, quiet, busy, under } = &round;
+        let busy =
+            busy.map_or(String::new(), |busy| format!(" ({:.2} ms beside ordinary callers)", busy.as_secs_f64() * 1e3));
         note(&format!(
-            "| {name} | {} | {} | {:.1} MiB | {:.2} ms | {:.2} ms |",
+            "| {name} | {} | {} | {:.1} MiB | {:.2} ms{busy} | {:.2} ms |",
             seen.load,
             seen.answers,
-            grown as f64 / 1024.0,
+            *grown_kib as f64 / 1024.0,
             quiet.as_secs_f64() * 1e3,
             under.as_secs_f64() * 1e3,
         ));
-        assert!(grown < MEMORY_MAX_KIB, "{name}: {grown} KiB more");
-        assert!(under <= (quiet * 2).max(FLOOR), "{name}: p99 {under:?} under attack, {quiet:?} in quiet");
+        assert!(
+            round.is_fair(),
+            "{name}: p99 {under:?} under attack, {quiet:?} in quiet{busy}, the best of {ROUNDS} rounds"
+        );
+    }
+
+    fn round(&self, attack: &(impl Fn(&AtomicBool) -> Seen + Sync), busy: Option<Duration>) -> Round {
+        let ((), quiet, _) = self.beside(burn);
+        let before = self.resident_kib();
+        let (seen, under, after) = self.beside(attack);
+        let (quiet, under) = (quantile(quiet, 0.99), quantile(under, 0.99));
+        Round { seen, grown_kib: after.saturating_sub(before), quiet, busy, under }
+    }
+
+    /// What the others come to, what the neighbour measures beside them, and the memory of Squall after that.
+    fn beside<T: Send>(&self, others: impl FnOnce(&AtomicBool) -> T + Send) -> (T, Vec<Duration>, u64) {
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                Place::Attack.enter();
+                others(&is_over)
+            });
+            // They have begun.
+            pause(Duration::from_millis(400));
+            let (times, memory) = (self.neighbour(), self.resident_kib());
+            is_over.store(true, Relaxed);
+            (others.join().unwrap(), times, memory)
+        })
+    }
+
+    /// Four callers, each of whom sends one request after the other as fast as they are answered.
+    fn call_as_others_do(&self, is_over: &AtomicBool) {
+        let address = self.squall.to_b();
+        let call = || {
+            let mut client = RawClient::connect(address);
+            while !is_over.load(Relaxed) {
+                assert_eq!(client.get("/neighbour").status, 200);
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(call))));
     }
 
     /// Times of requests over one connection, with a pause after each.
@@ -109,20 +185,25 @@ impl Scene {
     }
 }
 
-/// Gives this thread the lowest priority, so that what is measured is Squall and not the want of a processor for attackers that
-/// would be elsewhere.
-fn stand_back() {
-    let thread = std::fs::read_link("/proc/thread-self").unwrap();
-    let id = thread.file_name().unwrap().to_owned();
-    let _at_best = std::process::Command::new("renice").args(["-n", "19", "-p"]).arg(id).output();
-}
-
 /// Connections that an attack may hold: as many as this process may have open, with room for the rest.
 pub(crate) fn many() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
     let limit: usize = line.split_whitespace().nth(3).and_then(|n| n.parse().ok()).unwrap_or(1024);
     (limit / 4).clamp(100, 2000)
+}
+
+/// So many connections that begin with these bytes. They come at a pace at which opening them is not the attack itself.
+pub(crate) fn crowd(n: usize, address: std::net::SocketAddr, begin: impl AsRef<[u8]>) -> Vec<RawClient> {
+    let open = |i: usize| {
+        if i.is_multiple_of(4) {
+            pause(Duration::from_millis(1));
+        }
+        let mut client = RawClient::connect(address).patience(Duration::from_secs(5));
+        client.send(begin.as_ref());
+        client
+    };
+    (0..n).map(open).collect()
 }
 
 /// Adds a row to the table of the document, when that is asked for.

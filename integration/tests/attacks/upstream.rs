@@ -1,104 +1,94 @@
-//! A hostile upstream: answers that never end, or never begin.
+//! What Squall stands before: one upstream for the neighbour and for the attackers, which takes the time of the one for itself
+//! and that of the others elsewhere.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use squall_integration::origin::{Origin, Peer};
-use squall_integration::wait::pause;
-use squall_integration::{End, RawClient, Settings};
+use squall_integration::origin::Peer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::scene::{Scene, Seen, tally};
+use super::cores::Place;
 
-/// An upstream that does this to whoever is no neighbour.
-fn hostile(attack: impl Fn(&mut Peer) + Send + Sync + 'static) -> Scene {
-    let origin = Origin::start(move |mut peer| {
-        while let Some(request) = peer.request() {
-            if request.line.contains("/neighbour") {
-                peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-            } else {
-                return attack(&mut peer);
-            }
-        }
-    });
-    Scene::of(origin, |origin| {
-        let listener = Settings::new().listener("to-b", "http", "service-b");
-        listener.cluster_with("service-b", "http1", &[origin], "response_timeout: 1s")
-    })
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const NEIGHBOUR: &[u8] = b"GET /neighbour";
+
+/// How a request that is not the neighbour's is served, by its first line; whether the connection goes on.
+type WithOthers = dyn Fn(&mut Peer, &str) -> bool + Send + Sync;
+
+/// Runs until the process ends.
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
+    /// Whole requests that came on connections of others than the neighbour.
+    others: Arc<AtomicUsize>,
 }
 
-/// Sends the same until the peer has gone, at most 64 MiB.
-fn endless(peer: &mut Peer, begin: &str, more: &str) {
-    use std::io::Write as _;
-    let block = more.repeat((16 * 1024 / more.len()).max(1));
-    peer.send(begin);
-    for _ in 0..4096 {
-        let mut stream = peer.stream();
-        if stream.write_all(block.as_bytes()).is_err() {
+impl Upstream {
+    /// One thread where this one runs, for all connections; those that carry a request of somebody else move to threads beside
+    /// the attackers.
+    pub(crate) fn start(with_others: impl Fn(&mut Peer, &str) -> bool + Send + Sync + 'static) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        // As many as an attack opens at once.
+        socket2::SockRef::from(&listener).listen(4096).unwrap();
+        let (address, others) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+        let (count, with_others) = (Arc::clone(&others), Arc::new(with_others) as Arc<WithOthers>);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, Arc::clone(&count), Arc::clone(&with_others)));
+                }
+            });
+        });
+        Self { address, others }
+    }
+
+    /// How many whole requests of others than the neighbour came.
+    pub(crate) fn others(&self) -> usize {
+        self.others.load(Relaxed)
+    }
+}
+
+async fn serve(mut stream: TcpStream, others: Arc<AtomicUsize>, with_others: Arc<WithOthers>) {
+    let _ = stream.set_nodelay(true);
+    let mut line = [0; NEIGHBOUR.len()];
+    while let Ok(1..) = stream.peek(&mut line).await {
+        if line != NEIGHBOUR {
+            let stream = stream.into_std().unwrap();
+            std::thread::spawn(move || serve_others(stream, &others, &*with_others));
+            return;
+        }
+        // One read has all of it: it is one small write of Squall's.
+        let mut request = [0; 1024];
+        if stream.read(&mut request).await.is_err() || stream.write_all(OK).await.is_err() {
             return;
         }
     }
 }
 
-/// Four clients at a time call it, over and over, and get this status.
-fn answers(scene: &Scene, name: &str, expected: u16) {
-    scene.withstands(name, |is_over| {
-        let call = || {
-            let mut answers = Vec::new();
-            while !is_over.load(Relaxed) {
-                let mut client = RawClient::connect(scene.squall.to_b()).patience(Duration::from_secs(8));
-                client.send("GET /hostile HTTP/1.1\r\nHost: b\r\n\r\n");
-                answers.push(client.try_answer("GET").map_or("cut".to_owned(), |answer| answer.status.to_string()));
-                pause(Duration::from_millis(5));
-            }
-            answers
+fn serve_others(stream: std::net::TcpStream, others: &AtomicUsize, with_others: &WithOthers) {
+    Place::Attack.enter();
+    let _ = stream.set_nonblocking(false);
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
+    let mut peer = Peer::new(stream);
+    while let Some(request) = peer.request() {
+        others.fetch_add(1, Relaxed);
+        let goes_on = match request.line.contains("/neighbour") {
+            true => answer_ok(&mut peer, ""),
+            false => with_others(&mut peer, &request.line),
         };
-        let all = std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..4).map(|_| scope.spawn(call)).collect();
-            callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect::<Vec<String>>()
-        });
-        assert!(!all.is_empty() && all.iter().all(|answer| *answer == expected.to_string()), "{name}: {}", tally(&all));
-        Seen { load: format!("{} calls, 4 at a time", all.len()), answers: tally(&all) }
-    });
-}
-
-#[test]
-fn interim_answers_without_end() {
-    let scene = hostile(|peer| endless(peer, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"));
-    answers(&scene, "upstream: interim answers without end", 502);
-}
-
-#[test]
-fn heads_without_end() {
-    let scene = hostile(|peer| endless(peer, "HTTP/1.1 200 OK\r\nX: ", "x"));
-    answers(&scene, "upstream: one header field without end", 502);
-    let scene_of_fields = {
-        drop(scene);
-        hostile(|peer| endless(peer, "HTTP/1.1 200 OK\r\n", "a: b\r\n"))
-    };
-    answers(&scene_of_fields, "upstream: header fields without end", 502);
-}
-
-#[test]
-fn a_head_that_never_becomes_whole() {
-    let scene = hostile(|peer| {
-        peer.send("HTTP/1.1 200 OK\r\nX: ");
-        for _ in 0..3_000 {
-            peer.send("x");
-            pause(Duration::from_millis(1));
+        if !goes_on {
+            return;
         }
-    });
-    answers(&scene, "upstream: a head byte by byte", 504);
+    }
 }
 
-#[test]
-fn trailers_without_end() {
-    let scene = hostile(|peer| {
-        endless(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", "t: u\r\n");
-    });
-    let mut client = RawClient::connect(scene.squall.to_b());
-    client.send("GET /hostile HTTP/1.1\r\nHost: b\r\n\r\n");
-    let (bytes, end) = client.read_to_end();
-    let text = String::from_utf8_lossy(&bytes);
-    assert!(text.starts_with("HTTP/1.1 200") && !text.ends_with("0\r\n\r\n"), "{text:?}");
-    assert_ne!(end, End::Silence, "a body that broke does not look whole");
+/// Answers 200, and goes on.
+pub(crate) fn answer_ok(peer: &mut Peer, _line: &str) -> bool {
+    peer.send(OK);
+    true
 }
