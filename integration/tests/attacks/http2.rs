@@ -28,6 +28,7 @@ fn floods(scene: &Scene, name: &str, begin: &[u8], flood: &[u8], codes: &[u32]) 
             let code = wire.flood(flood, FLOOD);
             assert!(code.is_none_or(|code| codes.contains(&code)), "{name}: {code:?}");
             ends.push(code.map_or("closed".to_owned(), |code| format!("GOAWAY {code}")));
+            pause(Duration::from_millis(2));
         }
         Seen { load: format!("{} connections", ends.len()), answers: tally(&ends) }
     });
