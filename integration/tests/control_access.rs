@@ -146,7 +146,7 @@ fn streams_end_when_the_token_that_opened_them_is_gone() {
         // Whoever else watches does so on.
         assert!(call(&squall.api(), ADMIN, "PUT", "/v1/rules/r", RULE).status < 300);
         assert_eq!(RawClient::connect(to_b).get("/").status, 200);
-        let word = if path == "/v1/events" { "event: rules" } else { "event: exchange" };
+        let word = if path == "/v1/events" { "event: rule" } else { "event: exchange" };
         let mut seen = String::new();
         eventually(word, PATIENCE, || {
             seen.push_str(&String::from_utf8_lossy(&stays.read_exact(1)));
