@@ -1,19 +1,33 @@
 //! Makes of what is seen while an experiment runs what its report says. Pure: it is told what happened, and when.
 
+mod breaker;
+mod durations;
+mod evidence;
+mod groups;
+mod harm;
+mod join;
+mod looks;
+mod phases;
+mod pool;
+mod retries;
+mod routes;
+mod series;
+pub(super) mod statistics;
+
 use std::time::{Duration, Instant};
 
 use squall_config::model::{Direction, Experiment, Name};
 
-use super::breaker::{Breaker, Parts};
-use super::groups::{Fact, Groups, Kind};
-use super::harm::{Finding, Harm, Known, Method};
-use super::join::{Join, Joined, Root};
 use super::report::{JoinReport, Phase, Report};
-use super::retries::Retries;
-use super::routes::Routes;
-use super::series::{Queue, Series, in_flight};
-use super::statistics::float;
 use crate::data_plane::{ExchangeOutcome, Traffic};
+use breaker::{Breaker, Parts};
+use groups::{Fact, Groups, Kind};
+use harm::{Finding, Harm, Known, Method};
+use join::{Join, Joined, Root};
+use retries::Retries;
+use routes::Routes;
+use series::{Queue, Series, in_flight};
+use statistics::float;
 
 /// With a smaller share of calls joined, A is said not to pass on ids.
 const JOINED_MIN: f64 = 0.5;
@@ -23,18 +37,18 @@ const SETTLED_AFTER: Duration = Duration::from_secs(5);
 
 /// Harm that is beyond doubt.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CalledHarm {
+pub(super) struct CalledHarm {
     /// When it first was.
-    pub at: Instant,
+    pub(super) at: Instant,
     /// The e-value now.
-    pub evidence: f64,
+    pub(super) evidence: f64,
     /// Harmed share of the faulted requests less that of those they are compared with.
-    pub difference: f64,
+    pub(super) difference: f64,
 }
 
 /// Everything that is measured of a run.
 #[derive(Debug)]
-pub struct Study {
+pub(super) struct Study {
     began: Instant,
     spans: Spans,
     join: Join,
@@ -88,7 +102,7 @@ struct Figures {
 impl Study {
     /// Of a run that began then. A call to A that takes longer than `latency_bound` is harmed: that of the steady state, if it
     /// has one for inbound traffic.
-    pub fn new(experiment: &Experiment, began: Instant, latency_bound: Option<Duration>) -> Self {
+    pub(super) fn new(experiment: &Experiment, began: Instant, latency_bound: Option<Duration>) -> Self {
         let figures = Figures {
             experiment: experiment.name.clone(),
             bound: latency_bound,
@@ -107,13 +121,13 @@ impl Study {
     }
 
     /// A phase begins. A call to A belongs to the phase in which it began.
-    pub fn enter(&mut self, phase: Phase, at: Instant) {
+    pub(super) fn enter(&mut self, phase: Phase, at: Instant) {
         self.begin(Span { from: at, phase, is_paused: false });
     }
 
     /// While faults flow, none of the rules is in force from now on, as between two steps; or some are again. Calls to A that
     /// begin in a pause are of no group.
-    pub fn pause(&mut self, is_paused: bool, at: Instant) {
+    pub(super) fn pause(&mut self, is_paused: bool, at: Instant) {
         if let Some(Span { phase, .. }) = self.spans.0.last().copied() {
             self.begin(Span { from: at, phase, is_paused });
         }
@@ -125,7 +139,7 @@ impl Study {
     }
 
     /// Takes in what ended since the last time, in any order, and leaves `outcomes` empty. `lost` more there was no room for.
-    pub fn take(&mut self, now: Instant, outcomes: &mut Vec<ExchangeOutcome>, lost: u64) {
+    pub(super) fn take(&mut self, now: Instant, outcomes: &mut Vec<ExchangeOutcome>, lost: u64) {
         self.lost += lost;
         for outcome in outcomes.drain(..) {
             self.figures.see(&outcome, self.spans.at(outcome.began));
@@ -136,7 +150,7 @@ impl Study {
     }
 
     /// Takes in how many calls to A are under way.
-    pub fn sample(&mut self, now: Instant, traffic: &Traffic) {
+    pub(super) fn sample(&mut self, now: Instant, traffic: &Traffic) {
         let in_flight = in_flight(traffic);
         self.figures.series.sample(now, in_flight);
         if let Some(span) = self.spans.at(now).filter(|span| !span.is_paused) {
@@ -145,14 +159,14 @@ impl Study {
     }
 
     /// Nothing more will come: what still waits for other exchanges waits no longer.
-    pub fn finish(&mut self, now: Instant) {
+    pub(super) fn finish(&mut self, now: Instant) {
         let Self { join, figures, spans, .. } = self;
         join.finish(|joined| figures.settle(now, joined, spans));
         self.is_finished = true;
     }
 
     /// Whether more harm than is tolerated is beyond doubt.
-    pub fn harm(&self) -> Option<CalledHarm> {
+    pub(super) fn harm(&self) -> Option<CalledHarm> {
         let found = self.finding();
         let difference = found.difference.map_or(0.0, |(difference, _, _)| difference);
         found.called.map(|at| CalledHarm { at, evidence: found.evidence, difference })
@@ -160,7 +174,7 @@ impl Study {
 
     /// Writes what is known into a report: `join`, `groups`, `exemplars`, `harm`, `retries`, `breaker`, `queue`, `routes` and
     /// `series`; leaves all else as it is.
-    pub fn fill(&self, now: Instant, report: &mut Report) {
+    pub(super) fn fill(&self, now: Instant, report: &mut Report) {
         let Figures { groups, routes, harm, retries, breaker, series, queue, .. } = &self.figures;
         report.join = self.join_report();
         (report.groups, report.exemplars) = groups.report(routes);
@@ -300,5 +314,4 @@ impl Figures {
 }
 
 #[cfg(test)]
-#[path = "study_tests.rs"]
 mod tests;

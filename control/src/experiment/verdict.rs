@@ -4,13 +4,14 @@
 //! A run that finds nothing wrong is HELD only when it could have found it: enough requests, each statement measured, and so
 //! many faulted requests that harm of all of them would have been beyond doubt.
 
+mod wording;
+
 use squall_config::model::Experiment;
 
 use super::report::{AbortedBy, Held, Phase, Report, SteadyStateReport, Verdict};
-use super::wording;
 
 /// Concludes. The reasons come most important first; a report whose verdict is to be told has all its other figures.
-pub fn judge(report: &Report, experiment: &Experiment) -> (Verdict, Vec<String>) {
+pub(super) fn judge(report: &Report, experiment: &Experiment) -> (Verdict, Vec<String>) {
     if report.rules.iter().map(|rule| rule.injected).sum::<u64>() == 0 {
         return (Verdict::Inconclusive, nothing_faulted(report));
     }
@@ -235,5 +236,4 @@ fn notes(report: &Report) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "verdict_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! Intervals and tests for shares.
 
-use super::report::Share;
+use crate::experiment::report::Share;
 
 /// Of the normal distribution: 95 % lie within.
 const Z: f64 = 1.959_963_984_540_054;
@@ -32,7 +32,7 @@ pub(super) fn float(count: u64) -> f64 {
 }
 
 /// `count` of `all` with its 95 % confidence interval (Wilson 1927).
-pub(super) fn share(count: u64, all: u64) -> Share {
+pub(in crate::experiment) fn share(count: u64, all: u64) -> Share {
     if all == 0 {
         return Share { count, share: 0.0, low: 0.0, high: 1.0 };
     }

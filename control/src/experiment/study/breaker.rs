@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use squall_config::model::{Direction, Name};
 
-use super::report::BreakerReport;
 use super::statistics::float;
 use crate::data_plane::ExchangeOutcome;
+use crate::experiment::report::BreakerReport;
 
 /// So many seconds are watched: three hours.
 const SECONDS_MAX: usize = 10_800;

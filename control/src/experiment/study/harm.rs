@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::evidence::Evidence;
 use super::phases::PhaseEvidence;
-use super::report::HarmReport;
+use crate::experiment::report::HarmReport;
 
 /// In percent of the faulted group, the control group must have as many requests to be compared with.
 const CONTROL_MIN_PERCENT: u64 = 2;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::durations::Durations;
 use super::looks::Looks;
-use super::report::RouteReport;
 use super::statistics::{Count, fisher};
+use crate::experiment::report::RouteReport;
 
 /// So many are told apart; all beyond are one more.
 const ROUTES_MAX: usize = 128;

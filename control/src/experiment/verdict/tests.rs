@@ -2,7 +2,7 @@ use squall_config::units::Percentage;
 
 use super::*;
 use crate::experiment::report::*;
-use crate::experiment::statistics::share;
+use crate::experiment::study::statistics::share;
 use crate::experiment::tests::experiment;
 
 fn statement(name: &str) -> SteadyStateReport {

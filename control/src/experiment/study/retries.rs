@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::groups::is_failed;
-use super::report::RetryReport;
 use super::statistics::float;
 use crate::data_plane::ExchangeOutcome;
+use crate::experiment::report::RetryReport;
 
 /// Of the first gap to the last that is told apart.
 const GAPS_MAX: usize = 8;

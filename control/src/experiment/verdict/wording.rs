@@ -1,6 +1,6 @@
 //! How a verdict says what it found.
 
-use super::report::{Group, Held, Report, RouteReport, Share, SteadyStateReport};
+use crate::experiment::report::{Group, Held, Report, RouteReport, Share, SteadyStateReport};
 
 /// What was found about harm, called or not.
 pub(super) fn harm(report: &Report) -> String {

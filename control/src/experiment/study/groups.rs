@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::durations::Durations;
 use super::looks::Look;
-use super::report::{Exemplar, Group, Groups as GroupsReport};
 use super::routes::Routes;
 use super::statistics::{float, share};
 use crate::data_plane::ExchangeOutcome;
+use crate::experiment::report::{Exemplar, Group, Groups as GroupsReport};
 
 /// Of so many requests of the faulted group it is told at the end how they ended, when all is known about the control group; of
 /// older ones by what was known when one more came.

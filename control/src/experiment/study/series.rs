@@ -7,9 +7,9 @@ use squall_config::model::Direction;
 
 use super::durations::Durations;
 use super::groups::{Fact, Kind, is_failed};
-use super::report::{Phase, QueueReport, SeriesPoint};
 use super::statistics::float;
 use crate::data_plane::{ExchangeOutcome, Traffic};
+use crate::experiment::report::{Phase, QueueReport, SeriesPoint};
 
 /// An hour of seconds. When there are more, each two become one.
 const POINTS_MAX: usize = 3_600;
