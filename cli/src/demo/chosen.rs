@@ -67,13 +67,17 @@ impl Chosen {
         })
     }
 
-    /// The same within so much time; of an experiment with one step.
+    /// The same within so much time; of an experiment with one step. The shortest phase that there may be is a second.
     pub(super) fn within(mut self, bound: Duration) -> Self {
-        let length = |share: f64| Some(Scalar::Text(format!("{}ms", bound.mul_f64(share).as_millis())));
+        let length = |share: f64| Some(Scalar::Text(format!("{}ms", bound.mul_f64(share).as_millis().max(1000))));
         if let Some(spec) = &mut self.document.spec {
             (spec.baseline, spec.recovery) = (length(BASELINE), length(RECOVERY));
             for step in &mut spec.method {
-                step.hold = length(INJECTION);
+                let ramp_share = if step.ramp.is_some() { INJECTION / 4.0 } else { 0.0 };
+                step.hold = length(INJECTION - ramp_share);
+                if let Some(ramp) = &mut step.ramp {
+                    ramp.over = length(ramp_share);
+                }
             }
         }
         self
@@ -82,8 +86,8 @@ impl Chosen {
 
 /// How much of the time each phase gets; the rest is for what is around them.
 const BASELINE: f64 = 0.22;
-const INJECTION: f64 = 0.48;
-const RECOVERY: f64 = 0.15;
+const INJECTION: f64 = 0.46;
+const RECOVERY: f64 = 0.17;
 
 #[cfg(test)]
 mod tests {

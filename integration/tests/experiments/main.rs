@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod ends;
+mod ready_made;
 mod refusals;
 mod verdicts;
 mod world;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use squall_integration::origin::Origin;
 use squall_integration::service::Manners;
 
 use crate::world::{World, slow_b, two_seconds};
@@ -156,4 +157,33 @@ async fn a_service_that_passes_no_ids_on_is_told_so() {
     );
     assert_eq!(report["verdict"], "failed", "{report:#}");
     assert!(report["reasons"].to_string().contains("pass"), "{:#}", report["reasons"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_can_measure_keeps_faults_from_flowing() {
+    let world = World::new(Manners::ROBUST, false, &[]).await;
+    let _callers = world.callers(RATE);
+    // Nobody listens there; and a Prometheus that knows of no such metric.
+    let nobody = "http://127.0.0.1:1/healthz";
+    let prometheus = Origin::start(|mut peer| {
+        while peer.request().is_some() {
+            let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        }
+    });
+    let unreachable = json!({"name": "other", "condition": {"probe": nobody, "every": "100ms", "failures": 2}});
+    let unknown = json!({"name": "other", "condition": {
+        "prometheus": format!("http://{}", prometheus.address), "query": "no_such_metric", "below": 5, "every": "100ms"}});
+    for (statement, why) in [(unreachable, nobody), (unknown, "the query gives no series")] {
+        let mut document = slow_b("unmeasured", (1_000, 2_000), &two_seconds());
+        document["spec"]["steady_state"][1] = statement;
+        let report = world.run(&document, PATIENCE).await;
+        assert_eq!(
+            (&report["verdict"], &report["aborted"]["by"]),
+            (&json!("inconclusive"), &json!("baseline")),
+            "{report:#}"
+        );
+        let reason = report["aborted"]["reason"].as_str().unwrap();
+        assert!(reason.contains(why) && report["rules"][0]["injected"] == 0, "{reason}");
+    }
 }
