@@ -18,9 +18,9 @@ use crate::access::Role;
 use crate::actor::Actor;
 use crate::api::App;
 use crate::error::ApiError;
-use crate::experiment::board::{EXPERIMENTS_MAX, Entry, Refusal, State as RunState};
+use crate::experiment::board::{EXPERIMENTS_MAX, Entry, Refusal};
 use crate::experiment::plan::Plan;
-use crate::experiment::report::{Phase, Report, ReportFormat, UnknownFormat, Verdict};
+use crate::experiment::report::{Report, ReportFormat, UnknownFormat, Verdict};
 use crate::experiment::start::{NotNow, check};
 use crate::input::{Change, RuleName, reason};
 use crate::view::{answer, rfc3339, tag};
@@ -81,17 +81,11 @@ impl ExperimentOut {
     fn new(name: &str, entry: &Entry) -> Self {
         let report = entry.report(None);
         let of = |report: &Report| report.rules.iter().map(|rule| rule.injected).sum();
-        let ended = |report: &Report| if report.aborted.is_some() { Phase::Aborted } else { Phase::Done }.as_str();
-        let phase = match &entry.state {
-            RunState::Asked(_) => Phase::Pending.as_str(),
-            RunState::Running(live) => live.phase.as_str(),
-            RunState::Idle => report.as_deref().map_or("idle", ended),
-        };
         let title = entry.document.spec.as_ref().and_then(|spec| spec.title.clone());
         Self {
             name: name.to_owned(),
             title: title.unwrap_or_else(|| name.to_owned()),
-            phase,
+            phase: entry.phase(),
             run: report.as_ref().map(|report| report.run),
             started_at: report.as_ref().map(|report| report.started_at.clone()),
             ended_at: report.as_ref().and_then(|report| report.ended_at.clone()),

@@ -53,6 +53,8 @@ pub(crate) struct StatusOut<'a> {
     state: Option<StateOut>,
     /// Conditions that stop all faults, in the order of the configuration.
     guards: Vec<GuardOut>,
+    /// Experiments that are running.
+    experiments: Vec<RunningOut>,
     /// Who watches over the faults; null when nobody holds the lease.
     lease: Option<LeaseOut>,
     /// The last reload of the file; null when there was none.
@@ -90,6 +92,16 @@ impl HaltStatus {
             halt: halt.map(|halt| HaltOut { reason: halt.reason.clone(), since: rfc3339(halt.since) }),
         }
     }
+}
+
+/// An experiment that is running.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RunningExperiment")]
+struct RunningOut {
+    /// Its name.
+    name: String,
+    /// `pending`, `baseline`, `injecting` or `recovering`.
+    phase: &'static str,
 }
 
 /// A listener.
@@ -200,12 +212,18 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         clusters: clusters(&app, &view),
         certificates: certificates(&app),
         guards: app.publisher.guards.out(),
+        experiments: running(&app),
         lease: LeaseOut::of(&app.publisher),
         state: StateOut::of(&app.publisher),
         tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
     };
     answer(StatusCode::OK, view.generation, &status)
+}
+
+fn running(app: &App) -> Vec<RunningOut> {
+    let all = app.publisher.experiments.all().into_iter().filter(|(_, entry)| entry.is_busy());
+    all.map(|(name, entry)| RunningOut { name, phase: entry.phase() }).collect()
 }
 
 fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {

@@ -90,6 +90,19 @@ impl Entry {
         !matches!(self.state, State::Idle)
     }
 
+    /// The phase of the run under way; else how the last one ended, or `idle`.
+    pub(crate) fn phase(&self) -> &'static str {
+        match &self.state {
+            State::Asked(_) => Phase::Pending.as_str(),
+            State::Running(live) => live.phase.as_str(),
+            State::Idle => match self.report(None) {
+                None => "idle",
+                Some(report) if report.aborted.is_some() => Phase::Aborted.as_str(),
+                Some(_) => Phase::Done.as_str(),
+            },
+        }
+    }
+
     /// The report of a run, or of the last one; of the one under way what is known until now.
     pub(crate) fn report(&self, run: Option<u64>) -> Option<Arc<Report>> {
         match (&self.state, run) {
