@@ -47,15 +47,15 @@ pub(crate) struct Entry {
 pub(crate) enum State {
     /// Nothing is under way.
     Idle,
-    /// Somebody asked for a run.
-    Asked(Box<Experiment>),
-    /// A run is under way.
+    /// A run is under way, or asked for.
     Running(Live),
 }
 
 /// A run under way, as those see it that ask for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
+    /// What the runner has yet to begin with.
+    asked: Option<Box<Experiment>>,
     pub(crate) run: u64,
     pub(crate) phase: Phase,
     /// What is known until now.
@@ -93,7 +93,6 @@ impl Entry {
     /// The phase of the run under way; else how the last one ended, or `idle`.
     pub(crate) fn phase(&self) -> &'static str {
         match &self.state {
-            State::Asked(_) => Phase::Pending.as_str(),
             State::Running(live) => live.phase.as_str(),
             State::Idle => match self.report(None) {
                 None => "idle",
@@ -194,7 +193,17 @@ impl Board {
         if entry.is_busy() {
             return Err(Refusal::Running);
         }
-        entry.state = State::Asked(Box::new(experiment));
+        entry.last_run += 1;
+        // From now on there is a report without a verdict: nobody takes that of the run before for this one's.
+        let report = super::run::first_report(&experiment, &entry.document, entry.last_run);
+        entry.state = State::Running(Live {
+            asked: Some(Box::new(experiment)),
+            run: entry.last_run,
+            phase: Phase::Pending,
+            report: Arc::new(report),
+            stop: None,
+            notes: Vec::new(),
+        });
         drop(entries);
         self.wake.notify_one();
         Ok(())
@@ -209,7 +218,6 @@ impl Board {
         let entry = entries.get_mut(name).ok_or(Refusal::Unknown)?;
         match &mut entry.state {
             State::Idle => return Err(Refusal::NotRunning),
-            State::Asked(_) => entry.state = State::Idle,
             State::Running(live) => {
                 let reason = if reason.is_empty() { "somebody stopped it".to_owned() } else { reason.to_owned() };
                 live.stop.get_or_insert(Aborted { by: AbortedBy::Stop, reason, released_within_milliseconds: None });
@@ -248,15 +256,10 @@ impl Board {
     pub(super) fn take_asked(&self) -> Vec<(u64, Experiment, ExperimentDocument)> {
         let mut asked = Vec::new();
         for entry in self.entries().values_mut() {
-            match std::mem::replace(&mut entry.state, State::Idle) {
-                State::Asked(experiment) => {
-                    entry.last_run += 1;
-                    let report = super::run::first_report(&experiment, &entry.document, entry.last_run);
-                    let (run, phase, report) = (entry.last_run, Phase::Baseline, Arc::new(report));
-                    entry.state = State::Running(Live { run, phase, report, stop: None, notes: Vec::new() });
-                    asked.push((run, *experiment, entry.document.clone()));
-                }
-                other => entry.state = other,
+            let State::Running(live) = &mut entry.state else { continue };
+            if let Some(experiment) = live.asked.take() {
+                live.phase = Phase::Baseline;
+                asked.push((live.run, *experiment, entry.document.clone()));
             }
         }
         asked
@@ -341,3 +344,7 @@ fn end_with_process(report: &mut Report) {
     report.verdict = Some(Verdict::Inconclusive);
     report.ended_at = Some(rfc3339(SystemTime::now()));
 }
+
+#[cfg(test)]
+#[path = "board_tests.rs"]
+mod tests;
