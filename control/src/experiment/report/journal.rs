@@ -39,16 +39,16 @@ impl Report {
     }
 }
 
-/// `failed` is what Chaos Toolkit says of a steady state that deviated, and of one that was not there to begin with.
+/// Chaos Toolkit calls a run whose steady state deviated `completed`, and says `deviated`; `failed` is one whose steady state was not
+/// there to begin with. What people or guards ended is `interrupted`, whatever had been found by then.
 fn status(report: &Report, verdict: Verdict) -> &'static str {
     match (verdict, report.aborted.as_ref().map(|aborted| aborted.by)) {
-        (Verdict::Failed, _) | (_, Some(AbortedBy::Baseline)) => "failed",
+        (_, Some(AbortedBy::Baseline)) => "failed",
         (_, Some(AbortedBy::Restart | AbortedBy::Refused)) => "aborted",
-        (_, Some(AbortedBy::Stop | AbortedBy::Halt | AbortedBy::Guard | AbortedBy::Harm | AbortedBy::Duration)) => {
-            "interrupted"
-        }
-        (Verdict::Held, None) => "completed",
+        (_, Some(AbortedBy::Stop | AbortedBy::Halt | AbortedBy::Guard | AbortedBy::Duration)) => "interrupted",
+        (Verdict::Held | Verdict::Inconclusive, Some(AbortedBy::Harm)) => "interrupted",
         (Verdict::Inconclusive, None) => "aborted",
+        (Verdict::Failed, Some(AbortedBy::Harm) | None) | (Verdict::Held, None) => "completed",
     }
 }
 

@@ -37,14 +37,16 @@ fn it_has_all_that_readers_of_journals_ask_for() {
 }
 
 #[test]
-fn only_a_run_that_held_is_completed() {
+fn only_a_run_that_held_is_completed_without_a_deviation() {
     let mut seen = Vec::new();
     for (_, report) in all() {
         let journal = journal(&report);
         seen.push((journal["status"].clone(), journal["deviated"].clone()));
     }
-    let expected = [("completed", false), ("failed", true), ("aborted", false)];
+    let expected = [("completed", false), ("interrupted", true), ("aborted", false)];
     assert_eq!(seen, expected.map(|(status, deviated)| (status.into(), deviated.into())));
+    let failed_to_its_end = journal(&Report { aborted: None, ..failed_by_guard() });
+    assert_eq!((&failed_to_its_end["status"], &failed_to_its_end["deviated"]), (&"completed".into(), &true.into()));
     assert_eq!(journal(&Report { verdict: None, ..held() })["status"], Value::Null);
 }
 
