@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use serde_json::Value;
+use squall_config::{Problem, Problems};
 
 use crate::exit::{Exit, Failure};
 
@@ -134,6 +135,20 @@ impl Reply {
     /// The JSON body of a success, or the failure that the API reported.
     pub(crate) fn into_value(self) -> Result<Value, Failure> {
         if self.status.is_success() { Ok(self.json()) } else { Err(self.failure()) }
+    }
+
+    /// All that is wrong with the body of the call, when it was refused for that.
+    pub(crate) fn problems(&self) -> Option<Problems> {
+        if self.status != StatusCode::UNPROCESSABLE_ENTITY {
+            return None;
+        }
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let problem = |error: &Value| {
+            let hint = Some(text(error, "hint")).filter(|hint| !hint.is_empty());
+            Problem { path: text(error, "path"), detail: text(error, "detail"), hint, ..Problem::default() }
+        };
+        let all: Vec<Problem> = self.json()["errors"].as_array()?.iter().map(problem).collect();
+        (!all.is_empty()).then_some(Problems(all))
     }
 
     fn failure(&self) -> Failure {

@@ -1,5 +1,6 @@
 //! `squall experiment`: experiments of a running squall.
 
+mod document;
 mod follow;
 mod view;
 
@@ -10,17 +11,15 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
-use squall_config::parse_experiment_text;
-use squall_config::spec::ExperimentDocument;
 use squall_control::experiment::report::ReportFormat;
 
 use crate::args::{ApiArgs, EPILOGUE};
 use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
-use crate::source;
 
-pub(crate) use follow::follow;
+pub(crate) use document::Document;
+pub(crate) use follow::{OnInterrupt, follow};
 pub(crate) use view::{ending, plan};
 
 /// Arguments of `squall experiment`.
@@ -28,9 +27,10 @@ pub(crate) use view::{ending, plan};
 #[command(
     before_long_help = "\
 Examples:
-  squall experiment run slow-b.yaml                   runs it and says what came of it; exit 6 unless the hypothesis held
+  squall experiment run slow-b.yaml                   runs it; exit 0 only if the hypothesis held
   squall experiment run slow-b.yaml --dry-run         what it would reach; nothing is injected
   squall experiment ls                                all experiments, and how they are
+  squall experiment wait slow-b                       follows a run that was started elsewhere
   squall experiment stop slow-b                       its faults end at once
   squall experiment report slow-b -o html > report.html
   squall config init --experiment > slow-b.yaml       one to begin with",
@@ -45,21 +45,23 @@ pub(crate) struct ExperimentArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Puts an experiment there, starts it and follows it to its end; Ctrl-C stops it
+    /// Hands an experiment to the running squall, starts it and follows it to its end; Ctrl-C stops it
     Run(RunArgs),
     /// Lists experiments
     Ls(Shown),
     /// Shows an experiment
     Get(One),
-    /// Puts an experiment there, and starts nothing
+    /// Hands an experiment to the running squall, and starts nothing
     Put {
         /// Its document, YAML or JSON; `-` is stdin
         file: PathBuf,
         #[command(flatten)]
         shown: Shown,
     },
-    /// Starts an experiment that is there, and does not wait for its end
+    /// Starts an experiment that the running squall has, and does not wait for its end
     Start(One),
+    /// Waits for the end of a run and says what came of it; Ctrl-C leaves the run alone
+    Wait(One),
     /// Stops a run: its faults end at once
     Stop {
         #[command(flatten)]
@@ -140,8 +142,9 @@ pub(crate) fn execute(args: &ExperimentArgs) -> Outcome {
         Verb::Run(wanted) => run(api, wanted),
         Verb::Ls(shown) => api.call(&Call::new(Method::GET, "/v1/experiments"), shown.output, view::list),
         Verb::Get(one) => api.call(&of(Method::GET, one, ""), one.shown.output, view::one),
-        Verb::Put { file, shown } => api.call(&put_call(&read_document(file)?), shown.output, view::one),
+        Verb::Put { file, shown } => put(api, file, *shown),
         Verb::Start(one) => api.call(&of(Method::POST, one, "/start"), one.shown.output, view::one),
+        Verb::Wait(one) => wait(api, one),
         Verb::Stop { one, reason } => {
             let call = of(Method::POST, one, "/stop");
             let call = match reason {
@@ -155,7 +158,7 @@ pub(crate) fn execute(args: &ExperimentArgs) -> Outcome {
             api.call(&call, one.shown.output, view::one)
         }
         Verb::Rm(one) => {
-            let removed = |_: &Value| format!("experiment {} is removed", one.named.name);
+            let removed = |_: &Value| format!("experiment {} is removed, with its reports", one.named.name);
             api.call(&of(Method::DELETE, one, ""), one.shown.output, removed)
         }
         Verb::Report { named, output, run } => report(api, &named.name, *output, *run),
@@ -169,48 +172,50 @@ pub(crate) fn path_of(name: &str, rest: &str) -> String {
     format!("/v1/experiments/{}{rest}", name.bytes().map(encode).collect::<String>())
 }
 
-/// The call that puts an experiment there.
-pub(crate) fn put_call(document: &ExperimentDocument) -> Call {
-    Call::new(Method::PUT, path_of(name_of(document), "")).with_body(json!(document))
-}
-
-/// What an experiment is called.
-pub(crate) fn name_of(document: &ExperimentDocument) -> &str {
-    document.metadata.as_ref().map_or("", |metadata| metadata.name.as_str())
-}
-
-/// The document in a file, or of stdin; it has a name.
-pub(crate) fn read_document(file: &Path) -> Result<ExperimentDocument, Failure> {
-    let document = parse_experiment_text(&source::read(file)?).map_err(|problems| source::invalid(file, &problems))?;
-    if name_of(&document).is_empty() {
-        let why = format!("{}: metadata.name is missing; give the experiment a name", file.display());
-        return Err(Failure::new(Exit::InvalidConfig, why));
+fn put(api: &ApiArgs, file: &Path, shown: Shown) -> Outcome {
+    let document = Document::read(file)?;
+    if api.curl {
+        output::data(&document.put_call().curl(&api.control, &api.credentials))?;
+        return Ok(Exit::Ok);
     }
-    Ok(document)
+    let put = document.put(api)?;
+    output::value(shown.output, &put, || view::one(&put))?;
+    Ok(Exit::Ok)
 }
 
 fn run(api: &ApiArgs, wanted: &RunArgs) -> Outcome {
-    let document = read_document(&wanted.file)?;
-    let name = name_of(&document).to_owned();
-    let start = path_of(&name, if wanted.dry_run { "/start?dry_run=true" } else { "/start" });
-    let calls = [put_call(&document), Call::new(Method::POST, start)];
+    let document = Document::read(&wanted.file)?;
+    let name = document.name();
+    let start = Call::new(Method::POST, path_of(name, if wanted.dry_run { "/start?dry_run=true" } else { "/start" }));
     if api.curl {
-        for call in &calls {
+        for call in [&document.put_call(), &start] {
             output::data(&call.curl(&api.control, &api.credentials))?;
         }
         return Ok(Exit::Ok);
     }
-    let [put, start] = &calls;
-    send_blocking(&api.control, &api.credentials, put)?.into_value()?;
+    document.put(api)?;
     if wanted.dry_run {
-        return api.call(start, wanted.shown.output, plan);
+        return api.call(&start, wanted.shown.output, plan);
     }
-    send_blocking(&api.control, &api.credentials, start)?.into_value()?;
-    let report = follow(api, &name, None)?;
+    let started = send_blocking(&api.control, &api.credentials, &start)?.into_value()?;
+    output::say(&format!("run {} of {name}; Ctrl-C stops it", started["status"]["run"]));
+    let report = follow(api, name, OnInterrupt::StopRun, None)?;
     if let Some(directory) = &wanted.report_dir {
-        write_reports(api, &name, directory)?;
+        write_reports(api, name, directory)?;
     }
     output::value(wanted.shown.output, &report, || ending(&report, wanted.report_dir.as_deref()))?;
+    Ok(exit_of(&report))
+}
+
+/// Asks for the report until there is a verdict, that of the last run when none is under way.
+fn wait(api: &ApiArgs, one: &One) -> Outcome {
+    let name = &one.named.name;
+    if api.curl {
+        output::data(&report_call(name, ReportFormat::Json, None).curl(&api.control, &api.credentials))?;
+        return Ok(Exit::Ok);
+    }
+    let report = follow(api, name, OnInterrupt::EndProcess, None)?;
+    output::value(one.shown.output, &report, || ending(&report, None))?;
     Ok(exit_of(&report))
 }
 

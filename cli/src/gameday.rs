@@ -13,12 +13,12 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 use squall_config::load_game_day_text;
-use squall_config::spec::{ExperimentDocument, GameDayDocument, GameDayExperimentSpec};
+use squall_config::spec::{GameDayDocument, GameDayExperimentSpec};
 
 use crate::args::{ApiArgs, EPILOGUE};
 use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::experiment::{ending, exit_of, follow, name_of, path_of, plan, put_call, read_document, write_reports};
+use crate::experiment::{Document, OnInterrupt, ending, exit_of, follow, path_of, plan, write_reports};
 use crate::output;
 use crate::source;
 use desk::{Answer, Desk};
@@ -33,8 +33,9 @@ Examples:
   squall gameday checkout.yaml --yes            asks nobody, as in a pipeline
   squall gameday checkout.yaml --check          checks all of them, and injects nothing
 
-At each question: go, skip, hold (wait until somebody says go), end. While an experiment runs: abort ends it; everything else that
-is typed is noted in its report.",
+At each question: go, skip, hold (waits until somebody says go), end (as Ctrl-C does).
+While an experiment runs: abort ends it; everything else that is typed is noted in its report.
+Exit 0 only if something ran and every hypothesis held.",
     after_long_help = EPILOGUE
 )]
 pub(crate) struct GameDayArgs {
@@ -55,7 +56,7 @@ pub(crate) struct GameDayArgs {
 
 /// An experiment of the day.
 struct Planned {
-    document: ExperimentDocument,
+    document: Document,
     name: String,
     announcement: String,
 }
@@ -67,14 +68,14 @@ pub(crate) fn execute(args: &GameDayArgs) -> Outcome {
     let planned = load_all(&args.file, &day)?;
     if args.api.curl {
         for one in &planned {
-            output::data(&put_call(&one.document).curl(&args.api.control, &args.api.credentials))?;
+            output::data(&one.document.put_call().curl(&args.api.control, &args.api.credentials))?;
             output::data(&start_call(&one.name, false).curl(&args.api.control, &args.api.credentials))?;
         }
         return Ok(Exit::Ok);
     }
     // All of them are checked before the first one starts: nobody wants to find out at four o'clock.
     for one in &planned {
-        call(&args.api, &put_call(&one.document))?;
+        one.document.put(&args.api)?;
     }
     if args.check {
         for one in &planned {
@@ -85,28 +86,40 @@ pub(crate) fn execute(args: &GameDayArgs) -> Outcome {
     let name = day.metadata.as_ref().map_or("", |metadata| metadata.name.as_str());
     let directory = args.report_dir.clone().unwrap_or_else(|| PathBuf::from(format!("gameday-{name}")));
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    let mut desk = Desk::open(args.yes)?;
     let mut played = Vec::new();
+    let ended = play(args, &planned, &directory, &mut played);
+    // What has been found out stays found out, whatever came then.
+    if ended.is_ok() || played.iter().any(|played| played.report.is_some()) {
+        played.extend(planned.iter().skip(played.len()).map(|one| Played::not_run(&one.name)));
+        summary::write(&directory, &day, &played)?;
+        output::data(&summary::table(&played))?;
+        output::say(&format!("report: {}", directory.join("report.md").display()));
+    }
+    ended.map(|()| verdict(&played))
+}
+
+/// One after the other, until all were played or people have had enough.
+fn play(args: &GameDayArgs, planned: &[Planned], directory: &Path, played: &mut Vec<Played>) -> Result<(), Failure> {
+    let mut desk = Desk::open(args.yes)?;
     for (index, one) in planned.iter().enumerate() {
         announce(&args.api, one, (index + 1, planned.len()))?;
         match desk.ask(&format!("start {}? go, skip, hold or end", one.name))? {
             Answer::Go => {}
             Answer::Skip => {
-                played.push(Played::skipped(&one.name));
+                played.push(Played::not_run(&one.name));
                 continue;
             }
             Answer::End => break,
         }
         call(&args.api, &start_call(&one.name, false))?;
-        let report = follow(&args.api, &one.name, Some(&mut desk.lines))?;
+        played.push(Played::left(&one.name));
+        let report = follow(&args.api, &one.name, OnInterrupt::StopRun, Some(&mut desk.lines))?;
+        played.pop();
+        played.push(Played::of(&one.name, report.clone()));
         output::say(&ending(&report, None));
         write_reports(&args.api, &one.name, &directory.join(&one.name))?;
-        played.push(Played::of(&one.name, report));
     }
-    summary::write(&directory, &day, &played)?;
-    output::data(&summary::table(&played))?;
-    output::say(&format!("report: {}", directory.join("report.md").display()));
-    Ok(verdict(&played))
+    Ok(())
 }
 
 /// As bad as the worst of them.
@@ -120,10 +133,10 @@ fn load_all(file: &Path, day: &GameDayDocument) -> Result<Vec<Planned>, Failure>
     let beside = file.parent().unwrap_or(Path::new(""));
     let experiments = day.spec.as_ref().map_or(&[][..], |spec| &spec.experiments[..]);
     let load = |GameDayExperimentSpec { file, announce }: &GameDayExperimentSpec| {
-        let document = read_document(&beside.join(file))?;
-        let hypothesis = document.spec.as_ref().and_then(|spec| spec.hypothesis.clone());
+        let document = Document::read(&beside.join(file))?;
+        let hypothesis = document.written.spec.as_ref().and_then(|spec| spec.hypothesis.clone());
         let announcement = announce.clone().or(hypothesis).unwrap_or_default();
-        Ok(Planned { name: name_of(&document).to_owned(), announcement, document })
+        Ok(Planned { name: document.name().to_owned(), announcement, document })
     };
     experiments.iter().map(load).collect()
 }

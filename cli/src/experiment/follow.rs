@@ -18,16 +18,31 @@ const EVERY: Duration = Duration::from_millis(500);
 /// A control API that is silent for so many questions is not there any more.
 const MISSES_MAX: u32 = 10;
 
-/// Waits for the end of the run under way; gives its report. The first Ctrl-C stops the run, the second one leaves it alone. So
-/// does the line `abort`, and the others go into the report.
-pub(crate) fn follow(api: &ApiArgs, name: &str, lines: Option<&mut mpsc::Receiver<String>>) -> Result<Value, Failure> {
+/// What Ctrl-C does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnInterrupt {
+    /// The first one stops the run, the second one leaves it alone.
+    StopRun,
+    /// It ends this process, as it ends any other, and the run goes on.
+    EndProcess,
+}
+
+/// Waits for the end of the run under way; gives its report. The line `abort` is for `lines` what Ctrl-C is for a run that it stops,
+/// and the other lines go into the report.
+pub(crate) fn follow(
+    api: &ApiArgs,
+    name: &str,
+    on_interrupt: OnInterrupt,
+    lines: Option<&mut mpsc::Receiver<String>>,
+) -> Result<Value, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(Following { api, name, told: 0, is_stopping: false }.until_it_ends(lines))
+    runtime.block_on(Following { api, name, on_interrupt, told: 0, is_stopping: false }.until_it_ends(lines))
 }
 
 struct Following<'a> {
     api: &'a ApiArgs,
     name: &'a str,
+    on_interrupt: OnInterrupt,
     /// Events that were shown.
     told: usize,
     is_stopping: bool,
@@ -39,7 +54,7 @@ impl Following<'_> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
-                _ = tokio::signal::ctrl_c() => self.stop("interrupted by whoever ran it").await?,
+                () = interrupted(self.on_interrupt) => self.stop("interrupted by whoever ran it").await?,
                 line = next(&mut lines) => match line.as_str() {
                     "" => {}
                     "abort" | "a" => self.stop("aborted by people").await?,
@@ -66,24 +81,36 @@ impl Following<'_> {
 
     async fn stop(&mut self, reason: &str) -> Result<(), Failure> {
         if self.is_stopping {
-            let why = format!("left alone; `squall experiment get {}` says how it is", self.name);
+            let why =
+                format!("left before the report was there; `squall experiment get {}` says how the run is", self.name);
             return Err(Failure::new(Exit::Failure, why));
         }
         self.is_stopping = true;
-        output::say("stopping; once more to leave at once");
+        output::say("stopping the run; once more leaves without waiting for its report");
         let stop = Call::new(Method::POST, path_of(self.name, "/stop")).with_body(json!({ "reason": reason }));
-        self.call(&stop).await.map(drop)
+        match self.call(&stop).await {
+            // It has just ended by itself.
+            Err(failure) if failure.exit == Exit::Conflict => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     async fn note(&self, text: &str) {
         let note = Call::new(Method::POST, path_of(self.name, "/notes")).with_body(json!({ "text": text }));
         if let Err(failure) = self.call(&note).await {
-            output::say(&format!("not noted: {}", failure.text()));
+            output::say(&format!("not noted: {}", failure.text().trim_start_matches("error: ")));
         }
     }
 
     async fn call(&self, call: &Call) -> Result<Value, Failure> {
         send(&self.api.control, &self.api.credentials, call).await?.into_value()
+    }
+}
+
+async fn interrupted(on_interrupt: OnInterrupt) {
+    match on_interrupt {
+        OnInterrupt::StopRun => drop(tokio::signal::ctrl_c().await),
+        OnInterrupt::EndProcess => std::future::pending().await,
     }
 }
 

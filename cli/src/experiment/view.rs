@@ -47,7 +47,7 @@ fn row(status: &Value) -> Vec<String> {
 pub(crate) fn plan(plan: &Value) -> String {
     let seconds = |field: &str| format!("{} s", plan[field].as_f64().unwrap_or_default());
     let mut text = format!(
-        "{}: {} of baseline, {} of faults, at most {} of recovery. Nothing was injected.\n",
+        "{}: {} of baseline, {} of faults, at most {} of recovery. This is the plan; nothing is injected.\n",
         word(&plan["experiment"]),
         seconds("baseline_seconds"),
         seconds("injection_seconds"),
@@ -60,7 +60,8 @@ pub(crate) fn plan(plan: &Value) -> String {
     }
     let rows = plan["rules"].as_array().into_iter().flatten().flat_map(|rule| {
         let reaches = rule["reaches"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let head = [word(&rule["step"]), word(&rule["name"]), format!("{}%", rule["percentage"])];
+        let head =
+            [word(&rule["step"]), word(&rule["name"]), format!("{}%", rule["percentage"].as_f64().unwrap_or_default())];
         let row = |reach: Option<&Value>| {
             let rate = |field: &str| {
                 reach
@@ -91,16 +92,25 @@ pub(crate) fn ending(report: &Value, directory: Option<&Path>) -> String {
     }
     let group = |name: &str| {
         let group = &report["groups"][name];
-        let share = |field: &str| format!("{:.2} %", group[field]["share"].as_f64().unwrap_or_default() * 100.0);
+        // The share of nothing is no share.
+        let n = group["requests"].as_u64().unwrap_or_default();
+        let share = |field: &str| match group[field]["share"].as_f64().filter(|_| n > 0) {
+            Some(share) => format!("{:.2} %", share * 100.0),
+            None => "-".to_owned(),
+        };
         let time = |field: &str| {
             group[field].as_f64().map_or_else(|| "-".to_owned(), |seconds| format!("{:.1} ms", seconds * 1000.0))
         };
         let shares = ["absorbed", "slower", "degraded", "propagated"].map(share);
-        [vec![name.to_owned(), group["requests"].to_string()], shares.to_vec(), vec![time("p50"), time("p99")]].concat()
+        [vec![name.to_owned(), n.to_string()], shares.to_vec(), vec![time("p50"), time("p99")]].concat()
     };
     let header = ["GROUP", "REQUESTS", "ABSORBED", "SLOWER", "DEGRADED", "PROPAGATED", "P50", "P99"];
     text.push('\n');
     text.push_str(&output::table(&header, ["faulted", "control", "others", "baseline"].map(group)));
+    text.push_str(
+        "requests to A: faulted, with a fault in one of A's calls; control, a rule matched and injected nothing;\n\
+         others, no rule matched; baseline, all before anything was injected\n",
+    );
     if let Some(directory) = directory {
         text.push_str(&format!("\nreport: {}\n", directory.join("report.html").display()));
     }

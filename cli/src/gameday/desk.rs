@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::exit::{Exit, Failure};
@@ -26,6 +27,7 @@ pub(super) struct Desk {
     /// What is typed while nobody is asked.
     pub(super) lines: mpsc::Receiver<String>,
     asks_nobody: bool,
+    runtime: Runtime,
 }
 
 impl Desk {
@@ -40,24 +42,33 @@ impl Desk {
                 }
             }
         })?;
-        Ok(Self { lines, asks_nobody })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { lines, asks_nobody, runtime })
     }
 
-    /// Asks until there is an answer.
+    /// Asks until there is an answer; Ctrl-C is one, too.
     pub(super) fn ask(&mut self, question: &str) -> Result<Answer, Failure> {
         if self.asks_nobody {
             return Ok(Answer::Go);
         }
         loop {
-            output::say(&format!("{question} > "));
-            let Some(line) = self.lines.blocking_recv() else {
+            output::say(&format!("{question}:"));
+            let lines = &mut self.lines;
+            let line = self.runtime.block_on(async {
+                // Who followed a run has taken the signal from the system for good: it has to be looked at here, too.
+                tokio::select! {
+                    line = lines.recv() => line,
+                    _ = tokio::signal::ctrl_c() => Some("end".to_owned()),
+                }
+            });
+            let Some(line) = line else {
                 let fix = if std::io::stdin().is_terminal() { "" } else { "; with --yes nobody is asked" };
                 return Err(Failure::new(Exit::Usage, format!("nobody answers: stdin has ended{fix}")));
             };
             match answer(&line) {
                 Some(answer) => return Ok(answer),
-                None if line == "hold" => output::say("held; go when all are ready"),
-                None => output::say(&format!("{line:?} is no answer")),
+                None if line == "hold" => output::say("on hold; type go when all are ready"),
+                None => output::say(&format!("{line:?} is no answer; type go, skip, hold or end")),
             }
         }
     }

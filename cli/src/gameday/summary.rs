@@ -14,22 +14,32 @@ use crate::output;
 /// An experiment, and what came of it.
 pub(super) struct Played {
     name: String,
-    /// `None` when it was skipped.
+    /// `None` when it did not run, or was left before its end.
     pub(super) report: Option<Value>,
+    was_started: bool,
 }
 
 impl Played {
     pub(super) fn of(name: &str, report: Value) -> Self {
-        Self { name: name.to_owned(), report: Some(report) }
+        Self { name: name.to_owned(), report: Some(report), was_started: true }
     }
 
-    pub(super) fn skipped(name: &str) -> Self {
-        Self { name: name.to_owned(), report: None }
+    /// One that people skipped, or did not get to.
+    pub(super) fn not_run(name: &str) -> Self {
+        Self { name: name.to_owned(), report: None, was_started: false }
+    }
+
+    /// One that was started; what came of it is not known yet.
+    pub(super) fn left(name: &str) -> Self {
+        Self { was_started: true, ..Self::not_run(name) }
     }
 
     fn verdict(&self) -> String {
-        let report = self.report.as_ref();
-        report.and_then(|report| report["verdict"].as_str()).map_or_else(|| "skipped".to_owned(), str::to_uppercase)
+        match self.report.as_ref().and_then(|report| report["verdict"].as_str()) {
+            Some(verdict) => verdict.to_uppercase(),
+            None if self.was_started => "left before its end".to_owned(),
+            None => "not run".to_owned(),
+        }
     }
 
     fn reason(&self) -> &str {
