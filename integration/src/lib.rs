@@ -13,6 +13,7 @@
 //! - [`foreign`]: clients that were not written here, and what one call with each came to
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
 //! - [`service`]: a small Service A that calls Service B, as well or as badly as a test wants
+//! - [`scene`]: both of them, Squall beside A, and callers: what an experiment is about
 //! - [`load`]: many keep-alive clients at once
 //! - [`wait`]: deadlines in place of sleeps
 
@@ -28,6 +29,7 @@ pub mod message;
 pub mod origin;
 pub mod programs;
 pub mod raw;
+pub mod scene;
 pub mod service;
 pub mod settings;
 pub mod squall;

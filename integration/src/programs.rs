@@ -193,6 +193,16 @@ pub fn python(test: &str) -> Option<PathBuf> {
     None
 }
 
+/// A program that came with a package of that Python; `None` when it is left out.
+pub fn python_program(name: &str, test: &str) -> Option<PathBuf> {
+    let program = python(test)?.with_file_name(name);
+    if program.is_file() {
+        return Some(program);
+    }
+    let _ = writeln!(std::io::stderr(), "left out: {test} needs {name}, which integration/run installs");
+    None
+}
+
 /// A server of `integration/clients` that is stopped, by its id, when it goes out of scope.
 #[derive(Debug)]
 pub struct Peer {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+pub(crate) use squall_integration::scene::slow_b;
 use squall_integration::service::{Caller, Callers, Manners, ServiceA, service_b};
 use squall_integration::{Settings, Squall};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
@@ -107,28 +108,6 @@ impl World {
         let rules = rules["rules"].as_array().unwrap();
         rules.iter().map(|rule| rule["name"].as_str().unwrap().to_owned()).collect()
     }
-}
-
-/// The experiment of the README, with these times in milliseconds and this rule.
-pub(crate) fn slow_b(name: &str, (baseline, hold): (u64, u64), rule: &Value) -> Value {
-    let mut rule = rule.clone();
-    rule["name"] = json!(format!("{name}-rule"));
-    rule["match"] = json!({"cluster": "service-b"});
-    json!({
-        "apiVersion": "squall.dev/v1alpha1", "kind": "Experiment", "metadata": {"name": name},
-        "spec": {
-            "hypothesis": "A stays within its steady state when calls to B are slow",
-            "steady_state": [
-                {"name": "in-time", "condition": {"metric": "p99", "direction": "inbound", "below": "500ms"}},
-                {"name": "no-errors", "condition": {"metric": "error_rate", "direction": "inbound", "below": "1%"}},
-            ],
-            "baseline": format!("{baseline}ms"),
-            "method": [{"name": "slow", "rules": [rule], "hold": format!("{hold}ms")}],
-            "recovery": "3s",
-            "minimum_requests": 50,
-            "fallback": {"header": "x-source", "value": "cache"},
-        }
-    })
 }
 
 /// Five percent of the calls take two seconds.
