@@ -82,7 +82,7 @@ impl Drop for Started {
 /// A directory with the examples in it, ports replaced.
 fn directory(ports: &Ports) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    for folder in ["config/examples", "config/examples/import"] {
+    for folder in ["config/examples", "config/examples/import", "config/experiments"] {
         let examples = directory.path().join(folder);
         std::fs::create_dir_all(&examples).unwrap();
         for path in files(folder) {
@@ -182,6 +182,11 @@ fn it_stops_by_itself_as_written() {
 }
 
 #[test]
+fn an_experiment_works_as_written() {
+    run_section("Run an experiment");
+}
+
+#[test]
 fn every_block_says_what_becomes_of_it() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let sections = [
@@ -192,6 +197,7 @@ fn every_block_says_what_becomes_of_it() {
         "Bring rules along",
         "Lose a region",
         "Let it stop by itself",
+        "Run an experiment",
     ];
     let all = blocks(&readme);
     assert_eq!(all.len(), readme.matches("```sh").count());
