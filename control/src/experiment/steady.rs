@@ -306,6 +306,8 @@ fn in_unit(value: f64, unit: &str) -> String {
         "s" if value < 1.0 => format!("{:.0} ms", value * 1000.0),
         "s" => format!("{value:.2} s"),
         "" => format!("{value}"),
+        // A status is a whole number.
+        "status" => format!("{value} {unit}"),
         _ => format!("{value:.2} {unit}"),
     }
 }

@@ -191,10 +191,10 @@ async fn probes_are_asked_and_counted() {
         let until = *probed.1.lock().unwrap() + n;
         while *probed.1.lock().unwrap() < until {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            world.steady.step(Instant::now(), &Traffic::default());
+            world.said.extend(world.steady.step(Instant::now(), &Traffic::default()));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
-        world.steady.step(Instant::now(), &Traffic::default());
+        world.said.extend(world.steady.step(Instant::now(), &Traffic::default()));
     };
     assert!(world.steady.trouble_of_baseline(world.now, &world.traffic).unwrap().contains("nothing was measured"));
     asked(&mut world, 2).await;
@@ -205,6 +205,7 @@ async fn probes_are_asked_and_counted() {
     assert!(world.steady.is_steady(), "one failure is not enough");
     asked(&mut world, 2).await;
     assert!(!world.steady.is_steady());
+    assert!(world.said.iter().any(|said| said.ends_with("does not hold: 503 status")), "{:?}", world.said);
     probed.0.store(0, Ordering::Relaxed);
     asked(&mut world, 1).await;
     let report = world.report();

@@ -84,3 +84,21 @@ fn a_run_that_has_not_begun_is_shown() {
         assert!(!report.render(format).is_empty());
     }
 }
+
+#[test]
+fn a_failover_is_told_with_its_time() {
+    let mut report = Report { recovery_seconds: None, ..held() };
+    let (began, _) = content::injection(&report).unwrap();
+    report.steady_state[0].broken = vec![(began + 2.0, Some(began + 3.5))];
+    let name = report.steady_state[0].name.clone();
+    let told = |report: &Report, words: &str| report.to_markdown().contains(words);
+    let (from, to) = (wording::moment(began + 2.0), wording::moment(began + 3.5));
+    let words = format!("- {name} was broken from {from} to {to}; it held again 3.5 s after faults began to flow.\n");
+    assert!(told(&report, &words), "{}", report.to_markdown());
+    assert!(told(&report, "The steady state was back before the last fault."));
+    report.steady_state[0].broken.push((began + 5.0, None));
+    assert!(told(&report, "; it did not come back."));
+    assert!(told(&report, "No recovery was measured"));
+    report.steady_state[0].broken = vec![(began, Some(began + 0.1)); 7];
+    assert!(told(&report, ", 2 times more; it held again 100 ms after"), "{}", report.to_markdown());
+}

@@ -74,8 +74,9 @@ pub(super) fn broken(statement: &SteadyStateReport, held: &Held, when: &str) -> 
         unit => format!(": {} {unit}", number(value)),
     });
     let requests = held.requests.map(|requests| format!(", of {requests} requests")).unwrap_or_default();
+    let trouble = held.trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
     let said = self::statement(statement);
-    format!("{said} did not hold {when}{}{requests}.", value.unwrap_or_default())
+    format!("{said} did not hold {when}{}{requests}{trouble}.", value.unwrap_or_default())
 }
 
 /// That a route suffered which should not.
@@ -135,5 +136,17 @@ mod tests {
             assert_eq!(number(value), expected, "{value}");
         }
         assert_eq!(percent(0.004), "0.4 %");
+    }
+
+    #[test]
+    fn what_did_not_hold_says_why() {
+        let statement = SteadyStateReport { name: "can-write".into(), unit: "status".into(), ..Default::default() };
+        let trouble = Some("broken for 6.5 s, and may be for 3s".to_owned());
+        let held = Held { held: Some(false), value: Some(503.0), requests: None, trouble };
+        let said = broken(&statement, &held, "while faults flowed");
+        assert_eq!(
+            said,
+            "\"can-write\" did not hold while faults flowed: 503 status (broken for 6.5 s, and may be for 3s)."
+        );
     }
 }

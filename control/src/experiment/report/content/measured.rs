@@ -3,6 +3,10 @@
 use super::super::page::{Block, Cell, Drawing, Section, Table, numbers, words};
 use super::super::wording::{count, interval, measured, moment, number, percent, points, seconds, share};
 use super::super::{Group, HarmReport, Held, JoinReport, Report, SteadyStateReport};
+use super::injection;
+
+/// So many breaks of a statement are told one by one.
+const BREAKS_MAX: usize = 5;
 
 pub(super) fn steady_state(report: &Report) -> Section {
     if report.steady_state.is_empty() {
@@ -13,11 +17,43 @@ pub(super) fn steady_state(report: &Report) -> Section {
         vec![words("Name"), words("Statement"), words("Baseline"), words("While injecting"), words("After recovery")];
     let rows = report.steady_state.iter().map(statement).collect();
     let table = Table::new("Statements by phase", columns, rows);
-    let recovery = report.recovery_seconds.map_or_else(
-        || "No recovery was measured: the steady state was never left, or did not come back.".to_owned(),
-        |s| format!("The steady state was back {} after the last fault.", seconds(s)),
-    );
-    Section::new("steady-state", "Steady state", vec![Block::Table(table), Block::Text(recovery)])
+    let breaks: Vec<String> = report.steady_state.iter().filter_map(|statement| breaks(report, statement)).collect();
+    let mut blocks = vec![Block::Table(table)];
+    if !breaks.is_empty() {
+        blocks.push(Block::List(breaks));
+    }
+    blocks.push(Block::Text(recovery(report)));
+    Section::new("steady-state", "Steady state", blocks)
+}
+
+/// When a statement was broken, and when it held again; `None` when it never was.
+fn breaks(report: &Report, statement: &SteadyStateReport) -> Option<String> {
+    let broken = |(from, to): &(f64, Option<f64>)| match to {
+        Some(to) => format!("from {} to {}", moment(*from), moment(*to)),
+        None => format!("from {} on", moment(*from)),
+    };
+    let last = statement.broken.last()?;
+    let mut all: Vec<String> = statement.broken.iter().take(BREAKS_MAX).map(broken).collect();
+    if let Some(more) = statement.broken.len().checked_sub(BREAKS_MAX).filter(|more| *more > 0) {
+        all.push(format!("{} times more", count(u64::try_from(more).unwrap_or(u64::MAX))));
+    }
+    let end = match (last.1, injection(report)) {
+        (Some(to), Some((began, _))) => format!("it held again {} after faults began to flow", seconds(to - began)),
+        (Some(_), None) => "it held again".to_owned(),
+        (None, _) => "it did not come back".to_owned(),
+    };
+    Some(format!("{} was broken {}; {end}.", statement.name, all.join(", ")))
+}
+
+fn recovery(report: &Report) -> String {
+    let mut breaks = report.steady_state.iter().flat_map(|statement| &statement.broken).peekable();
+    match report.recovery_seconds {
+        Some(after) => format!("The steady state was back {} after the last fault.", seconds(after)),
+        None if breaks.peek().is_some() && breaks.all(|(_, to)| to.is_some()) => {
+            "The steady state was back before the last fault.".to_owned()
+        }
+        None => "No recovery was measured: the steady state was never left, or did not come back.".to_owned(),
+    }
 }
 
 fn statement(statement: &SteadyStateReport) -> Vec<Cell> {
