@@ -15,6 +15,9 @@ pub fn find(program: &str, test: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
     places.push("/usr/sbin".into());
+    // Debian keeps the programs of each version of PostgreSQL apart.
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    places.extend(versions.map(|version| version.path().join("bin")));
     let found = places.into_iter().map(|p| p.join(program)).find(|p| p.is_file());
     if found.is_none() || without.split_whitespace().any(|w| w == program) {
         // Not `eprintln!`: the test runner would keep it to itself.
