@@ -140,3 +140,20 @@ async fn what_happens_stands_in_the_timeline() {
         report["phases"].as_array().unwrap().iter().map(|span| span["phase"].as_str().unwrap()).collect();
     assert_eq!(phases, ["baseline", "injecting", "recovering"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduled_run_starts_by_itself_and_once() {
+    let world = World::new(Manners::ROBUST, false, &[]).await;
+    let _callers = world.callers(200);
+    let mut document = slow_b("scheduled", (1_000, 1_000), &json!({"percentage": 10, "fault": {"delay": "20ms"}}));
+    let later =
+        std::process::Command::new("date").args(["-u", "-d", "+3 seconds", "+%Y-%m-%dT%H:%M:%SZ"]).output().unwrap();
+    document["spec"]["schedule"] = json!({"at": String::from_utf8(later.stdout).unwrap().trim()});
+    world.put(&document).await;
+    let status = world.status("scheduled").await;
+    assert!(status["phase"] == "idle" && status["next_start_at"].is_string(), "{status:#}");
+    let report = world.report("scheduled", PATIENCE).await;
+    assert_eq!((&report["run"], &report["verdict"]), (&json!(1), &json!("held")), "{report:#}");
+    let status = world.status("scheduled").await;
+    assert!(status["next_start_at"].is_null() && status["phase"] == "done", "{status:#}");
+}
