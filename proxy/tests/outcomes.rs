@@ -183,8 +183,10 @@ fn a_caller_that_leaves_is_told() {
     drop(reading);
     let outcome = setup.outcome();
     assert!(outcome.is_abandoned && outcome.status == Some(200), "{outcome:?}");
-    // An upstream that ends too early is not the caller's doing.
-    setup.request(Side::Out, "GET /short HTTP/1.1", &[]);
+    // An upstream that ends too early is not the caller's doing, who stays until the connection ends.
+    let mut staying = setup.connect(Side::Out);
+    staying.write_all(b"GET /short HTTP/1.1\r\nhost: b\r\n\r\n").unwrap();
+    while let Ok(1..) = staying.read(&mut [0; 64]) {}
     let outcome = setup.outcome();
     assert!(!outcome.is_abandoned && outcome.status == Some(200), "{outcome:?}");
 }
