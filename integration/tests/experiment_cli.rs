@@ -25,8 +25,18 @@ fn experiment(scene: &Scene, arguments: &[&str]) -> Output {
 }
 
 fn spawn(scene: &Scene, arguments: &[&str]) -> Child {
-    let mut command = squall::command(&["experiment", "--control", &scene.control()]);
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    let mut verb = squall::command(&["experiment", "--control", &scene.control()]);
+    verb.args(arguments);
+    // A test in the background of a script ignores Ctrl-C, and so would what it starts.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(verb.get_program()).args(verb.get_args());
+    for (name, value) in verb.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// The exit code and both outputs.
