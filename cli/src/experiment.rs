@@ -33,7 +33,7 @@ Examples:
   squall experiment wait slow-b                       follows a run that was started elsewhere
   squall experiment stop slow-b                       its faults end at once
   squall experiment report slow-b -o html > report.html
-  squall config init --experiment > slow-b.yaml       one to begin with",
+  squall config init --experiment slow-b.yaml         one to begin with",
     after_long_help = EPILOGUE
 )]
 pub(crate) struct ExperimentArgs {
