@@ -4,6 +4,7 @@
 //! ttl of each rule end faults without it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
@@ -217,10 +218,15 @@ impl Runner {
                 u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
             ))));
         }
+        // Who waited in vain wants no faults any more: that they come late, and after they were ended, is not to be.
+        let (is_given_up, is_end) = (Arc::new(AtomicBool::new(false)), rules.is_empty());
+        let is_unwanted = Arc::clone(&is_given_up);
         let put = tokio::task::spawn_blocking(move || {
             let write = Write { operation: "experiment", ..Write::by(Actor::Squall("experiment")) };
             let change = |draft: &mut crate::document::Draft| {
-                draft.set_experiment(&name, rules);
+                if is_end || !is_unwanted.load(Ordering::SeqCst) {
+                    draft.set_experiment(&name, rules);
+                }
                 Ok(())
             };
             publisher.update(&write, change).map(drop).map_err(|error| crate::error::in_words(&error))
@@ -228,7 +234,10 @@ impl Runner {
         match tokio::time::timeout(PUT_WITHIN, put).await {
             Ok(Ok(done)) => done,
             Ok(Err(panicked)) => Err(panicked.to_string()),
-            Err(_elapsed) => Err("another change takes too long".to_owned()),
+            Err(_elapsed) => {
+                is_given_up.store(true, Ordering::SeqCst);
+                Err("another change takes too long".to_owned())
+            }
         }
     }
 
