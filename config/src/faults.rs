@@ -258,8 +258,18 @@ impl Fault {
     pub fn applies_to_http(&self) -> bool {
         match self {
             Self::Delay(delay) => delay.on != DelayPoint::Connect,
+            Self::Truncate(Truncate::AfterBytes { on, .. }) => *on == Phase::Response,
             Self::Refuse | Self::Slice(_) | Self::SlowClose(_) | Self::Tls(_) => false,
             _ => true,
+        }
+    }
+
+    /// What it is called where somebody is told that it is only for TCP: its kind may be for HTTP too, in another form.
+    pub(crate) fn form(&self) -> &'static str {
+        match self {
+            Self::Delay(delay) if delay.on == DelayPoint::Connect => "delay with on: connect",
+            Self::Truncate(_) if !self.applies_to_http() => "truncate with on: request",
+            _ => self.kind(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod active;
 mod control;
+pub(crate) mod end;
 pub(crate) mod fault;
 mod pump;
 pub(crate) mod record;

@@ -90,7 +90,7 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_
     let http_only = faults.iter().find(|fault| !fault.applies_to_tcp());
     let tcp_only = faults.iter().find(|fault| !fault.applies_to_http());
     if let (Some(http), Some(tcp)) = (http_only, tcp_only) {
-        let detail = format!("{} is only for HTTP and {} only for TCP", http.kind(), tcp.kind());
+        let detail = format!("{} is only for HTTP and {} only for TCP", http.kind(), tcp.form());
         report.add(format!("{path}.fault"), detail, "make two rules of it");
         return;
     }
@@ -98,7 +98,7 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_
         return on_tunnel(path, &meets, faults, http_only, report);
     }
     if let (Some(tcp), true) = (tcp_only, matches.needs_http()) {
-        let detail = format!("{} is only for TCP, but the match looks at HTTP requests", tcp.kind());
+        let detail = format!("{} is only for TCP, but the match looks at HTTP requests", tcp.form());
         let hint = "match by listener, cluster, endpoint or source alone, or use another fault";
         report.add(format!("{path}.fault.{}", tcp.kind()), detail, hint);
     }
@@ -106,7 +106,7 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_
         on_tcp(path, &place, matches, faults, report);
     }
     if let (Some(fault), Some(place)) = (tcp_only, meets.only_http()) {
-        let detail = format!("{} is only for TCP, but {place}", fault.kind());
+        let detail = format!("{} is only for TCP, but {place}", fault.form());
         report.add(format!("{path}.fault.{}", fault.kind()), detail, "use reset, blackhole or delay");
     }
     let listener =

@@ -90,6 +90,6 @@ pub(crate) fn without_requests(path: &str, meets: &Meets<'_>, faults: &[Fault], 
     if let Some(place) = meets.only_tcp() {
         report.add(path, format!("it looks at HTTP requests, but {place}"), hint);
     } else if let Some(fault) = faults.iter().find(|fault| !fault.applies_to_http()) {
-        report.add(path, format!("it looks at HTTP requests, but {} is only for TCP", fault.kind()), hint);
+        report.add(path, format!("it looks at HTTP requests, but {} is only for TCP", fault.form()), hint);
     }
 }

@@ -12,28 +12,51 @@ use super::stream::{DelaySpec, StallSpec, StreamSpec};
 /// All that is on, over all rules.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ActiveFaults {
-    pub(super) terminal: Option<Terminal>,
+    /// What ends the connection, of each lane the first of the rules in order.
+    pub(super) terminals: Vec<Terminal>,
     /// Until when a delay holds the connection before it is established.
     pub(super) connect: Option<(Name, Instant)>,
     pub(super) request: StreamSpec,
     pub(super) response: StreamSpec,
 }
 
-/// The fault that decides how the connection ends: the first of the rules in order.
+/// A fault that decides how the connection ends: both sides are closed.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Terminal {
-    /// Both sides are closed.
-    End { rule: Name, kind: &'static str, at: Cutoff, how: How },
-    /// Silence, at most until then.
-    Blackhole { rule: Name, until: Option<Instant> },
+pub(super) struct Terminal {
+    pub(super) rule: Name,
+    pub(super) kind: &'static str,
+    /// The direction that it is about; `None` is the connection as a whole, and its answer. One of each is on at a time.
+    pub(super) lane: Option<Phase>,
+    pub(super) at: Cutoff,
+    pub(super) how: How,
 }
 
 /// When a fault ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cutoff {
     Due(Instant),
-    /// Once so many response bytes have passed in all.
-    Passed(u64),
+    /// Once so many bytes of this direction have passed in all.
+    Passed(Phase, u64),
+    /// Silence before that, at most until then.
+    Silence(Option<Instant>),
+}
+
+impl Terminal {
+    /// Whether it is there to be seen before it ends the connection.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.at, Cutoff::Silence(_))
+    }
+}
+
+impl Cutoff {
+    /// When it comes, as far as it is a matter of time.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Due(at) => Some(*at),
+            Self::Silence(until) => *until,
+            Self::Passed(..) => None,
+        }
+    }
 }
 
 /// How a fault ends a connection.
@@ -66,6 +89,15 @@ pub(super) struct Passed {
     pub(super) response: u64,
 }
 
+impl Passed {
+    fn of(self, direction: Phase) -> u64 {
+        match direction {
+            Phase::Request => self.request,
+            Phase::Response => self.response,
+        }
+    }
+}
+
 impl ActiveFaults {
     /// Adds the faults of a rule that is on. `is_new` tells that the connection was accepted just now.
     pub(super) fn add(&mut self, on: &On, is_new: bool) {
@@ -91,9 +123,9 @@ impl ActiveFaults {
                     spec.stall.get_or_insert_with(|| on.stall(stall));
                 }),
                 terminal => {
-                    if self.terminal.is_none() {
-                        self.terminal = on.terminal(terminal, is_new);
-                    }
+                    let terminal = on.terminal(terminal, is_new);
+                    let is_first = |new: &Terminal| self.terminals.iter().all(|known| known.lane != new.lane);
+                    self.terminals.extend(terminal.filter(is_first));
                 }
             }
         }
@@ -137,38 +169,35 @@ impl StreamSpec {
 
 impl On {
     fn terminal(&self, fault: &Fault, is_new: bool) -> Option<Terminal> {
-        let (at, how) = match fault {
-            Fault::Refuse if is_new => (Cutoff::Due(self.since), How::Reset),
+        let (lane, at, how) = match fault {
+            Fault::Refuse if is_new => (None, Cutoff::Due(self.since), How::Reset),
             Fault::Reset(reset) => match reset.moment {
                 ResetMoment::Request | ResetMoment::Response { after_bytes: 0 } => {
-                    (Cutoff::Due(self.since + self.own_delay()), How::Reset)
+                    (None, Cutoff::Due(self.since + self.own_delay()), How::Reset)
                 }
-                ResetMoment::Response { after_bytes } => (self.passed(after_bytes), How::Reset),
-                ResetMoment::After(time) => (Cutoff::Due(self.since + time), How::Reset),
+                ResetMoment::Response { after_bytes } => (None, self.passed(Phase::Response, after_bytes), How::Reset),
+                ResetMoment::After(time) => (None, Cutoff::Due(self.since + time), How::Reset),
             },
-            Fault::Truncate(Truncate::AfterBytes(bytes)) => (self.passed(*bytes), How::Close),
-            Fault::Truncate(Truncate::After(time)) => (Cutoff::Due(self.since + *time), How::Close),
-            Fault::Blackhole(hole) => {
-                let until = hole.max.map(|max| self.since + max);
-                return Some(Terminal::Blackhole { rule: self.rule.clone(), until });
+            Fault::Truncate(Truncate::AfterBytes { on: Phase::Request, bytes }) => {
+                let at = if *bytes == 0 { Cutoff::Due(self.since) } else { self.passed(Phase::Request, *bytes) };
+                (Some(Phase::Request), at, How::Close)
             }
+            Fault::Truncate(Truncate::AfterBytes { on, bytes }) => (None, self.passed(*on, *bytes), How::Close),
+            Fault::Truncate(Truncate::After(time)) => (None, Cutoff::Due(self.since + *time), How::Close),
+            Fault::Blackhole(hole) => (None, Cutoff::Silence(hole.max.map(|max| self.since + max)), How::Close),
             _ => return None,
         };
-        Some(Terminal::End { rule: self.rule.clone(), kind: fault.kind(), at, how })
+        Some(Terminal { rule: self.rule.clone(), kind: fault.kind(), lane, at, how })
     }
 
-    fn passed(&self, bytes: u64) -> Cutoff {
-        Cutoff::Passed(self.passed_before.response.saturating_add(bytes))
+    fn passed(&self, on: Phase, bytes: u64) -> Cutoff {
+        Cutoff::Passed(on, self.passed_before.of(on).saturating_add(bytes))
     }
 
     fn stall(&self, stall: &Stall) -> StallSpec {
-        let before = match stall.on {
-            Phase::Request => self.passed_before.request,
-            Phase::Response => self.passed_before.response,
-        };
         StallSpec {
             rule: self.rule.clone(),
-            pass_until: before.saturating_add(stall.after_bytes),
+            pass_until: self.passed_before.of(stall.on).saturating_add(stall.after_bytes),
             until: stall.max.map(|max| self.since + max),
         }
     }

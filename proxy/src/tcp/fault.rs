@@ -166,8 +166,8 @@ impl ConnectionFaults {
     }
 
     fn report_begun(&mut self, active: &ActiveFaults, to: &dyn RelayRecord) {
-        if let Some(Terminal::Blackhole { rule, .. }) = &active.terminal {
-            self.report(rule, "blackhole", to);
+        for Terminal { rule, kind, .. } in active.terminals.iter().filter(|terminal| terminal.has_begun()) {
+            self.report(rule, kind, to);
         }
         if let Some((rule, _)) = &active.connect {
             self.report(rule, "delay", to);

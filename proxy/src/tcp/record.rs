@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use squall_config::model::{Name, Phase};
 
-use super::relay::{RelayEnd, RelayOutcome, RelayRecord};
+use super::end::{RelayEnd, RelayOutcome};
+use super::relay::RelayRecord;
 use crate::error::ProxyError;
 use crate::telemetry::access_log::{InjectedFault, Line, now_text};
 use crate::telemetry::shard::{FaultKey, Origin};

@@ -18,11 +18,12 @@ use squall_config::model::{Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::meta::ConnectionMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::Interest;
 use tokio::sync::watch;
 
-use super::active::{ActiveFaults, Cutoff, How, Terminal};
+use super::active::{ActiveFaults, Cutoff, Terminal};
 use super::control::{Control, Event};
+use super::end::{RelayEnd, RelayOutcome, Side, close, close_both, is_closed, reset_if};
 use super::fault::{Circumstances, ConnectionFaults, Subject};
 use super::pump::{Pump, PumpEnd};
 use crate::http::opening::Opening;
@@ -32,8 +33,6 @@ use crate::net::stream::Stream;
 use crate::net::timer::sleep_until_exact;
 use crate::upstream::shared::SharedEndpoint;
 
-/// How long a connection that Squall ends is read on, so that the kernel does not answer late bytes with a reset.
-const LINGER: Duration = Duration::from_secs(1);
 /// RST makes the kernel discard what it has not sent yet. The bytes that a reset lets pass first get this long to leave.
 const RESET_GRACE: Duration = Duration::from_millis(20);
 
@@ -76,42 +75,6 @@ pub(crate) struct RelayContext<D> {
     pub(crate) record: Rc<dyn RelayRecord>,
 }
 
-/// One of the two connections of a relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Downstream,
-    Upstream,
-}
-
-/// How a relay ended. `E` is the error of the dial.
-#[derive(Debug)]
-pub(crate) enum RelayEnd<E> {
-    /// Both directions ended in FIN.
-    Finished,
-    /// A fault ended it: `reset`, `refuse`, `truncate`, or a `blackhole` that came to its `max`.
-    Injected { rule: Name, kind: &'static str, how: How },
-    /// A side broke (reset, timed out); the other side got RST.
-    Broken { by: Side, error: io::Error },
-    /// There is no upstream; downstream got RST.
-    ConnectFailed(E),
-    /// No byte for the listener's idle timeout.
-    Idle,
-    /// Downstream gave up while a blackhole held it.
-    Abandoned,
-    /// The drain's deadline.
-    Cut,
-}
-
-/// What became of a connection.
-#[derive(Debug)]
-pub(crate) struct RelayOutcome<E> {
-    pub(crate) end: RelayEnd<E>,
-    /// Bytes written to upstream.
-    pub(crate) request_bytes: u64,
-    /// Bytes written to downstream.
-    pub(crate) response_bytes: u64,
-}
-
 /// Relays one connection until it ends, and closes both sides in the way that the end asks for.
 ///
 /// Dropping the future closes both sides without a reset.
@@ -133,7 +96,7 @@ where
         budget,
         record,
         faults: ConnectionFaults::default(),
-        terminal: None,
+        terminals: Vec::new(),
         connect: None,
         request: Pump::new(Phase::Request, sent, now),
         response: Pump::new(Phase::Response, early, now),
@@ -143,59 +106,23 @@ where
     let end = match relay.establish(&downstream, dial).await {
         Err(end) => {
             reset_if(&end, Side::Downstream, &downstream);
+            if is_closed(&end) {
+                // Boxed, so that a connection does not carry its buffer.
+                Box::pin(close(&mut downstream)).await;
+            }
             end
         }
         Ok(mut upstream) => {
             let end = relay.flow(&mut downstream, &mut upstream).await.into_end();
             reset_if(&end, Side::Downstream, &downstream);
             reset_if(&end, Side::Upstream, &upstream);
-            if matches!(end, RelayEnd::Injected { how: How::Close, .. }) {
-                // Boxed, so that a connection does not carry its buffer.
-                Box::pin(close(&mut downstream)).await;
+            if is_closed(&end) {
+                Box::pin(close_both(&mut downstream, &mut upstream)).await;
             }
             end
         }
     };
     RelayOutcome { end, request_bytes: relay.request.passed(), response_bytes: relay.response.passed() }
-}
-
-/// An end that is no graceful one must not look like one: the stream may be cut in the middle.
-fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &Stream) {
-    let is_reset = match end {
-        RelayEnd::Injected { how, .. } => *how == How::Reset,
-        RelayEnd::Broken { by, .. } => *by != side,
-        RelayEnd::ConnectFailed(_) => true,
-        RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned | RelayEnd::Cut => false,
-    };
-    if is_reset {
-        stream.end_in_reset();
-    }
-}
-
-/// Sends FIN, then reads and drops what still comes, for a while.
-async fn close(stream: &mut Stream) {
-    let drain = async {
-        let mut scratch = [0; 4096];
-        let is_open = stream.shutdown().await.is_ok();
-        while is_open && stream.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
-    };
-    // Either end is fine: the peer closed, or it had its time.
-    let _ = tokio::time::timeout(LINGER, drain).await;
-}
-
-impl RelayEnd<Infallible> {
-    /// The end of a relay that did connect.
-    fn into_end<E>(self) -> RelayEnd<E> {
-        match self {
-            Self::Finished => RelayEnd::Finished,
-            Self::Injected { rule, kind, how } => RelayEnd::Injected { rule, kind, how },
-            Self::Broken { by, error } => RelayEnd::Broken { by, error },
-            Self::Idle => RelayEnd::Idle,
-            Self::Abandoned => RelayEnd::Abandoned,
-            Self::Cut => RelayEnd::Cut,
-            Self::ConnectFailed(never) => match never {},
-        }
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -216,7 +143,7 @@ struct Relay {
     record: Rc<dyn RelayRecord>,
     faults: ConnectionFaults,
     /// What ends it.
-    terminal: Option<Terminal>,
+    terminals: Vec<Terminal>,
     /// Until when a delay of this rule holds it before it is established.
     connect: Option<(Name, Instant)>,
     /// Downstream → upstream.
@@ -262,15 +189,19 @@ impl Relay {
         let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
         self.request.configure(&active.request, queued_max);
         self.response.configure(&active.response, queued_max);
-        self.response.set_pass_until(match &active.terminal {
-            Some(Terminal::End { at: Cutoff::Passed(pass_until), .. }) => Some(*pass_until),
-            _ => None,
-        });
-        (self.terminal, self.connect) = (active.terminal, active.connect);
+        let limit = |direction| {
+            active.terminals.iter().find_map(|terminal| match terminal.at {
+                Cutoff::Passed(on, pass_until) if on == direction => Some(pass_until),
+                _ => None,
+            })
+        };
+        self.request.set_pass_until(limit(Phase::Request));
+        self.response.set_pass_until(limit(Phase::Response));
+        (self.terminals, self.connect) = (active.terminals, active.connect);
     }
 
     fn is_held(&self) -> bool {
-        matches!(self.terminal, Some(Terminal::Blackhole { .. }))
+        self.terminals.iter().any(|terminal| matches!(terminal.at, Cutoff::Silence(_)))
     }
 
     /// Until when a connection that is not established yet is held by a delay.
@@ -345,9 +276,9 @@ impl Relay {
                 }
                 Event::Work(FlowEnd::Broken(by, error)) => return RelayEnd::Broken { by, error },
                 Event::Work(FlowEnd::Abandoned) => return RelayEnd::Abandoned,
-                Event::Work(FlowEnd::LimitReached) => {
+                Event::Work(FlowEnd::LimitReached(direction)) => {
                     sleep_until_exact(Instant::now() + RESET_GRACE).await;
-                    return self.limit_reached();
+                    return self.limit_reached(direction);
                 }
                 Event::Changed => self.decide(Stage::Open),
                 Event::Due => {}
@@ -362,21 +293,21 @@ impl Relay {
         if idle.is_some_and(|at| at <= now) {
             return Err(RelayEnd::Idle);
         }
-        let terminal = match &self.terminal {
-            Some(Terminal::End { rule, kind, at: Cutoff::Due(due), how }) => Some((rule, *kind, *due, *how)),
-            Some(Terminal::Blackhole { rule, until: Some(until) }) => Some((rule, "blackhole", *until, How::Close)),
-            _ => None,
-        };
-        let Some((rule, kind, at, how)) = terminal else { return Ok(idle) };
-        if at <= now {
-            self.faults.report(rule, kind, &*self.record);
-            return Err(RelayEnd::Injected { rule: rule.clone(), kind, how });
+        let mut next = idle;
+        for Terminal { rule, kind, at, how, .. } in &self.terminals {
+            let Some(at) = at.due() else { continue };
+            if at <= now {
+                self.faults.report(rule, kind, &*self.record);
+                return Err(RelayEnd::Injected { rule: rule.clone(), kind, how: *how });
+            }
+            next = Some(next.map_or(at, |next| next.min(at)));
         }
-        Ok(Some(idle.map_or(at, |idle| idle.min(at))))
+        Ok(next)
     }
 
-    fn limit_reached(&mut self) -> RelayEnd<Infallible> {
-        let Some(Terminal::End { rule, kind, how, .. }) = &self.terminal else {
+    fn limit_reached(&mut self, direction: Phase) -> RelayEnd<Infallible> {
+        let is_limit = |terminal: &&Terminal| matches!(terminal.at, Cutoff::Passed(on, _) if on == direction);
+        let Some(Terminal { rule, kind, how, .. }) = self.terminals.iter().find(is_limit) else {
             debug_assert!(false, "only what ends a connection limits a pump");
             return RelayEnd::Cut;
         };
@@ -393,7 +324,7 @@ impl Relay {
 enum FlowEnd {
     Finished,
     Broken(Side, io::Error),
-    LimitReached,
+    LimitReached(Phase),
     Abandoned,
 }
 
@@ -424,7 +355,10 @@ fn poll_pumps(
 fn after_pump(end: PumpEnd, source: Side, other: &mut Pump, broken: &mut Option<(Side, io::Error)>) -> Option<FlowEnd> {
     match end {
         PumpEnd::Eof => None,
-        PumpEnd::LimitReached => Some(FlowEnd::LimitReached),
+        PumpEnd::LimitReached => Some(FlowEnd::LimitReached(match source {
+            Side::Downstream => Phase::Request,
+            Side::Upstream => Phase::Response,
+        })),
         PumpEnd::SourceBroken(error) => Some(FlowEnd::Broken(source, error)),
         PumpEnd::SinkBroken(error) => {
             let sink = if source == Side::Downstream { Side::Upstream } else { Side::Downstream };

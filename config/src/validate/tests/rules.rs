@@ -101,7 +101,11 @@ fn http_and_tcp_are_not_mixed() {
         ),
         (
             "fault: {delay: {fixed: 1s, on: connect}}, match: {listener: web}",
-            "fault.delay: delay is only for TCP, but listener \"web\" speaks HTTP",
+            "fault.delay: delay with on: connect is only for TCP, but listener \"web\" speaks HTTP",
+        ),
+        (
+            "fault: {truncate: {after_bytes: 1, on: request}}, match: {listener: web}",
+            "fault.truncate: truncate with on: request is only for TCP, but listener \"web\" speaks HTTP",
         ),
         (
             "fault: {delay: {multiply: 2, max: 1s}}, match: {listener: raw}",

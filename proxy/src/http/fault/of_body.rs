@@ -55,7 +55,7 @@ impl Faults {
             }
             Fault::Truncate(truncate) if is_of_answer => {
                 let at = match *truncate {
-                    Truncate::AfterBytes(bytes) => Cutoff::Passed(bytes),
+                    Truncate::AfterBytes { bytes, .. } => Cutoff::Passed(bytes),
                     Truncate::After(time) => Cutoff::Due(now + time),
                 };
                 Some(BodyFault::Ending(Ending::Cut { at, how: How::Truncate }))

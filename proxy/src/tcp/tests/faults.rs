@@ -5,7 +5,6 @@ use std::time::Instant;
 use squall_config::model::{Blackhole, Http2Code, Reset, ResetMoment};
 use tokio::io::AsyncWriteExt;
 
-use super::super::relay::RelayEnd;
 use super::*;
 
 const RESET: Option<io::ErrorKind> = Some(io::ErrorKind::ConnectionReset);

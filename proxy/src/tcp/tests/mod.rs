@@ -1,6 +1,7 @@
 //! Relays over real loopback sockets.
 #![allow(clippy::unwrap_used, clippy::large_futures, clippy::print_stdout, reason = "tests")]
 
+mod endings;
 mod faults;
 mod plain;
 mod streams;
@@ -26,7 +27,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
-use super::relay::{RelayContext, RelayOutcome, RelayRecord, relay};
+use super::end::{RelayEnd, RelayOutcome};
+use super::relay::{RelayContext, RelayRecord, relay};
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 
-use super::super::relay::{RelayEnd, Side};
+use super::super::end::Side;
 use super::*;
 
 #[test]

@@ -6,7 +6,6 @@ use squall_config::model::Throttle;
 use squall_config::units::ByteRate;
 use tokio::io::AsyncWriteExt;
 
-use super::super::relay::RelayEnd;
 use super::*;
 
 /// How often a measurement may be repeated for the noise of a shared machine, which only ever adds time.

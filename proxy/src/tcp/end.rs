@@ -1,0 +1,99 @@
+//! How a relay ends, and what both sides see of it.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use squall_config::model::Name;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::active::How;
+use crate::net::stream::Stream;
+
+/// How long a connection that Squall ends is read on, so that the kernel does not answer late bytes with a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// One of the two connections of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Downstream,
+    Upstream,
+}
+
+/// How a relay ended. `E` is the error of the dial.
+#[derive(Debug)]
+pub(crate) enum RelayEnd<E> {
+    /// Both directions ended in FIN.
+    Finished,
+    /// A fault ended it: `reset`, `refuse`, `truncate`, or a `blackhole` that came to its `max`.
+    Injected { rule: Name, kind: &'static str, how: How },
+    /// A side broke (reset, timed out); the other side got RST.
+    Broken { by: Side, error: io::Error },
+    /// There is no upstream; downstream got RST.
+    ConnectFailed(E),
+    /// No byte for the listener's idle timeout.
+    Idle,
+    /// Downstream gave up while a blackhole held it.
+    Abandoned,
+    /// The drain's deadline.
+    Cut,
+}
+
+/// What became of a connection.
+#[derive(Debug)]
+pub(crate) struct RelayOutcome<E> {
+    pub(crate) end: RelayEnd<E>,
+    /// Bytes written to upstream.
+    pub(crate) request_bytes: u64,
+    /// Bytes written to downstream.
+    pub(crate) response_bytes: u64,
+}
+
+/// An end that is no graceful one must not look like one: the stream may be cut in the middle.
+pub(super) fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &Stream) {
+    let is_reset = match end {
+        RelayEnd::Injected { how, .. } => *how == How::Reset,
+        RelayEnd::Broken { by, .. } => *by != side,
+        RelayEnd::ConnectFailed(_) => true,
+        RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned | RelayEnd::Cut => false,
+    };
+    if is_reset {
+        stream.end_in_reset();
+    }
+}
+
+/// Whether it is to look like the end of both streams.
+pub(super) fn is_closed<E>(end: &RelayEnd<E>) -> bool {
+    matches!(end, RelayEnd::Injected { how: How::Close, .. })
+}
+
+/// Closes both sides at the same time.
+pub(super) async fn close_both(downstream: &mut Stream, upstream: &mut Stream) {
+    tokio::join!(close(downstream), close(upstream));
+}
+
+/// Sends FIN, then reads and drops what still comes, for a while.
+pub(super) async fn close(stream: &mut Stream) {
+    let drain = async {
+        let mut scratch = [0; 4096];
+        let is_open = stream.shutdown().await.is_ok();
+        while is_open && stream.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
+    };
+    // Either end is fine: the peer closed, or it had its time.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
+
+impl RelayEnd<Infallible> {
+    /// The end of a relay that did connect.
+    pub(super) fn into_end<E>(self) -> RelayEnd<E> {
+        match self {
+            Self::Finished => RelayEnd::Finished,
+            Self::Injected { rule, kind, how } => RelayEnd::Injected { rule, kind, how },
+            Self::Broken { by, error } => RelayEnd::Broken { by, error },
+            Self::Idle => RelayEnd::Idle,
+            Self::Abandoned => RelayEnd::Abandoned,
+            Self::Cut => RelayEnd::Cut,
+            Self::ConnectFailed(never) => match never {},
+        }
+    }
+}
