@@ -259,6 +259,7 @@ impl Fault {
         match self {
             Self::Delay(delay) => delay.on != DelayPoint::Connect,
             Self::Truncate(Truncate::AfterBytes { on, .. }) => *on == Phase::Response,
+            Self::Reset(reset) => !matches!(reset.moment, ResetMoment::AfterData { .. }),
             Self::Refuse | Self::Slice(_) | Self::SlowClose(_) | Self::Tls(_) => false,
             _ => true,
         }
@@ -269,6 +270,7 @@ impl Fault {
         match self {
             Self::Delay(delay) if delay.on == DelayPoint::Connect => "delay with on: connect",
             Self::Truncate(_) if !self.applies_to_http() => "truncate with on: request",
+            Self::Reset(_) if !self.applies_to_http() => "reset with after_data",
             _ => self.kind(),
         }
     }

@@ -26,6 +26,10 @@ pub struct ResetSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub after: Option<Scalar>,
+    /// So long after the first byte, or the end, that comes in the direction of `on` (TCP). It does not pass any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "shape::duration")]
+    pub after_data: Option<Scalar>,
     /// The error code of an HTTP/2 stream that is reset. Default INTERNAL_ERROR.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "code_schema")]
@@ -61,6 +65,13 @@ pub enum ResetMoment {
     },
     /// So long after the head of the answer (HTTP) or the beginning of the connection (TCP).
     After(Duration),
+    /// So long after the first byte, or the end, of a direction comes in; it does not pass. TCP only.
+    AfterData {
+        /// Which direction.
+        on: Phase,
+        /// How long after; zero resets at once.
+        time: Duration,
+    },
 }
 
 impl Reset {
@@ -89,6 +100,10 @@ fn moment(path: &str, spec: &ResetSpec, report: &mut Report) -> Option<ResetMome
     let on = spec.on.as_deref().and_then(|text| report.word(&format!("{path}.on"), text, &PHASES));
     let bytes_path = format!("{path}.after_bytes");
     let after_bytes = spec.after_bytes.as_ref().and_then(|value| report.bytes(&bytes_path, value));
+    if let Some(time) = &spec.after_data {
+        let on = on.unwrap_or(Phase::Request);
+        return after_data(path, spec, time, report).map(|time| ResetMoment::AfterData { on, time });
+    }
     if let Some(after) = &spec.after {
         if spec.after_bytes.is_some() || spec.on.is_some() {
             report.add(path, "after excludes on and after_bytes", "keep one of them");
@@ -110,4 +125,15 @@ fn moment(path: &str, spec: &ResetSpec, report: &mut Report) -> Option<ResetMome
         Some(Phase::Request) => Some(ResetMoment::Request),
         Some(Phase::Response) | None => Some(ResetMoment::Response { after_bytes }),
     }
+}
+
+fn after_data(path: &str, spec: &ResetSpec, time: &Scalar, report: &mut Report) -> Option<Duration> {
+    if spec.after.is_some() || spec.after_bytes.is_some() {
+        report.add(path, "after_data excludes after and after_bytes", "keep one of them");
+    }
+    if spec.code.is_some() {
+        let detail = "an error code is for streams of HTTP/2, but after_data is only for TCP";
+        report.add(format!("{path}.code"), detail, "remove it: on TCP a reset is an RST");
+    }
+    report.duration(&format!("{path}.after_data"), time)
 }

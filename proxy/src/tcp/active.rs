@@ -37,6 +37,10 @@ pub(super) enum Cutoff {
     Due(Instant),
     /// Once so many bytes of this direction have passed in all.
     Passed(Phase, u64),
+    /// So long after the next that comes in this direction.
+    AfterData(Phase, Duration),
+    /// It came; nothing more of this direction passes before that.
+    SinceData(Phase, Instant),
     /// Silence before that, at most until then.
     Silence(Option<Instant>),
 }
@@ -52,9 +56,9 @@ impl Cutoff {
     /// When it comes, as far as it is a matter of time.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            Self::Due(at) => Some(*at),
+            Self::Due(at) | Self::SinceData(_, at) => Some(*at),
             Self::Silence(until) => *until,
-            Self::Passed(..) => None,
+            Self::Passed(..) | Self::AfterData(..) => None,
         }
     }
 }
@@ -75,6 +79,8 @@ pub(super) struct On {
     pub(super) since: Instant,
     /// Whether that was when the connection was accepted.
     pub(super) is_from_start: bool,
+    /// When something came in the direction in which it was waited for.
+    pub(super) data_since: Option<Instant>,
     /// Bytes that had passed then.
     pub(super) passed_before: Passed,
     /// Of the random stream of latencies.
@@ -177,6 +183,10 @@ impl On {
                 }
                 ResetMoment::Response { after_bytes } => (None, self.passed(Phase::Response, after_bytes), How::Reset),
                 ResetMoment::After(time) => (None, Cutoff::Due(self.since + time), How::Reset),
+                ResetMoment::AfterData { on, time } => {
+                    let at = self.data_since.map_or(Cutoff::AfterData(on, time), |at| Cutoff::SinceData(on, at + time));
+                    (Some(on), at, How::Reset)
+                }
             },
             Fault::Truncate(Truncate::AfterBytes { on: Phase::Request, bytes }) => {
                 let at = if *bytes == 0 { Cutoff::Due(self.since) } else { self.passed(Phase::Request, *bytes) };

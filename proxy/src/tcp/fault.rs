@@ -129,6 +129,13 @@ impl ConnectionFaults {
         to.on_injected(rule, kind);
     }
 
+    /// Notes when that came which a fault of this rule waited for.
+    pub(super) fn data_came(&mut self, rule: &Name, now: Instant) {
+        for on in self.records.iter_mut().filter_map(|record| record.on.as_mut()).filter(|on| on.rule == *rule) {
+            on.data_since = Some(now);
+        }
+    }
+
     fn lift_all_but(&mut self, snapshot: &Snapshot, rules: &[u16]) {
         for record in self.records.iter_mut().filter(|record| record.on.is_some()) {
             let is_rule = |&index: &u16| {
@@ -200,6 +207,7 @@ impl Record {
             if on.faults != rule.rule.faults {
                 on.faults.clone_from(&rule.rule.faults);
                 on.since = circumstances.now;
+                on.data_since = None;
                 on.passed_before = circumstances.passed();
             }
             return;
@@ -222,6 +230,7 @@ impl Record {
             faults: rule.rule.faults.clone(),
             since: circumstances.now,
             is_from_start: circumstances.is_new,
+            data_since: None,
             passed_before: circumstances.passed(),
             seed: snapshot.seed ^ rule.stream ^ ordinal,
             _permit: permit,

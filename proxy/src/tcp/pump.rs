@@ -51,6 +51,18 @@ pub(super) enum PumpEnd {
     SinkBroken(io::Error),
     /// It passed as much as it was allowed to.
     LimitReached,
+    /// No end: what was waited for has come, and is kept.
+    DataCame,
+}
+
+/// What becomes of what the source sends. What was read before passes in any case, but where it is shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Intake {
+    Passed,
+    /// The first that comes is kept, and told.
+    Awaited,
+    /// Nothing is read, and nothing is written.
+    Shut,
 }
 
 #[derive(Debug)]
@@ -64,7 +76,7 @@ enum Source {
 #[derive(Debug)]
 pub(super) struct Pump {
     flow: Phase,
-    /// Read before the relay began.
+    /// Read before the relay began, or while something was waited for.
     early: Bytes,
     /// Read without stream faults, but not taken by the socket yet.
     unwritten: Bytes,
@@ -73,6 +85,7 @@ pub(super) struct Pump {
     faults: Option<Box<StreamFaults>>,
     /// It ends when `passed` has come to this.
     pass_until: Option<u64>,
+    intake: Intake,
     passed: u64,
     /// Whether the end of the stream is passed on; not when the connection is going to end in a reset.
     ends_in_fin: bool,
@@ -90,6 +103,7 @@ impl Pump {
             source: Source::Open,
             faults: None,
             pass_until: None,
+            intake: Intake::Passed,
             passed: 0,
             ends_in_fin: true,
             last_moved: now,
@@ -121,6 +135,11 @@ impl Pump {
         self.pass_until = pass_until;
     }
 
+    /// What becomes of what comes from now on.
+    pub(super) fn set_intake(&mut self, intake: Intake) {
+        self.intake = intake;
+    }
+
     /// The other side is going to get a reset: nothing like a FIN may come before it.
     pub(super) fn end_without_fin(&mut self) {
         self.ends_in_fin = false;
@@ -134,7 +153,7 @@ impl Pump {
         self.faults.get_or_insert_with(|| Box::new(StreamFaults::new(queued_max))).configure(spec, Instant::now());
     }
 
-    /// Moves what can be moved. Not to be polled again once it was ready.
+    /// Moves what can be moved. Not to be polled again once it was ready, but with [`PumpEnd::DataCame`].
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -144,6 +163,9 @@ impl Pump {
         debug_assert!(!self.is_done, "a direction ends once");
         // What TLS holds back for want of room leaves; an error of that is one of the next write, too.
         let _unflushed = Pin::new(&mut *to).poll_flush(cx);
+        if self.intake != Intake::Passed {
+            return self.poll_held_back(cx, (from, to), record);
+        }
         loop {
             if self.is_limit_reached() {
                 return self.end(PumpEnd::LimitReached);
@@ -156,7 +178,7 @@ impl Pump {
                 let step = self.poll_faulted(&mut faults, cx, (from, to), record);
                 self.faults = (!faults.is_spent()).then_some(faults);
                 step
-            } else if matches!(self.path, Path::Spliced(_)) && !self.has_ended() {
+            } else if matches!(self.path, Path::Spliced(_)) && !self.has_ended() && self.early.is_empty() {
                 self.poll_splice(cx, from.tcp())
             } else {
                 self.poll_plain(cx, (from, to), record)
@@ -165,6 +187,68 @@ impl Pump {
                 return self.end(end);
             }
         }
+    }
+
+    /// While what the source sends does not just pass.
+    #[cold]
+    fn poll_held_back(
+        &mut self,
+        cx: &mut Context<'_>,
+        (from, to): (&mut Stream, &mut Stream),
+        record: &dyn RelayRecord,
+    ) -> Poll<PumpEnd> {
+        if self.intake == Intake::Shut {
+            return Poll::Pending; // a moment or other faults end that
+        }
+        loop {
+            if self.is_limit_reached() {
+                return self.end(PumpEnd::LimitReached);
+            }
+            match self.poll_rest(cx, to, record) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(end)) => return self.end(end),
+                Poll::Pending => break,
+            }
+        }
+        match ready!(self.poll_await(cx, from)) {
+            Ok(()) => Poll::Ready(PumpEnd::DataCame),
+            Err(error) => self.end(PumpEnd::SourceBroken(error)),
+        }
+    }
+
+    /// Writes what was read before; pending when nothing of it is left, too.
+    fn poll_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Stream,
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<(), PumpEnd>> {
+        if matches!(self.path, Path::Spliced(Some(_)) | Path::Drying(_)) {
+            return self.poll_drain(cx, to.tcp(), record);
+        }
+        if !self.unwritten.is_empty() {
+            return self.poll_unwritten(cx, to, record);
+        }
+        let Some(mut faults) = self.faults.take() else { return Poll::Pending };
+        let step = if faults.has_queued() { self.poll_release(&mut faults, cx, to, record) } else { Poll::Pending };
+        self.faults = Some(faults);
+        step
+    }
+
+    /// Ready when something has come, or the end.
+    fn poll_await(&mut self, cx: &mut Context<'_>, from: &mut Stream) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() || self.has_ended() {
+            return Poll::Ready(Ok(()));
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let read = ready!(poll_read(from, cx, scratch))?;
+            self.last_moved = Instant::now();
+            match read {
+                0 => self.source = Source::Ended(None),
+                read => self.early = Bytes::copy_from_slice(&scratch[..read]),
+            }
+            Poll::Ready(Ok(()))
+        })
     }
 
     fn end(&mut self, end: PumpEnd) -> Poll<PumpEnd> {

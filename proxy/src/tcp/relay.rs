@@ -25,7 +25,7 @@ use super::active::{ActiveFaults, Cutoff, Terminal};
 use super::control::{Control, Event};
 use super::end::{RelayEnd, RelayOutcome, Side, close, close_both, is_closed, reset_if};
 use super::fault::{Circumstances, ConnectionFaults, Subject};
-use super::pump::{Pump, PumpEnd};
+use super::pump::{Intake, Pump, PumpEnd};
 use crate::http::opening::Opening;
 use crate::life::Life;
 use crate::net::reset::Io;
@@ -197,6 +197,8 @@ impl Relay {
         };
         self.request.set_pass_until(limit(Phase::Request));
         self.response.set_pass_until(limit(Phase::Response));
+        self.request.set_intake(intake(&active.terminals, Phase::Request));
+        self.response.set_intake(intake(&active.terminals, Phase::Response));
         (self.terminals, self.connect) = (active.terminals, active.connect);
     }
 
@@ -276,6 +278,7 @@ impl Relay {
                 }
                 Event::Work(FlowEnd::Broken(by, error)) => return RelayEnd::Broken { by, error },
                 Event::Work(FlowEnd::Abandoned) => return RelayEnd::Abandoned,
+                Event::Work(FlowEnd::DataCame(direction)) => self.data_came(direction),
                 Event::Work(FlowEnd::LimitReached(direction)) => {
                     sleep_until_exact(Instant::now() + RESET_GRACE).await;
                     return self.limit_reached(direction);
@@ -315,9 +318,37 @@ impl Relay {
         RelayEnd::Injected { rule: rule.clone(), kind, how: *how }
     }
 
+    /// Something came in a direction in which a fault has waited for that.
+    fn data_came(&mut self, direction: Phase) {
+        let now = Instant::now();
+        for terminal in &mut self.terminals {
+            if let Cutoff::AfterData(on, time) = terminal.at
+                && on == direction
+            {
+                terminal.at = Cutoff::SinceData(on, now + time);
+                self.faults.data_came(&terminal.rule, now);
+            }
+        }
+        let pump = match direction {
+            Phase::Request => &mut self.request,
+            Phase::Response => &mut self.response,
+        };
+        pump.set_intake(intake(&self.terminals, direction));
+    }
+
     fn last_moved(&self) -> Instant {
         self.request.last_moved().max(self.response.last_moved())
     }
+}
+
+/// What becomes of what comes in this direction.
+fn intake(terminals: &[Terminal], direction: Phase) -> Intake {
+    let of_direction = |terminal: &Terminal| match terminal.at {
+        Cutoff::AfterData(on, _) if on == direction => Some(Intake::Awaited),
+        Cutoff::SinceData(on, _) if on == direction => Some(Intake::Shut),
+        _ => None,
+    };
+    terminals.iter().find_map(of_direction).unwrap_or(Intake::Passed)
 }
 
 /// How the pumps came to an end together.
@@ -325,6 +356,8 @@ enum FlowEnd {
     Finished,
     Broken(Side, io::Error),
     LimitReached(Phase),
+    /// No end yet: what was waited for has come.
+    DataCame(Phase),
     Abandoned,
 }
 
@@ -353,12 +386,14 @@ fn poll_pumps(
 
 /// What the end of the direction that comes from `source` means for the whole; `None` when the other one goes on.
 fn after_pump(end: PumpEnd, source: Side, other: &mut Pump, broken: &mut Option<(Side, io::Error)>) -> Option<FlowEnd> {
+    let direction = match source {
+        Side::Downstream => Phase::Request,
+        Side::Upstream => Phase::Response,
+    };
     match end {
         PumpEnd::Eof => None,
-        PumpEnd::LimitReached => Some(FlowEnd::LimitReached(match source {
-            Side::Downstream => Phase::Request,
-            Side::Upstream => Phase::Response,
-        })),
+        PumpEnd::LimitReached => Some(FlowEnd::LimitReached(direction)),
+        PumpEnd::DataCame => Some(FlowEnd::DataCame(direction)),
         PumpEnd::SourceBroken(error) => Some(FlowEnd::Broken(source, error)),
         PumpEnd::SinkBroken(error) => {
             let sink = if source == Side::Downstream { Side::Upstream } else { Side::Downstream };

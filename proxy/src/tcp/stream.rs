@@ -154,7 +154,12 @@ impl StreamFaults {
 
     /// Whether it has nothing left to do, so that the direction can be relayed without it.
     pub(super) fn is_spent(&self) -> bool {
-        self.spec.is_empty() && self.queue.is_empty() && self.end.is_none()
+        self.spec.is_empty() && !self.has_queued()
+    }
+
+    /// Whether something that was read waits here, the end of the stream too.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queue.is_empty() || self.end.is_some()
     }
 
     /// How many bytes may be read now, when so many have passed. A stalled direction reads nothing, so that the window

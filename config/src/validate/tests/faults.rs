@@ -115,6 +115,13 @@ fn the_other_faults_make_sense() {
             "fault.reset.after_bytes: bytes of the answer cannot pass before the upstream is called",
         ),
         ("reset: {on: response, after: 5s}", "fault.reset: after excludes on and after_bytes"),
+        ("reset: {after_data: 5}", "fault.reset.after_data: the duration 5 has no unit"),
+        ("reset: {after_data: 1s, after: 5s}", "fault.reset: after_data excludes after and after_bytes"),
+        ("reset: {after_data: 1s, after_bytes: 5}", "fault.reset: after_data excludes after and after_bytes"),
+        (
+            "reset: {after_data: 1s, code: 8}",
+            "fault.reset.code: an error code is for streams of HTTP/2, but after_data is only for TCP",
+        ),
         ("requested: {by: cookies}", "fault.requested.by: \"cookies\" is not one of headers, baggage, both"),
         ("requested: {max: 2h}", "fault.requested.max: 2h exceeds limits.delay_max 1h"),
         ("requested: true, abort: 503", "fault.requested: what the caller asks for stands alone in its rule"),
@@ -159,6 +166,9 @@ fn a_reset_after_bytes_is_in_the_response() {
     assert_eq!(moment("{reset: {on: response}}"), ResetMoment::Response { after_bytes: 0 });
     assert_eq!(moment("{reset: {}}"), ResetMoment::Request);
     assert_eq!(moment("{reset: {after: 2s}}"), ResetMoment::After(Duration::from_secs(2)));
+    let after_data = |on, seconds| ResetMoment::AfterData { on, time: Duration::from_secs(seconds) };
+    assert_eq!(moment("{reset: {after_data: 0s}}"), after_data(Phase::Request, 0));
+    assert_eq!(moment("{reset: {on: response, after_data: 2s}}"), after_data(Phase::Response, 2));
 }
 
 #[test]

@@ -108,6 +108,10 @@ fn http_and_tcp_are_not_mixed() {
             "fault.truncate: truncate with on: request is only for TCP, but listener \"web\" speaks HTTP",
         ),
         (
+            "fault: {reset: {after_data: 1s}}, match: {path: /x}",
+            "fault.reset: reset with after_data is only for TCP, but the match looks at HTTP requests",
+        ),
+        (
             "fault: {delay: {multiply: 2, max: 1s}}, match: {listener: raw}",
             "fault.delay: delay is only for HTTP, but listener \"raw\" speaks TCP",
         ),

@@ -64,7 +64,7 @@ impl Faults {
                 let at = match reset.moment {
                     ResetMoment::Response { after_bytes } => Cutoff::Passed(after_bytes),
                     ResetMoment::After(time) => Cutoff::Due(now + time),
-                    ResetMoment::Request => return None,
+                    ResetMoment::Request | ResetMoment::AfterData { .. } => return None,
                 };
                 let how = How::Reset { flag: place.downstream.reset_of_connection(), code: reset.code };
                 Some(BodyFault::Ending(Ending::Cut { at, how }))

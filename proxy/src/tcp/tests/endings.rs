@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use squall_config::model::Truncate;
+use squall_config::model::{Http2Code, Reset, ResetMoment, Truncate};
 use tokio::io::AsyncWriteExt;
 
 use super::*;
@@ -10,6 +10,13 @@ use super::*;
 fn truncate(on: Phase, bytes: u64) -> Fault {
     Fault::Truncate(Truncate::AfterBytes { on, bytes })
 }
+
+fn reset_after_data(on: Phase, milliseconds: u64) -> Fault {
+    let moment = ResetMoment::AfterData { on, time: Duration::from_millis(milliseconds) };
+    Fault::Reset(Reset { moment, code: Http2Code::INTERNAL_ERROR })
+}
+
+const RESET: Option<io::ErrorKind> = Some(io::ErrorKind::ConnectionReset);
 
 /// Both sides of a connection that was open before any rule, after `before` bytes in each direction.
 async fn open(world: &World, before: usize) -> (Link, TcpStream) {
@@ -85,5 +92,116 @@ fn both_directions_can_be_truncated_and_the_first_that_comes_ends_it() {
         link.client.write_all(b"question").await.unwrap();
         assert_eq!(read_all(&mut server).await, (b"quest".to_vec(), None));
         assert_eq!(world.record.injected.borrow()[1..], [("a".to_owned(), "truncate")]);
+    });
+}
+
+/// The sender and the receiver of a direction.
+fn ends<'a>(on: Phase, link: &'a mut Link, server: &'a mut TcpStream) -> (&'a mut TcpStream, &'a mut TcpStream) {
+    match on {
+        Phase::Request => (&mut link.client, server),
+        Phase::Response => (server, &mut link.client),
+    }
+}
+
+#[test]
+fn a_reset_after_data_waits_for_the_first_byte_and_then_for_its_time() {
+    for (on, is_new) in [(Phase::Request, true), (Phase::Request, false), (Phase::Response, false)] {
+        run(async move {
+            let rules = || vec![rule("r", reset_after_data(on, 150))];
+            let world = World::new(if is_new { rules() } else { vec![] });
+            let (mut link, mut server) = if is_new {
+                let link = world.connect().await;
+                let server = link.accept().await;
+                (link, server)
+            } else {
+                open(&world, 1000).await
+            };
+            world.publish(rules(), false);
+            let (sender, receiver) = ends(on, &mut link, &mut server);
+            // The other direction flows on, before and after.
+            for text in [b"a", b"b"] {
+                receiver.write_all(text).await.unwrap();
+                assert_eq!(sender.read_u8().await.unwrap(), text[0]);
+                assert_eq!(*world.record.injected.borrow(), []);
+            }
+            let start = Instant::now();
+            sender.write_all(b"trigger").await.unwrap();
+            tokio::task::yield_now().await;
+            receiver.write_all(b"c").await.unwrap();
+            assert_eq!(sender.read_u8().await.unwrap(), b'c');
+            // What comes later puts nothing off.
+            sender.write_all(b"more").await.unwrap();
+            assert_eq!(read_all(receiver).await, (vec![], RESET));
+            assert_eq!(read_all(sender).await, (vec![], RESET));
+            let took = start.elapsed();
+            assert!((Duration::from_millis(150)..Duration::from_millis(600)).contains(&took), "{took:?}");
+            assert_eq!(*world.record.injected.borrow(), [("r".to_owned(), "reset")]);
+        });
+    }
+}
+
+#[test]
+fn the_end_of_a_direction_is_data_to_a_reset_and_does_not_pass() {
+    run(async {
+        let world = World::new(vec![rule("r", reset_after_data(Phase::Request, 0))]);
+        let mut link = world.connect().await;
+        let mut server = link.accept().await;
+        link.client.shutdown().await.unwrap();
+        assert_eq!(read_all(&mut server).await, (vec![], RESET));
+        assert_eq!(read_all(&mut link.client).await, (vec![], RESET));
+    });
+}
+
+#[test]
+fn what_a_lifted_reset_held_back_passes_in_order() {
+    // Also behind bytes that were spliced, and under other faults of the direction.
+    for (before, others) in [(1, vec![]), (1 << 20, vec![]), (1, vec![rule("late", delay(50, Phase::Request))])] {
+        run(async move {
+            let world = World::new(vec![]);
+            let mut link = world.connect().await;
+            let mut server = link.accept().await;
+            let sent = pattern(before);
+            let mut got = vec![0; before];
+            let (written, read) = tokio::join!(link.client.write_all(&sent), server.read_exact(&mut got));
+            written.unwrap();
+            read.unwrap();
+            assert!(got == sent);
+            let armed = |milliseconds| {
+                let mut rules = others.clone();
+                rules.push(rule("r", reset_after_data(Phase::Request, milliseconds)));
+                rules
+            };
+            world.publish(armed(60_000), false);
+            tokio::task::yield_now().await;
+            link.client.write_all(b"held ").await.unwrap();
+            let silence = tokio::time::timeout(Duration::from_millis(100), server.read_u8()).await;
+            assert!(silence.is_err(), "{silence:?}");
+            // What was held is data to the next definition of the rule.
+            world.publish(armed(50_000), false);
+            link.client.write_all(b"back").await.unwrap();
+            let silence = tokio::time::timeout(Duration::from_millis(100), server.read_u8()).await;
+            assert!(silence.is_err(), "{silence:?}");
+            world.publish(others, false);
+            link.client.shutdown().await.unwrap();
+            assert_eq!(read_all(&mut server).await, (b"held back".to_vec(), None));
+        });
+    }
+}
+
+#[test]
+fn what_was_read_before_a_reset_waits_for_data_passes() {
+    run(async {
+        let late = || rule("late", delay(150, Phase::Request));
+        let world = World::new(vec![late()]);
+        let mut link = world.connect().await;
+        let mut server = link.accept().await;
+        link.client.write_all(b"before").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        world.publish(vec![late(), rule("r", reset_after_data(Phase::Request, 0))], false);
+        let mut text = [0; 6];
+        server.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"before");
+        link.client.write_all(b"trigger").await.unwrap();
+        assert_eq!(read_all(&mut server).await, (vec![], RESET));
     });
 }
