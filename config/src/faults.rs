@@ -228,6 +228,7 @@ impl Fault {
             Self::Reset(reset) if reset.is_at_once() => Stage::Instead,
             Self::Goaway(goaway) if goaway.is_abrupt() => Stage::Instead,
             Self::Tls(TlsFault::Slow(_) | TlsFault::Certificate(..)) => Stage::RequestDelay,
+            Self::Blackhole(hole) if hole.direction.is_some() => Stage::End,
             Self::Blackhole(_) | Self::Malformed(_) | Self::Refuse | Self::Tls(_) => Stage::Instead,
             Self::Requested(requested) => match requested.what {
                 Wish::Delay => Stage::RequestDelay,
@@ -260,6 +261,7 @@ impl Fault {
             Self::Delay(delay) => delay.on != DelayPoint::Connect,
             Self::Truncate(Truncate::AfterBytes { on, .. }) => *on == Phase::Response,
             Self::Reset(reset) => !matches!(reset.moment, ResetMoment::AfterData { .. }),
+            Self::Blackhole(hole) => hole.direction.is_none(),
             Self::Refuse | Self::Slice(_) | Self::SlowClose(_) | Self::Tls(_) => false,
             _ => true,
         }
@@ -271,6 +273,7 @@ impl Fault {
             Self::Delay(delay) if delay.on == DelayPoint::Connect => "delay with on: connect",
             Self::Truncate(_) if !self.applies_to_http() => "truncate with on: request",
             Self::Reset(_) if !self.applies_to_http() => "reset with after_data",
+            Self::Blackhole(_) if !self.applies_to_http() => "blackhole with direction",
             _ => self.kind(),
         }
     }

@@ -190,7 +190,8 @@ fn decide_stream(
 
 fn ends_connection_at_once(fault: &Fault) -> bool {
     match fault {
-        Fault::Refuse | Fault::Blackhole(_) => true,
+        Fault::Refuse => true,
+        Fault::Blackhole(hole) => hole.direction.is_none(),
         Fault::Reset(reset) => {
             matches!(reset.moment, ResetMoment::Request | ResetMoment::Response { after_bytes: 0 })
         }

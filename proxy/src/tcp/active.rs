@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use squall_config::model::{Amount, Delay, DelayPoint, Fault, Name, Phase, ResetMoment, Stall, Truncate};
+use squall_config::model::{Amount, Blackhole, Delay, DelayPoint, Fault, Name, Phase, ResetMoment, Stall, Truncate};
 use squall_config::units::ByteRate;
 use squall_fault::budget::Permit;
 use squall_fault::decide::LatencyStream;
@@ -43,22 +43,38 @@ pub(super) enum Cutoff {
     SinceData(Phase, Instant),
     /// Silence before that, at most until then.
     Silence(Option<Instant>),
+    /// What comes in this direction is dropped before that.
+    Hole {
+        on: Phase,
+        since: Instant,
+        max: Option<Duration>,
+        idle: Option<Duration>,
+    },
 }
 
 impl Terminal {
     /// Whether it is there to be seen before it ends the connection.
     pub(super) fn has_begun(&self) -> bool {
-        matches!(self.at, Cutoff::Silence(_))
+        matches!(self.at, Cutoff::Silence(_) | Cutoff::Hole { .. })
+    }
+
+    /// Whether it drops what comes in this direction.
+    pub(super) fn is_hole(&self, direction: Phase) -> bool {
+        matches!(self.at, Cutoff::Hole { on, .. } if on == direction)
     }
 }
 
 impl Cutoff {
-    /// When it comes, as far as it is a matter of time.
-    pub(super) fn due(&self) -> Option<Instant> {
+    /// When it comes, as far as it is a matter of time; `last` is when something moved last in a direction.
+    pub(super) fn due(&self, last: impl Fn(Phase) -> Instant) -> Option<Instant> {
         match self {
             Self::Due(at) | Self::SinceData(_, at) => Some(*at),
             Self::Silence(until) => *until,
             Self::Passed(..) | Self::AfterData(..) => None,
+            Self::Hole { on, since, max, idle } => {
+                let (max, idle) = (max.map(|max| *since + max), idle.map(|idle| last(*on).max(*since) + idle));
+                [max, idle].into_iter().flatten().min()
+            }
         }
     }
 }
@@ -194,6 +210,9 @@ impl On {
             }
             Fault::Truncate(Truncate::AfterBytes { on, bytes }) => (None, self.passed(*on, *bytes), How::Close),
             Fault::Truncate(Truncate::After(time)) => (None, Cutoff::Due(self.since + *time), How::Close),
+            Fault::Blackhole(Blackhole { direction: Some(on), max, idle }) => {
+                (Some(*on), Cutoff::Hole { on: *on, since: self.since, max: *max, idle: *idle }, How::Close)
+            }
             Fault::Blackhole(hole) => (None, Cutoff::Silence(hole.max.map(|max| self.since + max)), How::Close),
             _ => return None,
         };

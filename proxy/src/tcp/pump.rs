@@ -59,6 +59,8 @@ pub(super) enum PumpEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Intake {
     Passed,
+    /// It is read and dropped; its end is passed on.
+    Dropped,
     /// The first that comes is kept, and told.
     Awaited,
     /// Nothing is read, and nothing is written.
@@ -210,6 +212,14 @@ impl Pump {
                 Poll::Pending => break,
             }
         }
+        if self.intake == Intake::Dropped {
+            ready!(self.poll_drop(cx, from));
+            if self.has_rest() {
+                return Poll::Pending;
+            }
+            let end = ready!(self.poll_end(cx, to));
+            return self.end(end);
+        }
         match ready!(self.poll_await(cx, from)) {
             Ok(()) => Poll::Ready(PumpEnd::DataCame),
             Err(error) => self.end(PumpEnd::SourceBroken(error)),
@@ -233,6 +243,25 @@ impl Pump {
         let step = if faults.has_queued() { self.poll_release(&mut faults, cx, to, record) } else { Poll::Pending };
         self.faults = Some(faults);
         step
+    }
+
+    /// Whether some of what was read is still to be written.
+    fn has_rest(&self) -> bool {
+        let is_in_pipe = matches!(self.path, Path::Spliced(Some(_)) | Path::Drying(_));
+        is_in_pipe || !self.unwritten.is_empty() || self.faults.as_ref().is_some_and(|faults| faults.has_queued())
+    }
+
+    /// Reads and drops; ready at the end of the source.
+    fn poll_drop(&mut self, cx: &mut Context<'_>, from: &mut Stream) -> Poll<()> {
+        self.early.clear();
+        while !self.has_ended() {
+            match ready!(SCRATCH.with_borrow_mut(|scratch| poll_read(from, cx, scratch))) {
+                Ok(0) => self.source = Source::Ended(None),
+                Ok(_) => self.last_moved = Instant::now(),
+                Err(error) => self.source = Source::Ended(Some(error)),
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Ready when something has come, or the end.

@@ -185,7 +185,14 @@ impl Relay {
         self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
     }
 
-    fn apply(&mut self, active: ActiveFaults, snapshot: &Snapshot) {
+    fn apply(&mut self, mut active: ActiveFaults, snapshot: &Snapshot) {
+        // A stream with a hole means nothing any more: it ends with the fault that made it.
+        for direction in [Phase::Request, Phase::Response] {
+            let hole = self.terminals.iter().find(|terminal| terminal.is_hole(direction));
+            if let Some(hole) = hole.filter(|_| !active.terminals.iter().any(|now| now.is_hole(direction))) {
+                active.terminals.push(Terminal { at: Cutoff::Due(Instant::now()), ..hole.clone() });
+            }
+        }
         let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
         self.request.configure(&active.request, queued_max);
         self.response.configure(&active.response, queued_max);
@@ -297,8 +304,12 @@ impl Relay {
             return Err(RelayEnd::Idle);
         }
         let mut next = idle;
+        let last_moved = |direction| match direction {
+            Phase::Request => self.request.last_moved(),
+            Phase::Response => self.response.last_moved(),
+        };
         for Terminal { rule, kind, at, how, .. } in &self.terminals {
-            let Some(at) = at.due() else { continue };
+            let Some(at) = at.due(last_moved) else { continue };
             if at <= now {
                 self.faults.report(rule, kind, &*self.record);
                 return Err(RelayEnd::Injected { rule: rule.clone(), kind, how: *how });
@@ -346,6 +357,7 @@ fn intake(terminals: &[Terminal], direction: Phase) -> Intake {
     let of_direction = |terminal: &Terminal| match terminal.at {
         Cutoff::AfterData(on, _) if on == direction => Some(Intake::Awaited),
         Cutoff::SinceData(on, _) if on == direction => Some(Intake::Shut),
+        Cutoff::Hole { on, .. } if on == direction => Some(Intake::Dropped),
         _ => None,
     };
     terminals.iter().find_map(of_direction).unwrap_or(Intake::Passed)

@@ -198,7 +198,7 @@ fn silence(path: &str, stream: Stream, timeout: u64, sheet: &mut Sheet<'_>) -> F
     let detail = "both directions are silent here and the upstream is not called; there only one is, and the time begins \
                   anew with all that it drops";
     sheet.differs(path, detail, "");
-    let spec = BlackholeSpec { max: Some(written(Duration::from_millis(timeout))) };
+    let spec = BlackholeSpec { max: Some(written(Duration::from_millis(timeout))), ..BlackholeSpec::default() };
     FaultSpec { blackhole: Some(Written::Full(spec)), ..FaultSpec::default() }
 }
 

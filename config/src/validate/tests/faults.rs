@@ -103,6 +103,12 @@ fn the_other_faults_make_sense() {
         ("reset: {after_bytes: x}", "fault.reset.after_bytes: \"x\" is not a number of bytes"),
         ("blackhole: 30s", "fault.blackhole: 30s is not true, or an object such as {max: 30s}"),
         ("blackhole: {max: 0s}", "fault.blackhole.max: it must be longer than 0s"),
+        ("blackhole: {direction: both}", "fault.blackhole.direction: \"both\" is not one of request, response"),
+        ("blackhole: {direction: request, idle: 0s}", "fault.blackhole.idle: it must be longer than 0s"),
+        (
+            "blackhole: {idle: 1s}",
+            "fault.blackhole.idle: without a direction nothing is read, so that nobody knows whether something came",
+        ),
         ("refuse: false", "fault.refuse: false does nothing"),
         ("throttle: 64KiB", "fault.throttle: the rate \"64KiB\" does not end with \"/s\""),
         ("throttle: {rate: 0/s}", "fault.throttle.rate: a rate of 0 bytes per second"),

@@ -18,7 +18,7 @@ fn reset(moment: ResetMoment) -> Fault {
 }
 
 fn blackhole(max: Option<Duration>) -> Fault {
-    Fault::Blackhole(Blackhole { max })
+    Fault::Blackhole(Blackhole { direction: None, max, idle: None })
 }
 
 /// Fails when `stream` gets anything within a time in which it would have.

@@ -3,6 +3,7 @@
 
 mod endings;
 mod faults;
+mod holes;
 mod plain;
 mod streams;
 

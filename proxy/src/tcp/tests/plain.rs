@@ -193,7 +193,7 @@ fn the_drain_cuts() {
 #[test]
 fn the_drain_lets_go_of_what_faults_hold() {
     run(async {
-        let hole = Fault::Blackhole(Blackhole { max: None });
+        let hole = Fault::Blackhole(Blackhole { direction: None, max: None, idle: None });
         for fault in [hole, delay(60_000, Phase::Request)] {
             let world = World::new(vec![rule("r", fault)]);
             let mut link = world.connect().await;
