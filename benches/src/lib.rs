@@ -65,6 +65,7 @@ pub fn config_of(direction: Direction, rules: Vec<Rule>) -> Arc<Config> {
         idle_timeout: None,
         stall_timeout: None,
         detect_timeout: minute,
+        start: None,
     };
     let endpoint = Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 9000 });
     let cluster =

@@ -96,6 +96,7 @@ fn listener(text: &str, direction: Direction, protocol: ListenerProtocol) -> Lis
         idle_timeout: None,
         stall_timeout: None,
         detect_timeout: Duration::from_secs(1),
+        start: None,
     }
 }
 

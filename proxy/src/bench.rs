@@ -243,6 +243,7 @@ impl Relay {
             let (near, upstream) = pair().await?;
             let context = RelayContext {
                 listener,
+                tenure: None,
                 source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
                 server_name: None,
                 endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),

@@ -1,6 +1,7 @@
 //! One downstream connection: which protocol, then HTTP or a relay.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -27,6 +28,7 @@ use crate::tcp::end::{RelayEnd, RelayOutcome, Side};
 use crate::tcp::record::ConnectionRecord;
 use crate::tcp::relay::RelayContext;
 use crate::telemetry::shard::Cut;
+use crate::tenure::Tenure;
 use crate::tls::connect::{self, Inside};
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::upstream::cluster::Assignment;
@@ -273,6 +275,16 @@ async fn serve_http2(opened: Opened) {
 }
 
 impl Opened {
+    /// Whether its bytes are relayed as they come.
+    pub(crate) fn is_relayed(&self) -> bool {
+        self.protocol == Protocol::Tcp
+    }
+
+    /// Its socket once more.
+    pub(crate) fn second_handle(&self) -> io::Result<socket2::Socket> {
+        socket::second_handle(self.io.tcp())
+    }
+
     fn into_http(self, is_http2: bool) -> (Rc<Downstream>, Io) {
         let Self { worker, listener, io, ends, server_name, destination, mut open, .. } = self;
         let wire = Rc::new(Wire::new());
@@ -327,7 +339,9 @@ fn judge(assignment: &Assignment, outcome: &RelayOutcome<ProxyError>) {
         RelayEnd::Injected { .. } | RelayEnd::Abandoned | RelayEnd::Broken { by: Side::Upstream, .. } => {
             assignment.judge(Fared::Badly);
         }
-        RelayEnd::Finished | RelayEnd::Broken { .. } | RelayEnd::Idle | RelayEnd::Cut => assignment.spare(),
+        RelayEnd::Finished | RelayEnd::Broken { .. } | RelayEnd::Idle | RelayEnd::Cut | RelayEnd::ListenerEnded => {
+            assignment.spare();
+        }
     }
 }
 
@@ -376,6 +390,7 @@ impl Relayed<'_> {
         let record = Rc::new(ConnectionRecord::begin(worker, listener, source));
         let context = RelayContext {
             listener: Arc::clone(&listener.compiled),
+            tenure: Tenure::of(listener),
             source,
             server_name,
             opening,

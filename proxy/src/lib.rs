@@ -9,6 +9,8 @@
 //! protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]), unless what is in it is opened: then it is a connection
 //! once more.
 //!
+//! **The end of a listener** leaves its connections alone, unless it was made at run time and has a start: [`tenure`].
+//!
 //! **The life of a fault**: [`http::fault`] says in which order they act on an exchange, [`tcp::fault`] which are on for a
 //! stream; how fast bytes leave is the business of [`pace`] for both.
 //!
@@ -50,6 +52,7 @@ mod protocol;
 mod secure;
 mod tcp;
 mod telemetry;
+mod tenure;
 mod tls;
 mod turn;
 mod upstream;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::balance::Claim;
 use crate::connection;
+use crate::tenure::{self, Tenure};
 use crate::worker::Worker;
 
 /// Pause after running out of descriptors or connections: a loop would only burn the processor.
@@ -68,7 +69,12 @@ pub(crate) fn serve(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source:
     if let Some(listener) = worker.view().listener(name.as_str()) {
         let opening = connection::open(Rc::clone(worker), Rc::clone(listener), stream, source, claim);
         // Boxed, because it is soon over, and the runtime moves what it is given several times over.
-        tokio::task::spawn_local(connection::serve(Box::pin(opening)));
+        match Tenure::of(listener) {
+            None => tokio::task::spawn_local(connection::serve(Box::pin(opening))),
+            Some(tenure) => {
+                tokio::task::spawn_local(tenure::serve(tenure, name.clone(), worker.changes(), Box::pin(opening)))
+            }
+        };
     }
 }
 

@@ -65,6 +65,9 @@ pub struct Listener {
     pub stall_timeout: Option<Duration>,
     /// How long `auto` waits for the first byte before it takes the connection for TCP.
     pub detect_timeout: Duration,
+    /// Counts the starts of a listener that was made at run time and whose connections end with it: when it is gone, or
+    /// another start of it is there. `None` lets them live to their end.
+    pub start: Option<u64>,
 }
 
 impl Listener {

@@ -65,4 +65,8 @@ pub struct ListenerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub detect_timeout: Option<Scalar>,
+    /// Counts the starts of a listener that was made at run time and whose connections end with it. Nobody can write it.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub start: Option<u64>,
 }

@@ -83,5 +83,6 @@ fn listener(
         idle_timeout: Some(idle_timeout.unwrap_or(defaults::LISTENER_IDLE_TIMEOUT)).filter(|d| *d != Duration::ZERO),
         stall_timeout: Some(stall_timeout.unwrap_or(defaults::STALL_TIMEOUT)).filter(|d| *d != Duration::ZERO),
         detect_timeout,
+        start: spec.start,
     })
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::stream::Stream;
 
@@ -62,6 +63,11 @@ impl Io {
     pub(crate) fn into_parts(mut self) -> (Stream, Bytes) {
         let stream = self.stream.take().expect("invariant: only into_parts, which consumes, takes the stream");
         (stream, std::mem::take(&mut self.prefix))
+    }
+
+    /// The socket.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        self.stream.as_ref().expect("invariant: only into_parts, which consumes, takes the stream").tcp()
     }
 
     fn stream(&mut self) -> Pin<&mut Stream> {

@@ -43,6 +43,14 @@ pub(crate) fn prepare_accepted(stream: &TcpStream) -> io::Result<()> {
     set_stream_options(stream)
 }
 
+/// The socket of a connection once more, which is closed when both are.
+///
+/// # Errors
+/// When no descriptors are left.
+pub(crate) fn second_handle(stream: &TcpStream) -> io::Result<Socket> {
+    SockRef::from(stream).try_clone()
+}
+
 /// Connects to an endpoint. Takes as long as the system allows: the caller bounds it.
 ///
 /// # Errors

@@ -35,6 +35,8 @@ pub(crate) enum RelayEnd<E> {
     Idle,
     /// Downstream gave up while a blackhole held it.
     Abandoned,
+    /// Its listener is gone or has started anew, and it ends with that; both sides got FIN.
+    ListenerEnded,
     /// The drain's deadline.
     Cut,
 }
@@ -55,7 +57,8 @@ pub(super) fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &Stream) {
         RelayEnd::Injected { how, .. } => *how == How::Reset,
         RelayEnd::Broken { by, .. } => *by != side,
         RelayEnd::ConnectFailed(_) => true,
-        RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned | RelayEnd::Cut => false,
+        RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned => false,
+        RelayEnd::ListenerEnded | RelayEnd::Cut => false,
     };
     if is_reset {
         stream.end_in_reset();
@@ -64,7 +67,7 @@ pub(super) fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &Stream) {
 
 /// Whether it is to look like the end of both streams.
 pub(super) fn is_closed<E>(end: &RelayEnd<E>) -> bool {
-    matches!(end, RelayEnd::Injected { how: How::Close, .. })
+    matches!(end, RelayEnd::Injected { how: How::Close, .. } | RelayEnd::ListenerEnded)
 }
 
 /// Closes both sides at the same time.
@@ -92,6 +95,7 @@ impl RelayEnd<Infallible> {
             Self::Broken { by, error } => RelayEnd::Broken { by, error },
             Self::Idle => RelayEnd::Idle,
             Self::Abandoned => RelayEnd::Abandoned,
+            Self::ListenerEnded => RelayEnd::ListenerEnded,
             Self::Cut => RelayEnd::Cut,
             Self::ConnectFailed(never) => match never {},
         }

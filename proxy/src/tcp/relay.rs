@@ -31,6 +31,7 @@ use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
 use crate::net::timer::sleep_until_exact;
+use crate::tenure::Tenure;
 use crate::upstream::shared::SharedEndpoint;
 
 /// RST makes the kernel discard what it has not sent yet. The bytes that a reset lets pass first get this long to leave.
@@ -52,6 +53,8 @@ pub(crate) trait RelayRecord {
 pub(crate) struct RelayContext<D> {
     /// The listener that accepted; it is looked up by name in every later snapshot.
     pub(crate) listener: Arc<CompiledListener>,
+    /// With which start of the listener it ends, if it does.
+    pub(crate) tenure: Option<Tenure>,
     /// Address of downstream.
     pub(crate) source: SocketAddr,
     /// The request that opened it, when it is a tunnel.
@@ -82,13 +85,15 @@ pub(crate) async fn relay<D, E>(context: RelayContext<D>, downstream: Io) -> Rel
 where
     D: Future<Output = Result<Stream, E>>,
 {
-    let RelayContext { listener, source, server_name, opening, endpoint, changes, life, budget, early, dial, record } =
-        context;
+    let RelayContext { listener, tenure, source, server_name, opening, endpoint, .. } = context;
+    let RelayContext { changes, life, budget, early, dial, record, .. } = context;
     let (mut downstream, sent) = downstream.into_parts();
     let now = Instant::now();
     let mut relay = Relay {
         control: Control { changes, life },
         listener,
+        tenure,
+        is_over: false,
         source,
         opening,
         server_name,
@@ -135,6 +140,9 @@ enum Stage {
 struct Relay {
     control: Control,
     listener: Arc<CompiledListener>,
+    tenure: Option<Tenure>,
+    /// It ended with its listener.
+    is_over: bool,
     source: SocketAddr,
     opening: Option<Box<Opening>>,
     server_name: Option<Arc<str>>,
@@ -158,6 +166,10 @@ impl Relay {
     /// Takes the current snapshot and puts into effect what it says now.
     fn decide(&mut self, stage: Stage) {
         let snapshot = Arc::clone(&self.control.changes.borrow_and_update());
+        if self.tenure.is_some_and(|tenure| tenure.is_over(&snapshot, &self.listener.listener.name)) {
+            self.is_over = true;
+            return;
+        }
         let listener = snapshot.listener(self.listener.listener.name.as_str());
         let listener = listener.map(|all| match all.route(self.server_name.as_deref()) {
             Some(route) => Arc::clone(&all.routes[route]),
@@ -181,7 +193,7 @@ impl Relay {
         if let Some(active) = active {
             self.apply(active, &snapshot);
         }
-        // A listener that was removed lets its connections live, without rules.
+        // A listener that was removed and whose connections do not end with it lets them live, without rules.
         self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
     }
 
@@ -299,6 +311,9 @@ impl Relay {
 
     /// Ends what is over by now; else when to look again.
     fn due(&mut self, now: Instant) -> Result<Option<Instant>, RelayEnd<Infallible>> {
+        if self.is_over {
+            return Err(RelayEnd::ListenerEnded);
+        }
         let idle = self.listener.listener.idle_timeout.map(|timeout| self.last_moved() + timeout);
         if idle.is_some_and(|at| at <= now) {
             return Err(RelayEnd::Idle);

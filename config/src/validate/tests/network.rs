@@ -352,3 +352,32 @@ fn tls_is_not_put_around_tls() {
     let found = problems(text);
     assert_eq!(found, ["listeners: listener \"a\" passes TLS through to cluster \"c\", which puts TLS around it"]);
 }
+
+#[test]
+fn nobody_writes_the_start_of_a_listener_and_it_makes_another_listener_of_it() {
+    let text = document("").replace("protocol: tcp", "protocol: tcp, start: 1");
+    let problem = crate::parse_text(&text).unwrap_err().to_string();
+    assert!(problem.contains("unknown field \"start\""), "{problem}");
+
+    let spec: ConfigSpec = crate::parse_text(&document("")).unwrap();
+    let mut started = spec.clone();
+    started.listeners[1].start = Some(1);
+    assert_ne!(started, spec);
+    assert!(!serde_json::to_string(&started).unwrap().contains("start"));
+    let (before, after) = (super::super::validate(&spec).unwrap(), super::super::validate(&started).unwrap());
+    assert_eq!(before.listeners[0], after.listeners[0]);
+    assert_ne!(before.listeners[1], after.listeners[1]);
+    assert_eq!(after.listeners[1].start, Some(1));
+}
+
+#[test]
+fn a_listener_is_at_all_addresses_of_both_families() {
+    for address in ["[::]:0", "[::]:8474"] {
+        let text = document("").replacen("127.0.0.1:0", address, 1);
+        assert_eq!(load(&text).listeners[0].address.to_string(), address);
+    }
+    // Which takes the port of IPv4, too.
+    let text = document("").replacen("127.0.0.1:0", "[::]:8474", 1).replacen("127.0.0.1:0", "127.0.0.1:8474", 1);
+    let taken = "listeners[1].address: listener \"raw\": 127.0.0.1:8474 is taken by listeners[0].address";
+    assert_eq!(problems(&text), [taken]);
+}

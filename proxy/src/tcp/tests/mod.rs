@@ -4,6 +4,7 @@
 mod endings;
 mod faults;
 mod holes;
+mod listeners;
 mod plain;
 mod streams;
 
@@ -34,6 +35,7 @@ use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;
 use crate::net::stream::Stream;
+use crate::tenure::Tenure;
 use crate::upstream::shared::SharedEndpoint;
 
 type Outcome = RelayOutcome<io::Error>;
@@ -111,9 +113,12 @@ impl World {
     }
 
     fn publish(&self, rules: Vec<Rule>, halted: bool) {
+        self.publish_config(config(rules, self.idle_timeout), halted);
+    }
+
+    fn publish_config(&self, config: Config, halted: bool) {
         let previous = self.snapshot();
-        let config = Arc::new(config(rules, self.idle_timeout));
-        let next = compile(config, Some(&previous), previous.generation + 1, halted, 7);
+        let next = compile(Arc::new(config), Some(&previous), previous.generation + 1, halted, 7);
         self.changes.send_replace(Arc::new(next));
     }
 
@@ -165,6 +170,7 @@ impl World {
         let snapshot = self.snapshot();
         RelayContext {
             listener: Arc::clone(&snapshot.listeners[0]),
+            tenure: Tenure::new(snapshot.listeners[0].listener.start, &snapshot),
             source,
             server_name: None,
             endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
@@ -199,6 +205,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
             idle_timeout,
             stall_timeout: None,
             detect_timeout: Duration::from_secs(1),
+            start: None,
         }],
         clusters: vec![Cluster::new(cluster, vec![Endpoint::new(HostPort { host: "127.0.0.1".into(), port: 1 })])],
         rules,
