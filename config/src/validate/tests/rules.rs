@@ -111,7 +111,6 @@ fn http_and_tcp_are_not_mixed() {
             "fault: {reset: {after_data: 1s}}, match: {path: /x}",
             "fault.reset: reset with after_data is only for TCP, but the match looks at HTTP requests",
         ),
-        ("fault: {abort: 503, blackhole: {direction: request}}", "fault: abort and blackhole each end the exchange"),
         (
             "fault: {blackhole: {direction: request, max: 1s}}, match: {listener: web}",
             "fault.blackhole: blackhole with direction is only for TCP, but listener \"web\" speaks HTTP",
