@@ -54,6 +54,7 @@ pub fn config_of(direction: Direction, rules: Vec<Rule>) -> Arc<Config> {
     let listener = Listener {
         name: name("to-b"),
         address,
+        is_enabled: true,
         direction,
         protocol: ListenerProtocol::Http,
         cluster: name("service-b"),
@@ -73,6 +74,7 @@ pub fn config_of(direction: Direction, rules: Vec<Rule>) -> Arc<Config> {
     Arc::new(Config {
         control: ControlApi::at(address),
         telemetry: None,
+        toxiproxy: None,
         listeners: vec![listener],
         clusters: vec![cluster],
         rules,

@@ -32,6 +32,7 @@ Examples:
   squall run --listen 127.0.0.1:6380 --upstream tcp://127.0.0.1:6379
   squall run -c squall.yaml                               a sidecar from a file (`squall config init` writes one)
   squall run -c squall.yaml --seed 7 --log-format json
+  squall run --toxiproxy 127.0.0.1:8474                   proxies and toxics come from clients of Toxiproxy
 
 Traces:
   OTEL_EXPORTER_OTLP_ENDPOINT=http://host:4318 sends them; OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the other
@@ -63,6 +64,12 @@ pub(crate) struct RunArgs {
     /// Where read-only telemetry listens [default: off]
     #[arg(long, value_name = "ADDR", env = "SQUALL_TELEMETRY", value_parser = settings::parse_address)]
     telemetry: Option<SocketAddr>,
+    /// Where Toxiproxy's API listens; its clients expect 127.0.0.1:8474 [default: off]
+    #[arg(long, value_name = "ADDR", env = "SQUALL_TOXIPROXY", value_parser = settings::parse_address)]
+    toxiproxy: Option<SocketAddr>,
+    /// Serves Toxiproxy's API to whoever reaches it, also from other machines, and without a token
+    #[arg(long, env = "SQUALL_TOXIPROXY_OPEN")]
+    toxiproxy_open: bool,
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", env = "SQUALL_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,

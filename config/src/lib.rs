@@ -8,6 +8,7 @@ pub mod import;
 pub mod model;
 pub mod pattern;
 pub mod spec;
+pub mod toxiproxy;
 pub mod units;
 
 mod faults;

@@ -11,6 +11,7 @@ use crate::parse::{Parsed, parse};
 use crate::path::is_within;
 use crate::problem::{Problem, Problems};
 use crate::spec::{ConfigSpec, ExperimentDocument, GameDayDocument};
+use crate::toxiproxy::lower;
 use crate::validate::{validate, validate_experiment, validate_game_day};
 
 /// Larger than 65,535 rules need; a file beyond it is not a configuration.
@@ -21,12 +22,13 @@ const CONFIG_HINT: &str = "`squall config init` writes one to begin with";
 const GAME_DAY_HINT: &str = "write which experiments are run, as in config/experiments/game-day.yaml";
 const EXPERIMENT_HINT: &str = "`squall config init --experiment` writes one to begin with";
 
-/// Reads the text of a file, YAML or JSON.
+/// Reads the text of a file, YAML or JSON. Proxies of Toxiproxy become listeners, clusters and rules ([`crate::toxiproxy`]).
 ///
 /// # Errors
 /// Text that is no YAML (one problem), or all unknown fields and all fields of a wrong type, with line and column.
 pub fn parse_text(text: &str) -> Result<ConfigSpec, Problems> {
-    parsed(text, CONFIG_HINT)
+    let lowered = lower(parsed(text, CONFIG_HINT)?);
+    if lowered.problems.is_empty() { Ok(lowered.document) } else { Err(located(text, lowered.problems)) }
 }
 
 /// Reads and validates the text of a file, YAML or JSON.
@@ -34,7 +36,17 @@ pub fn parse_text(text: &str) -> Result<ConfigSpec, Problems> {
 /// # Errors
 /// Text that is no YAML (one problem), or all problems of form and of meaning together, with line and column.
 pub fn load_text(text: &str) -> Result<(ConfigSpec, Config), Problems> {
-    loaded(text, CONFIG_HINT, validate)
+    let validated = |written: &ConfigSpec| {
+        let mut lowered = lower(written.clone());
+        let mut problems = std::mem::take(&mut lowered.problems);
+        match validate(&lowered.document) {
+            Ok(config) if problems.is_empty() => return Ok((lowered.document, config)),
+            Ok(_) => {}
+            Err(more) => problems.extend(lowered.relocate(more.0)),
+        }
+        Err(Problems(problems))
+    };
+    loaded(text, CONFIG_HINT, validated).map(|(_, valid)| valid)
 }
 
 /// Reads the text of an experiment, YAML or JSON.

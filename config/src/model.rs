@@ -17,6 +17,7 @@ mod remote;
 mod rule;
 mod server_name;
 mod tls;
+mod toxiproxy;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ pub use remote::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
 pub use rule::{EndpointMatch, GrpcMatch, Match, Mode, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
 pub use server_name::ServerNames;
 pub use tls::{ClientTls, Intercept, KeyPairFiles, ListenerTls, ServerTls};
+pub use toxiproxy::ToxiproxyApi;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub control: ControlApi,
     /// Where the read-only telemetry listens, when it is on.
     pub telemetry: Option<SocketAddr>,
+    /// Toxiproxy's HTTP API, when it is on.
+    pub toxiproxy: Option<ToxiproxyApi>,
     /// In the order of the file.
     pub listeners: Vec<Listener>,
     /// In the order of the file.

@@ -14,6 +14,7 @@ mod listener;
 mod rule;
 pub(crate) mod shape;
 mod tls;
+mod toxiproxy;
 mod written;
 
 pub use crate::faults::{
@@ -35,4 +36,5 @@ pub use rule::{
     EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec,
 };
 pub use tls::{ClusterTlsSpec, ControlTlsSpec, InterceptSpec, ListenerTlsSpec};
+pub use toxiproxy::{ProxySpec, ToxicSpec, ToxiproxySpec};
 pub use written::{Full, OneOrMany, Scalar, Written};

@@ -19,11 +19,12 @@ pub(crate) mod report;
 mod rules;
 mod samples;
 mod tls;
+mod toxiproxy;
 mod union;
 
 use std::net::SocketAddr;
 
-use crate::model::{AccessLog, Cluster, Config, ControlApi, Limits, Listener, ListenerProtocol};
+use crate::model::{AccessLog, Cluster, Config, ControlApi, Limits, Listener, ListenerProtocol, ToxiproxyApi};
 use crate::problem::Problems;
 use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
 
@@ -59,10 +60,11 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
     let state_dir = spec.state_dir.as_ref().and_then(|name| state_dir(name, &mut report));
     report.into_result()?;
-    let Ground { control, telemetry, listeners, clusters, limits } = ground;
+    let Ground { control, telemetry, toxiproxy, listeners, clusters, limits } = ground;
     Ok(Config {
         control,
         telemetry,
+        toxiproxy,
         listeners,
         clusters,
         rules,
@@ -81,6 +83,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
 struct Ground {
     control: ControlApi,
     telemetry: Option<SocketAddr>,
+    toxiproxy: Option<ToxiproxyApi>,
     listeners: Vec<Listener>,
     clusters: Vec<Cluster>,
     limits: Limits,
@@ -91,6 +94,8 @@ impl Ground {
         let mut own = OwnAddresses::default();
         let control = control::control(spec.control.as_ref(), &mut own, report);
         let telemetry = telemetry(spec, &mut own, report);
+        let toxiproxy = spec.toxiproxy.as_ref();
+        let toxiproxy = toxiproxy.and_then(|spec| toxiproxy::toxiproxy(spec, &control, &mut own, report));
         let cluster_names: Vec<&str> = spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         let listeners = listeners::listeners(&spec.listeners, &cluster_names, &mut own, report);
         let mut clusters = clusters::clusters(&spec.clusters, &own, report);
@@ -100,7 +105,7 @@ impl Ground {
         let limits = limits::limits(spec.limits.as_ref(), &cluster_names, report);
         forwarding_listeners(&listeners, &clusters, report);
         intercept::possible(&listeners, &clusters, report);
-        Self { control, telemetry, listeners, clusters, limits }
+        Self { control, telemetry, toxiproxy, listeners, clusters, limits }
     }
 
     /// Of the document that it was made of.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use squall_config::model::{Config, Name};
-use squall_config::spec::{ConfigSpec, RuleSpec};
+use squall_config::spec::{ConfigSpec, ListenerSpec, RuleSpec};
+use squall_config::toxiproxy::{listener_of, raise, upstream_of};
 
 /// No rule that expires lives longer than this: ten years, so that adding it to a clock never overflows.
 const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -132,6 +133,11 @@ impl Written {
         document
     }
 
+    /// The same as somebody writes it: with proxies and toxics in the words of Toxiproxy.
+    pub fn as_written(&self) -> ConfigSpec {
+        raise(&self.without_experiments())
+    }
+
     /// Whether every fault of this document was one of `before`, for no longer; then nothing is lost but faults.
     pub fn only_takes_away_from(&self, before: &Self) -> bool {
         let rest = |document: &ConfigSpec| ConfigSpec { rules: Vec::new(), ..document.clone() };
@@ -224,13 +230,19 @@ impl Draft {
         self.document.rules.len() < n_before
     }
 
-    /// Replaces all rules through the API, but for those of experiments, which stay behind them.
+    /// Replaces all rules through the API, but for those of experiments and the toxics of proxies, which stay behind them.
     pub fn replace_rules(&mut self, rules: Vec<RuleSpec>) {
+        let is_of_others = |rule: &&RuleSpec| rule.experiment.is_some() || rule.toxic.is_some();
+        let stay = self.document.rules.iter().filter(is_of_others).cloned().collect();
+        self.put_all_rules(rules, stay);
+    }
+
+    fn put_all_rules(&mut self, rules: Vec<RuleSpec>, stay: Vec<RuleSpec>) {
         let before = std::mem::replace(&mut self.document.rules, rules);
         for spec in self.document.rules.clone() {
             self.note_put(&spec.name, before.contains(&spec));
         }
-        self.document.rules.extend(before.into_iter().filter(|rule| rule.experiment.is_some()));
+        self.document.rules.extend(stay);
     }
 
     /// The rules of an experiment from now on, behind all others. Those that it has already keep their place and their counts.
@@ -254,6 +266,11 @@ impl Draft {
         }
     }
 
+    /// The proxy whose toxic the rule is; such a rule is changed through Toxiproxy's API, and removed through either.
+    pub fn proxy_of(&self, rule: &str) -> Option<&str> {
+        self.rule(rule).and_then(|(_, rule)| rule.toxic.as_deref()).map(|of| of.proxy.as_str())
+    }
+
     /// The experiment that a rule belongs to; such a rule is not for others to change.
     pub fn experiment_of(&self, rule: &str) -> Option<&str> {
         self.rule(rule).and_then(|(_, rule)| rule.experiment.as_deref())
@@ -263,8 +280,47 @@ impl Draft {
     pub fn replace_document(&mut self, mut document: ConfigSpec) {
         let rules = std::mem::take(&mut document.rules);
         document.rules = std::mem::take(&mut self.document.rules);
-        self.document = document;
-        self.replace_rules(rules);
+        let before = std::mem::replace(&mut self.document, document);
+        self.go_on_from(&before);
+        let stay = self.document.rules.iter().filter(|rule| rule.experiment.is_some()).cloned().collect();
+        self.put_all_rules(rules, stay);
+    }
+
+    /// Proxies that are as they were keep their connections; those of others end.
+    fn go_on_from(&mut self, before: &ConfigSpec) {
+        let upstream =
+            |document: &ConfigSpec, listener: &ListenerSpec| upstream_of(document, listener).map(str::to_owned);
+        let starts: Vec<Option<u64>> = self
+            .document
+            .listeners
+            .iter()
+            .map(|listener| {
+                let other = before.listeners.iter().find(|other| other.name == listener.name)?;
+                let start = other.start?;
+                let is_same = ListenerSpec { start: Some(start), ..listener.clone() } == *other
+                    && upstream(&self.document, listener) == upstream(before, other);
+                Some(if is_same { start } else { start + 1 })
+            })
+            .collect();
+        for (listener, start) in self.document.listeners.iter_mut().zip(starts) {
+            listener.start = listener.start.and(start).or(listener.start);
+        }
+    }
+
+    /// Proxies that were made through Toxiproxy's API stay behind those of the file, unless it has one of that name.
+    fn keep_proxies(&mut self, before: &ConfigSpec) {
+        for listener in
+            before.listeners.iter().filter(|listener| listener.proxy.as_ref().is_some_and(|of| !of.is_of_file))
+        {
+            let of = listener.proxy.as_ref().map(|of| of.name.as_str()).unwrap_or_default();
+            let is_named = self.document.listeners.iter().any(|other| other.name == listener.name)
+                || listener_of(&self.document, of).is_some();
+            if !is_named {
+                self.document.listeners.push(listener.clone());
+                let cluster = before.clusters.iter().find(|cluster| Some(&cluster.name) == listener.cluster.as_ref());
+                self.document.clusters.extend(cluster.cloned());
+            }
+        }
     }
 
     /// Takes over a new version of the file: listeners, clusters, limits and rules come from it; rules made through
@@ -272,6 +328,8 @@ impl Draft {
     pub fn load_file(&mut self, file: ConfigSpec) -> Vec<String> {
         self.of_file = file.rules.clone().into();
         let before = std::mem::replace(&mut self.document, file);
+        self.keep_proxies(&before);
+        self.go_on_from(&before);
         let retired = std::mem::take(&mut self.retired);
         let mut warnings = Vec::new();
         self.document.rules.retain(|rule| {
@@ -289,7 +347,9 @@ impl Draft {
             }
         }
         let is_kept = |rule: &RuleSpec| {
-            rule.experiment.is_some() || self.origin(&rule.name) == Some(Origin::Api) && !is_named(&self.document, rule)
+            let has_proxy = rule.toxic.as_ref().is_none_or(|of| listener_of(&self.document, &of.proxy).is_some());
+            rule.experiment.is_some()
+                || self.origin(&rule.name) == Some(Origin::Api) && !is_named(&self.document, rule) && has_proxy
         };
         let kept: Vec<RuleSpec> = before.rules.iter().filter(|rule| is_kept(rule)).cloned().collect();
         self.adopt_rules(Origin::File);

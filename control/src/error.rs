@@ -135,6 +135,16 @@ impl ApiError {
         Self { status, detail: detail.to_owned(), errors, field: None }
     }
 
+    /// The status that it answers with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, in one line.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Strips a prefix such as `rules[3].` from the places of the problems, for calls whose body is that rule alone.
     pub(crate) fn relative_to(mut self, prefix: &str) -> Self {
         for problem in &mut self.errors {
@@ -177,6 +187,10 @@ impl From<UpdateError> for ApiError {
                 let hint = format!(
                     "POST /v1/experiments/{experiment}/stop ends all of its rules; POST /v1/halt ends all faults"
                 );
+                Self::new(StatusCode::CONFLICT, "name", error.to_string(), hint)
+            }
+            UpdateError::Toxic { .. } => {
+                let hint = "change it through Toxiproxy's API; DELETE removes it here, too";
                 Self::new(StatusCode::CONFLICT, "name", error.to_string(), hint)
             }
             UpdateError::NoRule(name) => Self::no_rule(&name),

@@ -31,6 +31,8 @@ pub enum EventKind {
     Lease,
     /// An experiment is in another phase, or has ended.
     Experiment,
+    /// Proxies or toxics were changed through Toxiproxy's API.
+    Proxy,
 }
 
 impl EventKind {
@@ -45,6 +47,7 @@ impl EventKind {
             Self::Guard => "guard",
             Self::Lease => "lease",
             Self::Experiment => "experiment",
+            Self::Proxy => "proxy",
         }
     }
 }

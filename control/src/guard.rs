@@ -21,15 +21,19 @@ use crate::error::ApiError;
 
 /// Middleware: 403 for what only a foreign web page sends.
 pub(crate) async fn refuse_web_pages(State(app): State<App>, request: Request, next: Next) -> Response {
-    let access = app.publisher.access();
-    match check(request.uri(), request.headers(), access.takes_names()) {
+    match admit(&app, &request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => {
-            access.count(Refused::WebPage);
-            tracing::warn!(method = %request.method(), path = request.uri().path(), "refused a call from a web page");
-            refusal.into_response()
-        }
+        Err(refusal) => refusal.into_response(),
     }
+}
+
+/// Refuses, and counts, what only a foreign web page sends.
+pub(crate) fn admit(app: &App, request: &Request) -> Result<(), ApiError> {
+    let access = app.publisher.access();
+    check(request.uri(), request.headers(), access.takes_names()).inspect_err(|_| {
+        access.count(Refused::WebPage);
+        tracing::warn!(method = %request.method(), path = request.uri().path(), "refused a call from a web page");
+    })
 }
 
 fn check(uri: &Uri, headers: &HeaderMap, takes_names: bool) -> Result<(), ApiError> {

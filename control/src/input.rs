@@ -189,8 +189,8 @@ pub(crate) fn strip_status(rule: &mut Value) {
     }
 }
 
-/// The body of `PUT /v1/rules`: `{"rules": […]}` or the array alone; `generation`, each `status` and the rules of experiments are
-/// what GET adds.
+/// The body of `PUT /v1/rules`: `{"rules": […]}` or the array alone; `generation`, each `status`, the rules of experiments and
+/// toxics are what GET adds.
 pub(crate) fn rules_document(body: Value) -> Value {
     let mut document = match body {
         Value::Array(rules) => serde_json::json!({ "rules": rules }),
@@ -199,7 +199,7 @@ pub(crate) fn rules_document(body: Value) -> Value {
     if let Value::Object(members) = &mut document {
         members.remove("generation");
         if let Some(Value::Array(rules)) = members.get_mut("rules") {
-            rules.retain(|rule| rule.get("experiment").is_none());
+            rules.retain(|rule| rule.get("experiment").is_none() && rule.get("toxic").is_none());
             rules.iter_mut().for_each(strip_status);
         }
     }

@@ -2,7 +2,7 @@
 //! it to write.
 //!
 //! The life of a change:
-//! - it comes from the API (`server` → `access` → `api` → `calls`), the file (`watch`), the clock (`expiry`), a guard
+//! - it comes from the API (`server` → `access` → `api` → `calls`), from Toxiproxy's (`server` → `toxiproxy`), the file (`watch`), the clock (`expiry`), a guard
 //!   (`guards`) or a lease that nobody renews (`lease`), which stop all faults;
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
@@ -35,6 +35,7 @@ mod slow_reader;
 mod state;
 mod switch;
 mod sync;
+mod toxiproxy;
 mod view;
 mod watch;
 pub mod write;

@@ -435,6 +435,10 @@ impl Publisher {
                 &initial.telemetry.map_or_else(|| "off".to_owned(), |address| address.to_string()),
             );
         }
+        if config.toxiproxy.map(|api| api.address) != initial.toxiproxy.map(|api| api.address) {
+            let first = initial.toxiproxy.map(|api| api.address.to_string());
+            stays("toxiproxy.address", &first.unwrap_or_else(|| "off".to_owned()));
+        }
         if config.access_log != initial.access_log {
             stays("access_log", &initial.access_log.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string));
         }

@@ -1,4 +1,4 @@
-//! The control side's thread: one runtime for the API, the telemetry, the watched file and the clock.
+//! The control side's thread: one runtime for the API, Toxiproxy's API, the telemetry, the watched file and the clock.
 
 use std::convert::Infallible;
 use std::io;
@@ -26,7 +26,7 @@ use crate::publish::Publisher;
 use crate::slow_reader::SlowReader;
 use crate::{experiment, expiry, guards, lease, routes};
 
-/// Connections at once to each of the two servers; others wait in the backlog. More than the subscribers of events and
+/// Connections at once to each of the servers; others wait in the backlog. More than the subscribers of events and
 /// the calls together.
 const CONNECTIONS_MAX: usize = 256;
 /// A request head that takes longer does not come from a client that works.
@@ -57,6 +57,8 @@ pub struct ControlOptions {
     pub tls: Option<TlsSource>,
     /// Where the read-only telemetry listens, too.
     pub telemetry: Option<SocketAddr>,
+    /// Where Toxiproxy's API listens, too.
+    pub toxiproxy: Option<SocketAddr>,
     /// Asks for what guards ask over HTTP.
     pub web: Arc<dyn Web>,
     /// Whether to reload the publisher's file, and the files of the data plane, when they change.
@@ -75,7 +77,7 @@ pub enum ControlError {
     /// An address cannot be listened on.
     #[error("{field}: cannot listen on {address}: {reason}")]
     Bind {
-        /// `control.address` or `telemetry.address`.
+        /// `control.address`, `telemetry.address` or `toxiproxy.address`.
         field: &'static str,
         /// The address asked for.
         address: ControlAddress,
@@ -92,6 +94,7 @@ pub enum ControlError {
 pub struct Control {
     address: ControlAddress,
     telemetry_address: Option<SocketAddr>,
+    toxiproxy_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
 }
@@ -105,6 +108,11 @@ impl Control {
     /// The really bound address of the telemetry, when it is on.
     pub fn telemetry_address(&self) -> Option<SocketAddr> {
         self.telemetry_address
+    }
+
+    /// The really bound address of Toxiproxy's API, when it is on.
+    pub fn toxiproxy_address(&self) -> Option<SocketAddr> {
+        self.toxiproxy_address
     }
 
     /// Ends event streams, lets calls in flight finish for at most 2 s, ends the thread.
@@ -126,9 +134,12 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
         move |reason| ControlError::Bind { field, address, reason }
     };
     let api = listen::bind(&options.address).map_err(refuse("control.address", &options.address))?;
-    let telemetry = options.telemetry.map(ControlAddress::Tcp);
-    let telemetry = telemetry.map(|address| listen::bind(&address).map_err(refuse("telemetry.address", &address)));
-    let telemetry = telemetry.transpose()?;
+    let bind = |field, address: Option<SocketAddr>| {
+        let address = address.map(ControlAddress::Tcp);
+        address.map(|address| listen::bind(&address).map_err(refuse(field, &address))).transpose()
+    };
+    let telemetry = bind("telemetry.address", options.telemetry)?;
+    let toxiproxy = bind("toxiproxy.address", options.toxiproxy)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -139,10 +150,12 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
         Bound::Tcp(listener) => ControlAddress::Tcp(listener.local_addr().map_err(ControlError::Start)?),
         Bound::Unix(..) => options.address,
     };
-    let telemetry_address = telemetry.as_ref().and_then(Bound::address).transpose().map_err(ControlError::Start)?;
+    let bound =
+        |bound: &Option<Bound>| bound.as_ref().and_then(Bound::address).transpose().map_err(ControlError::Start);
+    let (telemetry_address, toxiproxy_address) = (bound(&telemetry)?, bound(&toxiproxy)?);
     let (publisher, web, watch, tls) = (options.publisher, options.web, options.watch, options.tls);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let life = async move { live((publisher, web), watch, (api, tls), telemetry, stopped).await };
+    let life = async move { live((publisher, web), watch, (api, tls), (telemetry, toxiproxy), stopped).await };
     let work = move || {
         if let Err(error) = runtime.block_on(life) {
             tracing::error!(%error, "the control API ended");
@@ -152,14 +165,17 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     let thread =
         std::thread::Builder::new().name("squall-control".to_owned()).spawn(work).map_err(ControlError::Start)?;
     tracing::info!(%address, scheme, telemetry = ?telemetry_address, "control API listens");
-    Ok(Control { address, telemetry_address, stop, thread })
+    if let Some(address) = toxiproxy_address {
+        tracing::info!(%address, "Toxiproxy's API listens");
+    }
+    Ok(Control { address, telemetry_address, toxiproxy_address, stop, thread })
 }
 
 async fn live(
     (publisher, web): (Arc<Publisher>, Arc<dyn Web>),
     watch: bool,
     (api, tls): (Bound, Option<TlsSource>),
-    telemetry: Option<Bound>,
+    (telemetry, toxiproxy): (Option<Bound>, Option<Bound>),
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let app = App { publisher: Arc::clone(&publisher), shutdown: stopped.clone() };
@@ -176,7 +192,10 @@ async fn live(
     let mut servers = JoinSet::new();
     servers.spawn(serve(Listener::new(api)?, tls, routes::control(app.clone()), stopped.clone()));
     if let Some(telemetry) = telemetry {
-        servers.spawn(serve(Listener::new(telemetry)?, None, routes::telemetry(app), stopped.clone()));
+        servers.spawn(serve(Listener::new(telemetry)?, None, routes::telemetry(app.clone()), stopped.clone()));
+    }
+    if let Some(toxiproxy) = toxiproxy {
+        servers.spawn(serve(Listener::new(toxiproxy)?, None, crate::toxiproxy::router(app), stopped.clone()));
     }
     end_of(&mut stopped).await;
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, servers.join_all()).await.is_err() {

@@ -97,6 +97,14 @@ pub enum UpdateError {
         /// Whose it is.
         experiment: String,
     },
+    /// The rule is a toxic.
+    #[error("rule {rule:?} is a toxic of proxy {proxy:?}")]
+    Toxic {
+        /// Its name.
+        rule: String,
+        /// Whose it is.
+        proxy: String,
+    },
     /// There is no such rule.
     #[error("there is no rule {0:?}")]
     NoRule(String),

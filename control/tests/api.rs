@@ -94,7 +94,15 @@ impl Api {
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let (control, telemetry) = (ControlAddress::Tcp(address), Some(address));
-        let options = ControlOptions { publisher, address: control, tls: None, telemetry, web: Arc::new(NoWeb), watch };
+        let options = ControlOptions {
+            publisher,
+            address: control,
+            tls: None,
+            telemetry,
+            toxiproxy: None,
+            web: Arc::new(NoWeb),
+            watch,
+        };
         Self { control: start(options).unwrap() }
     }
 

@@ -85,6 +85,7 @@ fn listener(text: &str, direction: Direction, protocol: ListenerProtocol) -> Lis
     Listener {
         name: name(text),
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        is_enabled: true,
         direction,
         protocol,
         cluster: name(if direction == Direction::Outbound { "service-b" } else { "service-a" }),
@@ -114,6 +115,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
     Config {
         control: ControlApi::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         telemetry: None,
+        toxiproxy: None,
         listeners: vec![
             listener("to-b", Direction::Outbound, ListenerProtocol::Http),
             listener("from-c", Direction::Inbound, ListenerProtocol::Http),

@@ -128,6 +128,16 @@ impl Squall {
         Api { address: self.control.expect("the control API has an address") }
     }
 
+    /// Toxiproxy's API, where the settings turn it on.
+    pub fn toxiproxy(&self) -> Api {
+        let address = eventually("the address of Toxiproxy's API on standard error", PATIENCE, || {
+            let said = self.said();
+            let line = said.lines().find(|line| line.trim_start().starts_with("toxiproxy "))?;
+            line.split("http://").nth(1)?.trim().parse().ok()
+        });
+        Api { address }
+    }
+
     /// Where a listener really listens, from `GET /v1/status`.
     ///
     /// # Panics

@@ -1,4 +1,5 @@
-//! Every command of README.md is run, or says why not; every path in it exists; every example file is valid.
+//! Every command of README.md and of the pages in docs/ is run, or says why not; every path in them exists; every example
+//! file is valid.
 //!
 //! A comment before each `sh` block says what becomes of it: `start` (runs until its section ends), `run` (each line must
 //! succeed) or `skip` with a reason. Ports of the text are replaced by free ones.
@@ -42,15 +43,25 @@ fn blocks(readme: &str) -> Vec<Block> {
     blocks
 }
 
+fn page(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// README.md and the pages in docs/.
+fn pages() -> Vec<String> {
+    let docs = files("docs").into_iter().map(|path| format!("docs/{}", path.file_name().unwrap().display()));
+    std::iter::once("README.md".to_owned()).chain(docs).collect()
+}
+
 /// Every address of README and examples, and what stands for it in this run.
 struct Ports(Vec<(&'static str, String)>);
 
 impl Ports {
     fn new(echoes: &[Echo; 3]) -> Self {
         // All are held until all are chosen, so that none is chosen twice.
-        let held: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let held: Vec<TcpListener> = (0..5).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let free = held.iter().map(|l| l.local_addr().unwrap().to_string());
-        let names = ["127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:9470", "127.0.0.1:9471"];
+        let names = ["127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:9470", "127.0.0.1:9471", "127.0.0.1:8474"];
         let mut all: Vec<_> = names.into_iter().zip(free).collect();
         let upstreams = ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002"];
         all.extend(upstreams.into_iter().zip(echoes).map(|(name, echo)| (name, echo.address.to_string())));
@@ -112,10 +123,14 @@ fn bash(text: &str, here: &Path, control: &Api) -> Command {
 }
 
 fn run_section(title: &str) {
-    if find("curl", &format!("readme: {title}")).is_none() {
+    run_section_of("README.md", title);
+}
+
+fn run_section_of(name: &str, title: &str) {
+    if find("curl", &format!("{name}: {title}")).is_none() {
         return;
     }
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let readme = page(name);
     let (echoes, mut done) = ([(); 3].map(|()| Echo::http1()), 0);
     let ports = Ports::new(&echoes);
     let (directory, control, mut started) = (directory(&ports), ports.control(), Started(Vec::new()));
@@ -187,8 +202,30 @@ fn an_experiment_works_as_written() {
 }
 
 #[test]
+fn toxiproxy_is_replaced_as_written() {
+    run_section_of("docs/toxiproxy.md", "Change one port");
+}
+
+/// A file that is shown works.
+#[test]
+fn files_that_pages_show_are_valid() {
+    for name in pages() {
+        let text = page(&name);
+        for file in text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            if !file.starts_with("version: 1\n") {
+                continue; // a part of one
+            }
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("squall.yaml");
+            std::fs::write(&path, file).unwrap();
+            let done = output(&["config", "validate", path.to_str().unwrap()]);
+            assert!(done.status.success(), "{name}\n{file}\n{}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+}
+
+#[test]
 fn every_block_says_what_becomes_of_it() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let sections = [
         "Use it as a local proxy",
         "Use it as a sidecar",
@@ -198,32 +235,44 @@ fn every_block_says_what_becomes_of_it() {
         "Lose a region",
         "Let it stop by itself",
         "Run an experiment",
+        "Change one port",
     ];
-    let all = blocks(&readme);
-    assert_eq!(all.len(), readme.matches("```sh").count());
-    for block in all {
-        let reason = block.marker.strip_prefix("skip, ");
-        let is_run = sections.contains(&block.section.as_str()) && ["start", "run"].contains(&block.marker.as_str());
-        assert!(is_run || reason.is_some_and(|r| r.len() > 10), "{block:?}");
+    for name in pages() {
+        let text = page(&name);
+        let all = blocks(&text);
+        assert_eq!(all.len(), text.matches("```sh").count());
+        for block in all {
+            let reason = block.marker.strip_prefix("skip, ");
+            let is_run =
+                sections.contains(&block.section.as_str()) && ["start", "run"].contains(&block.marker.as_str());
+            assert!(is_run || reason.is_some_and(|r| r.len() > 10), "{name}: {block:?}");
+        }
     }
 }
 
 #[test]
 fn every_path_exists() {
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let links = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let quoted = readme
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|w| w.ends_with(".rs") || *w == ".ci/run" || *w == "integration/run");
-    let rooms = readme
-        .lines()
-        .filter(|l| l.starts_with("    "))
-        .filter_map(|l| l.split_whitespace().next())
-        .filter(|w| w.ends_with('/'));
-    for path in links.chain(quoted).chain(rooms).filter(|p| !p.starts_with("http")) {
-        assert!(root().join(path).exists(), "README.md speaks of {path}");
+    for name in pages() {
+        let text = page(&name);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let quoted = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|w| w.ends_with(".rs") || *w == ".ci/run" || *w == "integration/run");
+        let rooms = text
+            .lines()
+            .filter(|l| l.starts_with("    "))
+            .filter_map(|l| l.split_whitespace().next())
+            .filter(|w| w.ends_with('/'));
+        let here = root().join(&name);
+        let here = here.parent().unwrap();
+        for path in links.filter(|path| !path.starts_with("http")) {
+            assert!(here.join(path).exists(), "{name} links to {path}");
+        }
+        for path in quoted.chain(rooms) {
+            assert!(root().join(path).exists(), "{name} speaks of {path}");
+        }
     }
 }
 

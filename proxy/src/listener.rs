@@ -18,27 +18,30 @@ use crate::worker::Worker;
 /// Pause after running out of descriptors or connections: a loop would only burn the processor.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
+/// Dropped when a socket is closed.
+pub(crate) type Closing = std::sync::mpsc::Sender<()>;
+
 /// Accepts until told to stop, then takes what already waits in the socket's queue: the kernel would reset it.
 pub(crate) async fn accept(
     worker: Rc<Worker>,
     name: Name,
     socket: std::net::TcpListener,
-    mut stopped: oneshot::Receiver<()>,
+    mut stopped: oneshot::Receiver<Closing>,
 ) {
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(listener = %name, %error, "cannot accept on this socket"),
     };
-    loop {
+    let closing = 'stopped: loop {
         while worker.is_full() {
             tokio::select! {
-                _ = &mut stopped => return,
+                closing = &mut stopped => break 'stopped closing,
                 () = tokio::time::sleep(BACK_OFF) => {}
             }
         }
         tokio::select! {
             biased;
-            _ = &mut stopped => break,
+            closing = &mut stopped => break closing,
             accepted = socket.accept() => {
                 if let Some(error) = place(&worker, &name, accepted) {
                     tracing::warn!(listener = %name, %error, "cannot accept connections for a moment; raise the limit of open files");
@@ -46,10 +49,14 @@ pub(crate) async fn accept(
                 }
             }
         }
-    }
-    while let Some(accepted) = socket.accept().now_or_never() {
+    };
+    while !worker.is_full()
+        && let Some(accepted) = socket.accept().now_or_never()
+    {
         place(&worker, &name, accepted);
     }
+    drop(socket);
+    drop(closing);
 }
 
 /// Has an accepted connection served; gives back an error that concerns the process and not one connection.
@@ -64,9 +71,11 @@ fn place(worker: &Rc<Worker>, name: &Name, accepted: io::Result<(TcpStream, Sock
     }
 }
 
-/// Serves a connection on this worker, unless its listener is gone.
+/// Serves a connection on this worker, unless its listener is gone or off.
 pub(crate) fn serve(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source: SocketAddr, claim: Claim) {
-    if let Some(listener) = worker.view().listener(name.as_str()) {
+    if let Some(listener) = worker.view().listener(name.as_str())
+        && listener.compiled.listener.is_enabled
+    {
         let opening = connection::open(Rc::clone(worker), Rc::clone(listener), stream, source, claim);
         // Boxed, because it is soon over, and the runtime moves what it is given several times over.
         match Tenure::of(listener) {

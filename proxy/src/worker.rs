@@ -19,7 +19,7 @@ use crate::balance::{Claim, Loads, Sharing};
 use crate::http::wire::Wire;
 use crate::http2::server::Guest;
 use crate::life::Life;
-use crate::listener::{self, accept};
+use crate::listener::{self, Closing, accept};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::outcome::Observation;
 use crate::telemetry::outcome::buffer::Buffer;
@@ -38,8 +38,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 pub(crate) enum Command {
     /// Accept on this socket, in place of any socket of the same listener.
     Listen(Name, std::net::TcpListener),
-    /// Accept no more for this listener.
-    Unlisten(Name),
+    /// Accept no more for this listener; drop the sender once its socket is closed.
+    Unlisten(Name, Closing),
     /// Accept no more at all; end what is idle, finish what is going on.
     Drain,
     /// End now.
@@ -336,7 +336,7 @@ impl Drop for OpenConnection {
 /// Runs a worker until it is cut or the process forgets it.
 pub(crate) async fn run(parts: WorkerParts) {
     let (worker, mut commands) = Worker::new(parts);
-    let mut accepting: HashMap<Name, oneshot::Sender<()>> = HashMap::new();
+    let mut accepting: HashMap<Name, oneshot::Sender<Closing>> = HashMap::new();
     tokio::task::spawn_local(sweep_regularly(Rc::clone(&worker)));
     tokio::task::spawn_local(adopt_changes(Rc::clone(&worker)));
     while let Some(command) = commands.recv().await {
@@ -347,8 +347,11 @@ pub(crate) async fn run(parts: WorkerParts) {
                 // Dropping the sender of the replaced socket stops it, after the new one has begun.
                 accepting.insert(name, stop);
             }
-            Command::Unlisten(name) => {
-                accepting.remove(&name);
+            Command::Unlisten(name, closing) => {
+                if let Some(stop) = accepting.remove(&name) {
+                    // A socket that cannot be accepted on is closed already.
+                    let _ = stop.send(closing);
+                }
             }
             Command::Drain => {
                 accepting.clear();

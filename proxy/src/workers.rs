@@ -34,6 +34,9 @@ use crate::upstream::shared::SharedCluster;
 use crate::upstream::status::{self, EndpointStatus};
 use crate::worker::{self, Command, WorkerParts};
 
+/// A worker that does not come to closing a socket for so long is not waited for.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How the data plane is laid out.
 #[derive(Clone, Debug)]
 pub struct ProxyOptions {
@@ -87,7 +90,7 @@ struct Listening {
 pub struct BoundListeners {
     /// One socket for each worker.
     fresh: Vec<(Name, Listening, Vec<TcpListener>)>,
-    /// All names of the configuration.
+    /// All that are to accept.
     names: Vec<Name>,
 }
 
@@ -235,7 +238,7 @@ impl Proxy {
     pub fn bind(&self, config: &Config) -> Result<BoundListeners, BindError> {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
-        for listener in &config.listeners {
+        for listener in config.listeners.iter().filter(|listener| listener.is_enabled) {
             if listening.get(&listener.name).is_some_and(|l| l.configured == listener.address) {
                 continue;
             }
@@ -248,7 +251,10 @@ impl Proxy {
             let bound = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(listener.address);
             fresh.push((listener.name.clone(), Listening { configured: listener.address, bound }, sockets));
         }
-        Ok(BoundListeners { fresh, names: config.listeners.iter().map(|l| l.name.clone()).collect() })
+        Ok(BoundListeners {
+            fresh,
+            names: config.listeners.iter().filter(|l| l.is_enabled).map(|l| l.name.clone()).collect(),
+        })
     }
 
     /// One socket for each worker, on one address; the first one chooses the port when it is 0.
@@ -265,16 +271,21 @@ impl Proxy {
         Ok(sockets)
     }
 
-    /// Serves what was bound, and stops what is not in the configuration any more. To be called after the snapshot
-    /// with these listeners was published.
+    /// Serves what was bound, and stops what is not in the configuration any more, or not enabled. To be called after the
+    /// snapshot with these listeners was published. The sockets that are stopped are closed when this returns, but for those
+    /// of a worker that takes too long.
     pub fn apply(&self, bound: BoundListeners) {
         let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         self.tls.retain(&self.store.load().config);
+        let (closing, closed) = std_mpsc::channel();
         let gone: Vec<Name> = listening.keys().filter(|name| !bound.names.contains(name)).cloned().collect();
         for name in gone {
             listening.remove(&name);
-            self.tell(|| Command::Unlisten(name.clone()));
+            self.tell(|| Command::Unlisten(name.clone(), closing.clone()));
         }
+        drop(closing);
+        // Nobody sends: it ends when the last socket is closed.
+        let _ = closed.recv_timeout(CLOSE_TIMEOUT);
         listening.extend(bound.fresh.iter().map(|(name, state, _)| (name.clone(), *state)));
         self.upstreams.own.set_listeners(listening.values().map(|state| state.bound).collect());
         for (name, _, sockets) in bound.fresh {

@@ -41,7 +41,18 @@ fn text(sidecar: &Sidecar) -> String {
     if let Some(telemetry) = sidecar.telemetry_address() {
         let _ = writeln!(text, "  {:<12} {}/metrics", "telemetry", Base::of(telemetry));
     }
-    if snapshot.rules.is_empty() {
+    if let Some(toxiproxy) = sidecar.toxiproxy_address() {
+        let _ = writeln!(text, "  {:<12} {}", "toxiproxy", Base::of(toxiproxy));
+    }
+    if snapshot.listeners.is_empty()
+        && let Some(toxiproxy) = sidecar.toxiproxy_address()
+    {
+        let proxy = r#"{"name": "redis", "listen": "127.0.0.1:26379", "upstream": "127.0.0.1:6379"}"#;
+        let toxic = r#"{"type": "latency", "attributes": {"latency": 1000}}"#;
+        let proxies = format!("{}/proxies", Base::of(toxiproxy));
+        let _ = writeln!(text, "make a proxy:  curl -d '{proxy}' {proxies}");
+        let _ = writeln!(text, "add a toxic:   curl -d '{toxic}' {proxies}/redis/toxics");
+    } else if snapshot.rules.is_empty() {
         let rule = serde_json::json!({ "percentage": 25, "fault": { "delay": "200ms" } });
         let line = |call: Call| call.curl_of_environment(&control, api.token_file.is_some());
         let _ = writeln!(text, "add a fault:   {}", line(Call::new(Method::PUT, "/v1/rules/slow").with_body(rule)));

@@ -75,6 +75,8 @@ pub(crate) struct Overrides {
     control: Option<ControlAddress>,
     control_token_file: Option<String>,
     telemetry: Option<SocketAddr>,
+    toxiproxy: Option<SocketAddr>,
+    toxiproxy_open: bool,
     access_log: Option<String>,
     state_dir: Option<String>,
     seed: Option<u64>,
@@ -92,8 +94,19 @@ impl Overrides {
         };
         let (control, control_token_file) = (args.control.clone(), args.control_token_file.clone());
         let (telemetry, access_log) = (args.telemetry, args.access_log.clone());
-        let state_dir = args.state_dir.clone();
-        Ok(Self { route, control, control_token_file, telemetry, access_log, state_dir, seed: args.seed })
+        let (toxiproxy, toxiproxy_open) = (args.toxiproxy, args.toxiproxy_open);
+        let (state_dir, seed) = (args.state_dir.clone(), args.seed);
+        Ok(Self {
+            route,
+            control,
+            control_token_file,
+            telemetry,
+            toxiproxy,
+            toxiproxy_open,
+            access_log,
+            state_dir,
+            seed,
+        })
     }
 
     /// Puts them over a document.
@@ -107,6 +120,12 @@ impl Overrides {
         }
         if let Some(address) = self.telemetry {
             spec.telemetry.get_or_insert_default().address = written(address);
+        }
+        if let Some(address) = self.toxiproxy {
+            spec.toxiproxy.get_or_insert_default().address = written(address);
+        }
+        if self.toxiproxy_open {
+            spec.toxiproxy.get_or_insert_default().open = Some(true);
         }
         match self.access_log.as_deref() {
             Some("stdout") => spec.access_log = Some(Written::Short("stdout".into())),
@@ -165,10 +184,12 @@ impl Settings {
         let overrides = Overrides::of(args)?;
         let mut document = match &args.config {
             Some(path) => source::load_usable_config(path)?.0,
-            None if overrides.route.is_some() => ConfigSpec { version: Some(1), ..ConfigSpec::default() },
+            None if overrides.route.is_some() || overrides.toxiproxy.is_some() => {
+                ConfigSpec { version: Some(1), ..ConfigSpec::default() }
+            }
             None => {
-                let message = "nothing to run: give --upstream http://host:port for one server, or -c FILE \
-                               (`squall config init` writes one); `squall demo` needs neither";
+                let message = "nothing to run: give --upstream http://host:port for one server, -c FILE (`squall config init` \
+                               writes one), or --toxiproxy 127.0.0.1:8474 for clients of Toxiproxy; `squall demo` needs none";
                 return Err(Failure::new(Exit::Usage, message));
             }
         };

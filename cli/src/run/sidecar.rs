@@ -68,6 +68,7 @@ impl Sidecar {
         let tls = config.control.tls.as_ref().map(|tls| proxy.control_tls(tls)).transpose().map_err(invalid)?;
         let tls = tls.map(|source| Arc::new(source) as squall_control::TlsSource);
         let (address, telemetry) = (config.control.address.clone(), config.telemetry);
+        let toxiproxy = config.toxiproxy.map(|api| api.address);
         warn_of_clear_text(&config.control);
         let publisher = Publisher::new(PublisherOptions {
             store: Arc::clone(&store),
@@ -80,9 +81,12 @@ impl Sidecar {
         publisher.set_overlay(move |spec| overrides.apply(spec));
         plane.connect(&publisher);
         let web = Arc::new(Asking::default());
-        let control = ControlOptions { publisher: Arc::clone(&publisher), address, tls, telemetry, web, watch };
+        let publisher_of_control = Arc::clone(&publisher);
+        let control =
+            ControlOptions { publisher: publisher_of_control, address, tls, telemetry, toxiproxy, web, watch };
         let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
-        for own in [control.address().tcp(), control.telemetry_address()].into_iter().flatten() {
+        let own = [control.address().tcp(), control.telemetry_address(), control.toxiproxy_address()];
+        for own in own.into_iter().flatten() {
             proxy.keep_from(own);
         }
         proxy.apply(bound);
@@ -99,6 +103,11 @@ impl Sidecar {
     /// The address of telemetry, when it is on.
     pub(crate) fn telemetry_address(&self) -> Option<SocketAddr> {
         self.control.telemetry_address()
+    }
+
+    /// The address of Toxiproxy's API, when it is on.
+    pub(crate) fn toxiproxy_address(&self) -> Option<SocketAddr> {
+        self.control.toxiproxy_address()
     }
 
     /// The address of a listener.

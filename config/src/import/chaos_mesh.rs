@@ -10,7 +10,7 @@ use crate::defaults;
 use crate::spec::Scalar;
 use crate::units::format_duration;
 
-use super::quantities::{duration, written};
+use super::quantities::duration;
 use super::read::Elsewhere;
 use super::sheet::Sheet;
 
@@ -45,7 +45,7 @@ impl Half {
 /// How long the rule lives.
 fn ttl(value: Option<&Scalar>, sheet: &mut Sheet<'_>) -> Option<Scalar> {
     match value {
-        Some(value) => duration("spec.duration", value, sheet).map(written),
+        Some(value) => duration("spec.duration", value, sheet).map(Scalar::from),
         None => {
             let life = format_duration(defaults::DEFAULT_TTL);
             sheet.note(
@@ -53,7 +53,7 @@ fn ttl(value: Option<&Scalar>, sheet: &mut Sheet<'_>) -> Option<Scalar> {
                 format!("it has no duration, so its rules got ttl: {life}"),
                 "write another ttl, or remove it",
             );
-            Some(written(defaults::DEFAULT_TTL))
+            Some(Scalar::from(defaults::DEFAULT_TTL))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::spec::{AbortSpec, FaultSpec, MatchSpec, Scalar, TextMatchSpec, Writte
 
 use super::draft::{Draft, Missing, Share};
 use super::overlap::exclude_each_other;
-use super::quantities::{duration, percentage, written};
+use super::quantities::{duration, percentage};
 use super::read::{Elsewhere, read};
 use super::sheet::Sheet;
 
@@ -230,7 +230,7 @@ fn delay_fault(path: &str, delay: &Delay, sheet: &mut Sheet<'_>) -> Option<Fault
         return None;
     };
     let fixed = duration(&format!("{path}.fixedDelay"), fixed, sheet)?;
-    Some(FaultSpec { delay: Some(Written::Short(written(fixed))), ..FaultSpec::default() })
+    Some(FaultSpec { delay: Some(Written::Short(Scalar::from(fixed))), ..FaultSpec::default() })
 }
 
 fn abort_fault(path: &str, abort: &Abort, sheet: &mut Sheet<'_>) -> Option<Written<AbortSpec>> {

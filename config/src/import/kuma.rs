@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::problem::Problem;
 use crate::spec::{FaultSpec, Scalar, ThrottleSpec, Written};
-use crate::units::Percentage;
+use crate::units::{ByteRate, Percentage};
 
 use super::draft::{Draft, Missing, Share};
-use super::quantities::{amount, duration, percentage, written, written_rate};
+use super::quantities::{amount, duration, percentage};
 use super::read::{Elsewhere, read};
 use super::sheet::Sheet;
 
@@ -268,7 +268,7 @@ fn delay_fault(path: &str, delay: &Delay, sheet: &mut Sheet<'_>) -> Option<Fault
         return None;
     };
     let value = duration(&format!("{path}.value"), value, sheet)?;
-    Some(FaultSpec { delay: Some(Written::Short(written(value))), ..FaultSpec::default() })
+    Some(FaultSpec { delay: Some(Written::Short(Scalar::from(value))), ..FaultSpec::default() })
 }
 
 fn abort_fault(path: &str, abort: &Abort, sheet: &mut Sheet<'_>) -> Option<FaultSpec> {
@@ -285,7 +285,7 @@ fn bandwidth_fault(path: &str, bandwidth: &Bandwidth, sheet: &mut Sheet<'_>) -> 
     let rate = amount(text).and_then(|(number, unit)| {
         let units = [("bps", 1), ("kbps", 1000), ("mbps", 1_000_000), ("gbps", 1_000_000_000)];
         let (_, factor) = units.iter().find(|(known, _)| *known == unit)?;
-        written_rate(u64::checked_mul(number, *factor)? / 8)
+        ByteRate::from_bytes_per_second(u64::checked_mul(number, *factor)? / 8).map(Scalar::from)
     });
     let Some(rate) = rate else {
         sheet.lost(

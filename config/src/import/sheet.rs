@@ -11,7 +11,6 @@ use crate::validate::validate;
 use super::documents::Document;
 use super::draft::{Draft, Missing, Share};
 use super::finding::{Effect, Finding};
-use super::quantities::number;
 use super::{Import, Options};
 
 /// Names that are taken.
@@ -90,7 +89,7 @@ impl<'a> Sheet<'a> {
             name: name.clone(),
             enabled: (!draft.wider.is_empty()).then_some(false),
             matches: (draft.matches != MatchSpec::default()).then_some(draft.matches),
-            percentage: Some(number(percentage)),
+            percentage: Some(Scalar::from(percentage)),
             fault: Some(draft.fault),
             ttl: draft.ttl,
             ..RuleSpec::default()
@@ -173,13 +172,7 @@ impl<'a> Sheet<'a> {
 
     /// A name that is valid and not taken.
     fn unique(&self, wanted: &str) -> String {
-        let base = valid(wanted);
-        let numbered = (2_u64..).map(|n| {
-            let end = format!("-{n}");
-            format!("{}{end}", &base[..base.len().min(Name::LENGTH_MAX - end.len())])
-        });
-        let mut candidates = std::iter::once(base.clone()).chain(numbered);
-        candidates.find(|name| !self.import.names.contains(name)).unwrap_or(base)
+        Name::free(wanted, |name| self.import.names.contains(name))
     }
 }
 
@@ -189,38 +182,9 @@ pub(super) fn stand_in(name: &str) -> ClusterSpec {
     ClusterSpec { name: name.to_owned(), endpoints, ..ClusterSpec::default() }
 }
 
-/// The nearest name that is allowed; its end counts more than its beginning, since numbers stand there.
-fn valid(text: &str) -> String {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-    let name: String = text.chars().map(|c| c.to_ascii_lowercase()).map(|c| if allowed(c) { c } else { '-' }).collect();
-    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    let name = if name.is_empty() { "imported" } else { name };
-    let cut = name.len().saturating_sub(Name::LENGTH_MAX);
-    if cut == 0 {
-        return name.to_owned();
-    }
-    let (begin, end) = name.split_at(Name::LENGTH_MAX / 2);
-    format!("{begin}{}", &end[cut..])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_made_valid() {
-        for (text, name) in [
-            ("ratings-1", "ratings-1"),
-            ("Shop Ratings/EU-2", "shop-ratings-eu-2"),
-            ("-_.", "imported"),
-            ("", "imported"),
-            ("über", "ber"),
-        ] {
-            assert_eq!(valid(text), name);
-        }
-        let long = valid(&format!("{}-17", "x".repeat(300)));
-        assert!(Name::new(&long).is_ok() && long.ends_with("-17"), "{long}");
-    }
 
     #[test]
     fn a_name_is_given_once() {

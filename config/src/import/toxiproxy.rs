@@ -8,14 +8,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::problem::Problem;
-use crate::spec::{ClusterSpec, FaultSpec, ListenerSpec, Scalar, Written};
-use crate::units::Percentage;
+use crate::spec::{ClusterSpec, ListenerSpec, Scalar, Written};
+use crate::toxiproxy::protocol;
 
-use super::draft::{Draft, Share};
 use super::read::read;
 use super::sheet::Sheet;
 
-use toxics::Toxic;
+use toxics::ToxicIn;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -24,7 +23,7 @@ struct Proxy {
     listen: Option<Scalar>,
     upstream: Option<Scalar>,
     enabled: Option<bool>,
-    toxics: Vec<Toxic>,
+    toxics: Vec<ToxicIn>,
 }
 
 /// What `POST /populate` answers.
@@ -75,8 +74,10 @@ fn proxy(path: &str, proxy: Proxy, sheet: &mut Sheet<'_>) {
     };
     let listen = proxy.listen.map(|listen| listen.to_string()).unwrap_or_default();
     let address = Some(Scalar::Text(address(path, &listen, sheet)));
+    let protocol = protocol(proxy.toxics.iter().any(ToxicIn::looks_into_http)).to_owned();
+    let enabled = proxy.enabled.filter(|enabled| !enabled);
     let listener =
-        ListenerSpec { name: name.clone(), address, protocol: Some("tcp".to_owned()), ..ListenerSpec::default() };
+        ListenerSpec { name: name.clone(), address, enabled, protocol: Some(protocol), ..ListenerSpec::default() };
     let cluster = ClusterSpec { endpoints: vec![Written::Short(upstream)], ..ClusterSpec::default() };
     let Some(listener) = sheet.proxy(path, listener, cluster) else {
         if !proxy.toxics.is_empty() {
@@ -84,9 +85,6 @@ fn proxy(path: &str, proxy: Proxy, sheet: &mut Sheet<'_>) {
         }
         return;
     };
-    if proxy.enabled == Some(false) {
-        down(path, &name, &listener, sheet);
-    }
     for (index, toxic) in proxy.toxics.iter().enumerate() {
         toxics::translate(&format!("{path}.toxics[{index}]"), (&name, &listener), toxic, sheet);
     }
@@ -103,16 +101,4 @@ fn address(path: &str, listen: &str, sheet: &mut Sheet<'_>) -> String {
         }
         _ => listen.to_owned(),
     }
-}
-
-/// A proxy that is switched off refuses connections.
-fn down(path: &str, name: &str, listener: &str, sheet: &mut Sheet<'_>) {
-    let path = format!("{path}.enabled");
-    let detail = "the proxy is switched off: connections are accepted and reset here, and not accepted there";
-    sheet.differs(path.clone(), detail, "remove the rule to switch it on");
-    let fault = FaultSpec { refuse: Some(true), ..FaultSpec::default() };
-    let share = Share::Written(Percentage::ALWAYS);
-    let mut draft = Draft { path, name: Some(format!("{name}-down")), share, fault, ..Draft::default() };
-    draft.matches.listener = Some(listener.to_owned());
-    sheet.add(draft);
 }

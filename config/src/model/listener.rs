@@ -42,6 +42,8 @@ pub struct Listener {
     pub name: Name,
     /// Port 0 lets the system choose.
     pub address: SocketAddr,
+    /// One that is not accepts nothing.
+    pub is_enabled: bool,
     /// Which side of A.
     pub direction: Direction,
     /// What downstream speaks.

@@ -10,6 +10,7 @@ use super::listener::ListenerSpec;
 use super::rule::RuleSpec;
 use super::shape;
 use super::tls::ControlTlsSpec;
+use super::toxiproxy::ToxiproxySpec;
 use super::written::{Full, Scalar, Written, list};
 
 /// The configuration of Squall.
@@ -27,6 +28,9 @@ pub struct ConfigSpec {
     /// Read-only telemetry on an address of its own; off unless written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetrySpec>,
+    /// Toxiproxy's HTTP API, for the clients that speak it, and its proxies; off unless written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub toxiproxy: Option<ToxiproxySpec>,
     /// Sockets that accept traffic.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<ListenerSpec>,

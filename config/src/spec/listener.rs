@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::shape;
 use super::tls::{InterceptSpec, ListenerTlsSpec};
 use super::written::{Scalar, Written};
+use crate::toxiproxy::ProxyOf;
 
 /// A socket that accepts traffic and the cluster that gets it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,9 @@ pub struct ListenerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::socket_address")]
     pub address: Option<Scalar>,
+    /// One that is not enabled accepts nothing. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// Which side of the application: `outbound` (calls that it makes, the default) or `inbound` (calls to it).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::direction")]
@@ -69,4 +73,8 @@ pub struct ListenerSpec {
     #[serde(skip)]
     #[schemars(skip)]
     pub start: Option<u64>,
+    /// The proxy that it is, for Toxiproxy's API to show. Only Squall says so: nobody can write it.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub proxy: Option<ProxyOf>,
 }

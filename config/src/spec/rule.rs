@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::shape;
 use super::written::{Full, OneOrMany, Scalar, Written, list};
 use crate::faults::FaultSpec;
+use crate::toxiproxy::ToxicOf;
 
 /// A list of rules, as the API takes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +55,10 @@ pub struct RuleSpec {
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub experiment: Option<String>,
+    /// The toxic that the rule is, for Toxiproxy's API to show. Only Squall says so: nobody can write it.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub toxic: Option<Box<ToxicOf>>,
 }
 
 /// Conditions that must all hold; an empty one matches everything.

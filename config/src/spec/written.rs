@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+use crate::units::{ByteRate, ByteSize, Percentage, format_duration};
 
 /// A text, a number or a truth value as it was written; [`crate::validate()`] gives it its meaning.
 ///
@@ -49,6 +52,45 @@ impl From<u64> for Scalar {
 impl From<bool> for Scalar {
     fn from(value: bool) -> Self {
         Self::Bool(value)
+    }
+}
+
+/// As it is written in a file.
+impl From<Duration> for Scalar {
+    fn from(duration: Duration) -> Self {
+        Self::Text(format_duration(duration))
+    }
+}
+
+impl From<ByteSize> for Scalar {
+    fn from(size: ByteSize) -> Self {
+        Self::Text(size.to_string())
+    }
+}
+
+/// In units of 1024 or of 1000, whichever comes out even.
+impl From<ByteRate> for Scalar {
+    fn from(rate: ByteRate) -> Self {
+        let per_second = rate.bytes_per_second();
+        let decimal = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
+        let even = decimal.iter().find(|(_, factor)| per_second.is_multiple_of(*factor));
+        Self::Text(match even {
+            Some((unit, factor)) if !per_second.is_multiple_of(1024) => format!("{}{unit}/s", per_second / factor),
+            _ => rate.to_string(),
+        })
+    }
+}
+
+/// As people write it: a number without sign.
+impl From<Percentage> for Scalar {
+    fn from(percentage: Percentage) -> Self {
+        let text = percentage.to_string();
+        let text = text.trim_end_matches('%');
+        match (text.parse::<u64>(), text.parse::<f64>().ok().and_then(serde_json::Number::from_f64)) {
+            (Ok(whole), _) => Self::from(whole),
+            (Err(_), Some(number)) => Self::Number(number),
+            (Err(_), None) => Self::from(text),
+        }
     }
 }
 
@@ -243,4 +285,33 @@ impl JsonSchema for OneOrMany {
 /// Reads a list field in which nothing was written (`rules:`) as an empty list.
 pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn percentages_are_written_as_numbers() {
+        for (text, written) in [("5", "5"), ("0.5%", "0.5"), ("0.0001", "0.0001"), ("100", "100"), ("0", "0")] {
+            assert_eq!(serde_json::to_string(&Scalar::from(text.parse::<Percentage>().unwrap())).unwrap(), written);
+        }
+    }
+
+    #[test]
+    fn rates_are_written_in_even_units() {
+        for (rate, written) in [
+            (1024, "1KiB/s"),
+            (64_000, "64kB/s"),
+            (1_000_000, "1MB/s"),
+            (1250, "1250B/s"),
+            (1 << 20, "1MiB/s"),
+            (1, "1B/s"),
+        ] {
+            let text = Scalar::from(ByteRate::from_bytes_per_second(rate).unwrap()).to_string();
+            assert_eq!(text, written);
+            assert_eq!(text.parse::<ByteRate>().unwrap().bytes_per_second(), rate);
+        }
+    }
 }

@@ -72,6 +72,7 @@ fn listener(
     Some(Listener {
         name: name?,
         address: address?,
+        is_enabled: spec.enabled.unwrap_or(true),
         direction: direction.unwrap_or(Direction::Outbound),
         protocol,
         cluster: Name::new(cluster?).ok()?,

@@ -20,16 +20,27 @@ const KILL_SWITCH: &str = "/v1/halt";
 
 /// Middleware: lets a call through with its [`Caller`], or turns it away with 401 or 429.
 pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let access = app.publisher.access();
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return ApiError::internal("the server does not know who calls").into_response();
     };
-    match access.admit(&peer, request.headers(), request.uri().path() == KILL_SWITCH) {
+    match admit(&app, &peer, &request) {
         Ok((caller, pass)) => {
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(pass);
-            return next.run(request).await;
+            next.run(request).await
         }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// Who calls, if they may. Counts and notes those who may not.
+///
+/// # Errors
+/// 401, or 429 for who tries too often.
+pub(crate) fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(Caller, Pass), ApiError> {
+    let access = app.publisher.access();
+    match access.admit(peer, request.headers(), request.uri().path() == KILL_SWITCH) {
+        Ok(admitted) => return Ok(admitted),
         Err(Turned::Guessed) => {
             access.count(Refused::Unauthenticated);
             // As often as somebody may try; of calls that bear no token, and of those beyond, only the count tells.
@@ -42,10 +53,10 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
         Err(Turned::Unknown) => access.count(Refused::Unauthenticated),
         Err(Turned::Limited(wait)) => {
             access.count(Refused::RateLimited);
-            return ApiError::too_many_tries(wait).into_response();
+            return Err(ApiError::too_many_tries(wait));
         }
     }
-    ApiError::unauthenticated().into_response()
+    Err(ApiError::unauthenticated())
 }
 
 /// Middleware of one call: 403 for a caller whose role is too small. Notes every change that was refused, here or behind.

@@ -6,14 +6,16 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
-use squall_config::parse_value;
 use squall_config::spec::ConfigSpec;
+use squall_config::toxiproxy::lower;
+use squall_config::{Problems, parse_value};
 
 use crate::api::App;
 use crate::error::ApiError;
 use crate::events::EventKind;
 use crate::input::{Change, rules_document};
 use crate::view::answer;
+use crate::write::UpdateError;
 
 /// The answer to a new configuration.
 #[derive(Serialize, JsonSchema)]
@@ -29,10 +31,11 @@ pub(crate) struct ConfigChange<'a> {
     config: &'a ConfigSpec,
 }
 
-/// `GET /v1/config`: the file, as changed by the API, without the rules of experiments; can be put back.
+/// `GET /v1/config`: the file, as changed by the API, without the rules of experiments, with proxies in the words of
+/// Toxiproxy; can be put back.
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let view = app.publisher.view();
-    answer(StatusCode::OK, view.generation, &view.written.without_experiments())
+    answer(StatusCode::OK, view.generation, &view.written.as_written())
 }
 
 /// `PUT /v1/config`.
@@ -42,17 +45,25 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
         body = rules_document(body);
     }
     app.blocking(move |publisher| {
-        let document: ConfigSpec = parse_value(&body).map_err(ApiError::invalid)?;
+        let mut lowered = lower(parse_value(&body).map_err(ApiError::invalid)?);
+        if !lowered.problems.is_empty() {
+            return Err(ApiError::invalid(Problems(lowered.problems)));
+        }
+        let document = std::mem::take(&mut lowered.document);
         let outcome = publisher.update(&change.write, |draft| {
             draft.replace_document(document);
             Ok(())
+        });
+        let outcome = outcome.map_err(|error| match error {
+            UpdateError::Invalid(problems) => ApiError::invalid(Problems(lowered.relocate(problems.0))),
+            other => other.into(),
         })?;
         let (generation, changed, warnings) = (outcome.generation, outcome.changed, &outcome.warnings);
         if changed && !change.write.dry_run {
             tracing::info!(by = %change.write.by, generation, ?warnings, "configuration replaced");
             publisher.tell(EventKind::Reload, generation, json!({ "source": "api" }));
         }
-        let config = &outcome.written.without_experiments();
+        let config = &outcome.written.as_written();
         Ok(answer(StatusCode::OK, generation, &ConfigChange { generation, changed, warnings, config }))
     })
     .await?

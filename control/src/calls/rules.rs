@@ -65,6 +65,7 @@ pub(crate) async fn put(
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
             refuse_of_experiment(draft, &name)?;
+            refuse_toxic(draft, &name)?;
             let is_new = draft.rule(&name).is_none();
             place = draft.put_rule(spec);
             Ok(is_new)
@@ -91,6 +92,7 @@ pub(crate) async fn patch(
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
             refuse_of_experiment(draft, &name)?;
+            refuse_toxic(draft, &name)?;
             let Some((at, spec)) = draft.rule(&name) else { return Err(UpdateError::NoRule(name.clone())) };
             place = at;
             let mut patched = serde_json::to_value(spec).unwrap_or_default();
@@ -144,6 +146,14 @@ fn parse_rule(name: &str, mut body: Value) -> Result<RuleSpec, ApiError> {
         return Err(invalid(detail, "make them the same, or leave the name out of the body; rules are not renamed"));
     }
     Ok(spec)
+}
+
+/// What a toxic is, Toxiproxy's API says.
+fn refuse_toxic(draft: &Draft, rule: &str) -> Result<(), UpdateError> {
+    match draft.proxy_of(rule) {
+        Some(proxy) => Err(UpdateError::Toxic { rule: rule.to_owned(), proxy: proxy.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 fn refuse_of_experiment(draft: &Draft, rule: &str) -> Result<(), UpdateError> {

@@ -28,10 +28,12 @@ pub(crate) struct Saved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lease: Option<String>,
     /// The rules of the configuration file, as it was loaded last.
+    #[serde(deserialize_with = "kept::list")]
     pub(crate) of_file: Vec<RuleSpec>,
     /// All rules, in order.
     pub(crate) rules: Vec<SavedRule>,
     /// Rules of the file whose time is over.
+    #[serde(deserialize_with = "kept::map")]
     pub(crate) retired: BTreeMap<String, RuleSpec>,
 }
 
@@ -47,12 +49,49 @@ pub(crate) struct SavedHalt {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedRule {
+    #[serde(deserialize_with = "kept::one")]
     pub(crate) rule: RuleSpec,
     /// Whether the file made it; else the API did.
     pub(crate) is_of_file: bool,
     pub(crate) made_at_ms: u64,
     /// `None` does not end.
     pub(crate) end: Option<End>,
+}
+
+/// Rules with the toxics that they are, which nobody else can write.
+mod kept {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer};
+    use squall_config::spec::RuleSpec;
+    use squall_config::toxiproxy::ToxicOf;
+
+    #[derive(Deserialize)]
+    struct Kept {
+        #[serde(default)]
+        toxic: Option<Box<ToxicOf>>,
+        #[serde(flatten)]
+        rule: RuleSpec,
+    }
+
+    impl From<Kept> for RuleSpec {
+        fn from(Kept { toxic, rule }: Kept) -> Self {
+            Self { toxic, ..rule }
+        }
+    }
+
+    pub(super) fn one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RuleSpec, D::Error> {
+        Kept::deserialize(deserializer).map(RuleSpec::from)
+    }
+
+    pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RuleSpec>, D::Error> {
+        Ok(Vec::<Kept>::deserialize(deserializer)?.into_iter().map(RuleSpec::from).collect())
+    }
+
+    pub(super) fn map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, RuleSpec>, D::Error> {
+        let kept = BTreeMap::<String, Kept>::deserialize(deserializer)?;
+        Ok(kept.into_iter().map(|(name, kept)| (name, kept.into())).collect())
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 use crate::spec::{DelaySpec, FaultSpec, MatchSpec, OneOrMany, Scalar, TextMatchSpec, ValueMatchSpec, Written};
 
 use super::super::draft::{Draft, Missing, Share};
-use super::super::quantities::{duration, written};
+use super::super::quantities::duration;
 use super::super::read::read;
 use super::super::sheet::Sheet;
 use super::modify::{self, Patch, Replace};
@@ -127,7 +127,7 @@ fn fault(spec: &Spec, half: Half, sheet: &mut Sheet<'_>) -> FaultSpec {
         }
         return abort(half, sheet);
     }
-    let delay = spec.delay.as_ref().and_then(|delay| duration("spec.delay", delay, sheet)).map(written);
+    let delay = spec.delay.as_ref().and_then(|delay| duration("spec.delay", delay, sheet)).map(Scalar::from);
     let delay = delay.map(|delay| match half {
         Half::Request => Written::Short(delay),
         Half::Response => Written::Full(DelaySpec { fixed: Some(delay), on: half.word(), ..DelaySpec::default() }),

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::problem::Problem;
 use crate::spec::{DelaySpec, FaultSpec, OneOrMany, Scalar, ThrottleSpec, UniformSpec, Written};
-use crate::units::parse_duration;
+use crate::units::{ByteRate, parse_duration};
 
 use super::super::draft::{Draft, Missing, Share};
-use super::super::quantities::{amount, duration, written, written_rate};
+use super::super::quantities::{amount, duration};
 use super::super::read::{Elsewhere, read};
 use super::super::sheet::Sheet;
 use super::{ABSENT, SELECTION, ttl};
@@ -159,10 +159,10 @@ fn delays(spec: &Spec, ways: &[Way], sheet: &mut Sheet<'_>) -> Vec<Draft> {
         sheet.differs("spec.delay.jitter", detail, "");
     }
     let spec = if jitter.is_zero() {
-        DelaySpec { fixed: Some(written(latency)), ..DelaySpec::default() }
+        DelaySpec { fixed: Some(Scalar::from(latency)), ..DelaySpec::default() }
     } else {
         let (min, max) = (latency.saturating_sub(jitter), latency.saturating_add(jitter));
-        let uniform = UniformSpec { min: Some(written(min)), max: Some(written(max)) };
+        let uniform = UniformSpec { min: Some(Scalar::from(min)), max: Some(Scalar::from(max)) };
         DelaySpec { uniform: Some(uniform), ..DelaySpec::default() }
     };
     let fault = |(_, half): Way| {
@@ -179,7 +179,10 @@ fn throttles(spec: &Spec, ways: &[Way], sheet: &mut Sheet<'_>) -> Vec<Draft> {
     let text = spec.bandwidth.as_ref().and_then(|bandwidth| bandwidth.rate.as_deref()).unwrap_or_default();
     let rate = amount(text).and_then(|(number, unit)| {
         let power = ["bps", "kbps", "mbps", "gbps", "tbps"].iter().position(|known| *known == unit)?;
-        (0..power).try_fold(number, |rate, _| u64::checked_mul(rate, 1024)).and_then(written_rate)
+        (0..power)
+            .try_fold(number, |rate, _| u64::checked_mul(rate, 1024))
+            .and_then(ByteRate::from_bytes_per_second)
+            .map(Scalar::from)
     });
     let Some(rate) = rate else {
         sheet.lost(PATH, format!("{text:?} is no rate such as 1mbps; no rule was made"), "write one");

@@ -191,9 +191,11 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
     Config {
         control: ControlApi::at(any),
         telemetry: None,
+        toxiproxy: None,
         listeners: vec![Listener {
             name: Name::new("to-b").unwrap(),
             address: any,
+            is_enabled: true,
             direction: Direction::Outbound,
             protocol: ListenerProtocol::Tcp,
             cluster: cluster.clone(),

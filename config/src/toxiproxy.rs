@@ -1,0 +1,93 @@
+//! Toxiproxy's proxies and toxics, in the words of Squall: a proxy is a listener with a cluster of the same name, a toxic is
+//! a rule for that listener. Each remembers what it was, so that Toxiproxy's API can show it again.
+//!
+//! A document as it is written has them under `toxiproxy.proxies` ([`raise`]); a document in force has them among its
+//! listeners, clusters and rules ([`lower`]).
+
+mod kind;
+mod lower;
+mod toxic;
+
+pub use kind::{
+    Bandwidth, Header, Latency, LimitData, ModifyBody, ResetPeer, Slicer, SlowClose, StatusCode, Timeout, ToxicKind,
+    WrongAttribute,
+};
+pub use lower::{Lowered, lower, raise, rule_name};
+pub use toxic::{Stream, Toxic, ToxicOf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::spec::{ClusterSpec, ConfigSpec, ListenerSpec, Scalar, Written};
+
+/// What a listener remembers of the proxy that it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyOf {
+    /// The proxy's name, which may be any text.
+    pub name: String,
+    /// Where it is to listen, as it was written, while it has not been started yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// Whether a document has it, and not Toxiproxy's API alone.
+    #[serde(skip)]
+    pub is_of_file: bool,
+}
+
+/// The listener of this proxy, with its place.
+pub fn listener_of<'a>(document: &'a ConfigSpec, proxy: &str) -> Option<(usize, &'a ListenerSpec)> {
+    document
+        .listeners
+        .iter()
+        .enumerate()
+        .find(|(_, listener)| listener.proxy.as_ref().is_some_and(|of| of.name == proxy))
+}
+
+/// The toxics of this proxy, with their rules' places: those of the upstream stream first, as Toxiproxy lists them.
+pub fn toxics_of<'a>(document: &'a ConfigSpec, proxy: &str) -> Vec<(usize, &'a Toxic)> {
+    let is_of = |(place, toxic): (usize, Option<&'a ToxicOf>)| {
+        toxic.filter(|toxic| toxic.proxy == proxy).map(|toxic| (place, &toxic.toxic))
+    };
+    let all = document.rules.iter().map(|rule| rule.toxic.as_deref()).enumerate();
+    let mut toxics: Vec<_> = all.filter_map(is_of).collect();
+    toxics.sort_by_key(|(_, toxic)| toxic.stream());
+    toxics
+}
+
+/// A listener and a cluster for a proxy, under a name that neither kind has yet; nothing is on yet.
+pub fn proxy(document: &ConfigSpec, name: &str, upstream: &str) -> (ListenerSpec, ClusterSpec) {
+    let is_taken = |name: &str| {
+        document.listeners.iter().any(|listener| listener.name == name)
+            || document.clusters.iter().any(|cluster| cluster.name == name)
+    };
+    let own = crate::model::Name::free(name, is_taken);
+    let cluster = ClusterSpec {
+        name: own.clone(),
+        endpoints: vec![Written::Short(Scalar::Text(upstream.to_owned()))],
+        ..ClusterSpec::default()
+    };
+    let listener = ListenerSpec {
+        name: own.clone(),
+        protocol: Some(protocol(false).to_owned()),
+        cluster: Some(own),
+        proxy: Some(ProxyOf { name: name.to_owned(), ..ProxyOf::default() }),
+        ..ListenerSpec::default()
+    };
+    (listener, cluster)
+}
+
+/// What a proxy speaks: bytes, unless one of its toxics looks into HTTP.
+pub fn protocol(looks_into_http: bool) -> &'static str {
+    if looks_into_http { "auto" } else { "tcp" }
+}
+
+/// The upstream of a proxy's listener.
+pub fn upstream_of<'a>(document: &'a ConfigSpec, listener: &ListenerSpec) -> Option<&'a str> {
+    let cluster = document.clusters.iter().find(|cluster| Some(&cluster.name) == listener.cluster.as_ref())?;
+    match cluster.endpoints.first()? {
+        Written::Short(Scalar::Text(upstream)) => Some(upstream),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

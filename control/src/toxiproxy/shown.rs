@@ -1,0 +1,53 @@
+//! Proxies and toxics as the API shows them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use squall_config::spec::{ConfigSpec, ListenerSpec};
+use squall_config::toxiproxy::{Toxic, listener_of, toxics_of, upstream_of};
+
+use crate::data_plane::DataPlane;
+use crate::publish::Publisher;
+
+/// A proxy with its toxics.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct ProxyOut {
+    pub(super) name: String,
+    /// As it was written until it is started, then as the system bound it.
+    pub(super) listen: String,
+    pub(super) upstream: String,
+    pub(super) enabled: bool,
+    pub(super) toxics: Vec<Toxic>,
+}
+
+/// All proxies by name.
+pub(super) fn proxies(publisher: &Publisher) -> BTreeMap<String, ProxyOut> {
+    let view = publisher.view();
+    let document = &view.written.document;
+    let all = document.listeners.iter().filter_map(|listener| shown(document, listener, publisher.data_plane()));
+    all.map(|proxy| (proxy.name.clone(), proxy)).collect()
+}
+
+/// One proxy.
+pub(super) fn proxy(document: &ConfigSpec, name: &str, data_plane: &dyn DataPlane) -> Option<ProxyOut> {
+    shown(document, listener_of(document, name)?.1, data_plane)
+}
+
+fn shown(document: &ConfigSpec, listener: &ListenerSpec, data_plane: &dyn DataPlane) -> Option<ProxyOut> {
+    let of = listener.proxy.as_ref()?;
+    let enabled = listener.enabled != Some(false);
+    let address = || listener.address.as_ref().map(ToString::to_string).unwrap_or_default();
+    let bound = || data_plane.listener_addresses().into_iter().find(|(name, _)| *name == listener.name);
+    let listen = match (&of.listen, enabled) {
+        (Some(raw), false) => raw.clone(),
+        (_, true) => bound().map_or_else(address, |(_, bound)| bound.to_string()),
+        (None, false) => address(),
+    };
+    Some(ProxyOut {
+        name: of.name.clone(),
+        listen,
+        upstream: upstream_of(document, listener).unwrap_or_default().to_owned(),
+        enabled,
+        toxics: toxics_of(document, &of.name).into_iter().map(|(_, toxic)| toxic.clone()).collect(),
+    })
+}
