@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::json;
@@ -43,6 +43,24 @@ fn listeners_and_clusters_change_at_run_time() {
     assert!(matches!(answer.status, 400 | 422), "{}", answer.text());
     assert!(answer.text().contains("nowhere"), "{}", answer.text());
     assert_eq!(open.get("/").text(), "two");
+}
+
+#[test]
+fn a_listener_at_all_addresses_serves_both_families() {
+    let origin = Origin::ok();
+    let squall = Squall::start(&Settings::http(origin.address));
+    let api = squall.api();
+    let mut config = api.json("/v1/config");
+    config["listeners"].as_array_mut().unwrap().push(json!({
+        "name": "everywhere", "address": "[::]:0", "direction": "outbound", "protocol": "http", "cluster": "service-b",
+    }));
+    let answer = api.put("/v1/config", &config.to_string());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let bound = squall.address("everywhere");
+    assert!(bound.is_ipv6() && bound.ip().is_unspecified() && bound.port() != 0, "{bound}");
+    for loopback in [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)] {
+        assert_eq!(RawClient::connect(SocketAddr::new(loopback, bound.port())).get("/").status, 200, "{loopback}");
+    }
 }
 
 #[test]

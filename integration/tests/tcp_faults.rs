@@ -4,10 +4,12 @@
 
 use std::io::ErrorKind;
 use std::io::Read as _;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use squall_integration::origin::{Origin, refusing};
+use squall_integration::raw::end_of;
 use squall_integration::{Api, End, RawClient, Settings, Squall, eventually};
 
 struct Path {
@@ -292,6 +294,83 @@ fn a_rule_reaches_connections_that_are_open() {
     path.rule(&json!({"blackhole": true}));
     client.send("during");
     assert!(client.is_silent_for(Duration::from_millis(400)));
+}
+
+/// An upstream that answers each byte with two, and tells what it heard and how that ended.
+fn talkative() -> (Path, mpsc::Receiver<(Vec<u8>, End)>) {
+    let (told, heard) = mpsc::channel();
+    let told = Mutex::new(told);
+    let path = Path::to(Origin::start(move |peer| {
+        let mut all = Vec::new();
+        let end = loop {
+            let mut byte = [0];
+            match peer.stream().read(&mut byte) {
+                Ok(0) => break End::Fin,
+                Ok(_) => all.push(byte[0]),
+                Err(error) => break end_of(&error).unwrap(),
+            }
+            // Whoever closed the connection does not hear it.
+            let _ = std::io::Write::write_all(&mut peer.stream(), b"ok");
+        };
+        told.lock().unwrap().send((all, end)).unwrap();
+    }));
+    (path, heard)
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_request_is_truncated_and_both_sides_see_an_end() {
+    let (path, heard) = talkative();
+    path.rule(&json!({"truncate": {"after_bytes": 5, "on": "request"}}));
+    let mut client = path.client();
+    assert_eq!(client.send("1234").read_exact(8), b"okokokok");
+    client.send("567");
+    assert_eq!(client.read_to_end().1, End::Fin);
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (b"12345".to_vec(), End::Fin));
+
+    path.rule(&json!({"delay": "1ms"}));
+    let mut idle = path.client();
+    assert_eq!(idle.send("x").read_exact(2), b"ok");
+    path.rule(&json!({"truncate": {"after_bytes": 0, "on": "request"}}));
+    assert_eq!(idle.read_to_end(), (Vec::new(), End::Fin));
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (b"x".to_vec(), End::Fin));
+}
+
+#[test]
+fn a_reset_waits_for_data_that_does_not_pass() {
+    let (path, heard) = talkative();
+    let mut client = path.client();
+    assert_eq!(client.send("x").read_exact(2), b"ok");
+    path.rule(&json!({"reset": {"on": "request", "after_data": "300ms"}}));
+    assert!(client.is_silent_for(Duration::from_millis(400)), "nothing came yet");
+    let begin = Instant::now();
+    assert_eq!(client.send("trigger").read_to_end(), (Vec::new(), End::Reset));
+    let took = begin.elapsed();
+    assert!((Duration::from_millis(290)..Duration::from_millis(1500)).contains(&took), "{took:?}");
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (b"x".to_vec(), End::Reset));
+}
+
+#[test]
+fn a_direction_with_a_hole_is_dropped_while_the_other_one_flows() {
+    let (path, heard) = talkative();
+    let mut client = path.client();
+    assert_eq!(client.send("x").read_exact(2), b"ok");
+    // More than all buffers on the way hold: whoever sends into a hole is never blocked.
+    let bytes = pattern(20_000_000);
+    path.rule(&json!({"blackhole": {"direction": "request", "idle": "1s"}}));
+    client.send(bytes);
+    assert!(client.is_silent_for(Duration::from_millis(300)));
+    assert_eq!(client.read_to_end(), (Vec::new(), End::Fin));
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (b"x".to_vec(), End::Fin));
+
+    path.rule(&json!({"blackhole": {"direction": "response"}}));
+    let mut client = path.client();
+    assert!(client.send("asked").is_silent_for(Duration::from_millis(200)));
+    // The stream has a hole, so that it ends with the rule.
+    path.api().delete("/v1/rules/r");
+    assert_eq!(client.read_to_end(), (Vec::new(), End::Fin));
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), (b"asked".to_vec(), End::Fin));
 }
 
 #[test]

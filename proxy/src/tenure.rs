@@ -4,6 +4,7 @@ use std::future::ready;
 use std::net::Shutdown;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use squall_config::model::Name;
 use squall_fault::snapshot::Snapshot;
@@ -11,6 +12,9 @@ use tokio::sync::watch;
 
 use crate::connection::{self, Opened};
 use crate::view::ListenerView;
+
+/// How long the server of a connection may take to see that it has ended.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The start of a listener that a connection lives with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +73,7 @@ pub(crate) async fn serve(
     }
     // As if the client had gone: every exchange ends and is accounted for in the way in which it does then.
     if socket.is_ok_and(|socket| socket.shutdown(Shutdown::Read).is_ok()) {
-        serving.await;
+        // Either end is fine; what still lies in front of the end may not be read.
+        let _ = tokio::time::timeout(PATIENCE, serving).await;
     }
 }

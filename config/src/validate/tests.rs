@@ -53,7 +53,7 @@ pub(super) fn rule_faults(fault: &str) -> Vec<Fault> {
 #[test]
 fn everything_loads() {
     let config = load(EVERYTHING);
-    assert_eq!(config.rules.len(), 28);
+    assert_eq!(config.rules.len(), 31);
     let first = &config.rules[0];
     assert_eq!(first.percentage.ppm(), 1);
     assert_eq!(first.sample, Sample::Exact);

@@ -53,6 +53,9 @@ fn in_tunnel(fault: Value, text: &'static str, expect: Expect) -> Cell {
 const BYTES_ONLY: &str = "bytes have no head and no answer that Squall knows";
 const TUNNEL_BYTES: &str = "what flows in a tunnel is bytes; the request that opens it is HTTP/1.1";
 const CONNECT: &str = "requests come on connections that are open; use `delay`";
+const DIRECTION: &str = "a request or an answer that is dropped is no exchange any more; use `blackhole` as it is";
+const UPLOADS: &str = "the upstream would see an upload that broke off, and not an end; use `stall`";
+const DATA: &str = "a request is data; use `reset`";
 const STREAMS: &str = "is for streams; on HTTP it is `slow_body`";
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -70,6 +73,7 @@ fn timing() -> Vec<Row> {
     let delay = || json!({ "delay": "400ms" });
     let at_least = || json!({ "delay": { "at_least": "400ms" } });
     let blackhole = || json!({ "blackhole": true });
+    let one_way = || json!({ "blackhole": { "direction": "request" } });
     let throttle = |rate: &str| json!({ "throttle": { "rate": rate, "direction": "response" } });
     let stall = || json!({ "stall": true });
     vec![
@@ -122,6 +126,17 @@ fn timing() -> Vec<Row> {
             ],
         },
         Row {
+            kind: "blackhole (direction)",
+            cells: [
+                Cell::Never(DIRECTION),
+                Cell::Never(DIRECTION),
+                Cell::Never(DIRECTION),
+                in_tunnel(one_way(), "TimeoutError", hangs("TimeoutError")),
+                shown(one_way(), "hangs", hangs("exit 124")),
+                Cell::Never(DIRECTION),
+            ],
+        },
+        Row {
             kind: "stall",
             cells: [
                 shown(stall(), "a head, then gives up (28)", Expect { says: "200 OK", ..hangs("curl 28") }),
@@ -154,6 +169,8 @@ fn endings() -> Vec<Row> {
     let lost = || json!({ "response_lost": true });
     let malformed = |what: &str| json!({ "malformed": what });
     let truncate = || json!({ "truncate": 10_000 });
+    let after_data = || json!({ "reset": { "after_data": "100ms" } });
+    let request = || json!({ "truncate": { "after_bytes": 10, "on": "request" } });
     vec![
         Row {
             kind: "abort",
@@ -194,6 +211,17 @@ fn endings() -> Vec<Row> {
                 in_tunnel(reset(), "ConnectionClosedError", expect("ConnectionClosedError")),
                 shown(reset(), "connection reset", expect("exit 1")),
                 shown(reset(), "RST_STREAM (92)", never("curl 92")),
+            ],
+        },
+        Row {
+            kind: "reset (after_data)",
+            cells: [
+                Cell::Never(DATA),
+                Cell::Never(DATA),
+                Cell::Never(DATA),
+                in_tunnel(after_data(), "ConnectionClosedError", expect("ConnectionClosedError")),
+                shown(after_data(), "connection reset", expect("exit 1")),
+                Cell::Never(DATA),
             ],
         },
         Row {
@@ -243,6 +271,17 @@ fn endings() -> Vec<Row> {
                     "less than was promised (92)",
                     Expect { is_intact: Some(false), ..expect("curl 92") },
                 ),
+            ],
+        },
+        Row {
+            kind: "truncate (on: request)",
+            cells: [
+                Cell::Never(UPLOADS),
+                Cell::Never(UPLOADS),
+                Cell::Never(UPLOADS),
+                in_tunnel(request(), "ConnectionClosedError", expect("ConnectionClosedError")),
+                shown(request(), "an end", expect("exit 1")),
+                Cell::Never(UPLOADS),
             ],
         },
     ]
