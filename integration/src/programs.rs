@@ -206,6 +206,22 @@ pub fn python_program(name: &str, test: &str) -> Option<PathBuf> {
     None
 }
 
+/// Node that finds the packages of `integration/clients/node`; `None` when it is left out.
+pub fn node(test: &str) -> Option<Command> {
+    let program = find("node", test)?;
+    let packages = std::env::var_os("SQUALL_NODE")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/node")), PathBuf::from)
+        .join("node_modules");
+    let without = std::env::var("SQUALL_WITHOUT").unwrap_or_default();
+    if !packages.is_dir() || without.split_whitespace().any(|w| w == "npm") {
+        let _ = writeln!(std::io::stderr(), "left out: {test} needs the packages for Node of integration/run");
+        return None;
+    }
+    let mut command = Command::new(program);
+    command.env("NODE_PATH", packages);
+    Some(command)
+}
+
 /// A server of `integration/clients` that is stopped, by its id, when it goes out of scope.
 #[derive(Debug)]
 pub struct Peer {

@@ -95,11 +95,31 @@ impl Squall {
         })
     }
 
+    /// Starts without a file, with these arguments; the system chooses the port of the control API.
+    ///
+    /// # Panics
+    /// When it does not get ready, with what it said.
+    pub fn start_without_file(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut command = command(&["run", "--control", "127.0.0.1:0"]);
+        command.args(arguments);
+        Self::launch(directory, command)
+    }
+
     fn start_by(directory: tempfile::TempDir, adapt: impl FnOnce(&mut Command)) -> Self {
         let mut command = command(&["run", "-c"]);
-        command.arg(directory.path().join("squall.yaml")).current_dir(directory.path());
+        command.arg(directory.path().join("squall.yaml"));
         adapt(&mut command);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        Self::launch(directory, command)
+    }
+
+    fn launch(directory: tempfile::TempDir, mut command: Command) -> Self {
+        let mut child = command
+            .current_dir(directory.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         keep(child.stderr.take().expect("stderr is a pipe"), Arc::clone(&log));
         keep(child.stdout.take().expect("stdout is a pipe"), Arc::clone(&log));
@@ -128,14 +148,17 @@ impl Squall {
         Api { address: self.control.expect("the control API has an address") }
     }
 
-    /// Toxiproxy's API, where the settings turn it on.
-    pub fn toxiproxy(&self) -> Api {
-        let address = eventually("the address of Toxiproxy's API on standard error", PATIENCE, || {
+    /// Where Toxiproxy's API listens, as it said at its start.
+    ///
+    /// # Panics
+    /// When it said nothing of it.
+    pub fn toxiproxy(&self) -> SocketAddr {
+        eventually("the address of Toxiproxy's API on standard error", PATIENCE, || {
             let said = self.said();
-            let line = said.lines().find(|line| line.trim_start().starts_with("toxiproxy "))?;
-            line.split("http://").nth(1)?.trim().parse().ok()
-        });
-        Api { address }
+            let (_, address) =
+                said.lines().find(|l| l.trim_start().starts_with("toxiproxy "))?.split_once("http://")?;
+            address.trim().parse().ok()
+        })
     }
 
     /// Where a listener really listens, from `GET /v1/status`.
