@@ -148,17 +148,14 @@ impl Squall {
         Api { address: self.control.expect("the control API has an address") }
     }
 
-    /// Where Toxiproxy's API listens, as it said at its start.
-    ///
-    /// # Panics
-    /// When it said nothing of it.
-    pub fn toxiproxy(&self) -> SocketAddr {
-        eventually("the address of Toxiproxy's API on standard error", PATIENCE, || {
+    /// Toxiproxy's API, where the settings turn it on.
+    pub fn toxiproxy(&self) -> Api {
+        let address = eventually("the address of Toxiproxy's API on standard error", PATIENCE, || {
             let said = self.said();
-            let (_, address) =
-                said.lines().find(|l| l.trim_start().starts_with("toxiproxy "))?.split_once("http://")?;
-            address.trim().parse().ok()
-        })
+            let line = said.lines().find(|line| line.trim_start().starts_with("toxiproxy "))?;
+            line.split("http://").nth(1)?.trim().parse().ok()
+        });
+        Api { address }
     }
 
     /// Where a listener really listens, from `GET /v1/status`.

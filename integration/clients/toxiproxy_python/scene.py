@@ -41,7 +41,7 @@ class Case(unittest.TestCase):
         host, port = place(proxy.listen)
         client = redis.Redis(
             host=host, port=port, protocol=2, socket_timeout=timeout, single_connection_client=True,
-            retry=Retry(NoBackoff(), 0), retry_on_error=[], lib_name=None, lib_version=None,
+            retry=Retry(NoBackoff(), 0), retry_on_error=[], driver_info=None,
         )
         self.addCleanup(client.close)
         return client
