@@ -89,11 +89,22 @@ test("another upstream ends connections, and keeps address and toxics", TIMEOUT,
 });
 
 test("another listen address is where it listens then, and only there", TIMEOUT, async (t) => {
-  const proxy = await proxyFor(t);
-  const moved = await proxy.update({ listen: "127.0.0.1:0" });
-  assert.notStrictEqual(moved.listen, proxy.listen);
+  const [proxy, other] = [await proxyFor(t), await proxyFor(t)];
+  await other.remove();
+  const moved = await proxy.update({ listen: other.listen });
+  assert.deepStrictEqual([moved.listen, moved.enabled], [other.listen, true]);
   assert.strictEqual(await (await redisAt(t, moved.listen)).ping(), "PONG");
   assert.strictEqual((await exchange(proxy.listen, "PING\r\n")).end, "ECONNREFUSED");
+});
+
+test("a port may be asked for anew, which ends connections", TIMEOUT, async (t) => {
+  const proxy = await proxyFor(t);
+  const redis = await redisAt(t, proxy.listen);
+  const ended = new Promise((resolve) => redis.once("error", resolve));
+  const moved = await proxy.update({ listen: "127.0.0.1:0" });
+  assert.match(moved.listen, /^127\.0\.0\.1:[1-9]\d*$/);
+  await ended;
+  assert.strictEqual(await (await redisAt(t, moved.listen)).ping(), "PONG");
 });
 
 test("an update that says nothing new changes nothing", TIMEOUT, async (t) => {
