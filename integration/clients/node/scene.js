@@ -67,4 +67,16 @@ function exchange(address, bytes) {
   });
 }
 
-module.exports = { toxiproxy, upstream, proxyFor, redisAt, timed, isOpenAfter, exchange };
+/** What came of connecting: `connected`, or the code of the error. */
+function connected(address) {
+  return new Promise((resolve) => {
+    const socket = net.connect(place(address));
+    socket.on("error", (error) => resolve(error.code));
+    socket.on("connect", () => {
+      resolve("connected");
+      socket.destroy();
+    });
+  });
+}
+
+module.exports = { toxiproxy, upstream, proxyFor, redisAt, timed, isOpenAfter, exchange, connected };
