@@ -9,8 +9,8 @@ mod lower;
 mod toxic;
 
 pub use kind::{
-    Bandwidth, Header, Latency, LimitData, ModifyBody, ResetPeer, Slicer, SlowClose, StatusCode, Timeout, ToxicKind,
-    WrongAttribute,
+    Bandwidth, Header, Latency, LimitData, ModifyBody, Noop, ResetPeer, Slicer, SlowClose, StatusCode, Timeout,
+    ToxicKind, WrongAttribute,
 };
 pub use lower::{Lowered, lower, raise, rule_name};
 pub use toxic::{Stream, Toxic, ToxicOf};

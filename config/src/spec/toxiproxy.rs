@@ -56,7 +56,7 @@ pub struct ToxicSpec {
     /// Unique among the toxics of the proxy. Default: the type, `_` and the stream.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// `latency`, `bandwidth`, `slow_close`, `timeout`, `reset_peer`, `slicer`, `limit_data`; of HTTP `status_code`,
+    /// `latency`, `bandwidth`, `slow_close`, `timeout`, `reset_peer`, `slicer`, `limit_data`, `noop`; of HTTP `status_code`,
     /// `header` and `modify_body`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,

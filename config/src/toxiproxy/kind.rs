@@ -17,6 +17,8 @@ use crate::units::{ByteRate, ByteSize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "attributes", rename_all = "snake_case")]
 pub enum ToxicKind {
+    /// Nothing at all.
+    Noop(Noop),
     /// Everything comes later.
     Latency(Latency),
     /// A bound on bytes per second.
@@ -38,6 +40,10 @@ pub enum ToxicKind {
     /// HTTP: the answer has another body.
     ModifyBody(ModifyBody),
 }
+
+/// `noop` has no attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noop {}
 
 /// Attributes of `latency`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +156,8 @@ pub struct WrongAttribute {
 
 impl ToxicKind {
     /// Every type.
-    pub const TYPES: [&str; 10] = [
+    pub const TYPES: [&str; 11] = [
+        "noop",
         "latency",
         "bandwidth",
         "slow_close",
@@ -171,6 +178,7 @@ impl ToxicKind {
     /// The word for it.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Noop(_) => "noop",
             Self::Latency(_) => "latency",
             Self::Bandwidth(_) => "bandwidth",
             Self::SlowClose(_) => "slow_close",
@@ -219,6 +227,7 @@ impl ToxicKind {
     /// Whether its attributes let it change nothing.
     pub fn does_nothing(&self) -> bool {
         match self {
+            Self::Noop(_) => true,
             Self::Latency(Latency { latency, jitter }) => (*latency, *jitter) == (0, 0),
             Self::SlowClose(SlowClose { delay }) => *delay == 0,
             Self::Slicer(Slicer { average_size, .. }) => *average_size == 0,
@@ -231,6 +240,7 @@ impl ToxicKind {
     pub(super) fn fault(&self, direction: Phase) -> FaultSpec {
         let on = || Some(word(direction).to_owned());
         match self {
+            Self::Noop(_) => nothing(),
             _ if self.does_nothing() => nothing(),
             Self::Latency(latency) => FaultSpec { delay: Some(latency.delay(on())), ..FaultSpec::default() },
             Self::Bandwidth(Bandwidth { rate: 0 }) => {

@@ -10,6 +10,9 @@ use super::shown::ProxyOut;
 use crate::data_plane::DataPlane;
 use crate::document::Draft;
 
+/// Each has a socket for every worker.
+const LISTENERS_MAX: usize = 1024;
+
 /// A proxy as a call writes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ProxyIn {
@@ -89,6 +92,9 @@ pub(super) fn create(draft: &mut Draft, proxy: ProxyIn) -> Result<(), Refusal> {
 fn create_in_place_of(draft: &mut Draft, proxy: ProxyIn, held: Option<&ProxyOut>) -> Result<(), Refusal> {
     if listener_of(&draft.document, &proxy.name).is_some() {
         return Err(Refusal::proxy_exists());
+    }
+    if draft.document.listeners.len() >= LISTENERS_MAX {
+        return Err(Refusal::new(500, format!("there are {LISTENERS_MAX} listeners already; delete a proxy first")));
     }
     let address = listen::resolve(&proxy.listen)?;
     let (mut listener, cluster) = toxiproxy::proxy(&draft.document, &proxy.name, &proxy.upstream);
@@ -289,7 +295,11 @@ pub(super) fn now(draft: &Draft, proxy: &str, data_plane: &dyn DataPlane) -> Res
 
 /// The proxies of `POST /populate`.
 pub(super) fn read_all(value: serde_json::Value) -> Result<Vec<ProxyIn>, Refusal> {
-    let serde_json::Value::Array(list) = value else { return Err(wrong("the body", "a list", &value)) };
+    let list = match value {
+        serde_json::Value::Array(list) => list,
+        serde_json::Value::Null => Vec::new(),
+        other => return Err(wrong("the body", "a list", &other)),
+    };
     let all = list.into_iter().map(|proxy| ProxyIn::read(&Body::of(proxy)?)).collect::<Result<Vec<_>, _>>()?;
     for (index, proxy) in all.iter().enumerate() {
         proxy.check(&format!(" at proxy {}", index + 1))?;

@@ -25,11 +25,8 @@ pub(super) fn resolve(listen: &str) -> Result<SocketAddr, Refusal> {
     best.copied().ok_or_else(|| refuse(format!("lookup {host}: no such host")))
 }
 
-/// Refuses an address that cannot be listened on, in the words that Go has for it. Port 0 always can.
+/// Refuses an address that cannot be listened on, in the words that Go has for it.
 pub(super) fn probe(address: SocketAddr) -> Result<(), Refusal> {
-    if address.port() == 0 {
-        return Ok(());
-    }
     bind(address).map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => "address already in use".to_owned(),

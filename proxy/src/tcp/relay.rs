@@ -110,8 +110,12 @@ where
     relay.decide(Stage::Accepted);
     let end = match relay.establish(&downstream, dial).await {
         Err(end) => {
-            reset_if(&end, Side::Downstream, &downstream);
-            if is_closed(&end) {
+            // Clients of Toxiproxy take a proxy for up when they can connect: a reset may be there before they have looked.
+            let is_let_go = relay.tenure.is_some() && matches!(end, RelayEnd::ConnectFailed(_));
+            if !is_let_go {
+                reset_if(&end, Side::Downstream, &downstream);
+            }
+            if is_let_go || is_closed(&end) {
                 // Boxed, so that a connection does not carry its buffer.
                 Box::pin(close(&mut downstream)).await;
             }
