@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use squall_integration::origin::Origin;
 use squall_integration::wait::PATIENCE;
-use squall_integration::{Api, RawClient, Settings, Squall, eventually};
+use squall_integration::{RawClient, Settings, Squall, eventually};
 
 use super::Toxiproxy;
 
@@ -225,13 +225,13 @@ fn tokens_are_asked_for_unless_it_is_open() {
     };
     let make = json!({"name": "a", "upstream": "127.0.0.1:9", "enabled": false}).to_string();
     let closed = start("");
-    let call = |token: &str| Api { address: closed.toxiproxy() }.call("POST", "/proxies", &[token], &make).status;
+    let call = |token: &str| closed.toxiproxy().call("POST", "/proxies", &[token], &make).status;
     assert_eq!(call("X-None: 1"), 401);
     assert_eq!(call("Authorization: Bearer wrong"), 401);
     assert_eq!(call("Authorization: Bearer r-0123456789abcdef"), 403);
     assert_eq!(call("Authorization: Bearer i-0123456789abcdef"), 201);
     let open = start(", open: true");
-    assert_eq!(Api { address: open.toxiproxy() }.call("POST", "/proxies", &[], &make).status, 201);
+    assert_eq!(open.toxiproxy().call("POST", "/proxies", &[], &make).status, 201);
 }
 
 #[test]

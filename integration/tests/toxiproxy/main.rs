@@ -27,7 +27,7 @@ impl Toxiproxy {
 
     fn of(settings: &Settings) -> Self {
         let squall = Squall::start(settings);
-        let api = Api { address: squall.toxiproxy() };
+        let api = squall.toxiproxy();
         Self { squall, api }
     }
 
