@@ -2,6 +2,7 @@
 //! is what they share.
 
 pub mod cases;
+pub mod process;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

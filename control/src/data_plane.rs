@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures_util::Stream;
 use squall_config::Problems;
 use squall_config::model::{Config, Direction, Endpoint, Fallback, Name};
+use squall_fault::trace_share::TraceShare;
 
 /// An address that a cluster has at the moment, or a name of it that has none.
 #[derive(Clone, Debug)]
@@ -109,8 +110,10 @@ pub struct Observation {
     /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, of the first 8.
     pub fallbacks: Vec<Fallback>,
     /// Calls to A that have neither a trace id nor a request id get one of each (`traceparent`, not sampled, and
-    /// `x-request-id`) when they leave for A. One that Squall traces has a `traceparent` already.
+    /// `x-request-id`) when they leave for A, whether they are noted or not. One that Squall traces has a `traceparent` already.
     pub add_ids: bool,
+    /// Of which traces exchanges are noted, until [`DataPlane::note_share`] says otherwise.
+    pub share: TraceShare,
 }
 
 /// An HTTP exchange that ended while an experiment ran.
@@ -125,6 +128,9 @@ pub struct ExchangeOutcome {
     pub request_id: u128,
     /// Whether Squall made those ids.
     pub has_added_ids: bool,
+    /// Its place among all: it is noted while the share of traces takes that. Exchanges that share the id by which that share is
+    /// taken have the same.
+    pub place: u64,
     /// When its head had come.
     pub began: Instant,
     /// When its answer had gone, or it had ended without one.
@@ -207,6 +213,9 @@ pub trait DataPlane: Send + Sync + 'static {
     /// From now on notes each HTTP exchange that begins and ends, for [`DataPlane::outcomes`]; `None` ends that. It takes the
     /// workers a moment. What was noted for the one before and not taken is forgotten when another begins.
     fn observe(&self, _observation: Option<Observation>) {}
+
+    /// From now on notes exchanges of this share of all traces: those that begin, on all workers at the same moment.
+    fn note_share(&self, _share: TraceShare) {}
 
     /// Takes what was noted since it was asked last, in no particular order; gives how many more there was no room for. It
     /// is asked several times a second.

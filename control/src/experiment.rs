@@ -2,7 +2,8 @@
 //!
 //! The life of a run: somebody asks for it (`start` checks whether it can be now, the `board` takes it), the `runner` begins a
 //! `run` and looks several times a second. The run asks the `steady` state, the guards (`guarding`) and the `study` of the
-//! exchanges how things are, and the `machine` what follows from it: the rules that are in force, the phase, the end. At the end
+//! exchanges how things are, and the `machine` what follows from it: the rules that are in force, the phase, the end. How many
+//! exchanges are looked at says the `sampler`. At the end
 //! the `verdict` is drawn from the `report`, which the `archive` keeps. Only the runner, what it has `asking`, and the archive
 //! do I/O; only the run reads the clock.
 
@@ -16,6 +17,7 @@ pub(crate) mod plan;
 pub mod report;
 mod run;
 pub(crate) mod runner;
+mod sampler;
 pub(crate) mod start;
 mod steady;
 mod study;

@@ -18,6 +18,7 @@ pub mod share;
 pub mod snapshot;
 pub mod store;
 pub mod trace_context;
+pub mod trace_share;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

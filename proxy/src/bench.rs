@@ -155,8 +155,8 @@ impl Exchanges {
 
     /// Notes what becomes of exchanges from now on, and gives those without ids some.
     pub fn observe(&self) {
-        let observation = Observation { fallbacks: Vec::new(), add_ids: true };
-        self.downstream.worker.observe(Some((1, Arc::new(observation))));
+        let observation = Observation { add_ids: true, ..Observation::default() };
+        self.downstream.worker.observe(Some((1, Arc::new(observation), Arc::default())));
     }
 
     /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,

@@ -23,7 +23,7 @@ use crate::listener::{self, Closing, accept};
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::outcome::Observation;
 use crate::telemetry::outcome::buffer::Buffer;
-use crate::telemetry::outcome::observing::Observing;
+use crate::telemetry::outcome::observing::{Observing, SharedShare};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::Taps;
 use crate::telemetry::trace::Traces;
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     /// Those who watch are others now.
     Tap,
     /// From now on note what becomes of exchanges, for the observation with this number; or do no longer.
-    Observe(Option<(u64, Arc<Observation>)>),
+    Observe(Option<(u64, Arc<Observation>, SharedShare)>),
     /// Serve a stream of a connection that another worker serves.
     ServeStream(Box<Guest>),
 }
@@ -207,8 +207,9 @@ impl Worker {
     }
 
     /// Begins an observation, or ends the one before.
-    pub(crate) fn observe(&self, observation: Option<(u64, Arc<Observation>)>) {
-        let begin = |(number, observation)| Observing::new(number, observation, Arc::clone(&self.outcomes));
+    pub(crate) fn observe(&self, observation: Option<(u64, Arc<Observation>, SharedShare)>) {
+        let begin =
+            |(number, observation, share)| Observing::new(number, observation, Arc::clone(&self.outcomes), share);
         let observing = observation.map(|observation| Rc::new(begin(observation)));
         if let Some(before) = self.observing.replace(observing) {
             before.end();
@@ -218,7 +219,12 @@ impl Worker {
 
     fn look_who_wants_notes(&self) {
         let is_observed = self.observing.borrow().is_some();
-        self.takes_notes.set(self.has_access_log || self.traces.is_some() || self.is_tapped.get() || is_observed);
+        self.takes_notes.set(self.notes_more_than_outcomes() || is_observed);
+    }
+
+    /// Whether anybody but an experiment wants to know of single exchanges.
+    pub(crate) fn notes_more_than_outcomes(&self) -> bool {
+        self.has_access_log || self.traces.is_some() || self.is_tapped.get()
     }
 
     /// How exchanges are traced, when they are.

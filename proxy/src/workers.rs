@@ -14,6 +14,7 @@ use squall_config::model::{Config, Name, ServerTls};
 use squall_fault::budget::Budget;
 use squall_fault::share::Used;
 use squall_fault::store::SnapshotStore;
+use squall_fault::trace_share::TraceShare;
 use tokio::sync::{mpsc, watch};
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -22,6 +23,7 @@ use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::outcome::buffer::Buffer;
+use crate::telemetry::outcome::observing::SharedShare;
 use crate::telemetry::outcome::{Observation, Outcome};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::{Tap, TapFilter, Taps};
@@ -60,6 +62,8 @@ pub struct Proxy {
     taps: Arc<Taps>,
     /// How many observations there have been.
     observations: AtomicU64,
+    /// Of the last of them.
+    noted_share: SharedShare,
     /// What became of spans, when exchanges are traced.
     spans: Option<Arc<SpanCounts>>,
     /// Writes what is left of the access log when the proxy is dropped.
@@ -190,6 +194,7 @@ impl Proxy {
             is_accepting,
             taps,
             observations: AtomicU64::new(0),
+            noted_share: SharedShare::default(),
             spans,
             _access_log: guard,
         }))
@@ -338,9 +343,17 @@ impl Proxy {
     /// From now on notes what becomes of HTTP exchanges that begin, for [`Proxy::outcomes`]; `None` ends that. What was noted
     /// for another observation and not taken is forgotten.
     pub fn observe(&self, observation: Option<Observation>) {
-        let number = |observation| (self.observations.fetch_add(1, Relaxed) + 1, Arc::new(observation));
+        let number = |observation: Observation| {
+            self.note_share(observation.share);
+            (self.observations.fetch_add(1, Relaxed) + 1, Arc::new(observation), Arc::clone(&self.noted_share))
+        };
         let observation = observation.map(number);
         self.tell(|| Command::Observe(observation.clone()));
+    }
+
+    /// From now on notes this share of all traces: of exchanges that begin, on each worker at once.
+    pub fn note_share(&self, share: TraceShare) {
+        self.noted_share.store(share.to_bits(), Relaxed);
     }
 
     /// Takes what was noted since the last call, in no particular order, also after the observation's end; gives how many more

@@ -5,11 +5,13 @@ mod outcomes {
     pub(crate) mod setup;
 }
 
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use outcomes::setup::{Observed, Setup, Side};
 use squall_config::model::{Direction, Fallback, Name};
+use squall_fault::trace_share::{SharedId, TraceShare};
 use squall_proxy::{Observation, Outcome, Propagation, Sampler, Traces, span_queue};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -213,8 +215,10 @@ fn answers_of_a_show_fallbacks_and_grpc_statuses() {
         header: http::HeaderName::from_static("x-from"),
         value: Some(http::HeaderValue::from_static(value)),
     };
-    let setup =
-        Setup::observed(Observation { fallbacks: vec![fallback("default"), fallback("cache")], add_ids: false });
+    let setup = Setup::observed(Observation {
+        fallbacks: vec![fallback("default"), fallback("cache")],
+        ..Observation::default()
+    });
     let plain = setup.exchange(Side::In, "GET / HTTP/1.1", &[]).outcome;
     let cached = setup.exchange(Side::In, "GET /cached HTTP/1.1", &[]).outcome;
     assert_eq!((plain.fallbacks, cached.fallbacks), (0, 0b10));
@@ -224,6 +228,38 @@ fn answers_of_a_show_fallbacks_and_grpc_statuses() {
     let call = setup.exchange(Side::In, "POST /shop.v1.Cart/Get2 HTTP/1.1", &grpc).outcome;
     assert_eq!((call.grpc_status, &*call.route), (Some(5), "POST /shop.v1.Cart/Get2"));
     assert_eq!(setup.exchange(Side::Out, "POST /shop.v1.Cart/Get2 HTTP/1.1", &grpc).outcome.grpc_status, Some(5));
+}
+
+#[test]
+fn of_a_share_whole_traces_are_noted_and_ids_are_added_to_all() {
+    const SHARE: u8 = 2;
+    let setup = Setup::observed(Observation { share: TraceShare::new(SHARE, SharedId::Trace), ..with_ids() });
+    let traceparent = |n: u32| format!("00-{:032x}-00f067aa0ba902b7-00", u128::from(n) << 70 | 1);
+    let noted = |side: Side, requests: &[String]| -> HashSet<u128> {
+        requests.iter().for_each(|id| setup.request(side, "GET / HTTP/1.1", &[("traceparent", id)]));
+        setup.until_marked().into_iter().map(|outcome| outcome.trace).collect()
+    };
+    let ids: Vec<String> = (1..=120).map(traceparent).collect();
+    let (inbound, outbound) = (noted(Side::In, &ids), noted(Side::Out, &ids));
+    assert_eq!(inbound, outbound);
+    assert!((10..=55).contains(&inbound.len()), "{} of 120", inbound.len());
+
+    // What has no ids is given some, and its calls are noted when it is.
+    let got: Vec<String> = (0..120)
+        .map(|_| {
+            setup.forget_heads();
+            setup.request(Side::In, "GET / HTTP/1.1", &[]);
+            got(&setup.head_of_upstream(), "traceparent").unwrap()
+        })
+        .collect();
+    let inbound: HashSet<u128> = setup.until_marked().into_iter().map(|outcome| outcome.trace).collect();
+    assert!((10..=55).contains(&inbound.len()), "{} of 120", inbound.len());
+    assert_eq!(noted(Side::Out, &got), inbound);
+
+    // And of calls without ids as many are noted as of others.
+    (0..120).for_each(|_| setup.request(Side::Out, "GET / HTTP/1.1", &[]));
+    let n = setup.until_marked().len();
+    assert!((10..=55).contains(&n), "{n} of 120");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use squall_control::{
     Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, Publisher, TapEvent, TapFilter, Taps,
     Traffic, TrafficTotals, TrafficUsed,
 };
+use squall_fault::trace_share::TraceShare;
 use squall_proxy::{CertificateStatus, DURATION_BOUNDS, EndpointStatus, Proxy};
 
 use super::exposition::Exposition;
@@ -126,8 +127,13 @@ impl DataPlane for Plane {
     }
 
     fn observe(&self, observation: Option<Observation>) {
-        let convert = |Observation { fallbacks, add_ids }| squall_proxy::Observation { fallbacks, add_ids };
+        let convert =
+            |Observation { fallbacks, add_ids, share }| squall_proxy::Observation { fallbacks, add_ids, share };
         self.proxy.observe(observation.map(convert));
+    }
+
+    fn note_share(&self, share: TraceShare) {
+        self.proxy.note_share(share);
     }
 
     fn outcomes(&self, into: &mut Vec<ExchangeOutcome>) -> u64 {
@@ -156,6 +162,7 @@ fn exchange_outcome(outcome: squall_proxy::Outcome) -> ExchangeOutcome {
         trace: outcome.trace,
         request_id: outcome.request_id,
         has_added_ids: outcome.has_added_ids,
+        place: outcome.place,
         began: outcome.began,
         ended: outcome.ended,
         status: outcome.status,

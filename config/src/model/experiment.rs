@@ -41,6 +41,8 @@ pub struct Experiment {
     pub minimum_requests: u64,
     /// Whether requests without ids are given some.
     pub add_ids: bool,
+    /// Of more exchanges a second only a share of the traces is joined.
+    pub joined_per_second: u64,
 }
 
 /// One statement about the steady state.

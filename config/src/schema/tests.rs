@@ -57,12 +57,13 @@ fn the_schema_of_experiments_knows_the_example_and_refuses_the_rest() {
         ("/spec/method/0/ramp/stages", json!(1)),
         ("/spec/method/0/rules/0", json!({"name": "a", "percentage": 101, "fault": {"delay": "2s"}})),
         ("/spec/minimum_requests", json!(0)),
+        ("/spec/joined_per_second", json!(0)),
         ("/spec/expect/amplification", json!(0.5)),
     ] {
         let mut changed = example.clone();
-        match changed.pointer_mut(place) {
-            Some(field) => *field = wrong,
-            None => changed["spec"]["minimum_requests"] = wrong,
+        match (changed.pointer_mut(place), place.strip_prefix("/spec/")) {
+            (Some(field), _) => *field = wrong,
+            (None, field) => changed["spec"][field.unwrap()] = wrong,
         }
         assert!(!validator.is_valid(&changed), "{place}");
     }

@@ -21,6 +21,9 @@ const KIND: &str = "Experiment";
 /// More requests than this in a phase nobody waits for.
 const MINIMUM_REQUESTS_MAX: usize = 1_000_000_000;
 
+/// Of fewer exchanges nothing could be concluded in time; as many as the most no machine carries, so that all are joined.
+const JOINED_PER_SECOND: (usize, usize) = (100, 1_000_000_000);
+
 /// Checks an experiment as part of the configuration that it is for: its rules, step by step, as if they stood behind those of
 /// the configuration, but for rules that are there because of this very experiment.
 ///
@@ -60,6 +63,12 @@ fn experiment(document: &ExperimentDocument, against: &ConfigSpec, report: &mut 
     if is_whole {
         method::ends_in_time(&method, times.rollback, &context, report);
     }
+    let joined_per_second = report.count_or(
+        "spec.joined_per_second",
+        spec.joined_per_second,
+        JOINED_PER_SECOND,
+        defaults::JOINED_PER_SECOND,
+    );
     let name = name?;
     Some(Experiment {
         title: spec.title.clone().unwrap_or_else(|| name.to_string()),
@@ -77,6 +86,7 @@ fn experiment(document: &ExperimentDocument, against: &ConfigSpec, report: &mut 
         schedule: times.schedule,
         minimum_requests: minimum_requests as u64,
         add_ids: spec.add_ids.unwrap_or(true),
+        joined_per_second: joined_per_second as u64,
     })
 }
 

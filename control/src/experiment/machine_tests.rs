@@ -45,6 +45,7 @@ fn experiment(method: Vec<MethodStep>) -> Experiment {
         schedule: None,
         minimum_requests: 100,
         add_ids: true,
+        joined_per_second: 4_000,
     }
 }
 

@@ -244,7 +244,7 @@ pub struct RuleReport {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JoinReport {
-    /// Calls to A that began while faults flowed.
+    /// Calls to A that began while faults flowed, and of which everything was seen.
     pub requests: u64,
     /// Calls that A made, that a rule of the experiment matched.
     pub calls: u64,
@@ -258,6 +258,20 @@ pub struct JoinReport {
     pub lost: u64,
     /// Whether groups can be compared request by request; else only phases are.
     pub is_usable: bool,
+    /// When more exchanges came than the experiment wanted to look at: which share of the traces was looked at.
+    pub sampled: Option<Sampled>,
+}
+
+/// Which share of the traces was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sampled {
+    /// Of so many traces one, when the load was highest.
+    pub one_in: u64,
+    /// All calls to A, while faults flowed.
+    pub requests_per_second: f64,
+    /// Those of them that were looked at.
+    pub joined_per_second: f64,
 }
 
 /// The calls to A, by what became of the calls that A made.
@@ -424,7 +438,8 @@ pub struct TimelineEvent {
     pub text: String,
 }
 
-/// Traffic of A in one second.
+/// Traffic of A in one second; estimated, where [`JoinReport::sampled`] says that a share was looked at. Those of the groups are
+/// counted in any case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SeriesPoint {

@@ -10,6 +10,7 @@ use serde_json::json;
 use squall_config::model::{Condition, Direction, Experiment, Measure};
 use squall_config::spec::ExperimentDocument;
 use squall_fault::snapshot::{RuleState, Snapshot};
+use squall_fault::trace_share::TraceShare;
 
 use super::guarding::{Became, Guarding};
 use super::machine::{Machine, Order, Seen};
@@ -95,6 +96,11 @@ impl Run {
             let at = now.saturating_duration_since(self.began).as_secs_f64();
             self.report.timeline.push(TimelineEvent { at, kind: kind.to_owned(), text });
         }
+    }
+
+    /// From now on exchanges of this share of the traces come.
+    pub(super) fn look_at(&mut self, share: TraceShare, now: Instant) {
+        self.study.look_at(share, now);
     }
 
     /// Looks; gives what is to be done.

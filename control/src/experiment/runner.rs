@@ -17,9 +17,10 @@ use tokio::time::MissedTickBehavior;
 use super::machine::Order;
 use super::report::{Aborted, AbortedBy, Phase, Report};
 use super::run::{Look, Run};
+use super::sampler::Sampler;
 use super::start::check;
 use crate::actor::Actor;
-use crate::data_plane::{ExchangeOutcome, Observation};
+use crate::data_plane::{ExchangeOutcome, Observation, Traffic};
 use crate::events::EventKind;
 use crate::guards::web::Web;
 use crate::publish::Publisher;
@@ -42,7 +43,8 @@ const LAST_LOOK: Duration = Duration::from_millis(300);
 
 /// Drives all runs; never returns.
 pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
-    let mut runner = Runner { publisher, web, runs: Vec::new(), outcomes: Vec::new() };
+    let mut runner =
+        Runner { publisher, web, runs: Vec::new(), outcomes: Vec::new(), sampler: Sampler::new(Instant::now()) };
     runner.publisher.experiments.set_schedules(|document| runner.schedule_of(document));
     let mut ticks = tokio::time::interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -63,6 +65,7 @@ struct Runner {
     web: Arc<dyn Web>,
     runs: Vec<Active>,
     outcomes: Vec<ExchangeOutcome>,
+    sampler: Sampler,
 }
 
 struct Active {
@@ -114,7 +117,11 @@ impl Runner {
         for (number, experiment, document) in self.publisher.experiments.take_asked() {
             let name = experiment.name.clone();
             tracing::info!(experiment = %name, run = number, "experiment started");
-            let run = Run::begin(experiment, &document, number, &self.web);
+            if self.runs.is_empty() {
+                self.sampler = Sampler::new(Instant::now());
+            }
+            let mut run = Run::begin(experiment, &document, number, &self.web);
+            run.look_at(self.sampler.share(), Instant::now());
             self.keep(run.report().clone()).await;
             self.tell(&name, number, Phase::Baseline, None);
             self.runs.push(Active { run, name, shown: Instant::now(), ended: None });
@@ -129,6 +136,7 @@ impl Runner {
             Observation {
                 fallbacks: experiments().filter_map(|experiment| experiment.fallback.clone()).take(8).collect(),
                 add_ids: experiments().any(|experiment| experiment.add_ids),
+                share: self.sampler.share(),
             }
         });
         self.publisher.data_plane().observe(wanted);
@@ -138,6 +146,7 @@ impl Runner {
         let now = Instant::now();
         let traffic = self.publisher.data_plane().traffic();
         let lost = self.publisher.data_plane().outcomes(&mut self.outcomes);
+        self.sample(now, &traffic);
         let view = self.publisher.view();
         let is_leaving = !self.publisher.data_plane().is_ready();
         let n_runs = self.runs.len();
@@ -171,6 +180,15 @@ impl Runner {
             }
         }
         self.end_those_that_have_ended(&traffic).await;
+    }
+
+    /// Sees to it that no more exchanges are noted than the runs want, of all of them the one that wants most.
+    fn sample(&mut self, now: Instant, traffic: &Traffic) {
+        let wanted = self.runs.iter().map(|active| active.run.experiment.joined_per_second).max().unwrap_or(u64::MAX);
+        if let Some(share) = self.sampler.step(now, traffic, &self.outcomes, wanted) {
+            self.publisher.data_plane().note_share(share);
+            self.runs.iter_mut().for_each(|active| active.run.look_at(share, Instant::now()));
+        }
     }
 
     async fn carry_out(&mut self, index: usize, order: Order, since: Instant) {
@@ -241,7 +259,7 @@ impl Runner {
         }
     }
 
-    async fn end_those_that_have_ended(&mut self, traffic: &crate::data_plane::Traffic) {
+    async fn end_those_that_have_ended(&mut self, traffic: &Traffic) {
         let now = Instant::now();
         let is_over =
             |active: &Active| active.ended.is_some_and(|ended| now.saturating_duration_since(ended) >= LAST_LOOK);

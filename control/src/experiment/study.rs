@@ -12,21 +12,25 @@ mod pool;
 mod retries;
 mod routes;
 mod series;
+mod shares;
 pub(super) mod statistics;
 
 use std::time::{Duration, Instant};
 
 use squall_config::model::{Direction, Experiment, Name};
 
-use super::report::{JoinReport, Phase, Report};
+use squall_fault::trace_share::TraceShare;
+
+use super::report::{JoinReport, Phase, Report, Sampled};
 use crate::data_plane::{ExchangeOutcome, Traffic};
 use breaker::{Breaker, Parts};
 use groups::{Fact, Groups, Kind};
 use harm::{Finding, Harm, Known, Method};
-use join::{Join, Joined, Root};
+use join::{Join, Joined, ORPHANED_AFTER, Root};
 use retries::Retries;
 use routes::Routes;
-use series::{Queue, Series, in_flight};
+use series::{Queue, Series, begun, in_flight};
+use shares::Shares;
 use statistics::float;
 
 /// With a smaller share of calls joined, A is said not to pass on ids.
@@ -51,6 +55,9 @@ pub(super) struct CalledHarm {
 pub(super) struct Study {
     began: Instant,
     spans: Spans,
+    shares: Shares,
+    /// The share that is looked at now.
+    share: TraceShare,
     join: Join,
     figures: Figures,
     is_finished: bool,
@@ -90,6 +97,8 @@ struct Figures {
     /// Calls of A that were faulted, and calls to A, as they come.
     faulted_calls: u64,
     asked: u64,
+    /// All calls to A that began, looked at or not, and the time, while faults flow.
+    all: All,
     groups: Groups,
     routes: Routes,
     harm: Harm,
@@ -109,6 +118,7 @@ impl Study {
             counts: JoinReport::default(),
             faulted_calls: 0,
             asked: 0,
+            all: All::default(),
             groups: Groups::default(),
             routes: Routes::default(),
             harm: Harm::new(f64::from(experiment.expect.harmed.ppm()) / 1e6),
@@ -117,7 +127,22 @@ impl Study {
             series: Series::new(began),
             queue: Queue::default(),
         };
-        Self { began, spans: Spans(Vec::new()), join: Join::new(), figures, is_finished: false, lost: 0 }
+        Self {
+            began,
+            spans: Spans(Vec::new()),
+            shares: Shares::new(began),
+            share: TraceShare::default(),
+            join: Join::new(),
+            figures,
+            is_finished: false,
+            lost: 0,
+        }
+    }
+
+    /// From now on exchanges of this share of the traces come, and no others.
+    pub(super) fn look_at(&mut self, share: TraceShare, at: Instant) {
+        self.shares.change(at, share.halvings(), share.by() != self.share.by());
+        self.share = share;
     }
 
     /// A phase begins. A call to A belongs to the phase in which it began.
@@ -142,26 +167,32 @@ impl Study {
     pub(super) fn take(&mut self, now: Instant, outcomes: &mut Vec<ExchangeOutcome>, lost: u64) {
         self.lost += lost;
         for outcome in outcomes.drain(..) {
-            self.figures.see(&outcome, self.spans.at(outcome.began));
+            // One of a worker that had not heard of a smaller share.
+            if !self.shares.cover(outcome.place, outcome.began, outcome.began) {
+                continue;
+            }
+            self.figures.see(&outcome, self.spans.at(outcome.began), self.shares.weight(outcome.began));
             self.join.insert(now, outcome);
         }
-        let Self { join, figures, spans, .. } = self;
-        join.settle(now, |joined| figures.settle(now, joined, spans));
+        let Self { join, figures, spans, shares, .. } = self;
+        join.settle(now, |joined| figures.settle(now, joined, (spans, shares)));
     }
 
     /// Takes in how many calls to A are under way.
     pub(super) fn sample(&mut self, now: Instant, traffic: &Traffic) {
         let in_flight = in_flight(traffic);
         self.figures.series.sample(now, in_flight);
-        if let Some(span) = self.spans.at(now).filter(|span| !span.is_paused) {
+        let span = self.spans.at(now);
+        if let Some(span) = span.filter(|span| !span.is_paused) {
             self.figures.queue.sample(span.phase, in_flight);
         }
+        self.figures.all.sample(now, begun(traffic), span.is_some_and(|span| span.phase == Phase::Injecting));
     }
 
     /// Nothing more will come: what still waits for other exchanges waits no longer.
     pub(super) fn finish(&mut self, now: Instant) {
-        let Self { join, figures, spans, .. } = self;
-        join.finish(|joined| figures.settle(now, joined, spans));
+        let Self { join, figures, spans, shares, .. } = self;
+        join.finish(|joined| figures.settle(now, joined, (spans, shares)));
         self.is_finished = true;
     }
 
@@ -190,7 +221,8 @@ impl Study {
         let counts = &self.figures.counts;
         let share = (counts.calls > 0).then(|| float(counts.joined) / float(counts.calls));
         let is_usable = share.is_some_and(|share| share >= JOINED_MIN);
-        JoinReport { share, is_usable, lost: self.lost + self.join.lost(), ..counts.clone() }
+        let sampled = (self.shares.one_in() > 1).then(|| self.figures.all.sampled(self.shares.one_in()));
+        JoinReport { share, is_usable, sampled, lost: self.lost + self.join.lost(), ..counts.clone() }
     }
 
     fn finding(&self) -> Finding {
@@ -231,25 +263,32 @@ impl Figures {
         (*experiment == self.experiment).then_some(*is_picked)
     }
 
-    /// Notes what an exchange says by itself.
-    fn see(&mut self, outcome: &ExchangeOutcome, span: Option<Span>) {
-        let matched = self.matched(outcome);
+    /// Notes what an exchange says by itself; it stands for so many.
+    fn see(&mut self, outcome: &ExchangeOutcome, span: Option<Span>, weight: u64) {
+        let (matched, is_inbound) = (self.matched(outcome), outcome.direction == Direction::Inbound);
         self.breaker.add(outcome, matched.is_some());
-        self.series.add(outcome, matched == Some(true));
-        if span.is_some_and(|span| span.phase == Phase::Injecting && !span.is_paused) {
-            self.faulted_calls += u64::from(matched == Some(true));
-            self.asked += u64::from(outcome.direction == Direction::Inbound);
+        self.series.add(outcome, matched == Some(true), weight);
+        let Some(span) = span.filter(|span| span.phase == Phase::Injecting) else { return };
+        self.all.looked_at += u64::from(is_inbound);
+        if !span.is_paused {
+            self.faulted_calls += u64::from(matched == Some(true)) * weight;
+            self.asked += u64::from(is_inbound) * weight;
         }
     }
 
-    /// Takes in what waits no longer.
-    fn settle(&mut self, now: Instant, joined: Joined, spans: &Spans) {
+    /// Takes in what waits no longer. Of what was not looked at all the while nobody knows what else belongs to it.
+    fn settle(&mut self, now: Instant, joined: Joined, (spans, shares): (&Spans, &Shares)) {
         match joined {
-            Joined::Orphan(call) => self.counts.calls += u64::from(self.matched(&call).is_some()),
-            Joined::Root(root) => {
+            Joined::Orphan(call) => {
+                let first = call.began.checked_sub(ORPHANED_AFTER).unwrap_or(call.began);
+                let is_alone = shares.cover(call.place, first, call.began);
+                self.counts.calls += u64::from(is_alone && self.matched(&call).is_some());
+            }
+            Joined::Root(root) if shares.cover(root.inbound.place, root.inbound.began, now) => {
                 let span = spans.at(root.inbound.began);
                 self.settle_root(now, &root, span);
             }
+            Joined::Root(_) => {}
         }
     }
 
@@ -310,6 +349,31 @@ impl Figures {
             return 1.0;
         }
         (float(self.faulted_calls) / float(self.asked)).min(1.0)
+    }
+}
+
+/// Calls to A while faults flow, whether they are looked at or not.
+#[derive(Debug, Default)]
+struct All {
+    /// When it was looked last, if faults flowed then, and how many had begun.
+    last: Option<(Instant, u64)>,
+    begun: u64,
+    over: Duration,
+    looked_at: u64,
+}
+
+impl All {
+    fn sample(&mut self, now: Instant, begun: u64, is_injecting: bool) {
+        if let Some((at, before)) = self.last {
+            self.begun += begun.saturating_sub(before);
+            self.over += now.saturating_duration_since(at);
+        }
+        self.last = is_injecting.then_some((now, begun));
+    }
+
+    fn sampled(&self, one_in: u64) -> Sampled {
+        let each_second = |count: u64| if self.over.is_zero() { 0.0 } else { float(count) / self.over.as_secs_f64() };
+        Sampled { one_in, requests_per_second: each_second(self.begun), joined_per_second: each_second(self.looked_at) }
     }
 }
 

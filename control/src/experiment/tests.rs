@@ -29,6 +29,7 @@ fn exchange(direction: Direction, from: Instant, began: u64, took: u64) -> Excha
         trace: 0,
         request_id: 0,
         has_added_ids: false,
+        place: 0,
         began,
         ended: began + Duration::from_millis(took),
         status: Some(200),
@@ -64,5 +65,6 @@ pub(super) fn experiment() -> Experiment {
         schedule: None,
         minimum_requests: 100,
         add_ids: true,
+        joined_per_second: 4_000,
     }
 }

@@ -218,6 +218,12 @@ fn notes(report: &Report) -> Vec<String> {
             join.joined, join.calls
         ));
     }
+    if let Some(sampled) = join.sampled {
+        found.push(format!(
+            "One trace in {} was looked at: {:.0} of {:.0} requests a second.",
+            sampled.one_in, sampled.joined_per_second, sampled.requests_per_second
+        ));
+    }
     if join.requests == 0 {
         found.push(
             "No calls to A went through Squall while faults flowed, so only the steady state is judged.".to_owned(),

@@ -7,12 +7,13 @@ use http::{HeaderMap, StatusCode, request, response};
 use squall_config::model::Cluster;
 
 use super::notes::Notes;
-use crate::telemetry::outcome::noting::Noting;
+use crate::telemetry::outcome::ids::NewIds;
+use crate::telemetry::outcome::noting::{Noting, Seen};
 use crate::telemetry::shard::ListenerKey;
 use crate::upstream::shared::SharedEndpoint;
 use crate::worker::Worker;
 
-/// At least one of the two. Each of its functions stands apart from the path of an exchange that nobody wants to know of; none
+/// At least one of the three. Each of its functions stands apart from the path of an exchange that nobody wants to know of; none
 /// is cold, because then it would be made small and slow, and while an experiment runs each exchange pays for it.
 #[derive(Debug)]
 pub(crate) struct Noted {
@@ -20,6 +21,8 @@ pub(crate) struct Noted {
     pub(super) notes: Option<Box<Notes>>,
     /// For an experiment.
     pub(super) outcome: Option<Noting>,
+    /// The request gets them when it leaves for A, whether or not its exchange is noted.
+    new_ids: Option<NewIds>,
 }
 
 impl Noted {
@@ -31,18 +34,25 @@ impl Noted {
         parts: &request::Parts,
         endpoint: &Arc<SharedEndpoint>,
     ) -> Option<Box<Self>> {
-        let notes = Notes::begin(worker, parts, endpoint);
-        let traced = notes.as_ref().and_then(|notes| notes.traced());
-        let outcome = worker.observing().map(|observing| Noting::begin(observing, key, parts, started, traced));
-        (notes.is_some() || outcome.is_some()).then(|| Box::new(Self { notes, outcome }))
+        let notes = if worker.notes_more_than_outcomes() { Notes::begin(worker, parts, endpoint) } else { None };
+        let Some(observing) = worker.observing() else {
+            return notes.map(|notes| Box::new(Self { notes: Some(notes), outcome: None, new_ids: None }));
+        };
+        let seen = Seen::of(&observing, key, parts, notes.as_ref().and_then(|notes| notes.traced()));
+        let new_ids = seen.new_ids;
+        let outcome = Noting::begin(observing, key, parts, started, &seen);
+        let is_needed = notes.is_some() || outcome.is_some() || new_ids.is_some();
+        is_needed.then(|| Box::new(Self { notes, outcome, new_ids }))
     }
 
     /// The request is about to leave for a cluster.
     #[inline(never)]
     pub(super) fn send(&mut self, worker: &Worker, headers: &mut HeaderMap, cluster: &Cluster) {
-        let traced = self.notes.as_ref().and_then(|notes| notes.traced());
-        if let Some(outcome) = &mut self.outcome {
-            outcome.send(headers, traced);
+        if let Some(ids) = self.new_ids.take() {
+            ids.add(headers);
+            if let Some(outcome) = &mut self.outcome {
+                outcome.got_ids(ids);
+            }
         }
         if let Some(notes) = &mut self.notes {
             notes.send(worker, headers, cluster);

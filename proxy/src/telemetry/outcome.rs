@@ -4,7 +4,7 @@
 //! answer the [`shape`], for people the [`route`]. [`buffer`] keeps what is noted until somebody takes it.
 
 pub(crate) mod buffer;
-mod ids;
+pub(crate) mod ids;
 pub(crate) mod noting;
 pub(crate) mod observing;
 mod route;
@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use foldhash::fast::FixedState;
 use squall_config::model::{Direction, Fallback, Name};
+use squall_fault::trace_share::TraceShare;
 
 /// What is to be known of each exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +24,11 @@ pub struct Observation {
     /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, those beyond the eighth are not
     /// looked for.
     pub fallbacks: Vec<Fallback>,
-    /// Calls to A that say nothing of a trace and have no request id get one of each.
+    /// Calls to A that say nothing of a trace and have no request id get one of each, whether or not they are noted: what
+    /// rules pick must not hang on what is noted.
     pub add_ids: bool,
+    /// Of these traces, until [`Proxy::note_share`](crate::Proxy::note_share) says otherwise.
+    pub share: TraceShare,
 }
 
 /// An HTTP exchange that ended while it was observed.
@@ -40,6 +44,8 @@ pub struct Outcome {
     pub request_id: u128,
     /// Whether Squall made those ids.
     pub has_added_ids: bool,
+    /// Its place among all ([`TraceShare::place`]), or a drawn one when it has no id.
+    pub place: u64,
     /// When its head had come.
     pub began: Instant,
     /// When its answer had gone, or it had ended without one.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use squall_config::model::Name;
 use squall_fault::store::SnapshotStore;
+use squall_fault::trace_share::TraceShare;
 use squall_proxy::{Observation, Outcome, Proxy, ProxyOptions, Traces};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -153,6 +154,22 @@ impl Setup {
         all
     }
 
+    /// What was noted, after all of it is; what is noted of later exchanges is of the same share.
+    pub(crate) fn until_marked(&self) -> Vec<Outcome> {
+        // Of a trace in each share.
+        let marks =
+            (1_u128..).find(|n| TraceShare::default().place(*n, 0).is_some_and(|place| place < 1 << 54)).unwrap();
+        let traceparent = format!("00-{marks:032x}-00f067aa0ba902b7-00");
+        self.request(Side::In, "GET / HTTP/1.1", &[("traceparent", &traceparent)]);
+        let mut all = Vec::new();
+        self.until(|| {
+            assert_eq!(self.proxy.outcomes(&mut all), 0, "nothing is lost");
+            all.iter().any(|outcome: &Outcome| outcome.trace == marks)
+        });
+        all.retain(|outcome| outcome.trace != marks);
+        all
+    }
+
     /// Of a `GET` of this path.
     pub(crate) fn operation_of(&self, path: &str) -> u64 {
         self.exchange(Side::In, &format!("GET {path} HTTP/1.1"), &[]).outcome.operation
@@ -168,7 +185,7 @@ impl Setup {
         while !self.head_of_upstream().starts_with(&format!("GET {path} ")) {}
     }
 
-    fn forget_heads(&self) {
+    pub(crate) fn forget_heads(&self) {
         while self.heads.try_recv().is_ok() {}
     }
 

@@ -9,7 +9,6 @@ mod open_loop;
 mod origin;
 mod peer;
 mod picture;
-mod process;
 mod report;
 mod work;
 

@@ -9,9 +9,9 @@ use crate::identity::Identity;
 use crate::open_loop;
 use crate::origin::Origin;
 use crate::peer::{DELAYED, Peer, Running, Setup};
-use crate::process::{LOAD_CORE, Process, pinned};
 use crate::report::{Row, Table};
 use crate::work::{Work, check_http1};
+use squall_benches::process::{LOAD_CORE, Process, pinned};
 
 /// Idle connections whose memory is counted.
 const IDLE_CONNECTIONS: usize = 5_000;

@@ -8,8 +8,8 @@ use anyhow::Context;
 use crate::config;
 use crate::identity::Identity;
 use crate::origin::Origin;
-use crate::process::{LOAD_CORE, PROXY_CORE, Process, free_address, pinned};
 use crate::work::Work;
+use squall_benches::process::{LOAD_CORE, PROXY_CORE, Process, free_address, pinned};
 
 /// The path whose requests are delayed.
 pub(crate) const DELAYED: &str = "/delayed";

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::origin::{BODY, SOURCE_BYTE};
-use crate::process::{LOAD_CORE, pinned};
+use squall_benches::process::{LOAD_CORE, pinned};
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -78,6 +78,7 @@ fn the_least_that_can_be_written_has_the_defaults() {
     assert_eq!(experiment.duration, seconds(30 + 60 + 30 + 60), "the parts and a minute");
     assert_eq!(experiment.expect, expect::NOTHING_HARMED);
     assert!(experiment.expect.stop_on_harm && experiment.expect.unsafe_retries && experiment.add_ids);
+    assert_eq!(experiment.joined_per_second, 4_000);
     assert_eq!((experiment.minimum_requests, experiment.schedule, experiment.fallback), (100, None, None));
     let [step] = &experiment.method[..] else { panic!("one step") };
     assert_eq!((step.name.as_str(), step.ramp, step.hold, step.pause), ("r", None, seconds(60), seconds(0)));
@@ -105,6 +106,7 @@ fn everything_that_can_be_written_is_read() {
         ("schedule", "{every: 1h}"),
         ("minimum_requests", "7"),
         ("add_ids", "false"),
+        ("joined_per_second", "100"),
     ]);
     let seconds = Duration::from_secs;
     assert_eq!((experiment.title.as_str(), experiment.hypothesis.as_str()), ("T", "it holds"));
@@ -116,6 +118,7 @@ fn everything_that_can_be_written_is_read() {
     let fallback = experiment.fallback.unwrap();
     assert_eq!((fallback.header.as_str(), fallback.value.unwrap().to_str().unwrap()), ("x-served-from", "cache"));
     assert_eq!((experiment.guards[0].name.as_str(), experiment.minimum_requests, experiment.add_ids), ("g", 7, false));
+    assert_eq!(experiment.joined_per_second, 100);
     let names: Vec<&str> = experiment.method.iter().map(|step| step.name.as_str()).collect();
     assert_eq!(names, ["first", "c, d"]);
     let ramp = experiment.method[0].ramp.unwrap();

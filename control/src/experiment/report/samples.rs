@@ -101,7 +101,14 @@ pub(super) fn failed_by_guard() -> Report {
             route("GET /checkout", true, (1_911, 1), (1_776, 107)),
             route("GET /health|z", false, (820, 0), (503, 0)),
         ],
-        join: JoinReport { requests: 2_279, calls: 1_812, joined: 1_809, ids_added: 3, ..report.join.clone() },
+        join: JoinReport {
+            requests: 2_279,
+            calls: 1_812,
+            joined: 1_809,
+            ids_added: 3,
+            sampled: Some(Sampled { one_in: 8, requests_per_second: 724.0, joined_per_second: 90.6 }),
+            ..report.join.clone()
+        },
         ended_at: Some("2026-11-25T10:01:25.200Z".to_owned()),
         breaker: BreakerReport { open: vec![(47.0, 52.0)], recovered_after: Some(1.2) },
         timeline: events(&[
@@ -170,6 +177,7 @@ fn base() -> Report {
             ids_added: 12,
             lost: 0,
             is_usable: true,
+            sampled: None,
         },
         retries: RetryReport {
             calls_faulted: Some(2.31),

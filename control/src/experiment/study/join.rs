@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const GRACE_UNMATCHED: Duration = Duration::from_secs(5);
 
 /// A call waits so long for the call to A that it was made for.
-const ORPHANED_AFTER: Duration = Duration::from_secs(30);
+pub(super) const ORPHANED_AFTER: Duration = Duration::from_secs(30);
 
 /// A call to A, with the calls that A made for it, in no particular order.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use squall_config::model::Direction;
 use super::durations::Durations;
 use super::groups::{Fact, Kind, is_failed};
 use super::statistics::float;
-use crate::data_plane::{ExchangeOutcome, Traffic};
+use crate::data_plane::{ExchangeOutcome, Traffic, TrafficTotals};
 use crate::experiment::report::{Phase, QueueReport, SeriesPoint};
 
 /// An hour of seconds. When there are more, each two become one.
@@ -41,19 +41,20 @@ impl Series {
         Self { began, seconds: 1, points: Vec::new(), open: VecDeque::new() }
     }
 
-    /// Takes in an exchange, whatever it belongs to. `is_faulted` when a rule of the experiment faulted it.
-    pub(super) fn add(&mut self, outcome: &ExchangeOutcome, is_faulted: bool) {
+    /// Takes in an exchange, whatever it belongs to, which stands for so many. `is_faulted` when a rule of the experiment faulted
+    /// it.
+    pub(super) fn add(&mut self, outcome: &ExchangeOutcome, is_faulted: bool, weight: u64) {
         let Some((point, open)) = self.at(outcome.ended) else { return };
         match outcome.direction {
             Direction::Inbound => {
-                point.requests += 1;
-                point.failed += u64::from(is_failed(outcome));
+                point.requests += weight;
+                point.failed += u64::from(is_failed(outcome)) * weight;
                 let took = outcome.ended.saturating_duration_since(outcome.began);
                 open.into_iter().for_each(|open| open.all.add(took));
             }
             Direction::Outbound => {
-                point.calls += 1;
-                point.calls_faulted += u64::from(is_faulted);
+                point.calls += weight;
+                point.calls_faulted += u64::from(is_faulted) * weight;
             }
         }
     }
@@ -193,8 +194,16 @@ impl Samples {
 
 /// Calls to A that are under way.
 pub(super) fn in_flight(traffic: &Traffic) -> u64 {
-    let inbound = traffic.totals.iter().filter(|totals| totals.direction == Direction::Inbound);
-    inbound.map(|totals| totals.begun.saturating_sub(totals.ended)).sum()
+    inbound(traffic).map(|totals| totals.begun.saturating_sub(totals.ended)).sum()
+}
+
+/// Calls to A that have begun.
+pub(super) fn begun(traffic: &Traffic) -> u64 {
+    inbound(traffic).map(|totals| totals.begun).sum()
+}
+
+fn inbound(traffic: &Traffic) -> impl Iterator<Item = &TrafficTotals> {
+    traffic.totals.iter().filter(|totals| totals.direction == Direction::Inbound)
 }
 
 impl Queue {
@@ -233,8 +242,8 @@ mod tests {
         for second in 0..8_000 {
             for n in 0..3 {
                 let outcome = inbound(t, second * 1_000 + n, 100);
-                series.add(&outcome, false);
-                series.add(&call(t, second * 1_000 + n, 50), n == 0);
+                series.add(&outcome, false, 1);
+                series.add(&call(t, second * 1_000 + n, 50), n == 0, 1);
                 let fact = Fact::new(&outcome, 0, 1, None);
                 // The group is known later.
                 series.add_to_group(outcome.ended, if n == 0 { Kind::Faulted } else { Kind::Control }, &fact);
@@ -259,7 +268,7 @@ mod tests {
     fn what_came_before_the_start_has_no_point() {
         let t = Instant::now();
         let mut series = Series::new(t + Duration::from_secs(5));
-        series.add(&inbound(t, 0, 10), false);
+        series.add(&inbound(t, 0, 10), false, 1);
         assert_eq!(series.report(), []);
     }
 }

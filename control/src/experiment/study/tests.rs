@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 use rand_pcg::Pcg32;
+use squall_fault::trace_share::SharedId;
 
 use super::*;
 use crate::experiment::report::{Held, RuleReport, SteadyStateReport, Verdict};
@@ -33,13 +34,15 @@ struct World {
     injecting: u64,
     /// Of requests that fail by themselves.
     error_rate: f64,
+    /// From which request on which share of the traces is looked at.
+    shares: &'static [(u64, u8)],
 }
 
 const EVERY_MS: u64 = 20;
 
 impl World {
     fn new(app: App) -> Self {
-        Self { app, share: 0.05, baseline: 400, injecting: 2_000, error_rate: 0.0 }
+        Self { app, share: 0.05, baseline: 400, injecting: 2_000, error_rate: 0.0, shares: &[] }
     }
 
     fn run(&self, seed: u64) -> (Report, Study) {
@@ -54,6 +57,10 @@ impl World {
         }
         let injected = outcomes.iter().filter(|o| matches!(o.matched, Some((_, true)))).count() as u64;
         let matched = outcomes.iter().filter(|o| o.matched.is_some()).count() as u64;
+        let changes =
+            self.shares.iter().map(|(n, halvings)| (n * EVERY_MS, TraceShare::new(*halvings, SharedId::Trace)));
+        let mut changes = changes.collect::<Vec<_>>().into_iter().peekable();
+        outcomes.retain_mut(|o| self.is_looked_at(t, &mut rng, o));
         // Two workers: what ends is seen within 250 ms, in no order.
         outcomes.sort_by_key(|o| (o.ended.duration_since(t).as_millis() / 250, o.trace % 2, o.ended));
         let mut rest = outcomes.into_iter().peekable();
@@ -63,6 +70,9 @@ impl World {
                 _ if now == begin => study.enter(Phase::Injecting, at(now)),
                 _ if now == end => study.enter(Phase::Recovering, at(now)),
                 _ => {}
+            }
+            while let Some((at_ms, share)) = changes.next_if(|(at_ms, _)| *at_ms <= now) {
+                study.look_at(share, at(at_ms));
             }
             let mut seen: Vec<_> = std::iter::from_fn(|| rest.next_if(|o| o.ended <= at(now))).collect();
             study.take(at(now), &mut seen, 0);
@@ -77,6 +87,15 @@ impl World {
         report.phases.push(crate::experiment::report::PhaseSpan { phase: Phase::Injecting, from: 8.0, to: 48.0 });
         study.fill(at(end + 2_000), &mut report);
         (report, study)
+    }
+
+    /// As a worker decides when an exchange begins.
+    fn is_looked_at(&self, t: Instant, rng: &mut Pcg32, outcome: &mut ExchangeOutcome) -> bool {
+        let began = u64::try_from(outcome.began.duration_since(t).as_millis()).unwrap();
+        let then = self.shares.iter().rev().find(|(n, _)| n * EVERY_MS <= began);
+        let share = TraceShare::new(then.map_or(0, |(_, halvings)| *halvings), SharedId::Trace);
+        outcome.place = share.place(outcome.trace, outcome.request_id).unwrap_or_else(|| rng.random());
+        share.takes(outcome.place)
     }
 
     /// The exchanges of the n-th request.
@@ -186,6 +205,56 @@ fn three_tries_show_as_three_times_the_calls() {
         assert_eq!((retries.retried, retries.calls_max), (report.groups.faulted.requests, 3));
         assert_eq!(retries.spacing, "fixed", "{:?}", retries.gaps);
     }
+}
+
+/// Four times as many requests, of which a quarter is looked at from the start.
+fn quarter(app: App) -> World {
+    World { baseline: 1_600, injecting: 8_000, shares: &[(0, 2)], ..World::new(app) }
+}
+
+/// The same; from the middle of the injection on a sixteenth is, and towards its end a half.
+fn changing(app: App) -> World {
+    World { shares: &[(0, 2), (5_000, 4), (7_000, 1)], ..quarter(app) }
+}
+
+#[test]
+fn of_a_share_of_the_traces_the_same_is_concluded() {
+    for seed in 0..20 {
+        for world in [quarter, changing] {
+            let (verdict, reasons, report) = world(App::Robust).verdict(seed);
+            assert_eq!(verdict, Verdict::Held, "seed {seed}: {reasons:?}");
+            let (join, faulted) = (&report.join, &report.groups.faulted);
+            assert_eq!((join.share, faulted.degraded.count), (Some(1.0), faulted.requests), "seed {seed}: {join:?}");
+            let (verdict, reasons, report) = world(App::Fragile).verdict(seed);
+            assert_eq!(verdict, Verdict::Failed, "seed {seed}: {reasons:?}");
+            assert_eq!((report.join.share, report.harm.method.as_str()), (Some(1.0), "joined"));
+            let (_, _, report) = world(App::Retrying).verdict(seed);
+            let retries = &report.retries;
+            assert!((2.9..=3.1).contains(&retries.amplification.unwrap()), "seed {seed}: {retries:?}");
+            assert_eq!((retries.calls_max, retries.spacing.as_str()), (3, "fixed"));
+        }
+        let (verdict, reasons, report) = quarter(App::Silent).verdict(seed);
+        assert_eq!((verdict, report.harm.method.as_str()), (Verdict::Failed, "phases"), "seed {seed}: {reasons:?}");
+        assert_eq!(report.join.share, Some(0.0));
+    }
+    let world = World { error_rate: 0.01, ..quarter(App::Untouched) };
+    let failed = (0..100).filter(|seed| world.verdict(*seed).0 == Verdict::Failed).count();
+    assert!(failed <= 5, "{failed} of 100");
+}
+
+#[test]
+fn a_share_of_the_traces_stands_for_all_in_the_series_and_only_for_itself_in_the_groups() {
+    let (report, _) = quarter(App::Robust).run(1);
+    let sum = |read: fn(&crate::experiment::report::SeriesPoint) -> u64| report.series.iter().map(read).sum::<u64>();
+    let (requests, calls, looked_at) = (sum(|p| p.requests), sum(|p| p.calls), sum(|p| p.faulted + p.control));
+    assert!((9_000..=10_200).contains(&requests) && (7_000..=8_400).contains(&calls), "{requests} {calls}");
+    assert!((1_400..=1_800).contains(&looked_at), "{looked_at}");
+    let groups = &report.groups;
+    let injecting = groups.faulted.requests + groups.control.requests + groups.others.requests;
+    assert_eq!(injecting, report.join.requests);
+    assert!((1_800..=2_200).contains(&injecting), "{injecting}");
+    assert_eq!(report.join.sampled.unwrap().one_in, 4);
+    assert!(judge(&report, &experiment()).1.iter().any(|r| r.starts_with("One trace in 4 was looked at")));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Ids by which calls are joined: those that a request has, and those that it is given.
 
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use squall_fault::trace_context::{B3, B3_SAMPLED, B3_TRACE, TRACEPARENT, TRACESTATE, hex, trace_id_of};
 
 use super::hash;
@@ -92,26 +91,42 @@ fn hash_128(value: &[u8]) -> u128 {
     (u128::from(hash(1, [value])) << 64 | u128::from(hash(2, [value]))).max(1)
 }
 
-/// Gives a request that has neither a trace nor a request id one of each, from the same bits; one that Squall traces only the
-/// latter, made of its trace. The two as numbers.
-pub(super) fn add(headers: &mut HeaderMap, traced: Option<u128>) -> (u128, u128) {
-    let random = || u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
-    let id = as_random_uuid(traced.unwrap_or_else(random));
-    let digits = digits(id);
-    if traced.is_none() {
-        // Version, trace, span (the lower half of the trace, which is never zero), and flags: not sampled.
-        let mut value = *b"00-................................-................-00";
-        value[3..35].copy_from_slice(&digits);
-        value[36..52].copy_from_slice(&digits[16..]);
-        insert(headers, HeaderName::from_static(TRACEPARENT), &value);
+/// What a request without ids gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewIds {
+    /// A trace and a request id of these bits, which [`as_random_uuid`] made.
+    Both(u128),
+    /// Squall traces it: a request id made of its trace.
+    OfTrace(u128),
+}
+
+impl NewIds {
+    /// The trace and the request id.
+    pub(super) fn numbers(self) -> (u128, u128) {
+        match self {
+            Self::Both(id) => (id, id),
+            Self::OfTrace(trace) => (trace, as_random_uuid(trace)),
+        }
     }
-    let mut value = *b"........-....-....-....-............";
-    for (to, from) in PIECES {
-        let length = to.len();
-        value[to].copy_from_slice(&digits[from..from + length]);
+
+    /// Gives a request these ids.
+    pub(crate) fn add(self, headers: &mut HeaderMap) {
+        let (_, id) = self.numbers();
+        let digits = digits(id);
+        if let Self::Both(_) = self {
+            // Version, trace, span (the lower half of the trace, which is never zero), and flags: not sampled.
+            let mut value = *b"00-................................-................-00";
+            value[3..35].copy_from_slice(&digits);
+            value[36..52].copy_from_slice(&digits[16..]);
+            insert(headers, HeaderName::from_static(TRACEPARENT), &value);
+        }
+        let mut value = *b"........-....-....-....-............";
+        for (to, from) in PIECES {
+            let length = to.len();
+            value[to].copy_from_slice(&digits[from..from + length]);
+        }
+        insert(headers, HeaderName::from_static(REQUEST_ID), &value);
     }
-    insert(headers, HeaderName::from_static(REQUEST_ID), &value);
-    (traced.unwrap_or(id), id)
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
@@ -121,7 +136,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &[u8]) {
 }
 
 /// With the marks of a UUID of random bits (RFC 9562 §5.4), so that none of its halves is zero.
-fn as_random_uuid(bits: u128) -> u128 {
+pub(super) fn as_random_uuid(bits: u128) -> u128 {
     const VERSION: u128 = 0xF << 76;
     const VARIANT: u128 = 0b11 << 62;
     bits & !(VERSION | VARIANT) | 4 << 76 | 0b10 << 62
@@ -185,23 +200,24 @@ mod tests {
     #[test]
     fn what_is_added_is_read_as_the_same_ids() {
         let mut fields = HeaderMap::new();
-        let (trace, id) = add(&mut fields, None);
+        let id = as_random_uuid(ID ^ 0xFF << 60);
+        assert_ne!(id, ID ^ 0xFF << 60);
+        NewIds::Both(id).add(&mut fields);
         let read = Fields::among(&fields);
-        assert_eq!((trace, read.trace(), read.request_id()), (id, id, id));
+        assert_eq!((read.trace(), read.request_id()), (id, id));
         let value = fields["traceparent"].to_str().unwrap();
         assert!(value.starts_with("00-") && value.ends_with("-00") && value.len() == 55, "{value}");
         let value = fields["x-request-id"].to_str().unwrap();
         assert_eq!((value.len(), value.as_bytes()[14]), (36, b'4'), "{value}");
         assert!(matches!(value.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{value}");
-        assert_ne!(add(&mut HeaderMap::new(), None).0, trace);
     }
 
     #[test]
     fn a_trace_of_squalls_own_stays_the_only_one() {
         let mut fields = HeaderMap::new();
-        let (trace, id) = add(&mut fields, Some(ID));
-        assert_eq!((trace, fields.len(), Fields::among(&fields).request_id()), (ID, 1, id));
-        assert_eq!(id, ID, "which was a random UUID already");
-        assert_ne!(add(&mut fields, Some(5)).1, 0);
+        NewIds::OfTrace(ID).add(&mut fields);
+        assert_eq!((fields.len(), Fields::among(&fields).request_id()), (1, ID), "which was a random UUID already");
+        let (trace, id) = NewIds::OfTrace(5).numbers();
+        assert!(trace == 5 && id != 0 && id != 5);
     }
 }

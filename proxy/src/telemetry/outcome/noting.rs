@@ -8,7 +8,7 @@ use http::{Method, request, response};
 use squall_config::model::{Direction, Name};
 use squall_fault::grpc;
 
-use super::ids::{self, Fields};
+use super::ids::{self, Fields, NewIds};
 use super::observing::Observing;
 use super::shape::{fallbacks, shape};
 use super::{Outcome, hash};
@@ -19,9 +19,42 @@ use crate::telemetry::shard::ListenerKey;
 pub(crate) struct Noting {
     observing: Rc<Observing>,
     outcome: Outcome,
-    /// It gets ids when it leaves for A.
-    lacks_ids: bool,
     is_grpc: bool,
+}
+
+/// What a request says before it is known whether its exchange is noted.
+pub(crate) struct Seen<'a> {
+    fields: Fields<'a>,
+    trace: u128,
+    request_id: u128,
+    /// When it is noted.
+    place: Option<u64>,
+    /// What it gets when it leaves for A, whether it is noted or not.
+    pub(crate) new_ids: Option<NewIds>,
+}
+
+impl<'a> Seen<'a> {
+    /// Of a request as it came; `traced` is the trace that Squall gives it, if it does.
+    pub(crate) fn of(
+        observing: &Observing,
+        key: &ListenerKey,
+        request: &'a request::Parts,
+        traced: Option<u128>,
+    ) -> Self {
+        let fields = Fields::among(&request.headers);
+        let is_inbound = key.direction == Direction::Inbound;
+        let lacks_ids = is_inbound && !fields.has_ids && observing.observation.add_ids;
+        let new_ids = lacks_ids.then(|| match traced {
+            Some(trace) => NewIds::OfTrace(trace),
+            None => NewIds::Both(ids::as_random_uuid(observing.draw_id())),
+        });
+        // What A gets of a trace is what it may pass on; what it calls with may be no trace that it knows.
+        let trace = traced.filter(|_| is_inbound).unwrap_or_else(|| fields.trace());
+        let request_id = fields.request_id();
+        let (passed_trace, passed_id) = new_ids.map_or((trace, request_id), NewIds::numbers);
+        let place = observing.place(passed_trace, passed_id);
+        Self { fields, trace, request_id, place, new_ids }
+    }
 }
 
 /// How an exchange ended.
@@ -37,15 +70,16 @@ pub(crate) struct End {
 }
 
 impl Noting {
-    /// Notes the request as it came; `traced` is the trace that Squall gives it, if it does.
+    /// Notes the request as it came; `None` when its exchange is not among those that are noted.
     pub(crate) fn begin(
         observing: Rc<Observing>,
         key: &ListenerKey,
         request: &request::Parts,
         began: Instant,
-        traced: Option<u128>,
-    ) -> Self {
-        let fields = Fields::among(&request.headers);
+        seen: &Seen<'_>,
+    ) -> Option<Self> {
+        let Seen { fields, trace, request_id, place, .. } = seen;
+        let place = (*place)?;
         let is_inbound = key.direction == Direction::Inbound;
         let is_grpc = fields.content_type.is_some_and(grpc::is_grpc_type);
         let route = {
@@ -55,10 +89,10 @@ impl Noting {
         let outcome = Outcome {
             direction: key.direction,
             cluster: key.cluster.clone(),
-            // What A gets of a trace is what it may pass on; what it calls with may be no trace that it knows.
-            trace: traced.filter(|_| is_inbound).unwrap_or_else(|| fields.trace()),
-            request_id: fields.request_id(),
+            trace: *trace,
+            request_id: *request_id,
             has_added_ids: false,
+            place,
             began,
             ended: began,
             status: None,
@@ -66,15 +100,14 @@ impl Noting {
             is_abandoned: false,
             is_injected: false,
             route,
-            operation: operation(request, &fields),
+            operation: operation(request, fields),
             is_repeatable: is_repeatable(&request.method) || fields.has_idempotency_key,
             shape: 0,
             response_bytes: 0,
             fallbacks: 0,
             matched: None,
         };
-        let lacks_ids = is_inbound && !fields.has_ids && observing.observation.add_ids;
-        Self { observing, outcome, lacks_ids, is_grpc }
+        Some(Self { observing, outcome, is_grpc })
     }
 
     /// Notes that rules of an experiment matched, and whether one was picked.
@@ -82,12 +115,10 @@ impl Noting {
         self.outcome.matched = Some((experiment.clone(), is_picked));
     }
 
-    /// The request is about to leave: it gets ids, when it should.
-    pub(crate) fn send(&mut self, headers: &mut HeaderMap, traced: Option<u128>) {
-        if std::mem::take(&mut self.lacks_ids) {
-            (self.outcome.trace, self.outcome.request_id) = ids::add(headers, traced);
-            self.outcome.has_added_ids = true;
-        }
+    /// The request left for A with these ids.
+    pub(crate) fn got_ids(&mut self, ids: NewIds) {
+        (self.outcome.trace, self.outcome.request_id) = ids.numbers();
+        self.outcome.has_added_ids = true;
     }
 
     /// The status of the upstream's answer, as it came.

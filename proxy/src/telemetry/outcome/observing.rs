@@ -2,10 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use rand::Rng as _;
+use rand_pcg::Pcg64Mcg;
+use squall_fault::trace_share::TraceShare;
 
 use super::buffer::Buffer;
 use super::route::Routes;
 use super::{Observation, Outcome};
+
+/// The share of all traces that is noted, the same for all workers at any moment ([`TraceShare::to_bits`]). Written seldom.
+pub(crate) type SharedShare = Arc<AtomicU32>;
 
 /// An observation as one worker sees it, from its beginning to its end.
 #[derive(Debug)]
@@ -14,13 +23,31 @@ pub(crate) struct Observing {
     /// Tells it from those before and after.
     number: u64,
     buffer: Arc<Buffer>,
+    share: SharedShare,
+    /// Draws new ids, and places of what has none.
+    draws: RefCell<Pcg64Mcg>,
     pub(super) routes: RefCell<Routes>,
     is_over: Cell<bool>,
 }
 
 impl Observing {
-    pub(crate) fn new(number: u64, observation: Arc<Observation>, buffer: Arc<Buffer>) -> Self {
-        Self { observation, number, buffer, routes: RefCell::default(), is_over: Cell::new(false) }
+    pub(crate) fn new(number: u64, observation: Arc<Observation>, buffer: Arc<Buffer>, share: SharedShare) -> Self {
+        let seed = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
+        let (draws, routes) = (RefCell::new(Pcg64Mcg::new(seed)), RefCell::default());
+        Self { observation, number, buffer, share, draws, routes, is_over: Cell::new(false) }
+    }
+
+    /// The place of an exchange with these ids, if it is one of those that are noted.
+    pub(super) fn place(&self, trace: u128, request_id: u128) -> Option<u64> {
+        let share = TraceShare::from_bits(self.share.load(Relaxed));
+        let place = share.place(trace, request_id).unwrap_or_else(|| self.draws.borrow_mut().next_u64());
+        share.takes(place).then_some(place)
+    }
+
+    /// A number that nobody has drawn before.
+    pub(super) fn draw_id(&self) -> u128 {
+        let mut draws = self.draws.borrow_mut();
+        u128::from(draws.next_u64()) << 64 | u128::from(draws.next_u64())
     }
 
     /// Exchanges that are still going on are not noted any more.

@@ -9,6 +9,7 @@ fn outcome() -> Outcome {
         trace: 1,
         request_id: 2,
         has_added_ids: false,
+        place: 0,
         began: now,
         ended: now,
         status: Some(200),
@@ -51,7 +52,7 @@ fn observations_do_not_mix() {
 #[test]
 fn an_observation_that_is_over_notes_nothing() {
     let buffer = Arc::<Buffer>::default();
-    let observing = observing::Observing::new(1, Arc::default(), Arc::clone(&buffer));
+    let observing = observing::Observing::new(1, Arc::default(), Arc::clone(&buffer), Arc::default());
     observing.note(outcome());
     observing.end();
     observing.note(outcome());

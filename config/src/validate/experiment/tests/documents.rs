@@ -109,7 +109,7 @@ fn what_was_written_is_what_is_printed_back() {
                 {delay: 2s}}], ramp: {from: 1, over: 5s, stages: 3}, hold: 1m, pause: 0s}]\n  recovery: 1s\n  rollback: {over: 0s}\n  \
                 expect: {harmed: 1, stop_on_harm: false, amplification: 1.5, unsafe_retries: false}\n  fallback: {header: a, value: b}\n  \
                 guards: [{name: g, condition: {metric: in_flight, above: 5, for: 5s}}]\n  duration: 1h\n  schedule: {every: 24h}\n  \
-                minimum_requests: 1\n  add_ids: true\n";
+                minimum_requests: 1\n  add_ids: true\n  joined_per_second: 500\n";
     let against = parse_text(&config("")).unwrap();
     let (document, _) = load_experiment_text(text, &against).unwrap();
     let json = serde_json::to_value(&document).unwrap();

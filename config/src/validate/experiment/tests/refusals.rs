@@ -64,6 +64,8 @@ fn what_makes_no_sense_is_refused() {
         ("schedule", "{every: 2m}", "spec.schedule.every: 2m is not longer than its parts, which take 2m together"),
         ("minimum_requests", "0", "spec.minimum_requests: 0 is too small"),
         ("minimum_requests", "1000000001", "spec.minimum_requests: 1000000001 is too large"),
+        ("joined_per_second", "0", "spec.joined_per_second: 0 is too small"),
+        ("joined_per_second", "1000000001", "spec.joined_per_second: 1000000001 is too large"),
         ("expect", "{harmed: 101}", "spec.expect.harmed: 101 is not between 0 and 100"),
         (
             "expect",

@@ -2,7 +2,7 @@
 
 use super::super::page::{Block, Cell, Drawing, Section, Table, numbers, words};
 use super::super::wording::{count, interval, measured, moment, number, percent, points, seconds, share};
-use super::super::{Group, HarmReport, Held, JoinReport, Report, SteadyStateReport};
+use super::super::{Group, HarmReport, Held, JoinReport, Report, Sampled, SteadyStateReport};
 use super::injection;
 
 /// So many breaks of a statement are told one by one.
@@ -133,10 +133,20 @@ fn joined(join: &JoinReport) -> Vec<(&'static str, Cell)> {
         ("Groups can be compared", usable),
         ("Requests whose ids Squall made", Cell::plain(count(join.ids_added))),
     ];
+    if let Some(sampled) = join.sampled {
+        facts.push(("Share of the traces", Cell::plain(looked_at(sampled))));
+    }
     if join.lost > 0 {
         facts.push(("Lost for want of room", Cell::bad(count(join.lost))));
     }
     facts
+}
+
+/// As in `one in 8: 2,310 of 18,500 requests a second`.
+fn looked_at(sampled: Sampled) -> String {
+    let whole = |rate: f64| number(rate.round());
+    let (joined, all) = (whole(sampled.joined_per_second), whole(sampled.requests_per_second));
+    format!("one in {}: {joined} of {all} requests a second", count(sampled.one_in))
 }
 
 pub(super) fn harm(report: &Report) -> Section {

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 /// The core of the proxy under test; it runs there alone.
-pub(crate) const PROXY_CORE: usize = 0;
+pub const PROXY_CORE: usize = 0;
 /// The core of load and upstream.
-pub(crate) const LOAD_CORE: usize = 1;
+pub const LOAD_CORE: usize = 1;
 
 /// A process that ends with its owner.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
 }
 
@@ -30,7 +30,7 @@ impl Drop for Process {
 }
 
 /// A command that will run on these cores only.
-pub(crate) fn pinned(cores: &[usize], program: &Path) -> Command {
+pub fn pinned(cores: &[usize], program: &Path) -> Command {
     let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
     let mut command = Command::new("taskset");
     command.arg("-c").arg(cores.join(",")).arg(program).stdin(Stdio::null());
@@ -39,14 +39,14 @@ pub(crate) fn pinned(cores: &[usize], program: &Path) -> Command {
 
 impl Process {
     /// Starts it; what it says goes to a file.
-    pub(crate) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
+    pub fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let child = command.stdout(file.try_clone()?).stderr(file).spawn();
         Ok(Self { child: child.with_context(|| format!("cannot start {command:?}"))? })
     }
 
     /// Starts it and gives back the first line it prints.
-    pub(crate) fn start_and_read_line(command: &mut Command) -> anyhow::Result<(Self, String)> {
+    pub fn start_and_read_line(command: &mut Command) -> anyhow::Result<(Self, String)> {
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
         let output = child.stdout.take().context("its output is piped")?;
         let process = Self { child };
@@ -56,7 +56,7 @@ impl Process {
     }
 
     /// Waits until it accepts connections.
-    pub(crate) fn wait_for(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+    pub fn wait_for(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(15);
         while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
             if let Some(status) = self.child.try_wait()? {
@@ -72,12 +72,12 @@ impl Process {
 
     /// Time on the processor, user and system, of all its threads that still run, in microseconds. From `schedstat`,
     /// which counts nanoseconds (Linux, Documentation/scheduler/sched-stats).
-    pub(crate) fn cpu_us(&self) -> anyhow::Result<f64> {
+    pub fn cpu_us(&self) -> anyhow::Result<f64> {
         Ok(self.cpu_us_of_threads()?.values().sum())
     }
 
     /// The same for each thread, by its id.
-    pub(crate) fn cpu_us_of_threads(&self) -> anyhow::Result<BTreeMap<OsString, f64>> {
+    pub fn cpu_us_of_threads(&self) -> anyhow::Result<BTreeMap<OsString, f64>> {
         let mut threads = BTreeMap::new();
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let task = task?;
@@ -88,8 +88,17 @@ impl Process {
         Ok(threads)
     }
 
+    /// What a thread is called.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn name_of_thread(&self, thread: &std::ffi::OsStr) -> anyhow::Result<String> {
+        let task = Path::new("/proc").join(self.child.id().to_string()).join("task").join(thread);
+        Ok(std::fs::read_to_string(task.join("comm"))?.trim().to_owned())
+    }
+
     /// Resident memory in KiB (`proc_pid_status(5)`, VmRSS).
-    pub(crate) fn resident_kib(&self) -> anyhow::Result<f64> {
+    pub fn resident_kib(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse()?)
@@ -97,6 +106,6 @@ impl Process {
 }
 
 /// An address of loopback that nobody uses.
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

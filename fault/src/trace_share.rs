@@ -1,0 +1,102 @@
+//! Which exchanges an experiment looks at when there are too many for all of them: whole traces, or nothing of them.
+//!
+//! A call to A and the calls that A makes for it share an id. A hash of that id, compared with a threshold, says for each of them
+//! whether it is looked at, so that all of a trace are or none, on each worker and in both directions, though nobody tells
+//! anybody (consistent probability sampling, as of OpenTelemetry and W3C Trace Context Level 2; those take bits of the id
+//! as they are, and so ask that its maker draws them). A smaller share is a part of each larger one.
+
+use crate::draw::mix;
+
+/// Of other draws, so that what a rule with a sticky share picks says nothing of what is looked at.
+const SEED: u64 = 0x6A6F_696E;
+
+/// The bits of a UUID that say what kind it is (RFC 9562 §4): a request id that Squall makes of a trace has others there.
+const UUID_MARKS: u128 = 0xF << 76 | 0b11 << 62;
+
+/// What says whether two exchanges belong together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SharedId {
+    /// The trace id; the request id, where there is none.
+    #[default]
+    Trace,
+    /// The request id; the trace id, where there is none.
+    Request,
+    /// Nothing: ids are the same for too many.
+    None,
+}
+
+/// A share of all traces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceShare {
+    /// How often it is halved: 0 is everything, 3 an eighth.
+    halvings: u8,
+    by: SharedId,
+}
+
+impl TraceShare {
+    /// No smaller one.
+    pub const HALVINGS_MAX: u8 = 32;
+
+    /// The share after so many halvings, at most [`Self::HALVINGS_MAX`].
+    pub fn new(halvings: u8, by: SharedId) -> Self {
+        Self { halvings: halvings.min(Self::HALVINGS_MAX), by }
+    }
+
+    /// How often it is halved.
+    pub fn halvings(self) -> u8 {
+        self.halvings
+    }
+
+    /// By what exchanges belong together.
+    pub fn by(self) -> SharedId {
+        self.by
+    }
+
+    /// As one number, for who keeps it in an atomic.
+    pub fn to_bits(self) -> u32 {
+        u32::from(self.halvings) << 8 | self.by as u32
+    }
+
+    /// The reverse.
+    pub fn from_bits(bits: u32) -> Self {
+        let by = match bits & 0xFF {
+            0 => SharedId::Trace,
+            1 => SharedId::Request,
+            _ => SharedId::None,
+        };
+        Self::new((bits >> 8 & 0xFF) as u8, by)
+    }
+
+    /// The place of an exchange among all, evenly spread; that of two exchanges that share the id is the same. `None` when it
+    /// has no id: then any number that is drawn evenly serves. An id of 0 is none.
+    pub fn place(self, trace: u128, request: u128) -> Option<u64> {
+        let id = match self.by {
+            SharedId::Trace if trace != 0 => trace,
+            SharedId::Trace => request,
+            SharedId::Request if request != 0 => request,
+            SharedId::Request => trace,
+            SharedId::None => 0,
+        };
+        (id != 0).then(|| place_of(id))
+    }
+
+    /// Whether what has that place is in the share.
+    pub fn takes(self, place: u64) -> bool {
+        is_in_share(place, self.halvings)
+    }
+}
+
+/// Whether what has that place is in the share that is halved so often; more than [`TraceShare::HALVINGS_MAX`] is no share.
+pub fn is_in_share(place: u64, halvings: u8) -> bool {
+    halvings <= TraceShare::HALVINGS_MAX && place <= u64::MAX >> halvings
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half is taken")]
+fn place_of(id: u128) -> u64 {
+    let id = id & !UUID_MARKS;
+    mix(SEED, (id >> 64) as u64, id as u64)
+}
+
+#[cfg(test)]
+#[path = "trace_share_tests.rs"]
+mod tests;
