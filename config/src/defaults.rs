@@ -103,9 +103,9 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 pub const EXPERIMENT_BASELINE: Duration = Duration::from_secs(30);
 /// A retry that waits, an ejected endpoint and an open circuit breaker are back by then.
 pub const EXPERIMENT_RECOVERY: Duration = Duration::from_secs(30);
-/// At 2 µs of processor time for each, which is what it takes, less than a hundredth of a core. Two thousand requests a second with
-/// a call each: 5 % of them are a hundred faulted ones every second, and ten show harm.
-pub const JOINED_PER_SECOND: usize = 4_000;
+/// At 2 µs of processor time for each, which is what it takes, less than half a hundredth of a core. Of a thousand requests a second
+/// with a call each at least the half: 5 % of them are 25 faulted ones every second, and ten show harm.
+pub const JOINED_PER_SECOND: usize = 2_000;
 /// What an experiment may take beyond the sum of its parts: to put rules in force and to take them out again.
 pub const EXPERIMENT_SLACK: Duration = Duration::from_secs(60);
 /// No part of an experiment takes longer than a day, nor all of them together.

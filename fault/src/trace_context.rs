@@ -1,6 +1,6 @@
 //! The trace that a request belongs to, as its header fields say it: W3C Trace Context, B3 in one field, B3 in several.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// What a request says of its trace and of the span that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,12 @@ pub fn b3_multi(headers: &HeaderMap) -> Option<TraceContext> {
     let span = text(headers, B3_SPAN).and_then(|value| b3_span(value.as_bytes()));
     let ids = trace.zip(span).map(|(trace, span)| Ids { trace, span });
     (ids.is_some() || is_sampled.is_some()).then_some(TraceContext { ids, is_sampled, is_debug, flags: 0 })
+}
+
+/// The trace id of `traceparent` alone.
+pub fn w3c_trace_id(headers: &HeaderMap) -> Option<u128> {
+    static NAME: HeaderName = HeaderName::from_static(TRACEPARENT);
+    w3c_trace(headers.get(&NAME)?.as_bytes())
 }
 
 /// The trace id of `traceparent`, else of `b3`, else of `x-b3-traceid`; the same trace has the same number whatever

@@ -139,6 +139,7 @@ impl DataPlane for Plane {
     fn outcomes(&self, into: &mut Vec<ExchangeOutcome>) -> u64 {
         let mut outcomes = Vec::new();
         let lost = self.proxy.outcomes(&mut outcomes);
+        into.reserve(outcomes.len());
         into.extend(outcomes.into_iter().map(exchange_outcome));
         lost
     }

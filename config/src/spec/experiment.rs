@@ -108,7 +108,7 @@ pub struct ExperimentSpec {
     pub add_ids: Option<bool>,
     /// So many exchanges a second at most (requests to A and the calls that it makes) are looked at one by one, at least 100. Of
     /// more a share of the traces is, the half, a quarter and so on: each whole, so that what is concluded stays true; what the
-    /// experiment costs is bounded by it. Rates of the steady state and of guards are of all of them in any case. Default 4,000.
+    /// experiment costs is bounded by it. Rates of the steady state and of guards are of all of them in any case. Default 2,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 1_000_000_000))]
     pub joined_per_second: Option<u64>,

@@ -20,7 +20,7 @@ pub(crate) struct Noted {
     /// For the access log, the trace and those who watch.
     pub(super) notes: Option<Box<Notes>>,
     /// For an experiment.
-    pub(super) outcome: Option<Noting>,
+    pub(super) outcome: Option<Box<Noting>>,
     /// The request gets them when it leaves for A, whether or not its exchange is noted.
     new_ids: Option<NewIds>,
 }

@@ -78,7 +78,7 @@ fn the_least_that_can_be_written_has_the_defaults() {
     assert_eq!(experiment.duration, seconds(30 + 60 + 30 + 60), "the parts and a minute");
     assert_eq!(experiment.expect, expect::NOTHING_HARMED);
     assert!(experiment.expect.stop_on_harm && experiment.expect.unsafe_retries && experiment.add_ids);
-    assert_eq!(experiment.joined_per_second, 4_000);
+    assert_eq!(experiment.joined_per_second, 2_000);
     assert_eq!((experiment.minimum_requests, experiment.schedule, experiment.fallback), (100, None, None));
     let [step] = &experiment.method[..] else { panic!("one step") };
     assert_eq!((step.name.as_str(), step.ramp, step.hold, step.pause), ("r", None, seconds(60), seconds(0)));

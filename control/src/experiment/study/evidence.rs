@@ -18,6 +18,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::statistics::{Count, float, weighted_difference};
 
 /// At and beyond this, harm is called: 1 of 20 is 5 %.
@@ -40,7 +42,7 @@ pub(super) struct Evidence {
     log: f64,
     log_max: f64,
     pooled: Pair,
-    strata: HashMap<u16, Stratum>,
+    strata: HashMap<u16, Stratum, RandomState>,
 }
 
 /// Requests of both groups.
@@ -64,7 +66,7 @@ impl Evidence {
     /// None yet. `tolerated` is a share.
     pub(super) fn new(tolerated: f64) -> Self {
         debug_assert!((0.0..=1.0).contains(&tolerated), "a share");
-        Self { tolerated, log: 0.0, log_max: 0.0, pooled: Pair::default(), strata: HashMap::new() }
+        Self { tolerated, log: 0.0, log_max: 0.0, pooled: Pair::default(), strata: HashMap::default() }
     }
 
     /// A request of the control group.

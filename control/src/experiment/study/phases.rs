@@ -9,6 +9,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::evidence::ENOUGH;
 use super::statistics::{Count, float, upper_bound, weighted_difference};
 
@@ -26,7 +28,7 @@ pub(super) struct PhaseEvidence {
     log_max: f64,
     /// How many of the requests were faulted, on average, summed up.
     scales: f64,
-    routes: HashMap<u16, Route>,
+    routes: HashMap<u16, Route, RandomState>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ struct Route {
 impl PhaseEvidence {
     /// None yet. `tolerated` is a share.
     pub(super) fn new(tolerated: f64) -> Self {
-        Self { tolerated, log: 0.0, log_max: 0.0, scales: 0.0, routes: HashMap::new() }
+        Self { tolerated, log: 0.0, log_max: 0.0, scales: 0.0, routes: HashMap::default() }
     }
 
     /// A request before anything was injected.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+
 use super::durations::Durations;
 use super::looks::Looks;
 use super::statistics::{Count, fisher};
@@ -27,7 +29,7 @@ const P99_MIN: f64 = 0.010;
 /// The routes.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    ids: HashMap<Arc<str>, u16>,
+    ids: HashMap<Arc<str>, u16, RandomState>,
     routes: Vec<Route>,
 }
 

@@ -7,6 +7,7 @@ use http::header::HeaderMap;
 use http::{Method, request, response};
 use squall_config::model::{Direction, Name};
 use squall_fault::grpc;
+use squall_fault::trace_context::w3c_trace_id;
 
 use super::ids::{self, Fields, NewIds};
 use super::observing::Observing;
@@ -24,13 +25,17 @@ pub(crate) struct Noting {
 
 /// What a request says before it is known whether its exchange is noted.
 pub(crate) struct Seen<'a> {
+    noted: Option<Noted<'a>>,
+    /// What it gets when it leaves for A, whether it is noted or not.
+    pub(crate) new_ids: Option<NewIds>,
+}
+
+/// Of one whose exchange is.
+struct Noted<'a> {
     fields: Fields<'a>,
     trace: u128,
     request_id: u128,
-    /// When it is noted.
-    place: Option<u64>,
-    /// What it gets when it leaves for A, whether it is noted or not.
-    pub(crate) new_ids: Option<NewIds>,
+    place: u64,
 }
 
 impl<'a> Seen<'a> {
@@ -41,19 +46,23 @@ impl<'a> Seen<'a> {
         request: &'a request::Parts,
         traced: Option<u128>,
     ) -> Self {
-        let fields = Fields::among(&request.headers);
         let is_inbound = key.direction == Direction::Inbound;
+        let own = traced.filter(|_| is_inbound);
+        if observing.leaves_out(|| own.or_else(|| w3c_trace_id(&request.headers))) {
+            return Self { noted: None, new_ids: None };
+        }
+        let fields = Fields::among(&request.headers);
         let lacks_ids = is_inbound && !fields.has_ids && observing.observation.add_ids;
         let new_ids = lacks_ids.then(|| match traced {
             Some(trace) => NewIds::OfTrace(trace),
             None => NewIds::Both(ids::as_random_uuid(observing.draw_id())),
         });
         // What A gets of a trace is what it may pass on; what it calls with may be no trace that it knows.
-        let trace = traced.filter(|_| is_inbound).unwrap_or_else(|| fields.trace());
+        let trace = own.unwrap_or_else(|| fields.trace());
         let request_id = fields.request_id();
         let (passed_trace, passed_id) = new_ids.map_or((trace, request_id), NewIds::numbers);
         let place = observing.place(passed_trace, passed_id);
-        Self { fields, trace, request_id, place, new_ids }
+        Self { noted: place.map(|place| Noted { fields, trace, request_id, place }), new_ids }
     }
 }
 
@@ -77,9 +86,8 @@ impl Noting {
         request: &request::Parts,
         began: Instant,
         seen: &Seen<'_>,
-    ) -> Option<Self> {
-        let Seen { fields, trace, request_id, place, .. } = seen;
-        let place = (*place)?;
+    ) -> Option<Box<Self>> {
+        let Seen { noted: Some(Noted { fields, trace, request_id, place }), .. } = seen else { return None };
         let is_inbound = key.direction == Direction::Inbound;
         let is_grpc = fields.content_type.is_some_and(grpc::is_grpc_type);
         let route = {
@@ -92,7 +100,7 @@ impl Noting {
             trace: *trace,
             request_id: *request_id,
             has_added_ids: false,
-            place,
+            place: *place,
             began,
             ended: began,
             status: None,
@@ -107,7 +115,7 @@ impl Noting {
             fallbacks: 0,
             matched: None,
         };
-        Some(Self { observing, outcome, is_grpc })
+        Some(Box::new(Self { observing, outcome, is_grpc }))
     }
 
     /// Notes that rules of an experiment matched, and whether one was picked.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use rand::Rng as _;
 use rand_pcg::Pcg64Mcg;
-use squall_fault::trace_share::TraceShare;
+use squall_fault::trace_share::{SharedId, TraceShare};
 
 use super::buffer::Buffer;
 use super::route::Routes;
@@ -35,6 +35,13 @@ impl Observing {
         let seed = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
         let (draws, routes) = (RefCell::new(Pcg64Mcg::new(seed)), RefCell::default());
         Self { observation, number, buffer, share, draws, routes, is_over: Cell::new(false) }
+    }
+
+    /// Whether the trace alone says that an exchange is not noted; for most, when there are many. Asks for it when it would help.
+    pub(super) fn leaves_out(&self, trace: impl FnOnce() -> Option<u128>) -> bool {
+        let share = TraceShare::from_bits(self.share.load(Relaxed));
+        let is_enough = share.halvings() > 0 && share.by() == SharedId::Trace;
+        is_enough && trace().and_then(|trace| share.place(trace, 0)).is_some_and(|place| !share.takes(place))
     }
 
     /// The place of an exchange with these ids, if it is one of those that are noted.
