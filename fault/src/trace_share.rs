@@ -31,6 +31,7 @@ pub struct TraceShare {
     /// How often it is halved: 0 is everything, 3 an eighth.
     halvings: u8,
     by: SharedId,
+    is_sole: bool,
 }
 
 impl TraceShare {
@@ -39,7 +40,17 @@ impl TraceShare {
 
     /// The share after so many halvings, at most [`Self::HALVINGS_MAX`].
     pub fn new(halvings: u8, by: SharedId) -> Self {
-        Self { halvings: halvings.min(Self::HALVINGS_MAX), by }
+        Self { halvings: halvings.min(Self::HALVINGS_MAX), by, is_sole: false }
+    }
+
+    /// The same, where A is known to pass on the very id that says what belongs together: no request needs another.
+    pub fn with_sole_id(self) -> Self {
+        Self { is_sole: true, ..self }
+    }
+
+    /// The only id that a request needs; `None` when both are wanted, because it is not known which A passes on.
+    pub fn sole_id(self) -> Option<SharedId> {
+        (self.is_sole && self.by != SharedId::None).then_some(self.by)
     }
 
     /// How often it is halved.
@@ -54,7 +65,7 @@ impl TraceShare {
 
     /// As one number, for who keeps it in an atomic.
     pub fn to_bits(self) -> u32 {
-        u32::from(self.halvings) << 8 | self.by as u32
+        u32::from(self.is_sole) << 16 | u32::from(self.halvings) << 8 | self.by as u32
     }
 
     /// The reverse.
@@ -64,7 +75,7 @@ impl TraceShare {
             1 => SharedId::Request,
             _ => SharedId::None,
         };
-        Self::new((bits >> 8 & 0xFF) as u8, by)
+        Self { is_sole: bits >> 16 != 0, ..Self::new((bits >> 8 & 0xFF) as u8, by) }
     }
 
     /// The place of an exchange among all, evenly spread; that of two exchanges that share the id is the same. `None` when it

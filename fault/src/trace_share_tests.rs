@@ -36,7 +36,10 @@ proptest! {
     fn it_is_the_same_after_a_way_through_an_atomic(halvings in 0_u8..=32, by in 0_u8..3) {
         let by = [SharedId::Trace, SharedId::Request, SharedId::None][usize::from(by)];
         let share = TraceShare::new(halvings, by);
-        prop_assert_eq!(TraceShare::from_bits(share.to_bits()), share);
+        for share in [share, share.with_sole_id()] {
+            prop_assert_eq!(TraceShare::from_bits(share.to_bits()), share);
+        }
+        prop_assert_eq!((share.sole_id(), share.with_sole_id().sole_id()), (None, (by != SharedId::None).then_some(by)));
     }
 
     /// Of ids that count up from anywhere, in either half, as of makers that draw nothing.

@@ -245,7 +245,7 @@ fn of_a_share_whole_traces_are_noted_and_ids_are_added_to_all() {
     assert!((10..=55).contains(&inbound.len()), "{} of 120", inbound.len());
 
     // What has no ids is given some, and its calls are noted when it is.
-    let got: Vec<String> = (0..120)
+    let passed_on: Vec<String> = (0..120)
         .map(|_| {
             setup.forget_heads();
             setup.request(Side::In, "GET / HTTP/1.1", &[]);
@@ -254,9 +254,18 @@ fn of_a_share_whole_traces_are_noted_and_ids_are_added_to_all() {
         .collect();
     let inbound: HashSet<u128> = setup.until_marked().into_iter().map(|outcome| outcome.trace).collect();
     assert!((10..=55).contains(&inbound.len()), "{} of 120", inbound.len());
-    assert_eq!(noted(Side::Out, &got), inbound);
+    assert_eq!(noted(Side::Out, &passed_on), inbound);
+
+    // Where A is known to pass on one of them, that one alone.
+    let share = TraceShare::new(SHARE, SharedId::Request).with_sole_id();
+    setup.proxy.note_share(share);
+    setup.forget_heads();
+    setup.request(Side::In, "GET / HTTP/1.1", &[]);
+    let head = setup.head_of_upstream();
+    assert!(got(&head, "traceparent").is_none() && got(&head, "x-request-id").is_some(), "{head}");
 
     // And of calls without ids as many are noted as of others.
+    setup.until_marked();
     (0..120).for_each(|_| setup.request(Side::Out, "GET / HTTP/1.1", &[]));
     let n = setup.until_marked().len();
     assert!((10..=55).contains(&n), "{n} of 120");

@@ -102,7 +102,7 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub minimum_requests: Option<u64>,
-    /// Whether Squall gives calls to A that have no trace id and no request id one of each, so that A can pass them on.
+    /// Whether Squall gives calls to A that have no trace id and no request id some, so that A can pass them on.
     /// Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add_ids: Option<bool>,

@@ -3,7 +3,7 @@
 //! At first all are, whatever comes, until it is seen by which id A's calls can be told to belong to a request: by that id a
 //! trace is in the share or not.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -26,6 +26,9 @@ const ROOM: f64 = 0.8;
 
 /// From so many requests it is known by which id they are passed on.
 const KNOWN_FROM: u32 = 200;
+
+/// So many have to have passed on the very id that decides, and none anything else, or both are given to those that have none.
+const SOLE_FROM: u32 = 50;
 
 /// And after this from what there is.
 const KNOWN_AFTER: Duration = Duration::from_secs(1);
@@ -78,8 +81,10 @@ impl Sampler {
         };
         self.calm = None;
         // What decides cannot change while some are left out.
-        let by = if self.share.halvings() == 0 { self.learnt.by() } else { self.share.by() };
-        self.share = TraceShare::new(halvings, by);
+        let (by, is_sole) = self.learnt.by();
+        let by = if self.share.halvings() == 0 { by } else { self.share.by() };
+        let share = TraceShare::new(halvings, by);
+        self.share = if is_sole && halvings > 0 { share.with_sole_id() } else { share };
         Some(self.share)
     }
 
@@ -128,9 +133,11 @@ struct Learnt {
 #[derive(Debug, Default)]
 struct Agreement {
     requests: HashSet<u64, RandomState>,
-    calls: HashSet<u64, RandomState>,
-    /// Requests to A with a place that a call had.
+    /// And whether the call had that id itself, not the other kind in its stead.
+    calls: HashMap<u64, bool, RandomState>,
+    /// Requests to A with a place that a call had, and those where it had the id itself.
     agreed: u32,
+    agreed_itself: u32,
     /// Those with a place that a request before had.
     repeated: u32,
     seen: u32,
@@ -154,12 +161,15 @@ impl Learnt {
         }
     }
 
-    /// The id by which more agree; the trace when there is no difference, and none when it hardly ever changes.
-    fn by(&self) -> SharedId {
+    /// The id by which more agree; the trace when there is no difference, and none when it hardly ever changes. With whether
+    /// A passes on that one in any case.
+    fn by(&self) -> (SharedId, bool) {
         let usable = [(SharedId::Request, &self.request), (SharedId::Trace, &self.trace)]
             .into_iter()
             .filter(|(_, agreement)| 2 * agreement.repeated <= agreement.seen);
-        usable.max_by_key(|(_, agreement)| agreement.agreed).map_or(SharedId::None, |(by, _)| by)
+        let best = usable.max_by_key(|(_, agreement)| (agreement.agreed, agreement.agreed_itself));
+        let is_sole = |a: &Agreement| a.agreed >= SOLE_FROM && a.agreed_itself == a.agreed;
+        best.map_or((SharedId::None, false), |(by, agreement)| (by, is_sole(agreement)))
     }
 }
 
@@ -167,12 +177,15 @@ impl Agreement {
     fn look(&mut self, outcome: &ExchangeOutcome, by: SharedId) {
         let Some(place) = TraceShare::new(0, by).place(outcome.trace, outcome.request_id) else { return };
         if outcome.direction == Direction::Outbound {
-            self.calls.insert(place);
+            let id = if by == SharedId::Trace { outcome.trace } else { outcome.request_id };
+            *self.calls.entry(place).or_insert(true) &= id != 0;
             return;
         }
         self.seen += 1;
         if self.requests.insert(place) {
-            self.agreed += u32::from(self.calls.contains(&place));
+            let call = self.calls.get(&place);
+            self.agreed += u32::from(call.is_some());
+            self.agreed_itself += u32::from(call == Some(&true));
         } else {
             self.repeated += 1;
         }

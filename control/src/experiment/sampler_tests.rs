@@ -58,8 +58,11 @@ fn a_burst_lowers_the_share_at_once_and_calm_raises_it_after_a_while() {
     assert_eq!(shares(near, 600, 4_000), [(10, 1)]);
 }
 
+/// Trace and request id of the n-th request, and of its call.
+type Ids = fn(u128) -> [[u128; 2]; 2];
+
 /// Of 400 requests, each with a call.
-fn learnt(ids: impl Fn(u128) -> [[u128; 2]; 2]) -> SharedId {
+fn learnt(ids: Ids) -> (SharedId, bool) {
     let t = Instant::now();
     let outcomes: Vec<ExchangeOutcome> = (1..=400)
         .flat_map(|n| {
@@ -74,19 +77,28 @@ fn learnt(ids: impl Fn(u128) -> [[u128; 2]; 2]) -> SharedId {
     assert_eq!(sampler.step(at(1), &traffic(400), &[], 100), None, "in no time there is no rate");
     let share = sampler.step(at(2), &traffic(800), &[], 100).unwrap();
     assert_eq!(share.halvings(), 6, "{share:?}");
-    share.by()
+    assert!(share.sole_id().is_none_or(|sole| sole == share.by()));
+    (share.by(), share.sole_id().is_some())
 }
 
 #[test]
 fn the_id_that_is_passed_on_decides() {
+    use SharedId::{None, Request, Trace};
     const OTHER: u128 = 1 << 100;
-    assert_eq!(learnt(|n| [[n, 0], [n, 0]]), SharedId::Trace);
-    assert_eq!(learnt(|n| [[n, OTHER + n], [n, OTHER + n]]), SharedId::Trace, "either would do");
-    assert_eq!(learnt(|n| [[n, OTHER + n], [2 * OTHER + n, OTHER + n]]), SharedId::Request, "a trace of A's own");
-    assert_eq!(learnt(|n| [[0, n], [OTHER + n, n]]), SharedId::Request);
-    assert_eq!(learnt(|n| [[n, 0], [n, OTHER + n]]), SharedId::Trace, "a request id of A's own");
-    assert_eq!(learnt(|n| [[n, 0], [0, 0]]), SharedId::Trace, "it passes nothing on");
-    assert_eq!(learnt(|n| [[7, n], [7, n]]), SharedId::Request, "a trace that is the same for all");
-    assert_eq!(learnt(|_| [[7, 0], [7, 0]]), SharedId::None);
-    assert_eq!(learnt(|_| [[0, 0], [0, 0]]), SharedId::Trace, "then places are drawn");
+    let each: [(&str, Ids, _); 11] = [
+        ("a trace", |n| [[n, 0], [n, 0]], (Trace, true)),
+        ("either would do", |n| [[n, OTHER + n], [n, OTHER + n]], (Trace, true)),
+        ("a trace of A's own", |n| [[n, OTHER + n], [2 * OTHER + n, OTHER + n]], (Request, true)),
+        ("the same without one before", |n| [[0, n], [OTHER + n, n]], (Request, true)),
+        ("a request id of A's own", |n| [[n, 0], [n, OTHER + n]], (Trace, true)),
+        ("Squall's ids, and the request id is passed on", |n| [[n, n], [0, n]], (Request, true)),
+        ("now the one, now the other", |n| [[n, n], if n < 300 { [n, 0] } else { [0, n] }], (Trace, false)),
+        ("nothing is passed on", |n| [[n, 0], [0, 0]], (Trace, false)),
+        ("a trace that is the same for all", |n| [[7, n], [7, n]], (Request, true)),
+        ("and nothing else", |_| [[7, 0], [7, 0]], (None, false)),
+        ("no ids: places are drawn", |_| [[0, 0], [0, 0]], (Trace, false)),
+    ];
+    for (what, ids, expected) in each {
+        assert_eq!(learnt(ids), expected, "{what}");
+    }
 }

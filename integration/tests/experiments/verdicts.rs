@@ -111,6 +111,27 @@ async fn a_fault_that_does_nothing_does_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_share_of_the_traces_the_same_is_concluded() {
+    let rule = json!({"percentage": 10, "fault": {"delay": "2s"}});
+    let mut document = slow_b("share", (2_000, HOLD), &rule);
+    // Of the 475 exchanges a second that there are about.
+    document["spec"]["joined_per_second"] = json!(200);
+    for (manners, verdict) in [(Manners::ROBUST, "held"), (Manners::FRAGILE, "failed")] {
+        let reports = seeded(runs(4).min(10), manners, document.clone()).await;
+        tell(&format!("share, {verdict}"), &reports);
+        for report in &reports {
+            assert_eq!(report["verdict"], verdict, "{report:#}");
+            let (join, faulted) = (&report["join"], &report["groups"]["faulted"]["requests"]);
+            assert!(join["share"].as_f64().unwrap() > 0.95 && faulted.as_u64().unwrap() > 5, "{report:#}");
+            let sampled = &join["sampled"];
+            assert!(sampled["one_in"].as_u64().is_some_and(|n| matches!(n, 2 | 4 | 8)), "{join:#}");
+            let rate = |field: &str| sampled[field].as_f64().unwrap();
+            assert!(rate("joined_per_second") < 0.7 * rate("requests_per_second"), "{join:#}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_goes_around_squall_says_nothing() {
     let world = World::new(Manners::ROBUST, true, &[]).await;
     let _callers = world.callers(RATE);

@@ -24,7 +24,8 @@ pub struct Observation {
     /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, those beyond the eighth are not
     /// looked for.
     pub fallbacks: Vec<Fallback>,
-    /// Calls to A that say nothing of a trace and have no request id get one of each, whether or not they are noted: what
+    /// Calls to A that say nothing of a trace and have no request id get one of each, or the sole one that
+    /// [`TraceShare::sole_id`] wants, whether or not they are noted: what
     /// rules pick must not hang on what is noted.
     pub add_ids: bool,
     /// Of these traces, until [`Proxy::note_share`](crate::Proxy::note_share) says otherwise.

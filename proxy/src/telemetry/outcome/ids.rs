@@ -98,6 +98,10 @@ pub(crate) enum NewIds {
     Both(u128),
     /// Squall traces it: a request id made of its trace.
     OfTrace(u128),
+    /// A trace alone, of such bits.
+    Trace(u128),
+    /// A request id alone, of such bits.
+    Request(u128),
 }
 
 impl NewIds {
@@ -106,6 +110,8 @@ impl NewIds {
         match self {
             Self::Both(id) => (id, id),
             Self::OfTrace(trace) => (trace, as_random_uuid(trace)),
+            Self::Trace(id) => (id, 0),
+            Self::Request(id) => (0, id),
         }
     }
 
@@ -114,14 +120,17 @@ impl NewIds {
         // Made once, not read again for each request.
         const NAMES: [HeaderName; 2] = [HeaderName::from_static(TRACEPARENT), HeaderName::from_static(REQUEST_ID)];
         let [traceparent, request_id] = NAMES;
-        let (_, id) = self.numbers();
-        let digits = digits(id);
-        if let Self::Both(_) = self {
+        let (trace, id) = self.numbers();
+        let digits = digits(if id == 0 { trace } else { id });
+        if let Self::Both(_) | Self::Trace(_) = self {
             // Version, trace, span (the lower half of the trace, which is never zero), and flags: not sampled.
             let mut value = *b"00-................................-................-00";
             value[3..35].copy_from_slice(&digits);
             value[36..52].copy_from_slice(&digits[16..]);
             insert(headers, traceparent, &value);
+        }
+        if let Self::Trace(_) = self {
+            return;
         }
         let mut value = *b"........-....-....-....-............";
         for (to, from) in PIECES {
@@ -224,6 +233,16 @@ mod tests {
         let value = fields["x-request-id"].to_str().unwrap();
         assert_eq!((value.len(), value.as_bytes()[14]), (36, b'4'), "{value}");
         assert!(matches!(value.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{value}");
+    }
+
+    #[test]
+    fn one_id_alone_is_added_when_no_other_is_wanted() {
+        for (ids, numbers) in [(NewIds::Trace(ID), (ID, 0)), (NewIds::Request(ID), (0, ID))] {
+            let mut fields = HeaderMap::new();
+            ids.add(&mut fields);
+            let read = Fields::among(&fields);
+            assert_eq!((fields.len(), (read.trace(), read.request_id()), ids.numbers()), (1, numbers, numbers));
+        }
     }
 
     #[test]

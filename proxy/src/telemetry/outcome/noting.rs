@@ -8,6 +8,7 @@ use http::{Method, request, response};
 use squall_config::model::{Direction, Name};
 use squall_fault::grpc;
 use squall_fault::trace_context::w3c_trace_id;
+use squall_fault::trace_share::SharedId;
 
 use super::ids::{self, Fields, NewIds};
 use super::observing::Observing;
@@ -48,20 +49,23 @@ impl<'a> Seen<'a> {
     ) -> Self {
         let is_inbound = key.direction == Direction::Inbound;
         let own = traced.filter(|_| is_inbound);
-        if observing.leaves_out(|| own.or_else(|| w3c_trace_id(&request.headers))) {
-            return Self { noted: None, new_ids: None };
+        let share = observing.share();
+        // For most, when there are many, the trace alone says that it is not noted.
+        if share.halvings() > 0 && share.by() == SharedId::Trace {
+            let trace = own.or_else(|| w3c_trace_id(&request.headers));
+            if trace.and_then(|trace| share.place(trace, 0)).is_some_and(|place| !share.takes(place)) {
+                return Self { noted: None, new_ids: None };
+            }
         }
         let fields = Fields::among(&request.headers);
         let lacks_ids = is_inbound && !fields.has_ids && observing.observation.add_ids;
-        let new_ids = lacks_ids.then(|| match traced {
-            Some(trace) => NewIds::OfTrace(trace),
-            None => NewIds::Both(ids::as_random_uuid(observing.draw_id())),
-        });
+        let new_ids = if lacks_ids { new_ids(observing, share.sole_id(), traced) } else { None };
         // What A gets of a trace is what it may pass on; what it calls with may be no trace that it knows.
         let trace = own.unwrap_or_else(|| fields.trace());
         let request_id = fields.request_id();
         let (passed_trace, passed_id) = new_ids.map_or((trace, request_id), NewIds::numbers);
-        let place = observing.place(passed_trace, passed_id);
+        let place = share.place(passed_trace, passed_id).unwrap_or_else(|| observing.draw());
+        let place = share.takes(place).then_some(place);
         Self { noted: place.map(|place| Noted { fields, trace, request_id, place }), new_ids }
     }
 }
@@ -76,6 +80,18 @@ pub(crate) struct End {
     /// Without an answer, because downstream had gone.
     pub(crate) is_abandoned: bool,
     pub(crate) response_bytes: u64,
+}
+
+/// What a request without ids gets; nothing when Squall traces it, and that is enough.
+fn new_ids(observing: &Observing, sole: Option<SharedId>, traced: Option<u128>) -> Option<NewIds> {
+    let id = || ids::as_random_uuid(observing.draw_id());
+    match (traced, sole) {
+        (Some(_), Some(SharedId::Trace)) => None,
+        (Some(trace), _) => Some(NewIds::OfTrace(trace)),
+        (None, Some(SharedId::Trace)) => Some(NewIds::Trace(id())),
+        (None, Some(SharedId::Request)) => Some(NewIds::Request(id())),
+        (None, Some(SharedId::None) | None) => Some(NewIds::Both(id())),
+    }
 }
 
 impl Noting {

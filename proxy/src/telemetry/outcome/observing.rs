@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use rand::Rng as _;
 use rand_pcg::Pcg64Mcg;
-use squall_fault::trace_share::{SharedId, TraceShare};
+use squall_fault::trace_share::TraceShare;
 
 use super::buffer::Buffer;
 use super::route::Routes;
@@ -37,18 +37,14 @@ impl Observing {
         Self { observation, number, buffer, share, draws, routes, is_over: Cell::new(false) }
     }
 
-    /// Whether the trace alone says that an exchange is not noted; for most, when there are many. Asks for it when it would help.
-    pub(super) fn leaves_out(&self, trace: impl FnOnce() -> Option<u128>) -> bool {
-        let share = TraceShare::from_bits(self.share.load(Relaxed));
-        let is_enough = share.halvings() > 0 && share.by() == SharedId::Trace;
-        is_enough && trace().and_then(|trace| share.place(trace, 0)).is_some_and(|place| !share.takes(place))
+    /// The share of all traces that is noted now.
+    pub(super) fn share(&self) -> TraceShare {
+        TraceShare::from_bits(self.share.load(Relaxed))
     }
 
-    /// The place of an exchange with these ids, if it is one of those that are noted.
-    pub(super) fn place(&self, trace: u128, request_id: u128) -> Option<u64> {
-        let share = TraceShare::from_bits(self.share.load(Relaxed));
-        let place = share.place(trace, request_id).unwrap_or_else(|| self.draws.borrow_mut().next_u64());
-        share.takes(place).then_some(place)
+    /// A place for an exchange without ids.
+    pub(super) fn draw(&self) -> u64 {
+        self.draws.borrow_mut().next_u64()
     }
 
     /// A number that nobody has drawn before.
