@@ -37,6 +37,8 @@ struct Play {
     child: Child,
     keyboard: Option<ChildStdin>,
     told: Arc<Mutex<String>>,
+    /// Takes in what it tells, to its end.
+    listening: std::thread::JoinHandle<()>,
     reports: PathBuf,
 }
 
@@ -48,12 +50,12 @@ impl Play {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (told, stderr) = (Arc::new(Mutex::new(String::new())), child.stderr.take().unwrap());
         let shared = Arc::clone(&told);
-        std::thread::spawn(move || {
+        let listening = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 shared.lock().unwrap().push_str(&format!("{line}\n"));
             }
         });
-        Self { keyboard: child.stdin.take(), child, told, reports }
+        Self { keyboard: child.stdin.take(), child, told, listening, reports }
     }
 
     fn told(&self) -> String {
@@ -79,7 +81,9 @@ impl Play {
         let status = eventually("the end of the day", RUN, || self.child.try_wait().unwrap());
         let mut out = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        (status.code().unwrap_or(-1), out, self.told())
+        self.listening.join().unwrap();
+        let told = self.told.lock().unwrap().clone();
+        (status.code().unwrap_or(-1), out, told)
     }
 
     fn report(reports: &std::path::Path) -> (Value, String) {
