@@ -60,12 +60,11 @@ pub(crate) async fn serve(
         opened = opening => opened,
     };
     let Some(opened) = opened else { return };
-    let socket = opened.second_handle();
-    let is_relayed = opened.is_relayed();
-    let mut serving = pin!(connection::serve(Box::pin(ready(Some(opened)))));
-    if is_relayed {
-        return serving.await; // a relay looks itself, so that it can end in its own way
+    if opened.is_relayed() {
+        return connection::serve(Box::pin(ready(Some(opened)))).await; // it looks itself, so that it can end in its own way
     }
+    let socket = opened.second_handle();
+    let mut serving = pin!(connection::serve(Box::pin(ready(Some(opened)))));
     tokio::select! {
         biased;
         () = &mut serving => return,
