@@ -64,6 +64,10 @@ pub(crate) struct Downstream {
     /// The name that it asked for, where that decides which cluster gets the traffic.
     server_name: Option<Arc<str>>,
     reset: ResetFlag,
+    /// Its task has had its turn: until the next it reads no more.
+    pub(crate) is_others_turn: Cell<bool>,
+    /// The client takes streams back, so that one may be over before it begins.
+    pub(crate) takes_back: Cell<bool>,
     listener: RefCell<Rc<ListenerView>>,
     /// Counts the connection, unless another worker does; tunnels keep it beyond the HTTP server's life.
     open: Option<OpenConnection>,
@@ -82,6 +86,8 @@ impl Downstream {
             destination: origin.destination,
             going_away: origin.going_away,
             reset: ResetFlag::default(),
+            is_others_turn: Cell::new(false),
+            takes_back: Cell::new(false),
             listener: RefCell::new(Rc::clone(listener)),
             open: None,
         })
@@ -299,6 +305,8 @@ impl Opened {
             server_name,
             destination,
             reset: io.reset_flag(),
+            is_others_turn: Cell::new(false),
+            takes_back: Cell::new(false),
             listener: RefCell::new(listener),
             open: Some(open),
         };

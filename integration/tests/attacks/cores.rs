@@ -3,6 +3,7 @@
 //! Attackers would be elsewhere. On the processor that Squall and its neighbours run on, each of them takes a time slice of
 //! milliseconds, and that is no doing of Squall's.
 
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -46,6 +47,16 @@ impl Place {
         };
         std::thread::scope(|scope| scope.spawn(there).join().unwrap())
     }
+}
+
+/// Has this thread run as soon as it has something to do, where that is allowed.
+///
+/// A client and an upstream would be elsewhere, too. On Squall's processor, at whatever priority of the usual kind, they wait until
+/// the kernel ends the time slice of a Squall that has much to do: one to three milliseconds, and no doing of Squall's.
+pub(crate) fn run_at_once() {
+    let this = rustix::thread::gettid().as_raw_nonzero().to_string();
+    // What it starts is of the usual kind again.
+    let _refused = Command::new("chrt").args(["--reset-on-fork", "--fifo", "--pid", "1", &this]).output();
 }
 
 /// Whether service and attackers have a processor each.

@@ -22,11 +22,11 @@ fn requests_that_a_rule_holds_are_bounded_and_others_pass() {
     let api = scene.squall.api();
     api.rule("hold", &json!({"percentage": 100, "match": {"path": "/held"}, "fault": {"blackhole": true}}));
     let is_held = |n: usize| (api.metrics().sum("chaos_active_faults", &[]) - n as f64).abs() < 0.5;
-    let most = AtomicU64::new(0);
+    let (most, address) = (AtomicU64::new(0), scene.squall.to_b());
     scene.withstands("requests that a rule holds", |is_over| {
         eventually("nothing is held", Duration::from_secs(10), || is_held(0).then_some(()));
         let before = scene.resident_kib();
-        let held = crowd(held_max, scene.squall.to_b(), "GET /held HTTP/1.1\r\nHost: b\r\n\r\n");
+        let held = crowd(held_max, address, "GET /held HTTP/1.1\r\nHost: b\r\n\r\n");
         eventually("all are held", Duration::from_secs(10), || is_held(held_max).then_some(()));
         // What was let go of in an earlier round is used again.
         let grown = most.fetch_max(scene.resident_kib().saturating_sub(before), Relaxed);
@@ -34,7 +34,7 @@ fn requests_that_a_rule_holds_are_bounded_and_others_pass() {
         assert!(each < HELD_KIB_MAX, "{each:.1} KiB for each request that is held");
         let mut n_passed = 0;
         while n_passed < 50 || !is_over.load(Relaxed) {
-            assert_eq!(RawClient::connect(scene.squall.to_b()).get("/held").status, 200, "one too many passes");
+            assert_eq!(RawClient::connect(address).get("/held").status, 200, "one too many passes");
             n_passed += 1;
             pause(Duration::from_millis(2));
         }

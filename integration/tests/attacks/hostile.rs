@@ -36,11 +36,12 @@ fn endless(peer: &mut Peer, begin: &str, more: &str) {
 
 /// Four clients at a time call it, over and over, and get this status.
 fn answers(scene: &Scene, name: &str, expected: u16) {
+    let address = scene.squall.to_b();
     scene.withstands(name, |is_over| {
         let call = || {
             let mut answers = Vec::new();
             while !is_over.load(Relaxed) {
-                let mut client = RawClient::connect(scene.squall.to_b()).patience(Duration::from_secs(8));
+                let mut client = RawClient::connect(address).patience(Duration::from_secs(8));
                 client.send("GET /hostile HTTP/1.1\r\nHost: b\r\n\r\n");
                 answers.push(client.try_answer("GET").map_or("cut".to_owned(), |answer| answer.status.to_string()));
                 pause(Duration::from_millis(5));

@@ -79,10 +79,11 @@ fn answers_that_nobody_reads() {
 
 /// Sends one request after the other on new connections, as fast as they are answered.
 fn repeats(scene: &Scene, name: &str, request: &[u8], expected: &str) {
+    let address = scene.squall.to_b();
     scene.withstands(name, |is_over| {
         let mut answers = Vec::new();
         while !is_over.load(Relaxed) {
-            let mut client = RawClient::connect(scene.squall.to_b()).patience(Duration::from_secs(5));
+            let mut client = RawClient::connect(address).patience(Duration::from_secs(5));
             let _ = client.try_send(request);
             let answer = client.try_answer("POST").map_or("cut".to_owned(), |answer| answer.status.to_string());
             let (_, end) = client.read_to_end();

@@ -20,10 +20,11 @@ const FLOOD: usize = 200_000;
 
 /// Floods one connection after the other; each has to end, in a GOAWAY with one of these codes if the client sees it.
 fn floods(scene: &Scene, name: &str, begin: &[u8], flood: &[u8], codes: &[u32]) {
+    let address = scene.squall.to_b();
     scene.withstands(name, |is_over| {
         let mut ends = Vec::new();
         while !is_over.load(Relaxed) {
-            let mut wire = Wire::connect(scene.squall.to_b());
+            let mut wire = Wire::connect(address);
             assert!(wire.send(begin));
             let code = wire.flood(flood, FLOOD);
             assert!(code.is_none_or(|code| codes.contains(&code)), "{name}: {code:?}");
@@ -63,10 +64,11 @@ fn taken_back(n: u32) -> Vec<u8> {
 #[test]
 fn streams_that_are_taken_back() {
     let scene = Scene::new();
+    let address = scene.squall.to_b();
     scene.withstands("rapid reset (CVE-2023-44487)", |is_over| {
         let (all, mut ends) = (taken_back(10_000), Vec::new());
         while !is_over.load(Relaxed) {
-            let mut wire = Wire::connect(scene.squall.to_b());
+            let mut wire = Wire::connect(address);
             wire.send(&all);
             ends.push(wire.goaway().map_or("closed".to_owned(), |code| format!("GOAWAY {code}")));
             pause(Duration::from_millis(2));

@@ -11,7 +11,7 @@ use squall_integration::origin::Peer;
 use squall_integration::wait::pause;
 use squall_integration::{RawClient, Settings, Squall};
 
-use super::cores::{Place, are_apart, burn};
+use super::cores::{Place, are_apart, burn, run_at_once};
 use super::upstream::{Upstream, answer_ok};
 
 /// How long the neighbour is measured, in quiet and under attack.
@@ -140,7 +140,8 @@ impl Scene {
             });
             // They have begun.
             pause(Duration::from_millis(400));
-            let (times, memory) = (self.neighbour(), self.resident_kib());
+            let times = scope.spawn(|| self.neighbour()).join().unwrap();
+            let memory = self.resident_kib();
             is_over.store(true, Relaxed);
             (others.join().unwrap(), times, memory)
         })
@@ -160,6 +161,7 @@ impl Scene {
 
     /// Times of requests over one connection, with a pause after each.
     fn neighbour(&self) -> Vec<Duration> {
+        run_at_once();
         let (mut client, begun, mut times) = (RawClient::connect(self.squall.to_b()), Instant::now(), Vec::new());
         while begun.elapsed() < MEASURED {
             let sent = Instant::now();

@@ -10,7 +10,7 @@ use squall_integration::origin::Peer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::cores::Place;
+use super::cores::{Place, run_at_once};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const NEIGHBOUR: &[u8] = b"GET /neighbour";
@@ -36,6 +36,7 @@ impl Upstream {
         let (address, others) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
         let (count, with_others) = (Arc::clone(&others), Arc::new(with_others) as Arc<WithOthers>);
         std::thread::spawn(move || {
+            run_at_once();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();

@@ -19,13 +19,15 @@ const RESET_COST: u32 = 5;
 /// How many frames are read before others have their turn: the least of them take some hundred nanoseconds, so that nobody
 /// waits for longer than a small part of a millisecond.
 const TURN: u32 = 64;
-/// Who has spent so much of its allowance is read little by little.
-const CLOSE: u32 = ALLOWANCE - 200;
 
 /// RFC 9113 §4.1, §3.4.
 const HEADER_BYTES: usize = 9;
 const PREFACE_BYTES: usize = 24;
 const END_STREAM: u8 = 0x1;
+
+/// More came that means nothing than one who is well-behaved would send.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Flood;
 
 /// The frames of one direction of a connection.
 #[derive(Debug)]
@@ -39,6 +41,7 @@ pub(crate) struct Frames {
     in_turn: u32,
     left: u32,
     since: Instant,
+    has_resets: bool,
 }
 
 impl Frames {
@@ -50,30 +53,43 @@ impl Frames {
     /// Of a server.
     pub(crate) fn of_server() -> Self {
         let (header, header_bytes) = ([0; HEADER_BYTES], 0);
-        Self { payload_left: 0, header, header_bytes, in_turn: 0, left: ALLOWANCE, since: Instant::now() }
+        Self {
+            payload_left: 0,
+            header,
+            header_bytes,
+            in_turn: 0,
+            left: ALLOWANCE,
+            since: Instant::now(),
+            has_resets: false,
+        }
     }
 
-    /// Looks at bytes that came; whether they are too much.
-    pub(crate) fn is_flood(&mut self, mut bytes: &[u8]) -> bool {
+    /// Looks at bytes that came, as far as this turn goes: how many of them that is. The others come again in the next.
+    #[inline(always)]
+    pub(crate) fn see(&mut self, bytes: &[u8]) -> Result<usize, Flood> {
+        let mut rest = bytes;
         loop {
-            if self.payload_left >= bytes.len() {
-                self.payload_left -= bytes.len();
-                return false;
+            if self.payload_left >= rest.len() {
+                self.payload_left -= rest.len();
+                return Ok(bytes.len());
             }
-            bytes = &bytes[self.payload_left..];
+            rest = &rest[self.payload_left..];
             self.payload_left = 0;
-            let n = (HEADER_BYTES - self.header_bytes).min(bytes.len());
-            self.header[self.header_bytes..self.header_bytes + n].copy_from_slice(&bytes[..n]);
+            if self.in_turn >= TURN {
+                return Ok(bytes.len() - rest.len());
+            }
+            let n = (HEADER_BYTES - self.header_bytes).min(rest.len());
+            self.header[self.header_bytes..self.header_bytes + n].copy_from_slice(&rest[..n]);
             self.header_bytes += n;
-            bytes = &bytes[n..];
+            rest = &rest[n..];
             if self.header_bytes < HEADER_BYTES {
-                return false;
+                return Ok(bytes.len());
             }
             self.header_bytes = 0;
             self.in_turn += 1;
             let cost = self.begin_payload();
             if self.spends(cost) {
-                return true;
+                return Err(Flood);
             }
         }
     }
@@ -88,10 +104,10 @@ impl Frames {
         is_theirs
     }
 
-    /// Whether the peer has sent more that means nothing than one that is well-behaved would.
+    /// Whether a stream was ever taken back.
     #[inline(always)]
-    pub(crate) fn come_close_to_a_flood(&self) -> bool {
-        self.left < CLOSE
+    pub(crate) fn has_resets(&self) -> bool {
+        self.has_resets
     }
 
     /// What the frame costs whose header has come.
@@ -104,7 +120,10 @@ impl Frames {
             // HEADERS, PUSH_PROMISE, WINDOW_UPDATE and CONTINUATION: bounded by what they are about.
             1 | 5 | 8 | 9 => 0,
             // RST_STREAM
-            3 => RESET_COST,
+            3 => {
+                self.has_resets = true;
+                RESET_COST
+            }
             // PRIORITY, SETTINGS, PING, GOAWAY, and what nobody knows.
             _ => 1,
         }
@@ -133,11 +152,23 @@ mod tests {
         [&[high, middle, low, kind, flags, 0, 0, 0, 1][..], &vec![0xff; payload]].concat()
     }
 
+    /// Whether these bytes are too much, in as many turns as they take.
+    fn is_flood(frames: &mut Frames, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let _others_had_theirs = frames.is_others_turn();
+            match frames.see(bytes) {
+                Ok(n) => bytes = &bytes[n..],
+                Err(Flood) => return true,
+            }
+        }
+        false
+    }
+
     /// After how many of these frames, in pieces of this size, it is a flood.
     fn limit_of(frame: &[u8], piece: usize) -> Option<usize> {
         let mut frames = Frames::of_client();
         let bytes = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame.repeat(2 * ALLOWANCE as usize)].concat();
-        let at = bytes.chunks(piece).position(|piece| frames.is_flood(piece))?;
+        let at = bytes.chunks(piece).position(|piece| is_flood(&mut frames, piece))?;
         Some(((at + 1) * piece).saturating_sub(PREFACE_BYTES) / frame.len())
     }
 

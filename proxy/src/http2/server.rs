@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
@@ -28,6 +28,7 @@ use crate::http::interrupt::Interrupt;
 use crate::http::patience::Patience;
 use crate::http::request::Incoming;
 use crate::net::reset::Io;
+use crate::turn::let_others;
 use crate::worker::Worker;
 
 /// Serves requests until the connection ends.
@@ -54,19 +55,62 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
     })
     .await;
     let mut closing = Closing::default();
-    while let Some(accepted) = poll_fn(|cx| poll_accept(&mut connection, &downstream, &mut closing, cx)).await {
-        match accepted {
-            Ok((request, respond)) => match downstream.worker.helper() {
-                // Boxed, because the runtime moves what it is given several times over.
-                None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), incoming(request), respond)))),
-                Some(helper) => {
-                    let guest = Guest { connection: downstream.origin(), request, respond };
-                    downstream.worker.hand_over(helper, Box::new(guest));
-                }
-            },
+    let mut turn = Turn::default();
+    loop {
+        let accepted =
+            poll_fn(|cx| turn.poll(&downstream, cx, |cx| poll_accept(&mut connection, &downstream, &mut closing, cx)));
+        let Some(accepted) = accepted.await else { return };
+        let (request, mut respond) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => return tracing::debug!(%error, "downstream connection ended"),
+        };
+        // Not so much as begun: whoever takes streams back without end gets no exchange for each.
+        if downstream.takes_back.get() && is_taken_back(&mut respond) {
+            continue;
+        }
+        match downstream.worker.helper() {
+            // Boxed, because the runtime moves what it is given several times over.
+            None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), incoming(request), respond)))),
+            Some(helper) => {
+                let guest = Guest { connection: downstream.origin(), request, respond };
+                downstream.worker.hand_over(helper, Box::new(guest));
+            }
         }
     }
+}
+
+/// How many streams a connection may begin before others have their turn. Each is an exchange, of some ten microseconds, which
+/// would all be before whatever comes for others meanwhile.
+const STREAMS_IN_TURN: u32 = 8;
+
+/// The turn of a connection's task: from one time that it waits to the next.
+#[derive(Default)]
+struct Turn {
+    n_streams: u32,
+    has_waited: bool,
+}
+
+impl Turn {
+    fn poll(
+        &mut self,
+        downstream: &Downstream,
+        cx: &mut Context<'_>,
+        accept: impl FnOnce(&mut Context<'_>) -> Poll<Option<Accepted>>,
+    ) -> Poll<Option<Accepted>> {
+        if std::mem::take(&mut self.has_waited) {
+            self.n_streams = 0;
+            downstream.is_others_turn.set(false);
+        }
+        let accepted = if self.n_streams < STREAMS_IN_TURN { accept(cx) } else { let_others(cx) };
+        self.n_streams += 1;
+        self.has_waited = accepted.is_pending();
+        accepted
+    }
+}
+
+/// Whether the client has taken a stream back before it began.
+fn is_taken_back(respond: &mut SendResponse<Bytes>) -> bool {
+    respond.poll_reset(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
 type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;

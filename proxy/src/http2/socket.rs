@@ -6,16 +6,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::flood::Frames;
+use super::flood::{Flood, Frames};
 use crate::connection::Downstream;
 use crate::net::linger::Linger;
 use crate::turn::let_others;
-
-/// How much is read at once of a peer that nears its limit: a hundred of the shortest frames, all of which the codec takes in
-/// one go.
-const LITTLE: usize = 1024;
 
 /// Makes the codec copy short data behind its frame header, so that many frames leave in one write.
 ///
@@ -24,7 +21,8 @@ const LITTLE: usize = 1024;
 /// The later ones are about long data, and true.
 ///
 /// Reading fails once the peer floods it, or is over, as far as the codec can see, where a client is to be told of it. Before
-/// that, many frames are read in pieces, between which other connections of the worker have their turn.
+/// that, many frames reach the codec in pieces, between which other connections of the worker have their turn: it takes in all
+/// that it gets in one go.
 ///
 /// Closing it takes as long as the client needs to read what was said last, within limits.
 #[derive(Debug)]
@@ -32,6 +30,8 @@ pub(crate) struct Socket<T> {
     io: T,
     was_asked: Cell<bool>,
     frames: Frames,
+    /// What was read and is for later turns.
+    held: Bytes,
     client: Option<Rc<Downstream>>,
     is_flooded: bool,
     has_ended: bool,
@@ -50,6 +50,7 @@ impl<T> Socket<T> {
             io,
             was_asked: Cell::new(false),
             frames: Frames::of_server(),
+            held: Bytes::new(),
             client: None,
             is_flooded: false,
             has_ended: false,
@@ -57,10 +58,42 @@ impl<T> Socket<T> {
         }
     }
 
+    /// Waits for others. A connection of a client is asked for more until its task waits, however many streams come of it; so that
+    /// one is told that its turn is over.
+    #[cold]
+    fn end_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(client) = &self.client {
+            client.is_others_turn.set(true);
+        }
+        let_others(cx)
+    }
+
+    #[inline(always)]
+    fn note_resets(&self) {
+        if let Some(client) = self.client.as_ref().filter(|_| self.frames.has_resets()) {
+            client.takes_back.set(true);
+        }
+    }
+
+    /// The next turn of what was read in an earlier one.
+    #[cold]
+    fn read_held(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let most = self.held.len().min(buf.remaining());
+        let seen = self.frames.see(&self.held[..most]);
+        self.note_resets();
+        match seen {
+            Ok(n) => {
+                buf.put_slice(&self.held.split_to(n));
+                Poll::Ready(Ok(()))
+            }
+            Err(Flood) => self.flooded(),
+        }
+    }
+
     /// What a flood comes to.
     #[cold]
     fn flooded(&mut self) -> Poll<io::Result<()>> {
-        self.is_flooded = true;
+        (self.is_flooded, self.held) = (true, Bytes::new());
         match &self.client {
             // It wakes the connection, which reads no more.
             Some(client) => {
@@ -76,24 +109,30 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
     #[inline(always)]
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.is_flooded {
+        if this.is_flooded || this.client.as_ref().is_some_and(|client| client.is_others_turn.get()) {
             return Poll::Pending;
         }
         if this.frames.is_others_turn() {
-            return let_others(cx);
+            return this.end_turn(cx);
+        }
+        if !this.held.is_empty() {
+            return this.read_held(buf);
         }
         let before = buf.filled().len();
-        if this.frames.come_close_to_a_flood() {
-            ready!(read_little(&mut this.io, cx, buf))?;
-        } else {
-            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        }
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
         let came = &buf.filled()[before..];
         this.has_ended |= came.is_empty();
-        if this.frames.is_flood(came) {
-            return this.flooded();
+        let seen = this.frames.see(came);
+        this.note_resets();
+        match seen {
+            Ok(n) if n == came.len() => Poll::Ready(Ok(())),
+            Ok(n) => {
+                this.held = Bytes::copy_from_slice(&came[n..]);
+                buf.set_filled(before + n);
+                Poll::Ready(Ok(()))
+            }
+            Err(Flood) => this.flooded(),
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -127,14 +166,4 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         }
         this.linger.get_or_insert_default().poll(&mut this.io, cx).map(Ok)
     }
-}
-
-#[cold]
-fn read_little<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-    let mut block = [0; LITTLE];
-    let most = LITTLE.min(buf.remaining());
-    let mut little = ReadBuf::new(&mut block[..most]);
-    ready!(Pin::new(io).poll_read(cx, &mut little))?;
-    buf.put_slice(little.filled());
-    Poll::Ready(Ok(()))
 }
