@@ -56,8 +56,16 @@ impl Place {
 pub(crate) fn run_at_once() {
     let this = rustix::thread::gettid().as_raw_nonzero().to_string();
     // What it starts is of the usual kind again.
-    let _refused = Command::new("chrt").args(["--reset-on-fork", "--fifo", "--pid", "1", &this]).output();
+    let done = Command::new("chrt").args(["--reset-on-fork", "--fifo", "--pid", "1", &this]).output();
+    MAY_RUN_AT_ONCE.store(done.is_ok_and(|done| done.status.success()), Relaxed);
 }
+
+/// Whether that was allowed.
+pub(crate) fn may_run_at_once() -> bool {
+    MAY_RUN_AT_ONCE.load(Relaxed)
+}
+
+static MAY_RUN_AT_ONCE: AtomicBool = AtomicBool::new(false);
 
 /// Whether service and attackers have a processor each.
 pub(crate) fn are_apart() -> bool {

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use squall_integration::origin::Peer;
@@ -26,8 +27,8 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// One thread where this one runs, for all connections; those that carry a request of somebody else move to threads beside
-    /// the attackers.
+    /// One thread where this one runs, for all connections; those that carry a request of somebody else move to a thread each
+    /// beside the attackers.
     pub(crate) fn start(with_others: impl Fn(&mut Peer, &str) -> bool + Send + Sync + 'static) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -35,13 +36,22 @@ impl Upstream {
         socket2::SockRef::from(&listener).listen(4096).unwrap();
         let (address, others) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
         let (count, with_others) = (Arc::clone(&others), Arc::new(with_others) as Arc<WithOthers>);
+        // Threads start where the one runs that starts them.
+        let (elsewhere, moved) = channel::<std::net::TcpStream>();
+        std::thread::spawn(move || {
+            Place::Attack.enter();
+            for stream in moved {
+                let (count, with_others) = (Arc::clone(&count), Arc::clone(&with_others));
+                std::thread::spawn(move || serve_others(stream, &count, &*with_others));
+            }
+        });
         std::thread::spawn(move || {
             run_at_once();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&count), Arc::clone(&with_others)));
+                    tokio::spawn(serve(stream, elsewhere.clone()));
                 }
             });
         });
@@ -54,14 +64,12 @@ impl Upstream {
     }
 }
 
-async fn serve(mut stream: TcpStream, others: Arc<AtomicUsize>, with_others: Arc<WithOthers>) {
+async fn serve(mut stream: TcpStream, elsewhere: Sender<std::net::TcpStream>) {
     let _ = stream.set_nodelay(true);
     let mut line = [0; NEIGHBOUR.len()];
     while let Ok(1..) = stream.peek(&mut line).await {
         if line != NEIGHBOUR {
-            let stream = stream.into_std().unwrap();
-            std::thread::spawn(move || serve_others(stream, &others, &*with_others));
-            return;
+            return elsewhere.send(stream.into_std().unwrap()).unwrap();
         }
         // One read has all of it: it is one small write of Squall's.
         let mut request = [0; 1024];
@@ -72,7 +80,6 @@ async fn serve(mut stream: TcpStream, others: Arc<AtomicUsize>, with_others: Arc
 }
 
 fn serve_others(stream: std::net::TcpStream, others: &AtomicUsize, with_others: &WithOthers) {
-    Place::Attack.enter();
     let _ = stream.set_nonblocking(false);
     let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
     let mut peer = Peer::new(stream);

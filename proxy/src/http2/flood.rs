@@ -19,6 +19,8 @@ const RESET_COST: u32 = 5;
 /// How many frames are read before others have their turn: the least of them take some hundred nanoseconds, so that nobody
 /// waits for longer than a small part of a millisecond.
 const TURN: u32 = 64;
+/// How many bytes of a list of fields take as long as one frame: the shortest field has five, and takes 0.2 µs.
+const FIELD_BYTES: usize = 32;
 
 /// RFC 9113 §4.1, §3.4.
 const HEADER_BYTES: usize = 9;
@@ -37,7 +39,7 @@ pub(crate) struct Frames {
     /// The part of a frame's header that has come.
     header: [u8; HEADER_BYTES],
     header_bytes: usize,
-    /// How many came since others had their turn.
+    /// How many came since others had their turn, or as much work.
     in_turn: u32,
     left: u32,
     since: Instant,
@@ -117,8 +119,13 @@ impl Frames {
         match kind {
             // DATA: without a byte, and without an end.
             0 => u32::from(self.payload_left == 0 && flags & END_STREAM == 0),
-            // HEADERS, PUSH_PROMISE, WINDOW_UPDATE and CONTINUATION: bounded by what they are about.
-            1 | 5 | 8 | 9 => 0,
+            // HEADERS, PUSH_PROMISE and CONTINUATION: bounded by what they are about.
+            1 | 5 | 9 => {
+                self.in_turn += u32::try_from(self.payload_left / FIELD_BYTES).unwrap_or(TURN);
+                0
+            }
+            // WINDOW_UPDATE: the same.
+            8 => 0,
             // RST_STREAM
             3 => {
                 self.has_resets = true;
@@ -198,5 +205,27 @@ mod tests {
         for frame in [frame(0, 0, 1), frame(0, END_STREAM, 0), frame(1, 4, 20), frame(8, 0, 4), frame(9, 0, 5)] {
             assert_eq!(limit_of(&frame, 100), None, "{:?}", &frame[..5]);
         }
+    }
+
+    /// How many of these frames are of each turn, when all of them come at once.
+    fn turns_of(frame: &[u8], n: usize) -> Vec<usize> {
+        let (mut frames, bytes) = (Frames::of_server(), frame.repeat(n));
+        let (mut rest, mut turns) = (&bytes[..], Vec::new());
+        while !rest.is_empty() {
+            let _others_had_theirs = frames.is_others_turn();
+            let n = frames.see(rest).unwrap_or(0);
+            assert!(n > 0 && n % frame.len() == 0, "{n} bytes of frames of {}", frame.len());
+            turns.push(n / frame.len());
+            rest = &rest[n..];
+        }
+        turns
+    }
+
+    #[test]
+    fn a_turn_has_so_many_frames_however_many_come() {
+        assert_eq!(turns_of(&frame(6, 0, 8), 200), [64, 64, 64, 8]);
+        assert_eq!(turns_of(&frame(0, 0, 16 * 1024), 65), [64, 1], "the bytes of a body are no work here");
+        assert_eq!(turns_of(&frame(9, 0, 1000), 5), [2, 2, 1], "those of a list of fields are");
+        assert_eq!(turns_of(&frame(1, 4, 60), 40), [32, 8]);
     }
 }
