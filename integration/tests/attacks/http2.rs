@@ -90,6 +90,7 @@ fn a_stream_that_is_taken_back_before_it_begins_is_nothing_to_the_upstream() {
     // `:status: 200` is in the static table.
     assert!(wire.next_of(HEADERS).is_some_and(|(_, stream, fields)| stream == 31 && fields[0] == 0x88));
     assert_eq!(scene.upstream.others(), 1);
+    assert_eq!(scene.squall.api().metrics().sum("squall_requests_total", &[]), 1.0);
 }
 
 #[test]

@@ -58,7 +58,8 @@ fn server_names_that_never_come() {
     stops(&scene, "TLS passthrough: half a ClientHello", (many(), HALF_A_HELLO), End::Fin);
     let timeouts = sum(&scene, "squall_tls_handshakes_total", &[("result", "timeout")]);
     assert!(timeouts >= many() as f64, "{timeouts}");
-    assert_eq!(sum(&scene, "squall_upstream_connections_total", &[]), 1.0, "the neighbour's, and no other");
+    let connections = sum(&scene, "squall_upstream_connections_total", &[]);
+    assert!(connections < 100.0, "{connections}: those of the neighbour and of ordinary callers, and of no attacker");
 }
 
 #[test]

@@ -21,6 +21,8 @@ const MEASURED: Duration = Duration::from_millis(1500);
 const FLOOR: Duration = Duration::from_micros(500);
 /// Where the neighbour and its upstream may not run at once, they wait for the end of Squall's time slice.
 const FLOOR_IN_TURN: Duration = Duration::from_millis(3);
+/// Where quiet is no quiet, because others use the machine and do not know of the test: a few of their time slices.
+const FLOOR_AMONG_OTHERS: Duration = Duration::from_millis(10);
 /// Where attackers have no processor of their own, theirs are the time slices.
 const FLOOR_ON_ONE_CORE: Duration = Duration::from_millis(100);
 /// Whatever else runs on the machine can only add to a latency: the best of so many rounds is what Squall adds.
@@ -69,6 +71,12 @@ impl Round {
 
     fn is_fair(&self) -> bool {
         self.under <= self.limit()
+    }
+
+    /// What is accepted when no round was fair: the limit, unless somebody else takes the processors away.
+    fn limit_at_last(&self) -> Duration {
+        let is_calm = self.quiet.max(self.polite) <= FLOOR * 2;
+        if is_calm { self.limit() } else { self.limit().max(FLOOR_AMONG_OTHERS) }
     }
 }
 
@@ -120,8 +128,8 @@ impl Scene {
             ms(polite),
             ms(under),
         ));
-        let limit = round.limit();
-        assert!(round.is_fair(), "{name}: p99 {under:?}, beyond {limit:?}, in the best of {ROUNDS} rounds");
+        let limit = round.limit_at_last();
+        assert!(*under <= limit, "{name}: p99 {under:?}, beyond {limit:?}, in the best of {ROUNDS} rounds");
     }
 
     fn round(&self, attack: &(impl Fn(&AtomicBool) -> Seen + Sync)) -> Round {
