@@ -62,6 +62,7 @@ pub fn config_of(direction: Direction, rules: Vec<Rule>) -> Arc<Config> {
         tls: None,
         server_names: Default::default(),
         intercept: None,
+        original_dst: None,
         accepts_proxy_protocol: false,
         header_timeout: minute,
         idle_timeout: None,

@@ -16,6 +16,11 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(300);
 /// A client that speaks first does so within milliseconds; a server-first protocol loses this long once a connection.
 pub const DETECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The cluster of connections that go on to their original destination, where no other one has that name.
+pub const ORIGINAL_DST: &str = "original_dst";
+/// SMTP, MySQL and Galera, PostgreSQL, Redis, Elasticsearch and memcached: the server speaks first, or never HTTP.
+pub const OPAQUE_PORTS: [u16; 8] = [25, 587, 3306, 4444, 5432, 6379, 9300, 11211];
+
 /// One lost SYN costs 1 s and two cost 3 s: 5 s outlives both.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below the common 5 s keep-alive of origins, so that Squall closes first and no request meets a closing connection.

@@ -36,7 +36,7 @@ pub use destination::{Destination, DestinationHost, DestinationPort};
 pub use experiment::{Expect, Experiment, Fallback, MethodStep, Ramp, Schedule, SteadyState, StepRule};
 pub use guard::{Bound, Condition, Guard, Measure, Quantile, Scope, TrafficCondition};
 pub use limits::{AccessLog, Drain, Limits};
-pub use listener::{Direction, Listener, ListenerProtocol};
+pub use listener::{Direction, Listener, ListenerProtocol, OriginalDst};
 pub use name::Name;
 pub use remote::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
 pub use rule::{EndpointMatch, GrpcMatch, Match, Mode, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};

@@ -15,6 +15,7 @@ mod limits;
 mod listeners;
 mod matches;
 mod meets;
+mod original_dst;
 pub(crate) mod report;
 mod rules;
 mod samples;
@@ -24,11 +25,13 @@ mod union;
 
 use std::net::SocketAddr;
 
-use crate::model::{AccessLog, Cluster, Config, ControlApi, Limits, Listener, ListenerProtocol, ToxiproxyApi};
+use crate::defaults;
+use crate::model::{AccessLog, Cluster, Config, ControlApi, Limits, Listener, ListenerProtocol, Name, ToxiproxyApi};
 use crate::problem::Problems;
 use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
 
 use address::OwnAddresses;
+use original_dst::ClusterNames;
 use report::Report;
 
 pub use experiment::validate_experiment;
@@ -96,13 +99,16 @@ impl Ground {
         let telemetry = telemetry(spec, &mut own, report);
         let toxiproxy = spec.toxiproxy.as_ref();
         let toxiproxy = toxiproxy.and_then(|spec| toxiproxy::toxiproxy(spec, &control, &mut own, report));
-        let cluster_names: Vec<&str> = spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        let cluster_names = ClusterNames::of(spec);
         let listeners = listeners::listeners(&spec.listeners, &cluster_names, &mut own, report);
         let mut clusters = clusters::clusters(&spec.clusters, &own, report);
+        if original_dst::is_implied(spec) {
+            clusters.extend(Name::new(defaults::ORIGINAL_DST).map(Cluster::of_original_dst));
+        }
         let dns_server = spec.dns.as_ref().and_then(|dns| dns_server(dns, report));
         clusters.iter_mut().for_each(|cluster| cluster.dns_server = dns_server);
         tls::passthrough(&listeners, &clusters, report);
-        let limits = limits::limits(spec.limits.as_ref(), &cluster_names, report);
+        let limits = limits::limits(spec.limits.as_ref(), &cluster_names.all, report);
         forwarding_listeners(&listeners, &clusters, report);
         intercept::possible(&listeners, &clusters, report);
         Self { control, telemetry, toxiproxy, listeners, clusters, limits }
@@ -115,7 +121,7 @@ impl Ground {
             listeners: &self.listeners,
             clusters: &self.clusters,
             listener_names: spec.listeners.iter().map(|listener| listener.name.as_str()).collect(),
-            cluster_names: spec.clusters.iter().map(|cluster| cluster.name.as_str()).collect(),
+            cluster_names: ClusterNames::of(spec).all,
         }
     }
 }

@@ -50,10 +50,12 @@ fn compile_rule(rule: &Rule, limits: &Limits, state: Option<&Arc<RuleState>>) ->
     }
 }
 
-/// The listener, with what it is to connections whose server name leads elsewhere.
+/// The listener, with what it is to connections whose server name or original destination leads elsewhere.
 fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]) -> CompiledListener {
-    let others: BTreeSet<&Name> =
-        listener.server_names.clusters().filter(|cluster| **cluster != listener.cluster).collect();
+    let mut seen = BTreeSet::new();
+    // In the order of the file, which decides where several clusters have the same destination.
+    let others = listener.other_clusters().filter(|cluster| **cluster != listener.cluster && seen.insert(*cluster));
+    let others: Vec<&Name> = others.collect();
     let route = |cluster: &&Name| {
         let listener = Listener { cluster: (*cluster).clone(), ..listener.clone() };
         Arc::new(compile_route(&listener, config, rules))
@@ -72,10 +74,13 @@ fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -
     let tunnel = here.iter().filter(|(_, rule)| rule.can_hit_tunnel(listener.protocol));
     let ends_tls = listener.ends_tls();
     let tls = here.iter().filter(|(_, rule)| ends_tls && rule.can_hit_handshakes());
+    let cluster = cluster.expect("invariant: validation refuses a listener whose cluster does not exist");
+    let destinations = listener.original_dst.as_ref().map(|_| config.clusters[cluster].destinations.clone());
     CompiledListener {
         listener: listener.clone(),
+        destinations: destinations.unwrap_or_default(),
         is_protected: config.limits.blast_radius.protected.has_cluster(&listener.cluster),
-        cluster: cluster.expect("invariant: validation refuses a listener whose cluster does not exist"),
+        cluster,
         http_rules: http.clone().map(|(index, _)| *index).collect(),
         index: Index::new(http.map(|(index, rule)| (*index, &rule.matches))),
         tcp_rules: tcp.map(|(index, _)| *index).collect(),

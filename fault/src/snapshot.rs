@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-use squall_config::model::{Cluster, Config, Fault, Listener, Rule};
+use squall_config::model::{Cluster, Config, Destination, Fault, HostPort, Listener, Rule};
 use squall_config::pattern::Pattern;
 
 use crate::attempts::Attempts;
@@ -61,6 +61,8 @@ pub struct CompiledListener {
     pub listener: Listener,
     /// Index into [`Snapshot::clusters`].
     pub cluster: usize,
+    /// What belongs to that cluster, where connections go on to their original destination.
+    pub destinations: Vec<Destination>,
     /// Whether no rule touches what goes there.
     pub is_protected: bool,
     /// Indices of the enabled rules that can match HTTP exchanges here, in order; empty when halted.
@@ -71,7 +73,7 @@ pub struct CompiledListener {
     pub tunnel_rules: Vec<u16>,
     /// Indices of the enabled rules that can match the handshakes here, in order; empty when halted.
     pub tls_rules: Vec<u16>,
-    /// The same listener with each of the other clusters that server names lead to.
+    /// The same listener with each of the other clusters that server names or original destinations lead to.
     pub routes: Vec<Arc<CompiledListener>>,
     /// Finds those of `http_rules` that a request can match.
     pub(crate) index: Index,
@@ -83,10 +85,45 @@ impl CompiledListener {
         !self.tls_rules.is_empty() || self.routes.iter().any(|route| !route.tls_rules.is_empty())
     }
 
-    /// What a connection that asks for this server name gets: this, or one of the routes (the index).
-    pub fn route(&self, server_name: Option<&str>) -> Option<usize> {
-        let cluster = self.listener.server_names.cluster(server_name?)?;
+    /// Whether a name can decide what a redirected connection belongs to.
+    pub fn goes_by_names(&self) -> bool {
+        self.routes.iter().any(|route| route.destinations.iter().any(Destination::is_name))
+    }
+
+    /// What belongs to this: the listener itself, or one of its routes (the index).
+    pub fn route(&self, sought: Sought<'_>) -> Option<usize> {
+        if self.routes.is_empty() {
+            return None;
+        }
+        if self.listener.original_dst.is_some() {
+            let destination = sought.destination?;
+            return self.routes.iter().position(|route| sought.is_among(&route.destinations, destination));
+        }
+        let cluster = self.listener.server_names.cluster(sought.server_name?)?;
         self.routes.iter().position(|route| route.listener.cluster == *cluster)
+    }
+}
+
+/// What may decide which of a listener's clusters an exchange or a connection belongs to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sought<'a> {
+    /// The name that the client asked for in its TLS handshake.
+    pub server_name: Option<&'a str>,
+    /// Where it goes.
+    pub destination: Option<&'a HostPort>,
+    /// Host or `:authority`, perhaps with a port.
+    pub authority: Option<&'a str>,
+}
+
+impl Sought<'_> {
+    /// Whether it is one of these: by its address, or by one of the names that the client has for it.
+    fn is_among(&self, destinations: &[Destination], destination: &HostPort) -> bool {
+        let port = destination.port;
+        let host = self.authority.map(|authority| authority.rsplit_once(':').map_or(authority, |(host, _)| host));
+        let names = [host, self.server_name];
+        destinations.iter().any(|listed| {
+            listed.allows(destination) || names.into_iter().flatten().any(|name| listed.allows_name(name, port))
+        })
     }
 }
 

@@ -92,6 +92,7 @@ fn listener(text: &str, direction: Direction, protocol: ListenerProtocol) -> Lis
         tls: None,
         server_names: Default::default(),
         intercept: None,
+        original_dst: None,
         accepts_proxy_protocol: false,
         header_timeout: Duration::from_secs(60),
         idle_timeout: None,

@@ -23,6 +23,7 @@ use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::net::stream::Stream;
 use crate::protocol::{Protocol, detect};
+use crate::redirected;
 use crate::secure::{Client, Secured};
 use crate::tcp::end::{RelayEnd, RelayOutcome, Side};
 use crate::tcp::record::ConnectionRecord;
@@ -59,10 +60,10 @@ pub(crate) struct Downstream {
     pub(crate) listener_name: Name,
     /// Of an HTTP/2 connection.
     pub(crate) going_away: Option<GoingAway>,
-    /// Where all its requests go, if it was opened on its way there.
+    /// Where all its requests go, if it was redirected or opened on its way there.
     pub(crate) destination: Option<HostPort>,
     /// The name that it asked for, where that decides which cluster gets the traffic.
-    server_name: Option<Arc<str>>,
+    pub(crate) server_name: Option<Arc<str>>,
     reset: ResetFlag,
     /// Its task has had its turn: until the next it reads no more.
     pub(crate) is_others_turn: Cell<bool>,
@@ -182,13 +183,24 @@ pub(crate) async fn open(
         tracing::debug!(%error, "connection ended before it began");
         return None;
     }
-    let ends = ends(&worker, &listener, &mut stream, source).await?;
+    let mut ends = ends(&worker, &listener, &mut stream, source).await?;
+    let destination = redirected::destination(&listener, worker.own_addresses(), &stream, &mut ends).ok()?;
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
     let Secured { mut stream, mut seen, server_name } = client.secure(stream).await?;
     let listener = Rc::clone(listener.route(server_name.as_deref()));
-    let protocol = protocol(&worker, &listener, &mut stream, &mut seen).await?;
+    let protocol = if redirected::is_opaque(&listener, destination.as_ref()) {
+        Protocol::Tcp
+    } else {
+        protocol(&worker, &listener, &mut stream, &mut seen).await?
+    };
+    let (listener, server_name) = match &destination {
+        Some(to) if protocol == Protocol::Tcp => {
+            Box::pin(redirected::belonging(&listener, to, server_name, (&mut stream, &mut seen))).await
+        }
+        _ => (listener, server_name),
+    };
     let io = Io::with_prefix(stream, seen.freeze());
-    Some(Opened { worker, listener, protocol, io, ends, server_name, destination: None, open })
+    Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 
 /// The same on a connection that was told that it has a tunnel to `destination`: opens the TLS in it.
@@ -315,8 +327,10 @@ impl Opened {
 }
 
 async fn relay(opened: Opened) {
-    let Opened { worker, listener, io, ends, server_name, open: _open, .. } = opened;
-    let (cluster, now) = (&listener.cluster, Instant::now());
+    let Opened { worker, listener, io, ends, server_name, destination, open: _open, .. } = opened;
+    let now = Instant::now();
+    let Ok(toward) = listener.cluster.toward_original(destination.as_ref(), now) else { return };
+    let cluster = toward.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(now);
     if endpoint.is_unresolved() {
         // Boxed, because it happens once.

@@ -49,6 +49,7 @@ mod listener;
 mod net;
 mod pace;
 mod protocol;
+mod redirected;
 mod secure;
 mod tcp;
 mod telemetry;

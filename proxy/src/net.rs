@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod for_tests;
 pub(crate) mod linger;
+pub(crate) mod original_dst;
 pub(crate) mod own;
 pub(crate) mod proxy_protocol;
 pub(crate) mod reset;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use squall_fault::snapshot::{CompiledListener, Snapshot};
+use squall_fault::snapshot::{CompiledListener, Snapshot, Sought};
 
 use crate::telemetry::shard::{ListenerKey, ListenerShard, Shard};
 use crate::tls::authority::Authority;
@@ -38,7 +38,12 @@ impl ListenerView {
 
     /// What a connection that asks for this server name gets.
     pub(crate) fn route(self: &Rc<Self>, server_name: Option<&str>) -> &Rc<Self> {
-        self.compiled.route(server_name).and_then(|route| self.routes.get(route)).unwrap_or(self)
+        self.belonging(Sought { server_name, ..Sought::default() })
+    }
+
+    /// What an exchange or a connection belongs to.
+    pub(crate) fn belonging(self: &Rc<Self>, sought: Sought<'_>) -> &Rc<Self> {
+        self.compiled.route(sought).and_then(|route| self.routes.get(route)).unwrap_or(self)
     }
 
     /// Whether it is true of any cluster that connections may go to.

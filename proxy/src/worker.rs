@@ -20,6 +20,7 @@ use crate::http::wire::Wire;
 use crate::http2::server::Guest;
 use crate::life::Life;
 use crate::listener::{self, Closing, accept};
+use crate::net::own::OwnAddresses;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::outcome::Observation;
 use crate::telemetry::outcome::buffer::Buffer;
@@ -160,6 +161,11 @@ impl Worker {
     /// Follows published snapshots.
     pub(crate) fn changes(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.changes.clone()
+    }
+
+    /// Where this process listens itself.
+    pub(crate) fn own_addresses(&self) -> &OwnAddresses {
+        &self.upstreams.own
     }
 
     pub(crate) fn shard(&self) -> &Shard {

@@ -87,6 +87,7 @@ struct Listening {
     configured: SocketAddr,
     /// As the system bound it.
     bound: SocketAddr,
+    is_transparent: bool,
 }
 
 /// Sockets that are bound but not yet served.
@@ -115,6 +116,7 @@ fn hint(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => "another program uses this port; choose another port, or 0 for a free one",
         std::io::ErrorKind::PermissionDenied => "not allowed; choose a port above 1023 or give the right to bind it",
+        std::io::ErrorKind::Unsupported => "transparent needs the capability NET_ADMIN; REDIRECT does without",
         std::io::ErrorKind::AddrNotAvailable => {
             "this machine does not have that address; 127.0.0.1 and 0.0.0.0 always work"
         }
@@ -244,17 +246,21 @@ impl Proxy {
         let listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fresh = Vec::new();
         for listener in config.listeners.iter().filter(|listener| listener.is_enabled) {
-            if listening.get(&listener.name).is_some_and(|l| l.configured == listener.address) {
+            let (configured, original) = (listener.address, listener.original_dst.as_ref());
+            let is_transparent = original.is_some_and(|original| original.is_transparent);
+            let is_same = |l: &Listening| l.configured == configured && l.is_transparent == is_transparent;
+            if listening.get(&listener.name).is_some_and(is_same) {
                 continue;
             }
-            let is_ours = listening.values().any(|l| l.bound == listener.address);
-            let sockets = self.bind_one(listener.address, is_ours).map_err(|source| BindError {
-                listener: listener.name.clone(),
-                address: listener.address,
-                source,
-            })?;
-            let bound = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(listener.address);
-            fresh.push((listener.name.clone(), Listening { configured: listener.address, bound }, sockets));
+            let is_ours = listening.values().any(|l| l.bound == configured);
+            let sockets = self.bind_one(configured, is_ours).and_then(|sockets| {
+                sockets.iter().filter(|_| is_transparent).try_for_each(socket::accept_transparently)?;
+                Ok(sockets)
+            });
+            let failed = |source| BindError { listener: listener.name.clone(), address: configured, source };
+            let sockets = sockets.map_err(failed)?;
+            let bound = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(configured);
+            fresh.push((listener.name.clone(), Listening { configured, bound, is_transparent }, sockets));
         }
         Ok(BoundListeners {
             fresh,

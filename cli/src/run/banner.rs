@@ -28,10 +28,10 @@ fn text(sidecar: &Sidecar) -> String {
         };
         let cluster = snapshot.clusters.iter().find(|cluster| cluster.name == listener.cluster);
         let endpoints: Vec<_> = cluster.iter().flat_map(|c| &c.endpoints).map(|e| e.address.to_string()).collect();
-        let to = if cluster.is_some_and(|cluster| cluster.forwards()) {
-            "where requests say (HTTP_PROXY, HTTPS_PROXY)".to_owned()
-        } else {
-            endpoints.join(", ")
+        let to = match cluster {
+            Some(cluster) if cluster.forwards() => "where requests say (HTTP_PROXY, HTTPS_PROXY)".to_owned(),
+            Some(cluster) if cluster.is_original_dst => "where connections were going (squall net-init)".to_owned(),
+            _ => endpoints.join(", "),
         };
         let _ = writeln!(text, "  {:<12} {scheme}://{address} -> {to}", listener.name);
     }

@@ -30,10 +30,13 @@ pub enum ProxyProtocol {
 pub struct Cluster {
     /// Unique among clusters.
     pub name: Name,
-    /// At least one, unless there are `destinations`.
+    /// At least one, unless there are `destinations` or it is the original one of each connection.
     pub endpoints: Vec<Endpoint>,
-    /// Requests say themselves where they go, and may go there; in place of endpoints. Empty for every other cluster.
+    /// Requests say themselves where they go, and may go there; in place of endpoints. Where connections go on to their
+    /// original destination, those that belong to this cluster. Empty for every other cluster.
     pub destinations: Vec<Destination>,
+    /// Connections go where they were going before they were redirected; in place of endpoints.
+    pub is_original_dst: bool,
     /// What they speak.
     pub protocol: ClusterProtocol,
     /// TLS to them; with `destinations`, for requests that Squall itself has to put under TLS.
@@ -69,6 +72,7 @@ impl Cluster {
             name,
             endpoints,
             destinations: Vec::new(),
+            is_original_dst: false,
             protocol: ClusterProtocol::Http1,
             tls: None,
             proxy_protocol: None,
@@ -87,18 +91,28 @@ impl Cluster {
 }
 
 impl Cluster {
+    /// The cluster of what goes on to its original destination, with the default of everything else.
+    pub fn of_original_dst(name: Name) -> Self {
+        Self { is_original_dst: true, ..Self::new(name, Vec::new()) }
+    }
+
     /// Whether requests say themselves where they go.
     pub fn forwards(&self) -> bool {
-        !self.destinations.is_empty()
+        !self.destinations.is_empty() && !self.is_original_dst
+    }
+
+    /// Whether it has no endpoints of its own, but one for each destination.
+    pub fn has_any_destination(&self) -> bool {
+        self.is_original_dst || self.forwards()
     }
 
     /// The cluster of one destination; `None` when no request may go there, and over TLS when the cluster has none.
     pub fn toward(&self, destination: HostPort, over_tls: bool) -> Option<Self> {
-        let is_allowed = self.destinations.iter().any(|allowed| allowed.allows(&destination));
+        let is_allowed = self.is_original_dst || self.destinations.iter().any(|allowed| allowed.allows(&destination));
         let endpoints = vec![Endpoint::new(destination)];
         let tls = self.tls.clone().filter(|_| over_tls);
         let is_possible = is_allowed && tls.is_some() == over_tls;
-        is_possible.then(|| Self { endpoints, destinations: Vec::new(), tls, ..self.clone() })
+        is_possible.then(|| Self { endpoints, destinations: Vec::new(), is_original_dst: false, tls, ..self.clone() })
     }
 }
 

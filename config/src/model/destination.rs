@@ -1,4 +1,4 @@
-//! Destinations that requests may name themselves: the allow-list of a forward proxy.
+//! Destinations that requests may name themselves: the allow-list of a forward proxy; or what a cluster stands for.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -54,12 +54,25 @@ impl fmt::Display for DestinationHost {
 impl Destination {
     /// Whether it is one of these.
     pub fn allows(&self, destination: &HostPort) -> bool {
-        let is_port = match self.port {
-            DestinationPort::Web => matches!(destination.port, 80 | 443),
+        self.has_port(destination.port) && self.host.allows(&destination.host)
+    }
+
+    /// Whether it is listed by this name. Any host at all (`*`) is a matter of addresses.
+    pub fn allows_name(&self, name: &str, port: u16) -> bool {
+        self.is_name() && self.has_port(port) && self.host.allows(name.trim_end_matches('.'))
+    }
+
+    /// Whether it lists names.
+    pub fn is_name(&self) -> bool {
+        matches!(self.host, DestinationHost::Name(_) | DestinationHost::Below(_))
+    }
+
+    fn has_port(&self, port: u16) -> bool {
+        match self.port {
+            DestinationPort::Web => matches!(port, 80 | 443),
             DestinationPort::Any => true,
-            DestinationPort::One(port) => destination.port == port,
-        };
-        is_port && self.host.allows(&destination.host)
+            DestinationPort::One(one) => port == one,
+        }
     }
 }
 

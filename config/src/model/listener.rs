@@ -56,6 +56,8 @@ pub struct Listener {
     pub server_names: ServerNames,
     /// The HTTPS that is opened here on its way to destinations; only with such a cluster, and without `tls`.
     pub intercept: Option<Intercept>,
+    /// How connections go on to where they were going; only with such a cluster.
+    pub original_dst: Option<OriginalDst>,
     /// Whether connections begin with a PROXY protocol header.
     pub accepts_proxy_protocol: bool,
     /// The longest time from the first byte of a request head to its last, and of a TLS handshake.
@@ -72,7 +74,23 @@ pub struct Listener {
     pub start: Option<u64>,
 }
 
+/// What a listener does with connections that were redirected to it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OriginalDst {
+    /// The clusters, beside that of the listener, that some of the destinations belong to; in the order of the file.
+    pub clusters: Vec<Name>,
+    /// Connections to these ports are bytes, whatever comes first.
+    pub opaque_ports: Vec<u16>,
+    /// They come by TPROXY: the address that they came to is the one that they were going to.
+    pub is_transparent: bool,
+}
+
 impl Listener {
+    /// Every cluster, besides its own, that some of its traffic goes to; perhaps several times.
+    pub fn other_clusters(&self) -> impl Iterator<Item = &Name> {
+        self.server_names.clusters().chain(self.original_dst.iter().flat_map(|original| &original.clusters))
+    }
+
     /// Whether TLS handshakes of clients end here.
     pub fn ends_tls(&self) -> bool {
         self.intercept.is_some() || self.tls.as_ref().is_some_and(|tls| tls.server().is_some())
@@ -80,6 +98,6 @@ impl Listener {
 
     /// Whether some of its traffic goes to this cluster.
     pub fn leads_to(&self, cluster: &Name) -> bool {
-        self.cluster == *cluster || self.server_names.clusters().any(|other| other == cluster)
+        self.cluster == *cluster || self.other_clusters().any(|other| other == cluster)
     }
 }

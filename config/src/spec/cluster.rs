@@ -17,15 +17,20 @@ pub struct ClusterSpec {
     /// Unique among clusters: at most 63 of a-z, 0-9, '-', '_' and '.'.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// Where it is, at least one unless there are `destinations`; they take turns.
+    /// Where it is, at least one unless there are `destinations` or `original_dst`; they take turns.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1))]
     pub endpoints: Vec<Written<EndpointSpec>>,
     /// In place of endpoints: requests say themselves where they go, in their target (`HTTP_PROXY`) or by CONNECT
     /// (`HTTPS_PROXY`), and go there when it is listed, as in api.example.com, *.example.com:8443, 10.0.0.0/8:*. Without a
-    /// port, 80 and 443.
+    /// port, 80 and 443. With `original_dst`: what the cluster stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destinations: Option<OneOrMany>,
+    /// In place of endpoints: connections go where they were going before they were redirected to the listener. Those whose
+    /// original destination is among `destinations` (addresses, and names in Host, `:authority` or SNI) belong to this cluster
+    /// on every listener of such a cluster, the first one in the file that lists it; it speaks what the client speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original_dst: Option<bool>,
     /// What the endpoints speak: `http1` (the default) or `http2` (with prior knowledge, or ALPN under TLS).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::cluster_protocol")]

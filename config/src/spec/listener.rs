@@ -29,11 +29,13 @@ pub struct ListenerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::direction")]
     pub direction: Option<String>,
-    /// What is spoken here: `http` (1.1 and HTTP/2, the default), `tcp`, or `auto` (told from the first bytes).
+    /// What is spoken here: `http` (1.1 and HTTP/2, the default), `tcp`, or `auto` (told from the first bytes; the default
+    /// where connections go on to their original destination).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::listener_protocol")]
     pub protocol: Option<String>,
-    /// The name of the cluster that gets the traffic.
+    /// The name of the cluster that gets the traffic; `original_dst`, without a cluster of that name, sends connections where
+    /// they were going before they were redirected here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// TLS that ends here: clients speak it, and rules see what is inside. Or `passthrough`, with `protocol: tcp`: it is
@@ -69,6 +71,15 @@ pub struct ListenerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub detect_timeout: Option<Scalar>,
+    /// Where connections go on to their original destination, with `auto`: ports whose servers speak first, or whose clients
+    /// speak no HTTP; connections to them are taken for TCP at once. Default 25, 587, 3306, 4444, 5432, 6379, 9300, 11211.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 1)))]
+    pub opaque_ports: Option<Vec<u16>>,
+    /// Where connections go on to their original destination: they come by TPROXY and not by REDIRECT. Needs the capability
+    /// NET_ADMIN. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transparent: Option<bool>,
     /// Counts the starts of a listener that was made at run time and whose connections end with it. Nobody can write it.
     #[serde(skip)]
     #[schemars(skip)]

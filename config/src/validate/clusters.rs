@@ -10,6 +10,7 @@ use super::address::{self, OwnAddresses};
 use super::destinations::destination;
 use super::health;
 use super::matches::texts;
+use super::original_dst;
 use super::report::Report;
 use super::tls;
 
@@ -38,7 +39,10 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
     let at = |field: &str| format!("{path}.{field}");
     let name = report.name(&at("name"), &spec.name);
     let destinations = texts(&at("destinations"), spec.destinations.as_ref(), destination, report);
-    if spec.destinations.is_some() {
+    let is_original_dst = spec.original_dst == Some(true);
+    if is_original_dst {
+        original_dst::cluster(path, spec, report);
+    } else if spec.destinations.is_some() {
         forwards(path, spec, report);
     } else if spec.endpoints.is_empty() {
         report.add(at("endpoints"), "missing", "write at least one, such as endpoints: [\"127.0.0.1:9000\"]");
@@ -71,6 +75,7 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
     let caps = caps(path, spec, report);
     Some(Cluster {
         destinations,
+        is_original_dst,
         protocol: protocol.unwrap_or(ClusterProtocol::Http1),
         tls: tls.flatten(),
         proxy_protocol: proxy_protocol(&at("proxy_protocol"), spec, report),

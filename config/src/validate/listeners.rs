@@ -8,6 +8,7 @@ use crate::spec::ListenerSpec;
 
 use super::address::{OwnAddresses, socket};
 use super::intercept;
+use super::original_dst::{self, ClusterNames};
 use super::report::Report;
 use super::tls;
 
@@ -19,7 +20,7 @@ const PROTOCOLS: [(&str, ListenerProtocol); 3] =
 
 pub(crate) fn listeners(
     specs: &[ListenerSpec],
-    clusters: &[&str],
+    clusters: &ClusterNames<'_>,
     own: &mut OwnAddresses,
     report: &mut Report,
 ) -> Vec<Listener> {
@@ -38,7 +39,7 @@ pub(crate) fn listeners(
 fn listener(
     path: &str,
     spec: &ListenerSpec,
-    clusters: &[&str],
+    clusters: &ClusterNames<'_>,
     own: &mut OwnAddresses,
     report: &mut Report,
 ) -> Option<Listener> {
@@ -54,14 +55,15 @@ fn listener(
     let protocol = spec.protocol.as_deref().and_then(|text| report.word(&at("protocol"), text, &PROTOCOLS));
     let cluster = report.required(&at("cluster"), spec.cluster.as_ref(), "name the cluster that gets the traffic");
     if let Some(cluster) = cluster {
-        report.reference(&at("cluster"), "cluster", cluster, clusters);
+        report.reference(&at("cluster"), "cluster", cluster, &clusters.all);
     }
-    let protocol = protocol.unwrap_or(ListenerProtocol::Http);
+    let protocol = protocol.unwrap_or_else(|| original_dst::protocol(spec, clusters));
     let tls = spec.tls.as_ref().and_then(|spec| tls::listener(&at("tls"), spec, protocol, report));
     let accepts_proxy_protocol = spec.proxy_protocol.as_deref();
     let accepts_proxy_protocol =
         accepts_proxy_protocol.and_then(|text| report.word(&at("proxy_protocol"), text, &[("accept", true)]));
-    let server_names = tls::server_names(&at("server_names"), spec, clusters, report);
+    let server_names = tls::server_names(&at("server_names"), spec, &clusters.all, report);
+    let original_dst = original_dst::listener(path, spec, protocol, clusters, report);
     let intercept = spec.intercept.as_ref().and_then(|spec| intercept::read(&at("intercept"), spec, report));
     let header_timeout =
         report.duration_or(&at("header_timeout"), spec.header_timeout.as_ref(), defaults::HEADER_TIMEOUT);
@@ -79,6 +81,7 @@ fn listener(
         tls,
         server_names,
         intercept,
+        original_dst,
         accepts_proxy_protocol: accepts_proxy_protocol.unwrap_or(false),
         header_timeout,
         idle_timeout: Some(idle_timeout.unwrap_or(defaults::LISTENER_IDLE_TIMEOUT)).filter(|d| *d != Duration::ZERO),

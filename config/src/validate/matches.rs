@@ -237,7 +237,8 @@ fn endpoint(
     // An IP address may be one of those that a name turns out to have.
     let is_ip = address.host.parse::<std::net::IpAddr>().is_ok();
     let may_be = |endpoint: &Endpoint| is_ip && endpoint.ip.is_none() && endpoint.address.port == address.port;
-    if !known.any(|endpoint| endpoint.is_at(&address) || may_be(endpoint)) {
+    let is_anywhere = is_ip && context.clusters.iter().any(|cluster| cluster.is_original_dst);
+    if !is_anywhere && !known.any(|endpoint| endpoint.is_at(&address) || may_be(endpoint)) {
         report.add(path, format!("no cluster has the endpoint {address}"), HINT);
     }
     Some(EndpointMatch::Address(address))

@@ -62,7 +62,7 @@ fn may_have(cluster: &Cluster, wanted: &EndpointMatch) -> bool {
         EndpointMatch::Address(address) => {
             let is_ip = address.host.parse::<std::net::IpAddr>().is_ok();
             let may_be = |endpoint: &Endpoint| is_ip && endpoint.ip.is_none() && endpoint.address.port == address.port;
-            !cluster.destinations.is_empty() || cluster.endpoints.iter().any(|e| e.is_at(address) || may_be(e))
+            cluster.has_any_destination() || cluster.endpoints.iter().any(|e| e.is_at(address) || may_be(e))
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) async fn exchange(
     downstream: Rc<Downstream>,
     request: Result<Incoming, Refusal>,
 ) -> Result<Response<ResponseBody>, Interrupt> {
-    let mut record = Record::begin(&downstream);
+    let mut record = Record::begin(&downstream, request.as_ref().ok().map(|request| &*request.head));
     // Filled in where it comes about: to return it through each future would move it each time.
     let mut answered = Answered::nothing();
     let ended = {
@@ -137,9 +137,9 @@ async fn run(
 
     // The head: refused, or clear.
     let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
-    let opened = downstream.destination.as_ref();
-    request::check(&parts, listener.cluster.forward.is_some() && opened.is_none()).map_err(Ended::Refused)?;
-    let destination = listener.cluster.toward(opened, &parts, record.started).map_err(Ended::Refused)?;
+    let bound = downstream.destination.as_ref();
+    request::check(&parts, listener.cluster.forward.is_some() && bound.is_none()).map_err(Ended::Refused)?;
+    let destination = listener.cluster.toward(bound, &parts, record.started).map_err(Ended::Refused)?;
     let cluster = destination.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(record.started);
     if endpoint.is_unresolved() {

@@ -42,6 +42,11 @@ impl Opening {
         Self { head, protocol: "connect".to_owned(), listener: Rc::clone(listener), endpoint }
     }
 
+    /// Whom the request was for.
+    pub(crate) fn authority(&self) -> &str {
+        authority(&self.head)
+    }
+
     /// What rules may look at.
     pub(crate) fn meta<'a>(&'a self, source: IpAddr, endpoint: &'a Endpoint) -> TunnelMeta<'a> {
         TunnelMeta { request: request_meta(&self.head, source, endpoint), protocol: &self.protocol }

@@ -39,9 +39,10 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn begin(downstream: &Rc<Downstream>) -> Self {
+    /// Of a request with this head, unless it is none.
+    pub(crate) fn begin(downstream: &Rc<Downstream>, head: Option<&request::Parts>) -> Self {
         downstream.wire.begin();
-        let listener = downstream.current_listener();
+        let listener = downstream.listener_of(head);
         listener.shard.begun.add(1);
         Self {
             downstream: Rc::clone(downstream),

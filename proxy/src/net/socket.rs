@@ -35,6 +35,21 @@ pub(crate) fn bind_listener(address: SocketAddr, reuse_port: bool) -> io::Result
     Ok(socket.into())
 }
 
+/// Makes a listening socket take what TPROXY diverts to it, whatever address that is for.
+///
+/// # Errors
+/// Without the capability `NET_ADMIN`.
+pub(crate) fn accept_transparently(listener: &std::net::TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    let is_v6 = listener.local_addr()?.is_ipv6();
+    // One of IPv6 serves IPv4, too.
+    let set = socket
+        .set_ip_transparent_v4(true)
+        .and_then(|()| if is_v6 { socket.set_ip_transparent_v6(true) } else { Ok(()) });
+    // Not to be taken for an address that is not permitted.
+    set.map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))
+}
+
 /// Sets the options of an accepted connection.
 ///
 /// # Errors

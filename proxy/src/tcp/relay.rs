@@ -17,7 +17,7 @@ use bytes::Bytes;
 use squall_config::model::{Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::meta::ConnectionMeta;
-use squall_fault::snapshot::{CompiledListener, Snapshot};
+use squall_fault::snapshot::{CompiledListener, Snapshot, Sought};
 use tokio::io::Interest;
 use tokio::sync::watch;
 
@@ -175,7 +175,12 @@ impl Relay {
             return;
         }
         let listener = snapshot.listener(self.listener.listener.name.as_str());
-        let listener = listener.map(|all| match all.route(self.server_name.as_deref()) {
+        let sought = Sought {
+            server_name: self.server_name.as_deref(),
+            destination: Some(&self.endpoint.endpoint.address),
+            authority: self.opening.as_ref().map(|opening| opening.authority()),
+        };
+        let listener = listener.map(|all| match all.route(sought) {
             Some(route) => Arc::clone(&all.routes[route]),
             None => Arc::clone(all),
         });

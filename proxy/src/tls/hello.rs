@@ -29,18 +29,13 @@ pub(crate) async fn server_name(
     }
 }
 
-/// The same without a limit.
+/// The same without a limit; `seen` may be the beginning of it.
 pub(crate) async fn read<R: AsyncRead + Unpin>(
     stream: &mut R,
     seen: &mut BytesMut,
 ) -> Result<Option<Arc<str>>, Failed> {
-    let mut acceptor = Acceptor::default();
+    let (mut acceptor, mut known) = (Acceptor::default(), 0);
     loop {
-        let known = seen.len();
-        let read = stream.read_buf(seen).await.map_err(|error| Failed::silent(Handshake::Closed, error))?;
-        if read == 0 {
-            return Err(Failed::silent(Handshake::Closed, io::ErrorKind::UnexpectedEof.into()));
-        }
         let mut fresh = &seen[known..];
         while !fresh.is_empty() {
             acceptor.read_tls(&mut fresh).map_err(|error| Failed::silent(Handshake::Failed, error))?;
@@ -52,6 +47,11 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
         }
         if seen.len() >= HELLO_BYTES_MAX {
             return Err(Failed::silent(Handshake::Failed, io::Error::other("the ClientHello is too long")));
+        }
+        known = seen.len();
+        let read = stream.read_buf(seen).await.map_err(|error| Failed::silent(Handshake::Closed, error))?;
+        if read == 0 {
+            return Err(Failed::silent(Handshake::Closed, io::ErrorKind::UnexpectedEof.into()));
         }
     }
 }

@@ -5,10 +5,10 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode, request};
+use http::{HeaderMap, StatusCode, Version, request};
 use rand::RngExt;
 use rand_pcg::Pcg32;
-use squall_config::model::{Cluster, Endpoint, HostPort, LoadBalancing};
+use squall_config::model::{Cluster, ClusterProtocol, Endpoint, HostPort, LoadBalancing};
 use tokio::sync::watch;
 
 use super::balancer::{Turn, least_request, round_robin};
@@ -70,10 +70,10 @@ pub(crate) struct ClusterState {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) shard: Arc<ClusterShard>,
     shared: Arc<SharedCluster>,
-    /// At least one.
+    /// At least one, unless there is a way to the destinations of others.
     endpoints: RefCell<Vec<Rc<EndpointState>>>,
     draws: RefCell<Pcg32>,
-    /// Requests say themselves where they go.
+    /// Requests say themselves where they go, or connections go on to where they were going.
     pub(crate) forward: Option<Box<Forward>>,
 }
 
@@ -85,13 +85,13 @@ impl ClusterState {
         seed: u64,
         registry: &Arc<Registry>,
     ) -> Rc<Self> {
-        debug_assert!(!shared.cluster.endpoints.is_empty() || shared.cluster.forwards(), "validated");
+        debug_assert!(!shared.cluster.endpoints.is_empty() || shared.cluster.has_any_destination(), "validated");
         let state = Rc::new(Self {
             cluster: Arc::clone(&shared.cluster),
             shard,
             endpoints: RefCell::default(),
             draws: RefCell::new(Pcg32::new(seed, 0)),
-            forward: shared.cluster.forwards().then(|| Box::new(Forward::new(registry))),
+            forward: shared.cluster.has_any_destination().then(|| Box::new(Forward::new(registry))),
             shared,
         });
         state.adopt_members();
@@ -113,31 +113,45 @@ impl ClusterState {
         self.endpoints.replace(members.endpoints.iter().map(state).collect());
     }
 
-    /// The upstream of a request that says itself where it goes, or whose connection was opened on its way to `opened`;
-    /// `None` when it is this one.
+    /// The upstream of a request that says itself where it goes, or whose connection was opened on its way to `bound`, or
+    /// redirected; `None` when it is this one.
     #[inline]
     pub(crate) fn toward(
         &self,
-        opened: Option<&HostPort>,
+        bound: Option<&HostPort>,
         head: &request::Parts,
         now: Instant,
     ) -> Result<Option<Rc<Self>>, Refusal> {
-        match (&self.forward, opened) {
+        match (&self.forward, bound) {
             (None, None) => Ok(None),
-            (forward, opened) => self.elsewhere(forward.as_deref(), opened, head, now).map(Some),
+            (forward, bound) => self.elsewhere(forward.as_deref(), bound, head, now).map(Some),
         }
+    }
+
+    /// The upstream of a connection of bytes that was redirected on its way to `bound`; `None` when it is this one.
+    pub(crate) fn toward_original(&self, bound: Option<&HostPort>, now: Instant) -> Result<Option<Rc<Self>>, Refusal> {
+        let Some(forward) = &self.forward else { return Ok(None) };
+        let address = bound.ok_or(Refusal::NoDestination)?.clone();
+        let target = Target { address, over_tls: self.cluster.tls.is_some(), protocol: None };
+        forward.toward(&self.cluster, &self.shard, target, now).map(Some)
     }
 
     #[cold]
     fn elsewhere(
         &self,
         forward: Option<&Forward>,
-        opened: Option<&HostPort>,
+        bound: Option<&HostPort>,
         head: &request::Parts,
         now: Instant,
     ) -> Result<Rc<Self>, Refusal> {
-        let target = match opened {
-            Some(destination) => Target { address: destination.clone(), over_tls: true },
+        let target = match bound {
+            Some(original) if self.cluster.is_original_dst => {
+                let is_http2 = head.version == Version::HTTP_2;
+                // As if nobody stood between the two.
+                let protocol = Some(if is_http2 { ClusterProtocol::Http2 } else { ClusterProtocol::Http1 });
+                Target { address: original.clone(), over_tls: self.cluster.tls.is_some(), protocol }
+            }
+            Some(opened) => Target { address: opened.clone(), over_tls: true, protocol: None },
             None => Target::of(head)?,
         };
         // The cluster may be another one by now than when the connection was opened.

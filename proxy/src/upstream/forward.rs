@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::uri::Scheme;
 use http::{Method, request};
-use squall_config::model::{Cluster, HostPort};
+use squall_config::model::{Cluster, ClusterProtocol, HostPort};
 
 use super::cluster::{ClusterState, EndpointState};
 use super::registry::Registry;
@@ -51,7 +51,8 @@ impl Forward {
             found.used = now;
             return Ok(Rc::clone(&found.cluster));
         }
-        let cluster = cluster.toward(target.address.clone(), target.over_tls).ok_or(Refusal::DestinationNotAllowed)?;
+        let toward = cluster.toward(target.address.clone(), target.over_tls).ok_or(Refusal::DestinationNotAllowed)?;
+        let cluster = Cluster { protocol: target.protocol.unwrap_or(toward.protocol), ..toward };
         let shared = self.registry.cluster(&Arc::new(cluster));
         // One endpoint has no turns to draw.
         let cluster = ClusterState::new(shared, Arc::clone(shard), 0, &self.registry);
@@ -82,6 +83,8 @@ pub(super) struct Target {
     pub(super) address: HostPort,
     /// Squall itself speaks TLS there.
     pub(super) over_tls: bool,
+    /// In place of that of the cluster.
+    pub(super) protocol: Option<ClusterProtocol>,
 }
 
 impl Target {
@@ -97,7 +100,7 @@ impl Target {
             None => 80,
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        Ok(Self { address: HostPort { host: host.to_ascii_lowercase().into(), port }, over_tls })
+        Ok(Self { address: HostPort { host: host.to_ascii_lowercase().into(), port }, over_tls, protocol: None })
     }
 }
 

@@ -68,7 +68,7 @@ fn statement(
 /// Notes a part of the traffic that no listener of the configuration has: of that nothing would ever be known.
 fn can_be_seen(path: &str, scope: &Scope, context: &Context<'_>, report: &mut Report) {
     let leads_to = |listener: &Listener| {
-        let mut clusters = std::iter::once(&listener.cluster).chain(listener.server_names.clusters());
+        let mut clusters = std::iter::once(&listener.cluster).chain(listener.other_clusters());
         scope.cluster.as_ref().is_none_or(|cluster| clusters.any(|other| other == cluster))
     };
     let is_seen = |listener: &Listener| {

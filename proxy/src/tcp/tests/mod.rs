@@ -202,6 +202,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
             tls: None,
             server_names: Default::default(),
             intercept: None,
+            original_dst: None,
             accepts_proxy_protocol: false,
             header_timeout: Duration::from_secs(60),
             idle_timeout,

@@ -1,0 +1,102 @@
+//! Connections that were redirected here on their way to somewhere else, and go on to there.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::request;
+use squall_config::model::HostPort;
+use squall_fault::snapshot::Sought;
+use tokio::net::TcpStream;
+
+use crate::connection::Downstream;
+use crate::http::request::authority;
+use crate::net::original_dst::original_dst;
+use crate::net::own::OwnAddresses;
+use crate::net::proxy_protocol::Ends;
+use crate::net::stream::Stream;
+use crate::tls::hello;
+use crate::view::ListenerView;
+
+/// A record of TLS that carries a handshake (RFC 8446 §5.1) begins with it.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// Where the connection was going, and from now on the destination among its `ends`; `None` on a listener that connections
+/// are not redirected to.
+///
+/// # Errors
+/// When the connection is already gone.
+pub(crate) fn destination(
+    listener: &ListenerView,
+    own: &OwnAddresses,
+    stream: &TcpStream,
+    ends: &mut Ends,
+) -> io::Result<Option<HostPort>> {
+    let listener = &listener.compiled.listener;
+    let Some(original) = &listener.original_dst else { return Ok(None) };
+    let mut destination = original_dst(stream, original.is_transparent)?;
+    if own.are_reached_by(destination) {
+        // Nobody redirected it. Then whoever stands in front may say where it was going.
+        let told = ends.destination.filter(|_| listener.accepts_proxy_protocol);
+        destination = told.unwrap_or(destination);
+        if own.are_reached_by(destination) {
+            tracing::warn!(listener = %listener.name, source = %ends.source.ip(), %destination,
+                "refused a connection whose destination is Squall itself; was it redirected?");
+        }
+    }
+    ends.destination = Some(destination);
+    Ok(Some(HostPort { host: destination.ip().to_string().into(), port: destination.port() }))
+}
+
+/// Whether what comes on it is bytes, without a look at them.
+pub(crate) fn is_opaque(listener: &ListenerView, destination: Option<&HostPort>) -> bool {
+    let original = listener.compiled.listener.original_dst.as_ref();
+    destination.zip(original).is_some_and(|(to, original)| original.opaque_ports.contains(&to.port))
+}
+
+/// What a connection of bytes belongs to, and the name that decides it: the one that was asked for, or the one in a
+/// ClientHello that begins with `seen`. What is read for it is added there.
+pub(crate) async fn belonging(
+    listener: &Rc<ListenerView>,
+    destination: &HostPort,
+    server_name: Option<Arc<str>>,
+    (stream, seen): (&mut Stream, &mut BytesMut),
+) -> (Rc<ListenerView>, Option<Arc<str>>) {
+    let mut name = server_name;
+    if name.is_none() && seen.first() == Some(&TLS_HANDSHAKE) && listener.compiled.goes_by_names() {
+        let limit = listener.compiled.listener.detect_timeout;
+        name = Box::pin(asked_for(stream, seen, limit)).await;
+    }
+    let sought = Sought { server_name: name.as_deref(), destination: Some(destination), authority: None };
+    (Rc::clone(listener.belonging(sought)), name)
+}
+
+/// The server name in a ClientHello; `None` when there is none, or what comes is something else.
+async fn asked_for(stream: &mut Stream, seen: &mut BytesMut, limit: Duration) -> Option<Arc<str>> {
+    tokio::time::timeout(limit, hello::read(stream, seen)).await.ok()?.ok()?
+}
+
+impl Downstream {
+    /// The listener as of the newest snapshot; on a redirected connection, as that of the cluster that a request with this
+    /// head belongs to.
+    pub(crate) fn listener_of(&self, head: Option<&request::Parts>) -> Rc<ListenerView> {
+        let listener = self.current_listener();
+        match &self.destination {
+            None => listener,
+            Some(destination) => self.belonging(&listener, destination, head),
+        }
+    }
+
+    #[cold]
+    fn belonging(
+        &self,
+        listener: &Rc<ListenerView>,
+        destination: &HostPort,
+        head: Option<&request::Parts>,
+    ) -> Rc<ListenerView> {
+        let (server_name, authority) = (self.server_name.as_deref(), head.map(authority));
+        Rc::clone(listener.belonging(Sought { server_name, destination: Some(destination), authority }))
+    }
+}
