@@ -6,8 +6,8 @@ use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
 use crate::{
-    audit, certs, completions, config, demo, experiment, explain, gameday, halt, healthcheck, lease, log_level, rule,
-    run, status, tap, top,
+    audit, certs, completions, config, demo, experiment, explain, gameday, halt, healthcheck, lease, log_level,
+    net_init, rule, run, status, tap, top,
 };
 
 /// Ends the long help of every verb.
@@ -89,6 +89,8 @@ pub(crate) enum Command {
     Certs(certs::CertsArgs),
     /// Says which rules would match a request, and why the others would not
     Explain(explain::ExplainArgs),
+    /// Has the kernel redirect the connections of an application to squall, and takes that back
+    NetInit(net_init::NetInitArgs),
     /// Asks a running squall whether it is ready; for container health checks
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Prints the completion script of a shell
@@ -115,6 +117,7 @@ impl Command {
             Self::Config(args) => config::execute(&args),
             Self::Certs(args) => certs::execute(&args),
             Self::Explain(args) => explain::execute(&args),
+            Self::NetInit(args) => net_init::execute(&args),
             Self::Healthcheck(args) => healthcheck::execute(&args),
             Self::Completions(args) => completions::execute(&args),
         }

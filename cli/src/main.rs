@@ -18,6 +18,7 @@ mod healthcheck;
 mod lease;
 mod log_level;
 mod logging;
+mod net_init;
 mod output;
 mod rule;
 mod run;
