@@ -1,5 +1,6 @@
 //! Sockets, who listens here, what happens when they close, bytes that stay in the kernel, and exact time.
 
+pub(crate) mod dialled;
 #[cfg(test)]
 pub(crate) mod for_tests;
 pub(crate) mod linger;

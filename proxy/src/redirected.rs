@@ -37,7 +37,13 @@ pub(crate) fn destination(
     let listener = &listener.compiled.listener;
     let Some(original) = &listener.original_dst else { return Ok(None) };
     let mut destination = original_dst(stream, original.is_transparent)?;
-    if own.are_reached_by(destination) {
+    if own.dialled.is_back(stream.peer_addr()?, destination) {
+        tracing::error!(listener = %listener.name, %destination,
+            "refused a connection that Squall itself has made: what it sends is redirected to it; run it as the user of \
+             squall net-init --proxy-uid, and the application as another one");
+        // Where it came to: nothing goes on from there.
+        destination = stream.local_addr()?;
+    } else if own.are_reached_by(destination) {
         // Nobody redirected it. Then whoever stands in front may say where it was going.
         let told = ends.destination.filter(|_| listener.accepts_proxy_protocol);
         destination = told.unwrap_or(destination);

@@ -35,7 +35,8 @@ pub struct Cluster {
     /// Requests say themselves where they go, and may go there; in place of endpoints. Where connections go on to their
     /// original destination, those that belong to this cluster. Empty for every other cluster.
     pub destinations: Vec<Destination>,
-    /// Connections go where they were going before they were redirected; in place of endpoints.
+    /// Connections go where they were going before they were redirected, in place of endpoints; that of a single one has that
+    /// as its endpoint.
     pub is_original_dst: bool,
     /// What they speak.
     pub protocol: ClusterProtocol,
@@ -103,7 +104,7 @@ impl Cluster {
 
     /// Whether it has no endpoints of its own, but one for each destination.
     pub fn has_any_destination(&self) -> bool {
-        self.is_original_dst || self.forwards()
+        self.endpoints.is_empty()
     }
 
     /// The cluster of one destination; `None` when no request may go there, and over TLS when the cluster has none.
@@ -112,7 +113,7 @@ impl Cluster {
         let endpoints = vec![Endpoint::new(destination)];
         let tls = self.tls.clone().filter(|_| over_tls);
         let is_possible = is_allowed && tls.is_some() == over_tls;
-        is_possible.then(|| Self { endpoints, destinations: Vec::new(), is_original_dst: false, tls, ..self.clone() })
+        is_possible.then(|| Self { endpoints, destinations: Vec::new(), tls, ..self.clone() })
     }
 }
 

@@ -3,9 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+use super::dialled::Dialled;
+
 /// The addresses that this process listens on.
 #[derive(Debug, Default)]
-pub(crate) struct OwnAddresses(RwLock<Addresses>);
+pub(crate) struct OwnAddresses {
+    addresses: RwLock<Addresses>,
+    /// What it has dialled in place of others.
+    pub(crate) dialled: Dialled,
+}
 
 #[derive(Debug, Default)]
 struct Addresses {
@@ -18,17 +24,17 @@ struct Addresses {
 impl OwnAddresses {
     /// Adds an address of the control API or of telemetry.
     pub(crate) fn add_api(&self, address: SocketAddr) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).apis.push(address);
+        self.addresses.write().unwrap_or_else(PoisonError::into_inner).apis.push(address);
     }
 
     /// From now on the listeners are at these addresses, and nowhere else.
     pub(crate) fn set_listeners(&self, addresses: Vec<SocketAddr>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).listeners = addresses;
+        self.addresses.write().unwrap_or_else(PoisonError::into_inner).listeners = addresses;
     }
 
     /// Whether a connection to this address would reach one of them.
     pub(crate) fn are_reached_by(&self, address: SocketAddr) -> bool {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let all = self.addresses.read().unwrap_or_else(PoisonError::into_inner);
         let mut same_port = all.apis.iter().chain(&all.listeners).filter(|own| own.port() == address.port());
         same_port.any(|own| is_reached(own.ip(), address.ip()))
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::pin;
+use std::time::Instant;
 
 use squall_config::model::Endpoint;
 use tokio::net::TcpStream;
@@ -20,10 +21,16 @@ pub(crate) async fn dial(shared: &SharedCluster, endpoint: &Endpoint) -> Result<
         return Err(ProxyError::new(ErrorKind::LeadsBack));
     }
     let connected = pin!(connect(address, endpoint, &shared.own));
-    match tokio::time::timeout(shared.cluster.connect_timeout, connected).await {
-        Ok(result) => result.map_err(ProxyError::connect),
-        Err(_elapsed) => Err(ProxyError::new(ErrorKind::ConnectTimeout)),
+    let connected = match tokio::time::timeout(shared.cluster.connect_timeout, connected).await {
+        Ok(result) => result.map_err(ProxyError::connect)?,
+        Err(_elapsed) => return Err(ProxyError::new(ErrorKind::ConnectTimeout)),
+    };
+    if shared.cluster.is_original_dst
+        && let Ok(here) = connected.local_addr()
+    {
+        shared.own.dialled.note(here, address, Instant::now());
     }
+    Ok(connected)
 }
 
 async fn connect(address: SocketAddr, endpoint: &Endpoint, own: &OwnAddresses) -> io::Result<TcpStream> {

@@ -1,0 +1,110 @@
+//! Connections that Squall made lately in place of others. One of them that comes back was redirected itself, and would do
+//! so for ever: the rules of the redirect do not know who Squall is.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A connection that comes back does so at once.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+/// More than a worker accepts before it looks at the first of them.
+const REMEMBERED_MAX: usize = 1024;
+
+/// The connections.
+#[derive(Debug, Default)]
+pub(crate) struct Dialled(Mutex<VecDeque<Made>>);
+
+#[derive(Debug)]
+struct Made {
+    at: Instant,
+    /// Both of its ends.
+    ends: (SocketAddr, SocketAddr),
+}
+
+impl Dialled {
+    /// Remembers a connection from here to there.
+    pub(crate) fn note(&self, here: SocketAddr, there: SocketAddr, at: Instant) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_old = |made: &Made| at.saturating_duration_since(made.at) > REMEMBERED_FOR;
+        while made.len() >= REMEMBERED_MAX || made.front().is_some_and(is_old) {
+            made.pop_front();
+        }
+        made.push_back(Made { at, ends: (here, there) });
+    }
+
+    /// Whether a connection that was going from here to there is one of them. The same two ends may be those of another one
+    /// soon after; then its socket is of another user.
+    pub(crate) fn is_back(&self, here: SocketAddr, there: SocketAddr) -> bool {
+        let here = SocketAddr::new(here.ip().to_canonical(), here.port());
+        let is_known = {
+            let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            made.iter().any(|made| made.ends == (here, there))
+        };
+        is_known && owner(here).is_none_or(|uid| uid == rustix::process::geteuid().as_raw())
+    }
+}
+
+/// The user whose socket has this address at its own end; `None` when it is not to be found.
+fn owner(here: SocketAddr) -> Option<u32> {
+    let table = if here.is_ipv4() { "/proc/self/net/tcp" } else { "/proc/self/net/tcp6" };
+    let text = std::fs::read_to_string(Path::new(table)).ok()?;
+    text.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let is_it = fields.next().and_then(address) == Some(here);
+        is_it.then(|| fields.nth(5)?.parse().ok()).flatten()
+    })
+}
+
+/// `0100007F:1F90`: words in the order of this machine, and the port as a number.
+fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.split_once(':')?;
+    let word = |at: usize| u32::from_str_radix(host.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let ip: IpAddr = match host.len() {
+        8 => IpAddr::from(word(0)?),
+        32 => {
+            let words = [word(0)?, word(8)?, word(16)?, word(24)?];
+            let mut bytes = [0; 16];
+            bytes.iter_mut().zip(words.as_flattened()).for_each(|(byte, from)| *byte = *from);
+            IpAddr::from(bytes)
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn what_comes_back_is_known_for_a_moment() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(any).unwrap();
+            let there = listener.local_addr().unwrap();
+            let client = TcpStream::connect(there).unwrap();
+            let here = client.local_addr().unwrap();
+            assert_eq!(owner(here), Some(rustix::process::geteuid().as_raw()), "{any}");
+            let (dialled, now) = (Dialled::default(), Instant::now());
+            assert!(!dialled.is_back(here, there));
+            dialled.note(here, there, now);
+            assert!(dialled.is_back(here, there) && !dialled.is_back(there, here));
+            dialled.note(there, here, now + REMEMBERED_FOR * 2);
+            assert!(!dialled.is_back(here, there), "forgotten");
+        }
+    }
+
+    #[test]
+    fn there_is_a_bound() {
+        let dialled = Dialled::default();
+        let (now, there) = (Instant::now(), "192.0.2.1:1".parse().unwrap());
+        for port in 0..=u16::MAX {
+            dialled.note(SocketAddr::from(([192, 0, 2, 2], port)), there, now);
+        }
+        assert_eq!(dialled.0.lock().unwrap().len(), REMEMBERED_MAX);
+    }
+}
