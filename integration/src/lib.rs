@@ -11,6 +11,7 @@
 //! - [`echo`]: an upstream on hyper (HTTP/1 or HTTP/2) that reports what it saw
 //! - [`exposition`]: Prometheus text, as numbers
 //! - [`foreign`]: clients that were not written here, and what one call with each came to
+//! - [`pods`]: two network namespaces with a cable between them, where the machine lets a test make such
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
 //! - [`service`]: a small Service A that calls Service B, as well or as badly as a test wants
 //! - [`scene`]: both of them, Squall beside A, and callers: what an experiment is about
@@ -27,6 +28,7 @@ pub mod foreign;
 pub mod load;
 pub mod message;
 pub mod origin;
+pub mod pods;
 pub mod programs;
 pub mod raw;
 pub mod scene;

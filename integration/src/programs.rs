@@ -109,11 +109,19 @@ impl Program {
     /// # Panics
     /// When it does not start.
     pub fn redis(test: &str) -> Option<Self> {
+        Self::redis_at(free_address(), test)
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn redis_at(address: SocketAddr, test: &str) -> Option<Self> {
         let program = find("redis-server", test)?;
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let address = free_address();
         let mut command = Command::new(program);
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
+        command.args(["--bind", &address.ip().to_string(), "--protected-mode", "no"]);
+        command.args(["--save", "", "--appendonly", "no", "--port"]);
         command.arg(address.port().to_string()).arg("--dir").arg(directory.path());
         Some(Self::start(&mut command, directory, address))
     }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -34,6 +35,17 @@ pub fn command(arguments: &[&str]) -> Command {
 
 fn is_setting(variable: &str) -> bool {
     variable.starts_with("SQUALL_") || variable.starts_with("OTEL_")
+}
+
+/// Puts a copy of the binary under test where another user can run it.
+///
+/// # Panics
+/// When that is not possible.
+pub fn copy(to: &Path) {
+    // By another process: a program that this one has open for writing cannot be run, and a child that is being forked in
+    // this moment keeps it open.
+    let done = Command::new("cp").arg(binary()).arg(to).status();
+    assert!(done.is_ok_and(|status| status.success()), "the binary cannot be copied to {}", to.display());
 }
 
 /// Runs a command that ends by itself.
@@ -104,6 +116,31 @@ impl Squall {
         let mut command = command(&["run", "--control", "127.0.0.1:0"]);
         command.args(arguments);
         Self::launch(directory, command)
+    }
+
+    /// Starts with this configuration as another user, who gets a binary of its own.
+    ///
+    /// # Panics
+    /// When it does not get ready, with what it said.
+    pub fn start_as(uid: u32, text: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let here = directory.path().to_owned();
+        let (own, all) = (here.join("squall"), std::fs::Permissions::from_mode(0o755));
+        copy(&own);
+        std::fs::write(here.join("squall.yaml"), text).expect("the file can be written");
+        std::fs::set_permissions(&here, all).expect("root owns it");
+        Self::start_by(directory, |command| {
+            let (id, program) = (uid.to_string(), Command::new("setpriv"));
+            let before = std::mem::replace(command, program);
+            command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(own).args(before.get_args());
+            command.current_dir(&here).stdin(Stdio::null());
+            for (name, value) in before.get_envs() {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+        })
     }
 
     fn start_by(directory: tempfile::TempDir, adapt: impl FnOnce(&mut Command)) -> Self {
