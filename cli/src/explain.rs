@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use squall_config::model::{Endpoint, HostPort};
 use squall_fault::explain::explain_request;
 use squall_fault::meta::RequestMeta;
-use squall_fault::snapshot::{CompiledListener, Snapshot};
+use squall_fault::snapshot::{CompiledListener, Snapshot, Sought};
 
 use crate::args::EPILOGUE;
 use crate::exit::{Exit, Failure, Outcome};
@@ -103,7 +103,7 @@ fn verdicts(args: &ExplainArgs, snapshot: &Snapshot, listener: &CompiledListener
         .map(|authority| HostPort { host: authority.host().into(), port: authority.port_u16().unwrap_or(80) });
     let endpoint = snapshot.clusters.get(listener.cluster).and_then(|cluster| match cluster.endpoints.first() {
         Some(endpoint) => Some(endpoint.clone()),
-        // A forward proxy: the endpoint is what the request names.
+        // A forward proxy, or a redirect: the endpoint is what the request names.
         None => named.map(Endpoint::new),
     });
     let Some(endpoint) = &endpoint else { return Vec::new() };
@@ -122,6 +122,8 @@ fn verdicts(args: &ExplainArgs, snapshot: &Snapshot, listener: &CompiledListener
         authority: authority.as_deref().unwrap_or(""),
         headers: &headers,
     };
+    let sought = Sought { server_name: None, destination: Some(&endpoint.address), authority: authority.as_deref() };
+    let listener = listener.route(sought).map_or(listener, |route| &*listener.routes[route]);
     explain_request(snapshot, listener, &request)
         .into_iter()
         .map(|verdict| {

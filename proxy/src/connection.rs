@@ -193,12 +193,12 @@ pub(crate) async fn open(
     } else {
         protocol(&worker, &listener, &mut stream, &mut seen).await?
     };
-    let (listener, server_name) = match &destination {
-        Some(to) if protocol == Protocol::Tcp => {
-            Box::pin(redirected::belonging(&listener, to, server_name, (&mut stream, &mut seen))).await
-        }
-        _ => (listener, server_name),
+    let Some(to) = &destination else {
+        let io = Io::with_prefix(stream, seen.freeze());
+        return Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open });
     };
+    let redirected = redirected::begin((&listener, protocol), to, server_name, (&mut stream, &mut seen));
+    let (listener, protocol, server_name) = Box::pin(redirected).await;
     let io = Io::with_prefix(stream, seen.freeze());
     Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use http::request;
-use squall_config::model::HostPort;
+use squall_config::model::{HostPort, ListenerProtocol};
 use squall_fault::snapshot::Sought;
 use tokio::net::TcpStream;
 
@@ -17,6 +17,7 @@ use crate::net::original_dst::original_dst;
 use crate::net::own::OwnAddresses;
 use crate::net::proxy_protocol::Ends;
 use crate::net::stream::Stream;
+use crate::protocol::Protocol;
 use crate::tls::hello;
 use crate::view::ListenerView;
 
@@ -62,21 +63,35 @@ pub(crate) fn is_opaque(listener: &ListenerView, destination: Option<&HostPort>)
     destination.zip(original).is_some_and(|(to, original)| original.opaque_ports.contains(&to.port))
 }
 
-/// What a connection of bytes belongs to, and the name that decides it: the one that was asked for, or the one in a
-/// ClientHello that begins with `seen`. What is read for it is added there.
-pub(crate) async fn belonging(
-    listener: &Rc<ListenerView>,
+/// What a redirected connection speaks and, when it is bytes, what it belongs to, with the name that decides it: the one that
+/// was asked for, or the one in a ClientHello that begins with `seen`. What is read for it is added there. Each request of
+/// HTTP belongs to what it says itself.
+pub(crate) async fn begin(
+    (listener, detected): (&Rc<ListenerView>, Protocol),
     destination: &HostPort,
     server_name: Option<Arc<str>>,
     (stream, seen): (&mut Stream, &mut BytesMut),
-) -> (Rc<ListenerView>, Option<Arc<str>>) {
+) -> (Rc<ListenerView>, Protocol, Option<Arc<str>>) {
+    let protocol = protocol(listener, detected, seen);
+    if protocol != Protocol::Tcp {
+        return (Rc::clone(listener), protocol, server_name);
+    }
     let mut name = server_name;
     if name.is_none() && seen.first() == Some(&TLS_HANDSHAKE) && listener.compiled.goes_by_names() {
         let limit = listener.compiled.listener.detect_timeout;
-        name = Box::pin(asked_for(stream, seen, limit)).await;
+        name = asked_for(stream, seen, limit).await;
     }
     let sought = Sought { server_name: name.as_deref(), destination: Some(destination), authority: None };
-    (Rc::clone(listener.belonging(sought)), name)
+    (Rc::clone(listener.belonging(sought)), protocol, name)
+}
+
+/// To a forward proxy that the application knows of, it says things that only such a one understands: CONNECT, or a target
+/// with a host in it. They pass as they are.
+fn protocol(listener: &ListenerView, detected: Protocol, seen: &[u8]) -> Protocol {
+    let is_auto = listener.compiled.listener.protocol == ListenerProtocol::Auto;
+    let target = memchr::memchr(b' ', seen).and_then(|space| seen.get(space + 1));
+    let is_for_proxy = seen.starts_with(b"CONNECT ") || target.is_some_and(|first| !b"/*".contains(first));
+    if is_auto && detected == Protocol::Http1 && is_for_proxy { Protocol::Tcp } else { detected }
 }
 
 /// The server name in a ClientHello; `None` when there is none, or what comes is something else.
