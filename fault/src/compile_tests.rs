@@ -5,6 +5,7 @@ use squall_config::model::*;
 use squall_config::pattern::Pattern;
 
 use super::*;
+use crate::snapshot::Sought;
 use crate::testing::*;
 
 fn with(text: &str, matches: Match, faults: Vec<Fault>) -> Rule {
@@ -138,4 +139,38 @@ fn stream_seeds_differ_by_step_connection_and_seed() {
     seeds.dedup();
     assert_eq!(seeds.len(), 7);
     assert_eq!(one.step_rule(steps.steps()[2]).rule.name, name("b"));
+}
+
+#[test]
+fn a_redirected_connection_belongs_to_the_first_cluster_that_lists_it() {
+    let text = "version: 1
+listeners: [{name: out, address: \"[::]:1\", cluster: original_dst}]
+clusters:
+- {name: by-name, original_dst: true, destinations: [\"b:80\", \"*.c.example:*\"]}
+- {name: by-address, original_dst: true, destinations: [\"10.0.0.0/8:*\", \"[fd00::1]:80\"]}
+rules: [{name: r, percentage: 1, match: {cluster: by-address}, fault: {delay: 1s}}]
+";
+    let config = squall_config::load_text(text).unwrap().1;
+    let snapshot = compile(Arc::new(config), None, 1, false, 7);
+    let listener = &snapshot.listeners[0];
+    assert!(listener.goes_by_names());
+    for (to, server_name, authority, expected) in [
+        ("10.1.2.3:80", None, None, "by-address"),
+        ("10.1.2.3:80", None, Some("b"), "by-name"),
+        ("10.1.2.3:80", None, Some("B:8080"), "by-name"),
+        ("10.1.2.3:81", None, Some("b"), "by-address"),
+        ("11.0.0.1:81", None, Some("b"), "original_dst"),
+        ("11.0.0.1:443", Some("x.c.example"), None, "by-name"),
+        ("11.0.0.1:443", Some("c.example"), None, "original_dst"),
+        // A name is not an address, whatever it looks like.
+        ("11.0.0.1:80", None, Some("10.1.2.3"), "original_dst"),
+        ("fd00::1:80", None, Some(""), "by-address"),
+    ] {
+        let (host, port) = to.rsplit_once(':').unwrap();
+        let destination = HostPort { host: host.into(), port: port.parse().unwrap() };
+        let sought = Sought { server_name, destination: Some(&destination), authority };
+        let found = listener.route(sought).map_or(listener, |route| &listener.routes[route]);
+        assert_eq!(found.listener.cluster.as_str(), expected, "{to} {server_name:?} {authority:?}");
+        assert_eq!(found.tcp_rules.len(), usize::from(expected == "by-address"));
+    }
 }

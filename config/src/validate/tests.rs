@@ -11,6 +11,7 @@ mod faults;
 mod guards;
 mod intercept;
 mod network;
+mod original_dst;
 mod rules;
 
 /// Every field in every form.
