@@ -197,6 +197,11 @@ fn it_stops_by_itself_as_written() {
 }
 
 #[test]
+fn interception_is_set_up_as_written() {
+    run_section_of("docs/interception.md", "Set it up");
+}
+
+#[test]
 fn an_experiment_works_as_written() {
     run_section("Run an experiment");
 }
@@ -236,6 +241,7 @@ fn every_block_says_what_becomes_of_it() {
         "Let it stop by itself",
         "Run an experiment",
         "Change one port",
+        "Set it up",
     ];
     for name in pages() {
         let text = page(&name);
