@@ -56,7 +56,7 @@ pub(crate) struct NetInitArgs {
     /// Leaves alone what belongs to this service mesh in the same pod
     #[arg(long, value_name = "MESH", value_enum, value_delimiter = ',')]
     mesh: Vec<Mesh>,
-    /// Redirects IPv6, too; then Squall listens at [::]
+    /// Redirects IPv6, too; Squall has to listen there, as at `[::]:15101`
     #[arg(long)]
     ipv6: bool,
     /// With what: nft, iptables, or the first of them that works
