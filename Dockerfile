@@ -12,6 +12,15 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked -p squall && cp target/release/squall /squall
 
+# For init containers of pods: `squall net-init` has nft put the redirect in force.
+#   docker build --target net-init -t squall-net-init .
+FROM alpine:3.22 AS net-init
+RUN apk add --no-cache nftables
+COPY --from=build /squall /squall
+COPY LICENSE /LICENSE
+ENTRYPOINT ["/squall"]
+CMD ["net-init"]
+
 FROM gcr.io/distroless/static-debian12:nonroot
 LABEL org.opencontainers.image.title="Squall" \
       org.opencontainers.image.description="A fault-injecting service-mesh sidecar proxy" \

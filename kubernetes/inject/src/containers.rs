@@ -49,10 +49,10 @@ pub(crate) fn sidecar(settings: &Settings) -> Value {
 
 /// What sets the redirect up and ends.
 ///
-/// It runs as root with `NET_ADMIN` and nothing else. Capabilities of the file would let it run as another user, but
-/// the sidecar is the same file, and the kernel does not start a file whose capabilities the container has dropped; nor
-/// do they count under `allowPrivilegeEscalation: false`. No namespace is lost by that: the Pod Security Standards that
-/// forbid root (`restricted`) forbid `NET_ADMIN`, too, as `baseline` does. There, mode `explicit` is for.
+/// It runs as root with `NET_ADMIN` and nothing else. Capabilities of files would let it run as another user, but they
+/// do not count under `allowPrivilegeEscalation: false`, and of the sidecar's own file they would keep the sidecar, which
+/// has dropped them, from starting. No namespace is lost by that: the Pod Security Standards that forbid root
+/// (`restricted`) forbid `NET_ADMIN`, too, as `baseline` does. There, mode `explicit` is for.
 pub(crate) fn init(settings: &Settings, meshes: &[Mesh]) -> Value {
     let outbound = meshes.iter().map(|mesh| mesh.ports);
     let outbound: Vec<_> = settings.skip_outbound_ports.iter().copied().chain(outbound).collect();
@@ -62,19 +62,20 @@ pub(crate) fn init(settings: &Settings, meshes: &[Mesh]) -> Value {
         OUTBOUND_PORT.to_string(),
         "--proxy-uid".to_owned(),
         PROXY_UID.to_string(),
+        // The listener is at [::]: calls over IPv6 do not go past it.
+        "--ipv6".to_owned(),
     ];
     let uids: Vec<u32> = meshes.iter().map(|mesh| mesh.uid).collect();
     for (flag, value) in [
         ("--skip-uids", list(&uids)),
         ("--skip-outbound-ports", list(&outbound)),
-        ("--skip-inbound-ports", list(&settings.skip_inbound_ports)),
         ("--skip-subnets", list(&settings.skip_subnets)),
     ] {
         args.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     }
     json!({
         "name": INIT,
-        "image": settings.image,
+        "image": settings.init_image,
         "args": args,
         // A namespace with a quota takes no container without.
         "resources": resources(&settings.resources),

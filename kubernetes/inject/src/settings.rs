@@ -15,15 +15,17 @@ use crate::ports::{PortRange, Route};
 pub enum Setting {
     /// `native` or `explicit`.
     Mode,
-    /// The image.
+    /// The image of the sidecar.
     Image,
+    /// The image of the init container, which has `nft` as well.
+    InitImage,
     /// The ConfigMap whose `squall.yaml` is the configuration.
     Config,
     /// Ports that lead to upstreams: `8081=service-b:80`; mode `explicit`.
     Ports,
     /// Ports whose connections are not redirected.
     SkipOutboundPorts,
-    /// Ports of the pod that would not be redirected if calls to the pod were.
+    /// Ports of the pod; nothing redirects calls to them as yet.
     SkipInboundPorts,
     /// Networks that are reached without Squall.
     SkipSubnets,
@@ -43,9 +45,10 @@ pub enum Setting {
 
 impl Setting {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Mode,
         Self::Image,
+        Self::InitImage,
         Self::Config,
         Self::Ports,
         Self::SkipOutboundPorts,
@@ -64,6 +67,7 @@ impl Setting {
         match self {
             Self::Mode => "mode",
             Self::Image => "image",
+            Self::InitImage => "init-image",
             Self::Config => "config",
             Self::Ports => "ports",
             Self::SkipOutboundPorts => "skip-outbound-ports",
@@ -115,6 +119,16 @@ pub struct Options {
     pub own_namespace: String,
 }
 
+impl Options {
+    /// What is wrong with them, whatever the pod is.
+    ///
+    /// # Errors
+    /// Defaults that cannot be used, all of them.
+    pub fn check(&self) -> Result<(), Invalid> {
+        Settings::of(&Value::Null, self).map(drop)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self { defaults: BTreeMap::new(), own_namespace: "squall-system".to_owned() }
@@ -146,10 +160,12 @@ pub struct Invalid(pub Vec<Problem>);
 pub(crate) struct Settings {
     pub(crate) calls: Calls,
     pub(crate) image: String,
+    pub(crate) init_image: String,
     /// The ConfigMap that has the configuration.
     pub(crate) config_map: Option<String>,
     pub(crate) skip_outbound_ports: Vec<PortRange>,
-    pub(crate) skip_inbound_ports: Vec<PortRange>,
+    /// Said, checked, and of no effect as long as calls to the pod are not redirected.
+    pub(crate) skips_inbound_ports: bool,
     pub(crate) skip_subnets: Vec<ipnet::IpNet>,
     pub(crate) log_level: String,
     pub(crate) log_format: String,
@@ -191,9 +207,11 @@ impl Settings {
     /// What was said and has no effect.
     pub(crate) fn notes(&self, pod: &Value) -> Vec<String> {
         let mut notes = unknown(pod);
-        let has_ports = !self.skip_outbound_ports.is_empty() || !self.skip_inbound_ports.is_empty();
-        if self.calls.mode() == Mode::Explicit && has_ports {
-            notes.push("ports are skipped in mode native alone; in mode explicit nothing is redirected".to_owned());
+        if self.calls.mode() == Mode::Explicit && !self.skip_outbound_ports.is_empty() {
+            notes.push("skip-outbound-ports has no effect in mode explicit, where nothing is redirected".to_owned());
+        }
+        if self.skips_inbound_ports {
+            notes.push("skip-inbound-ports has no effect: calls to the pod are not redirected".to_owned());
         }
         if matches!(self.calls, Calls::Routed(_)) && !self.skip_subnets.is_empty() {
             notes.push("skip-subnets has no effect where ports say which calls go through Squall".to_owned());

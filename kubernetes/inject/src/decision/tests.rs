@@ -77,11 +77,7 @@ fn only_the_init_container_has_a_privilege_and_only_one() {
 
 #[test]
 fn the_redirect_leaves_alone_what_annotations_name() {
-    let after = injected(&annotated(&[
-        ("skip-outbound-ports", "25,9000-9010"),
-        ("skip-inbound-ports", "8080"),
-        ("skip-subnets", "10.1.0.0/16"),
-    ]));
+    let after = injected(&annotated(&[("skip-outbound-ports", "25,9000-9010"), ("skip-subnets", "10.1.0.0/16")]));
     let args: Vec<&str> = after.pod["spec"]["initContainers"][0]["args"]
         .as_array()
         .unwrap()
@@ -90,8 +86,8 @@ fn the_redirect_leaves_alone_what_annotations_name() {
         .collect();
     assert_eq!(
         args.join(" "),
-        "net-init --outbound-port 15101 --proxy-uid 65502 --skip-outbound-ports 25,9000-9010 \
-         --skip-inbound-ports 8080 --skip-subnets 10.1.0.0/16"
+        "net-init --outbound-port 15101 --proxy-uid 65502 --ipv6 --skip-outbound-ports 25,9000-9010 \
+         --skip-subnets 10.1.0.0/16"
     );
 }
 
@@ -119,7 +115,7 @@ fn other_meshes_in_the_pod_are_left_alone() {
         (with("/metadata/annotations/linkerd.io~1inject", json!("disabled")), ""),
     ] {
         let injection = injected(&pod);
-        let args = injection.pod["spec"]["initContainers"][0]["args"].as_array().unwrap()[5..].to_vec();
+        let args = injection.pod["spec"]["initContainers"][0]["args"].as_array().unwrap()[6..].to_vec();
         let args: Vec<&str> = args.iter().map(|a| a.as_str().unwrap()).collect();
         assert_eq!(args.join(" "), expected);
         assert_eq!(injection.notes.len(), usize::from(!expected.is_empty()), "{:?}", injection.notes);
@@ -141,6 +137,7 @@ fn the_configuration_is_an_annotation_unless_a_config_map_has_it() {
 fn annotations_reach_the_container() {
     let after = injected(&annotated(&[
         ("image", "registry.example/squall:9"),
+        ("init-image", "registry.example/init:9"),
         ("log-level", "debug"),
         ("log-format", "text"),
         ("cpu-request", "20m"),
@@ -150,6 +147,7 @@ fn annotations_reach_the_container() {
     ]));
     let sidecar = &after.pod["spec"]["initContainers"][1];
     assert_eq!(sidecar["image"], "registry.example/squall:9");
+    assert_eq!(after.pod["spec"]["initContainers"][0]["image"], "registry.example/init:9");
     assert_eq!(
         sidecar["args"].as_array().unwrap()[5..],
         [json!("--log"), json!("debug"), json!("--log-format"), json!("text")]

@@ -6,8 +6,9 @@ use serde_json::Value;
 use super::{Calls, Invalid, Mode, Options, Problem, Resources, Setting, Settings};
 use crate::{pod, ports, quantity};
 
-/// Of the version that this was built with.
+// Of the version that this was built with. Two, so that the one that stays has nothing but Squall in it.
 const IMAGE: &str = concat!("squall:", env!("CARGO_PKG_VERSION"));
+const INIT_IMAGE: &str = concat!("squall-net-init:", env!("CARGO_PKG_VERSION"));
 
 // An idle sidecar has some 10 MiB resident; a thousand connections have some 30 MiB more.
 const CPU_REQUEST: &str = "10m";
@@ -30,9 +31,10 @@ impl<'a> Reader<'a> {
         let settings = Settings {
             calls: self.calls(),
             image: self.word(Setting::Image).unwrap_or_else(|| IMAGE.to_owned()),
+            init_image: self.word(Setting::InitImage).unwrap_or_else(|| INIT_IMAGE.to_owned()),
             config_map: self.read(Setting::Config, config_map),
             skip_outbound_ports: self.read(Setting::SkipOutboundPorts, ports::ranges).unwrap_or_default(),
-            skip_inbound_ports: self.read(Setting::SkipInboundPorts, ports::ranges).unwrap_or_default(),
+            skips_inbound_ports: self.read(Setting::SkipInboundPorts, ports::ranges).is_some(),
             skip_subnets: self.read(Setting::SkipSubnets, subnets).unwrap_or_default(),
             log_level: self.word(Setting::LogLevel).unwrap_or_else(|| "info".to_owned()),
             log_format: self.read(Setting::LogFormat, log_format).unwrap_or_else(|| "json".to_owned()),

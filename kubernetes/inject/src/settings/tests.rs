@@ -23,6 +23,7 @@ fn without_annotations_everything_has_a_value() {
     let settings = of(&[]).unwrap();
     assert_eq!(settings.calls, Calls::Redirected);
     assert_eq!(settings.image, format!("squall:{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(settings.init_image, format!("squall-net-init:{}", env!("CARGO_PKG_VERSION")));
     assert_eq!((settings.log_level.as_str(), settings.log_format.as_str()), ("info", "json"));
     let Resources { cpu_request, cpu_limit, memory_request, memory_limit } = settings.resources;
     assert_eq!(
@@ -44,6 +45,7 @@ fn every_setting_is_checked_and_all_problems_are_told_at_once() {
         ("mode", "sidecar", "neither native nor explicit"),
         ("image", "a b", "blanks"),
         ("image", "", "empty"),
+        ("init-image", "a\tb", "blanks"),
         ("config", "Not_A_Name", "no name of a ConfigMap"),
         ("ports", "8081=b:80", "need the mode explicit"),
         ("skip-outbound-ports", "http", "not a port"),
@@ -100,7 +102,8 @@ fn ports_have_listeners_of_their_own_and_no_config_map() {
 fn what_has_no_effect_is_told() {
     let notes = |annotations: &[(&str, &str)]| of(annotations).unwrap().notes(&pod(annotations)).join("\n");
     assert_eq!(notes(&[("mode", "native"), ("skip-outbound-ports", "25")]), "");
-    assert!(notes(&[("mode", "explicit"), ("skip-outbound-ports", "25")]).contains("mode native alone"));
+    assert!(notes(&[("mode", "explicit"), ("skip-outbound-ports", "25")]).contains("no effect in mode explicit"));
+    assert!(notes(&[("skip-inbound-ports", "80")]).contains("calls to the pod are not redirected"));
     assert!(notes(&[("mode", "explicit"), ("ports", "1=b:1"), ("skip-subnets", "::1")]).contains("no effect"));
     assert!(notes(&[("skip-outbound-port", "25")]).contains("did you mean squall.dev/skip-outbound-ports?"));
     assert!(notes(&[("zebra", "1")]).contains("squall.dev/zebra is not known"));
