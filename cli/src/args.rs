@@ -6,7 +6,7 @@ use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
 use crate::{
-    audit, certs, completions, config, demo, experiment, explain, gameday, halt, healthcheck, lease, log_level,
+    audit, certs, completions, config, demo, experiment, explain, gameday, halt, healthcheck, inject, lease, log_level,
     net_init, rule, run, status, tap, top,
 };
 
@@ -91,6 +91,10 @@ pub(crate) enum Command {
     Explain(explain::ExplainArgs),
     /// Has the kernel redirect the connections of an application to squall, and takes that back
     NetInit(net_init::NetInitArgs),
+    /// Adds Squall as a sidecar to the pods of Kubernetes manifests
+    Inject(inject::InjectArgs),
+    /// Takes out of Kubernetes manifests what `inject` added
+    Uninject(inject::UninjectArgs),
     /// Asks a running squall whether it is ready; for container health checks
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Prints the completion script of a shell
@@ -118,6 +122,8 @@ impl Command {
             Self::Certs(args) => certs::execute(&args),
             Self::Explain(args) => explain::execute(&args),
             Self::NetInit(args) => net_init::execute(&args),
+            Self::Inject(args) => inject::inject(&args),
+            Self::Uninject(args) => inject::uninject(&args),
             Self::Healthcheck(args) => healthcheck::execute(&args),
             Self::Completions(args) => completions::execute(&args),
         }

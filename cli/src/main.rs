@@ -15,6 +15,7 @@ mod explain;
 mod gameday;
 mod halt;
 mod healthcheck;
+mod inject;
 mod lease;
 mod log_level;
 mod logging;

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates that are shipped.
-const CRATES: [&str; 5] = ["config", "fault", "proxy", "control", "cli"];
+const CRATES: [&str; 6] = ["config", "fault", "proxy", "control", "kubernetes/inject", "cli"];
 const LINES_MAX: usize = 500;
 
 fn root() -> PathBuf {
@@ -99,6 +99,7 @@ fn dependencies_point_one_way() {
         ("squall-fault", &["tokio", "hyper", "squall-proxy", "squall-control"]),
         ("squall-proxy", &["squall-control", "clap", "axum", "anyhow", "hyper"]),
         ("squall-control", &["squall-proxy", "clap", "anyhow"]),
+        ("squall-inject", &["squall-config", "squall-proxy", "squall-control", "serde-saphyr", "clap", "anyhow"]),
     ] {
         let own = direct.get(package).unwrap_or_else(|| panic!("no {package}"));
         for name in banned {
@@ -112,12 +113,13 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn what_decides_is_linked_with_no_runtime() {
-    for package in ["squall-config", "squall-fault"] {
+    for package in ["squall-config", "squall-fault", "squall-inject"] {
         let all = linked(package);
         for banned in ["tokio", "hyper", "h2", "mio", "socket2", "getrandom"] {
             assert!(!all.iter().any(|l| l == banned), "{package} is linked with {banned}");
         }
     }
+    assert!(!linked("squall").iter().any(|l| l.starts_with("kube") || l.starts_with("k8s-")), "a client of Kubernetes");
     assert!(!linked("squall-config").iter().any(|l| l == "arc-swap"));
     assert!(!linked("squall-proxy").iter().any(|l| l == "clap" || l == "squall-control"));
     assert!(!linked("squall-control").iter().any(|l| l == "squall-proxy"));
