@@ -93,7 +93,7 @@ impl Drop for Started {
 /// A directory with the examples in it, ports replaced.
 fn directory(ports: &Ports) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    for folder in ["config/examples", "config/examples/import", "config/experiments"] {
+    for folder in ["config/examples", "config/examples/import", "config/experiments", "deploy/kubernetes"] {
         let examples = directory.path().join(folder);
         std::fs::create_dir_all(&examples).unwrap();
         for path in files(folder) {
@@ -211,6 +211,11 @@ fn toxiproxy_is_replaced_as_written() {
     run_section_of("docs/toxiproxy.md", "Change one port");
 }
 
+#[test]
+fn a_manifest_gets_a_sidecar_as_written() {
+    run_section_of("docs/sidecar.md", "Look at it first");
+}
+
 /// A file that is shown works.
 #[test]
 fn files_that_pages_show_are_valid() {
@@ -242,6 +247,7 @@ fn every_block_says_what_becomes_of_it() {
         "Run an experiment",
         "Change one port",
         "Set it up",
+        "Look at it first",
     ];
     for name in pages() {
         let text = page(&name);
