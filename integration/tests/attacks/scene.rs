@@ -23,6 +23,9 @@ const FLOOR: Duration = Duration::from_micros(500);
 const FLOOR_IN_TURN: Duration = Duration::from_millis(3);
 /// Where quiet is no quiet, because others use the machine and do not know of the test: a few of their time slices.
 const FLOOR_AMONG_OTHERS: Duration = Duration::from_millis(10);
+/// Where no round was within the limit. The rest of a machine that builds something has cost 2 to 4 ms in all of them; beyond
+/// that it is Squall.
+const FLOOR_AT_LAST: Duration = Duration::from_millis(5);
 /// Where attackers have no processor of their own, theirs are the time slices.
 const FLOOR_ON_ONE_CORE: Duration = Duration::from_millis(100);
 /// Whatever else runs on the machine can only add to a latency: the best of so many rounds is what Squall adds.
@@ -73,10 +76,10 @@ impl Round {
         self.under <= self.limit()
     }
 
-    /// What is accepted when no round was fair: the limit, unless somebody else takes the processors away.
+    /// What is accepted when no round was fair.
     fn limit_at_last(&self) -> Duration {
         let is_calm = self.quiet.max(self.polite) <= FLOOR * 2;
-        if is_calm { self.limit() } else { self.limit().max(FLOOR_AMONG_OTHERS) }
+        self.limit().max(if is_calm { FLOOR_AT_LAST } else { FLOOR_AMONG_OTHERS })
     }
 }
 

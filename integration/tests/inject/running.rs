@@ -5,18 +5,29 @@ use squall_inject::{ANNOTATION_CONFIG, Decision, Options, inject};
 use squall_integration::echo::Echo;
 use squall_integration::{Api, RawClient, Squall, eventually, wait::PATIENCE};
 
-/// What the pod of these annotations would run, on ports that are free here.
-fn started(annotations: &Value) -> Squall {
+/// The pod of these annotations.
+fn injected(annotations: &Value) -> Value {
     let pod = json!({ "metadata": { "annotations": annotations }, "spec": { "containers": [{ "name": "app" }] } });
     let Decision::Inject(injection) = inject(&pod, None, &Options::default()).unwrap() else {
         panic!("it is injected")
     };
-    let sidecar = &injection.pod["spec"]["initContainers"][0];
-    let arguments: Vec<&str> = sidecar["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+    injection.pod
+}
+
+/// Those of an init container.
+fn arguments(pod: &Value, container: usize) -> Vec<&str> {
+    let container = &pod["spec"]["initContainers"][container];
+    container["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect()
+}
+
+/// What it would run, on ports that are free here.
+fn started(annotations: &Value) -> Squall {
+    let pod = injected(annotations);
+    let arguments = arguments(&pod, 0);
     let ["run", "-c", "/etc/squall/squall.yaml", rest @ ..] = arguments.as_slice() else { panic!("{arguments:?}") };
     let arguments: Vec<&str> = rest.iter().copied().chain(["--control", "127.0.0.1:0"]).collect();
     let arguments: Vec<&str> = arguments.into_iter().map(|a| if a == "[::]:9471" { "[::]:0" } else { a }).collect();
-    let text = injection.pod["metadata"]["annotations"][ANNOTATION_CONFIG].as_str().unwrap();
+    let text = pod["metadata"]["annotations"][ANNOTATION_CONFIG].as_str().unwrap();
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("squall.yaml"), text.replace("127.0.0.1:15102", "127.0.0.1:0")).unwrap();
     Squall::start_in(directory, &arguments)
@@ -52,4 +63,21 @@ fn ports_lead_to_their_upstreams_and_probes_are_answered() {
     });
     let telemetry = Api { address: ([127, 0, 0, 1], port).into() };
     assert_eq!((telemetry.get("/readyz").status, telemetry.get("/livez").status), (200, 200));
+}
+
+/// `squall-init` is run by hand here, without touching the network.
+#[test]
+fn what_is_redirected_is_what_the_annotations_say() {
+    let pod = injected(&json!({
+        "squall.dev/skip-outbound-ports": "5432,9000-9010", "squall.dev/skip-subnets": "10.96.0.0/12", "linkerd.io/inject": "enabled",
+    }));
+    let all = arguments(&pod, 0);
+    assert_eq!(all[0], "net-init");
+    let all: Vec<&str> = all.into_iter().chain(["--mode", "nft", "--simulate"]).collect();
+    let done = crate::squall(&all, "");
+    let rules = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{all:?}: {}", String::from_utf8_lossy(&done.stderr));
+    for expected in ["65502", "2102", "5432", "9000-9010", "4140-4191", "10.96.0.0/12", "15101"] {
+        assert!(rules.contains(expected), "{expected}: {all:?}\n{rules}");
+    }
 }

@@ -60,9 +60,9 @@ mod tests {
     use crate::ports::routes;
 
     #[test]
-    fn explicit_configurations_are_valid() {
+    fn every_configuration_is_valid() {
         let many = "8081=service-b:80,8082=service-b:81,8083=[fd00::1]:443,8084=10.0.0.1:9,8085=db.shop.svc:5432";
-        for calls in [Calls::Proxied, Calls::Routed(routes(many).unwrap())] {
+        for calls in [Calls::Redirected, Calls::Proxied, Calls::Routed(routes(many).unwrap())] {
             let text = text(&calls);
             squall_config::load_text(&text).unwrap_or_else(|problems| panic!("{text}\n{problems}"));
         }
@@ -78,6 +78,5 @@ mod tests {
     fn redirected_calls_go_where_they_were_going() {
         let text = text(&Calls::Redirected);
         assert!(text.contains("\"[::]:15101\"") && text.contains("cluster: original_dst"), "{text}");
-        squall_config::parse_text(&text).unwrap();
     }
 }
