@@ -11,6 +11,10 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(proxies) = serde_json::from_slice::<Vec<ProxySpec>>(bytes) else { return };
     let toxiproxy = Some(ToxiproxySpec { proxies, ..ToxiproxySpec::default() });
     let lowered = lower(ConfigSpec { version: Some(1), toxiproxy, ..ConfigSpec::default() });
+    if !lowered.problems.is_empty() {
+        assert!(lowered.problems.iter().all(|problem| !problem.detail.is_empty()));
+        return;
+    }
     if let Err(problems) = validate(&lowered.document) {
         assert!(lowered.relocate(problems.0).iter().all(|problem| !problem.detail.is_empty()));
         return;
