@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// The core of the proxy under test; it runs there alone.
 pub const PROXY_CORE: usize = 0;
@@ -27,6 +27,18 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// From now on this process, which makes load, runs on its own core and takes no time from the proxy.
+///
+/// # Errors
+/// With fewer than two cores.
+pub fn run_on_load_core() -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    ensure!(cores >= 2, "this machine has {cores} core: proxy and load need one each");
+    let mut core = rustix::thread::CpuSet::new();
+    core.set(LOAD_CORE);
+    Ok(rustix::thread::sched_setaffinity(None, &core)?)
 }
 
 /// A command that will run on these cores only.

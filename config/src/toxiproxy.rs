@@ -12,7 +12,7 @@ pub use kind::{
     Bandwidth, Header, Latency, LimitData, ModifyBody, Noop, ResetPeer, Slicer, SlowClose, StatusCode, Timeout,
     ToxicKind, WrongAttribute,
 };
-pub use lower::{Lowered, lower, raise, rule_name};
+pub use lower::{Lowered, address, lower, raise, rule_name};
 pub use toxic::{Stream, Toxic, ToxicOf};
 
 use serde::{Deserialize, Serialize};

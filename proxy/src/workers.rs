@@ -294,9 +294,6 @@ impl Proxy {
             listening.remove(&name);
             self.tell(|| Command::Unlisten(name.clone(), closing.clone()));
         }
-        drop(closing);
-        // Nobody sends: it ends when the last socket is closed.
-        let _ = closed.recv_timeout(CLOSE_TIMEOUT);
         listening.extend(bound.fresh.iter().map(|(name, state, _)| (name.clone(), *state)));
         self.upstreams.own.set_listeners(listening.values().map(|state| state.bound).collect());
         for (name, _, sockets) in bound.fresh {
@@ -305,6 +302,11 @@ impl Proxy {
                 let _ = worker.commands.send(Command::Listen(name.clone(), socket));
             }
         }
+        // Whoever asks for addresses does not wait for a worker.
+        drop(listening);
+        drop(closing);
+        // Nobody sends: it ends when the last socket is closed.
+        let _ = closed.recv_timeout(CLOSE_TIMEOUT);
     }
 
     /// Lets no connection to an upstream be made to this address of the control API or of telemetry, whatever a

@@ -169,7 +169,7 @@ pub fn rule_name(document: &ConfigSpec, listener: &str, toxic: &str) -> String {
 }
 
 /// Where a proxy listens, as far as that is clear without asking for names; nothing written is any port on all interfaces.
-pub(super) fn address(listen: &str) -> Option<SocketAddr> {
+pub fn address(listen: &str) -> Option<SocketAddr> {
     let listen = if listen.is_empty() { ":0" } else { listen };
     match listen.rsplit_once(':')? {
         ("localhost", port) => format!("127.0.0.1:{port}").parse().ok(),

@@ -95,6 +95,12 @@ proptest! {
 }
 
 #[test]
+fn every_type_is_called_by_its_name() {
+    let names: Vec<&str> = ToxicKind::TYPES.iter().map(|name| ToxicKind::new(name).unwrap().name()).collect();
+    assert_eq!(names, ToxicKind::TYPES);
+}
+
+#[test]
 fn draws_below_zero_pass_at_once() {
     let kind = ToxicKind::Latency(Latency { latency: 10, jitter: 40 });
     let fault = serde_json::to_value(kind.fault(Phase::Response)).unwrap();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use squall_config::Problems;
 use squall_config::spec::ConfigSpec;
-use squall_config::toxiproxy::{Toxic, listener_of, toxics_of};
+use squall_config::toxiproxy::{Toxic, listener_of};
 
 use super::body::{self, Body};
 use super::change::{self, ProxyIn, ToxicIn};
@@ -231,8 +231,7 @@ fn toxic_of(publisher: &Publisher, proxy: &str, name: &str) -> Result<Toxic, Ref
 }
 
 fn exists(publisher: &Publisher, proxy: &str, toxic: &str) -> bool {
-    let view = publisher.view();
-    toxics_of(&view.written.document, proxy).iter().any(|(_, other)| other.name == toxic)
+    change::find(&publisher.view().written.document, proxy, toxic).is_ok()
 }
 
 /// Compact, as Go writes it.

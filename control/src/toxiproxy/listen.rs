@@ -4,22 +4,19 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use squall_config::toxiproxy;
 
 use super::refusal::Refusal;
 
 /// The address that is meant; nothing written is any port, no host all interfaces. Names are resolved, IPv4 first. Blocks.
 pub(super) fn resolve(listen: &str) -> Result<SocketAddr, Refusal> {
-    let listen = if listen.is_empty() { ":0" } else { listen };
-    let refuse = |why: String| Refusal::new(500, format!("listen tcp: {why}"));
-    if let Ok(address) = listen.parse() {
+    if let Some(address) = toxiproxy::address(listen) {
         return Ok(address);
     }
+    let refuse = |why: String| Refusal::new(500, format!("listen tcp: {why}"));
     let (host, port) =
         listen.rsplit_once(':').ok_or_else(|| refuse(format!("address {listen}: missing port in address")))?;
     let port: u16 = port.parse().map_err(|_| refuse(format!("address {port}: invalid port")))?;
-    if host.is_empty() {
-        return Ok(SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, port)));
-    }
     let found: Vec<SocketAddr> = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
     let best = found.iter().find(|address| address.is_ipv4()).or(found.first());
     best.copied().ok_or_else(|| refuse(format!("lookup {host}: no such host")))

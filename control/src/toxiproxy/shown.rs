@@ -1,6 +1,7 @@
 //! Proxies and toxics as the API shows them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::Serialize;
 use squall_config::spec::{ConfigSpec, ListenerSpec};
@@ -23,21 +24,22 @@ pub(super) struct ProxyOut {
 /// All proxies by name.
 pub(super) fn proxies(publisher: &Publisher) -> BTreeMap<String, ProxyOut> {
     let view = publisher.view();
-    let document = &view.written.document;
-    let all = document.listeners.iter().filter_map(|listener| shown(document, listener, publisher.data_plane()));
+    let (document, bound) = (&view.written.document, publisher.data_plane().listener_addresses());
+    let all = document.listeners.iter().filter_map(|listener| shown(document, listener, &bound));
     all.map(|proxy| (proxy.name.clone(), proxy)).collect()
 }
 
 /// One proxy.
 pub(super) fn proxy(document: &ConfigSpec, name: &str, data_plane: &dyn DataPlane) -> Option<ProxyOut> {
-    shown(document, listener_of(document, name)?.1, data_plane)
+    shown(document, listener_of(document, name)?.1, &data_plane.listener_addresses())
 }
 
-fn shown(document: &ConfigSpec, listener: &ListenerSpec, data_plane: &dyn DataPlane) -> Option<ProxyOut> {
+/// `bound` are the addresses of all listeners.
+fn shown(document: &ConfigSpec, listener: &ListenerSpec, bound: &[(String, SocketAddr)]) -> Option<ProxyOut> {
     let of = listener.proxy.as_ref()?;
     let enabled = listener.enabled != Some(false);
     let address = || listener.address.as_ref().map(ToString::to_string).unwrap_or_default();
-    let bound = || data_plane.listener_addresses().into_iter().find(|(name, _)| *name == listener.name);
+    let bound = || bound.iter().find(|(name, _)| *name == listener.name);
     let listen = match (&of.listen, enabled) {
         (Some(raw), false) => raw.clone(),
         (_, true) => bound().map_or_else(address, |(_, bound)| bound.to_string()),

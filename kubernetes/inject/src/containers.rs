@@ -54,8 +54,6 @@ pub(crate) fn sidecar(settings: &Settings) -> Value {
 /// has dropped them, from starting. No namespace is lost by that: the Pod Security Standards that forbid root
 /// (`restricted`) forbid `NET_ADMIN`, too, as `baseline` does. There, mode `explicit` is for.
 pub(crate) fn init(settings: &Settings, meshes: &[Mesh]) -> Value {
-    let outbound = meshes.iter().map(|mesh| mesh.ports);
-    let outbound: Vec<_> = settings.skip_outbound_ports.iter().copied().chain(outbound).collect();
     let mut args = vec![
         "net-init".to_owned(),
         "--outbound-port".to_owned(),
@@ -65,10 +63,9 @@ pub(crate) fn init(settings: &Settings, meshes: &[Mesh]) -> Value {
         // The listener is at [::]: calls over IPv6 do not go past it.
         "--ipv6".to_owned(),
     ];
-    let uids: Vec<u32> = meshes.iter().map(|mesh| mesh.uid).collect();
+    args.extend(meshes.iter().flat_map(|mesh| ["--mesh".to_owned(), mesh.word.to_owned()]));
     for (flag, value) in [
-        ("--skip-uids", list(&uids)),
-        ("--skip-outbound-ports", list(&outbound)),
+        ("--skip-outbound-ports", list(&settings.skip_outbound_ports)),
         ("--skip-subnets", list(&settings.skip_subnets)),
     ] {
         args.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));

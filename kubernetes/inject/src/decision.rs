@@ -67,9 +67,9 @@ fn notes(pod: &Value, settings: &Settings) -> Vec<String> {
     if settings.calls.mode() == Mode::Explicit {
         return Vec::new();
     }
-    let meshes = mesh::of(pod).into_iter().map(|mesh| {
-        format!("{} is in the pod, too: its user {} and its ports {} are left alone", mesh.name, mesh.uid, mesh.ports)
-    });
+    let meshes = mesh::of(pod)
+        .into_iter()
+        .map(|mesh| format!("{} is in the pod, too: what its sidecar sends, and its ports, are left alone", mesh.name));
     let is_user = |place: &Value| place.pointer("/securityContext/runAsUser").and_then(Value::as_u64);
     let same = |place: &&Value| is_user(place) == Some(u64::from(PROXY_UID));
     let spec = pod.get("spec").into_iter();

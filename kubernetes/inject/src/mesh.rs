@@ -3,20 +3,17 @@
 use serde_json::Value;
 
 use crate::pod;
-use crate::ports::PortRange;
 
-/// A mesh whose sidecar may be in the pod.
+/// A mesh whose sidecar may be in the pod. Which user and ports are its own, `squall net-init --mesh` knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mesh {
     pub(crate) name: &'static str,
-    /// The user of its proxy: its connections are not redirected a second time.
-    pub(crate) uid: u32,
-    /// Where its proxy listens.
-    pub(crate) ports: PortRange,
+    /// The word of `--mesh`.
+    pub(crate) word: &'static str,
 }
 
-const ISTIO: Mesh = Mesh { name: "Istio", uid: 1337, ports: PortRange { first: 15000, last: 15090 } };
-const LINKERD: Mesh = Mesh { name: "Linkerd", uid: 2102, ports: PortRange { first: 4140, last: 4191 } };
+const ISTIO: Mesh = Mesh { name: "Istio", word: "istio" };
+const LINKERD: Mesh = Mesh { name: "Linkerd", word: "linkerd" };
 
 /// The meshes that have put, or will put, a sidecar into the pod.
 pub(crate) fn of(pod: &Value) -> Vec<Mesh> {

@@ -29,7 +29,7 @@ pub(crate) enum RelayEnd<E> {
     Injected { rule: Name, kind: &'static str, how: How },
     /// A side broke (reset, timed out); the other side got RST.
     Broken { by: Side, error: io::Error },
-    /// There is no upstream; downstream got RST.
+    /// There is no upstream; downstream got RST, or FIN where it is let in all the same.
     ConnectFailed(E),
     /// No byte for the listener's idle timeout.
     Idle,
@@ -51,23 +51,40 @@ pub(crate) struct RelayOutcome<E> {
     pub(crate) response_bytes: u64,
 }
 
-/// An end that is no graceful one must not look like one: the stream may be cut in the middle.
-pub(super) fn reset_if<E>(end: &RelayEnd<E>, side: Side, stream: &Stream) {
-    let is_reset = match end {
-        RelayEnd::Injected { how, .. } => *how == How::Reset,
-        RelayEnd::Broken { by, .. } => *by != side,
-        RelayEnd::ConnectFailed(_) => true,
-        RelayEnd::Finished | RelayEnd::Idle | RelayEnd::Abandoned => false,
-        RelayEnd::ListenerEnded | RelayEnd::Cut => false,
-    };
-    if is_reset {
-        stream.end_in_reset();
+/// What a side sees of an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// RST: an end that is no graceful one must not look like one, since the stream may be cut in the middle.
+    Reset,
+    /// FIN, and what still comes is read for a while.
+    Close,
+    /// What it has seen already, or nothing more.
+    Leave,
+}
+
+impl<E> RelayEnd<E> {
+    /// What this side sees. A listener of Toxiproxy's (`is_let_in`) lets its clients in before it sends them away: they take a
+    /// proxy for up when they can connect, and a reset may be there before they have looked.
+    pub(super) fn farewell(&self, side: Side, is_let_in: bool) -> Farewell {
+        match self {
+            Self::Injected { how: How::Reset, .. } => Farewell::Reset,
+            Self::Injected { how: How::Close, .. } | Self::ListenerEnded => Farewell::Close,
+            Self::ConnectFailed(_) if is_let_in => Farewell::Close,
+            Self::ConnectFailed(_) => Farewell::Reset,
+            Self::Broken { by, .. } if *by != side => Farewell::Reset,
+            Self::Broken { .. } | Self::Finished | Self::Idle | Self::Abandoned | Self::Cut => Farewell::Leave,
+        }
     }
 }
 
-/// Whether it is to look like the end of both streams.
-pub(super) fn is_closed<E>(end: &RelayEnd<E>) -> bool {
-    matches!(end, RelayEnd::Injected { how: How::Close, .. } | RelayEnd::ListenerEnded)
+impl Farewell {
+    /// Says what is said without waiting; whether the side is still to be closed.
+    pub(super) fn say(self, stream: &Stream) -> bool {
+        if self == Self::Reset {
+            stream.end_in_reset();
+        }
+        self == Self::Close
+    }
 }
 
 /// Closes both sides at the same time.

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use super::active::{ActiveFaults, Cutoff, Terminal};
 use super::control::{Control, Event};
-use super::end::{RelayEnd, RelayOutcome, Side, close, close_both, is_closed, reset_if};
+use super::end::{RelayEnd, RelayOutcome, Side, close, close_both};
 use super::fault::{Circumstances, ConnectionFaults, Subject};
 use super::pump::{Intake, Pump, PumpEnd};
 use crate::http::opening::Opening;
@@ -108,14 +108,11 @@ where
         broken: None,
     };
     relay.decide(Stage::Accepted);
+    let is_let_in = relay.tenure.is_some();
+    let farewell = |end: &RelayEnd<E>, side| end.farewell(side, is_let_in);
     let end = match relay.establish(&downstream, dial).await {
         Err(end) => {
-            // Clients of Toxiproxy take a proxy for up when they can connect: a reset may be there before they have looked.
-            let is_let_go = relay.tenure.is_some() && matches!(end, RelayEnd::ConnectFailed(_));
-            if !is_let_go {
-                reset_if(&end, Side::Downstream, &downstream);
-            }
-            if is_let_go || is_closed(&end) {
+            if farewell(&end, Side::Downstream).say(&downstream) {
                 // Boxed, so that a connection does not carry its buffer.
                 Box::pin(close(&mut downstream)).await;
             }
@@ -123,9 +120,8 @@ where
         }
         Ok(mut upstream) => {
             let end = relay.flow(&mut downstream, &mut upstream).await.into_end();
-            reset_if(&end, Side::Downstream, &downstream);
-            reset_if(&end, Side::Upstream, &upstream);
-            if is_closed(&end) {
+            let is_to_close = farewell(&end, Side::Downstream).say(&downstream);
+            if farewell(&end, Side::Upstream).say(&upstream) | is_to_close {
                 Box::pin(close_both(&mut downstream, &mut upstream)).await;
             }
             end

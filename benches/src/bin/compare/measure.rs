@@ -11,19 +11,14 @@ use crate::origin::Origin;
 use crate::peer::{DELAYED, Peer, Running, Setup};
 use crate::report::{Row, Table};
 use crate::work::{Work, check_http1};
-use squall_benches::process::{LOAD_CORE, Process, pinned};
+use squall_benches::process::{LOAD_CORE, Process, pinned, run_on_load_core};
 
 /// Idle connections whose memory is counted.
 const IDLE_CONNECTIONS: usize = 5_000;
 
 /// Measures everything that is asked for, and writes it down.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let cores = std::thread::available_parallelism()?.get();
-    ensure!(cores >= 2, "this machine has {cores} core: proxy and load need one each");
-    // Load that this process makes itself must not take time from the proxy.
-    let mut core = rustix::thread::CpuSet::new();
-    core.set(LOAD_CORE);
-    rustix::thread::sched_setaffinity(None, &core)?;
+    run_on_load_core()?;
     let directory = options.out.join("run");
     std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let this = std::env::current_exe()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
-use squall_benches::process::{LOAD_CORE, PROXY_CORE, Process, free_address, pinned};
+use squall_benches::process::{PROXY_CORE, Process, free_address, pinned, run_on_load_core};
 
 use crate::Options;
 use crate::api::Api;
@@ -28,11 +28,7 @@ struct Cost {
 
 /// Measures, and says what came of it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let cores = std::thread::available_parallelism()?.get();
-    ensure!(cores >= 2, "this machine has {cores} core: proxy and load need one each");
-    let mut core = rustix::thread::CpuSet::new();
-    core.set(LOAD_CORE);
-    rustix::thread::sched_setaffinity(None, &core)?;
+    run_on_load_core()?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
 
     let (to_a, to_b, control) = (free_address()?, free_address()?, free_address()?);

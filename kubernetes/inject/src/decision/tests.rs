@@ -94,23 +94,11 @@ fn the_redirect_leaves_alone_what_annotations_name() {
 #[test]
 fn other_meshes_in_the_pod_are_left_alone() {
     for (pod, expected) in [
-        (
-            with("/metadata/annotations/linkerd.io~1inject", json!("enabled")),
-            "--skip-uids 2102 --skip-outbound-ports 4140-4191",
-        ),
-        (
-            with("/metadata/labels/sidecar.istio.io~1inject", json!("true")),
-            "--skip-uids 1337 --skip-outbound-ports 15000-15090",
-        ),
-        (with("/metadata/labels/istio.io~1rev", json!("canary")), "--skip-uids 1337 --skip-outbound-ports 15000-15090"),
-        (
-            with("/spec/containers", json!([{ "name": "app" }, { "name": "linkerd-proxy" }])),
-            "--skip-uids 2102 --skip-outbound-ports 4140-4191",
-        ),
-        (
-            with("/spec/initContainers", json!([{ "name": "istio-proxy" }])),
-            "--skip-uids 1337 --skip-outbound-ports 15000-15090",
-        ),
+        (with("/metadata/annotations/linkerd.io~1inject", json!("enabled")), "--mesh linkerd"),
+        (with("/metadata/labels/sidecar.istio.io~1inject", json!("true")), "--mesh istio"),
+        (with("/metadata/labels/istio.io~1rev", json!("canary")), "--mesh istio"),
+        (with("/spec/containers", json!([{ "name": "app" }, { "name": "linkerd-proxy" }])), "--mesh linkerd"),
+        (with("/spec/initContainers", json!([{ "name": "istio-proxy" }])), "--mesh istio"),
         (with("/metadata/labels/sidecar.istio.io~1inject", json!("false")), ""),
         (with("/metadata/annotations/linkerd.io~1inject", json!("disabled")), ""),
     ] {
