@@ -1,0 +1,2 @@
+//! `squall-kubernetes`: what Squall is in a cluster besides its sidecars.
+fn main() {}
