@@ -117,3 +117,27 @@ pub fn redis(address: SocketAddr, value: &str) -> Outcome {
     };
     Outcome { code, took, count: came.len(), is_intact: came == value, said }
 }
+
+/// One statement with psql, as user `squall`; the code is `ok`, or `exit N`. A client that hangs is ended.
+///
+/// # Panics
+/// When psql does not run.
+pub fn postgres(psql: &Path, address: SocketAddr, statement: &str) -> Outcome {
+    let patience = PATIENCE.as_secs_f64().to_string();
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    let begin = Instant::now();
+    let mut command = Command::new("timeout");
+    command
+        .arg(&patience)
+        .arg(psql)
+        .args(["-h", &host, "-p", &port, "-U", "squall", "-d", "postgres", "-AtXc", statement]);
+    let output = command.stdin(Stdio::null()).output().expect("psql runs");
+    let took = begin.elapsed();
+    let code = match output.status.code() {
+        Some(0) => "ok".to_owned(),
+        other => format!("exit {}", other.unwrap_or(-1)),
+    };
+    let came = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    let said = format!("{came} {}", String::from_utf8_lossy(&output.stderr));
+    Outcome { code, took, count: came.len(), is_intact: !came.is_empty(), said }
+}

@@ -1,5 +1,6 @@
 //! Two "pods": network namespaces with a cable between them, where the machine lets a test make such.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -106,10 +107,10 @@ impl Pod {
 }
 
 /// A command as another user without any capability.
-pub fn as_user(uid: u32, program: &str, arguments: &[&str]) -> Command {
+pub fn as_user(uid: u32, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
     let id = uid.to_string();
-    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", program]).args(arguments).stdin(Stdio::null());
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(program).args(arguments).stdin(Stdio::null());
     command
 }
 

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::pods::as_user;
 use crate::wait::{PATIENCE, eventually};
 use crate::{Api, Authority};
 
@@ -26,6 +27,9 @@ pub fn find(program: &str, test: &str) -> Option<PathBuf> {
     }
     found
 }
+
+/// nginx answers with what a PROXY protocol header said.
+const TOLD: &str = "location / { return 200 \"$proxy_protocol_addr $proxy_protocol_port\"; }";
 
 /// A program that is stopped, by its id, when it goes out of scope.
 #[derive(Debug)]
@@ -80,14 +84,25 @@ impl Program {
             Some((authority, name)) => ("proxy_protocol ssl", certificate(authority, name)),
             None => ("proxy_protocol", String::new()),
         };
-        let answer = "location / { return 200 \"$proxy_protocol_addr $proxy_protocol_port\"; }";
-        Self::nginx_with(test, listen, &format!("{tls} {answer}"))
+        Self::nginx_with(test, listen, &format!("{tls} {TOLD}"))
+    }
+
+    /// The same without TLS at this address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx_proxy_protocol_at(address: SocketAddr, test: &str) -> Option<Self> {
+        Self::nginx_at(address, test, "proxy_protocol", TOLD)
     }
 
     fn nginx_with(test: &str, listen: &str, server: &str) -> Option<Self> {
+        Self::nginx_at(free_address(), test, listen, server)
+    }
+
+    fn nginx_at(address: SocketAddr, test: &str, listen: &str, server: &str) -> Option<Self> {
         let program = find("nginx", test)?;
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let (here, address) = (directory.path().display().to_string(), free_address());
+        let here = directory.path().display().to_string();
         std::fs::write(directory.path().join("big"), vec![b'n'; 1 << 20]).expect("a file can be written");
         let user = if is_root() { "user root;" } else { "" };
         let text = format!(
@@ -123,6 +138,29 @@ impl Program {
         command.args(["--bind", &address.ip().to_string(), "--protected-mode", "no"]);
         command.args(["--save", "", "--appendonly", "no", "--port"]);
         command.arg(address.port().to_string()).arg("--dir").arg(directory.path());
+        Some(Self::start(&mut command, directory, address))
+    }
+
+    /// PostgreSQL, as this user, since root may not run it, without passwords, with a user `squall` who may do everything. `None` when it is left out.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn postgres_at(address: SocketAddr, uid: u32, test: &str) -> Option<Self> {
+        let (initdb, postgres) = (find("initdb", test)?, find("postgres", test)?);
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        std::os::unix::fs::chown(directory.path(), Some(uid), Some(uid)).expect("root may");
+        let data = directory.path().join("data").display().to_string();
+        let here = directory.path().display().to_string();
+        let made = as_user(uid, &initdb, &["-D", &data, "-U", "squall", "-A", "trust", "-N", "--no-instructions"])
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let anyone = "host all all all trust\n";
+        std::fs::write(directory.path().join("data/pg_hba.conf"), anyone).expect("a file can be written");
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let listens = format!("listen_addresses={host}");
+        let mut command = as_user(uid, &postgres, &["-D", &data, "-p", &port, "-k", &here, "-c", &listens]);
+        command.args(["-c", "fsync=off"]);
         Some(Self::start(&mut command, directory, address))
     }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use squall_integration::foreign::redis;
+use squall_integration::foreign::{postgres, redis};
 use squall_integration::origin::Origin;
 use squall_integration::pods::{Pods, as_user, must};
 use squall_integration::programs::{Program, find};
@@ -128,6 +128,73 @@ fn databases_and_servers_that_speak_first_pass() {
         squall.api().rule("r", &json!({"percentage": 100, "match": {"cluster": "redis"}, "fault": {"reset": true}}));
         assert_ne!(call().code, "ok");
         assert!(greeted(mysql) < Duration::from_millis(400), "another cluster");
+    });
+}
+
+#[test]
+fn psql_queries_a_database_through_squall() {
+    let test = "psql_queries_a_database_through_squall";
+    let (Some(pods), Some(psql)) = (Pods::new(test), find("psql", test)) else { return };
+    let addresses = [pods.b.at(5432), pods.b.at_v6(5433)];
+    let start = |address| pods.b.within(|| Program::postgres_at(address, APPLICATION, test));
+    let [Some(_four), Some(_six)] = addresses.map(start) else { return };
+    pods.a.within(|| {
+        let squall = sidecar("{name: database, original_dst: true, destinations: [\"*:5432\", \"*:5433\"]}");
+        let carried = || squall.api().metrics().sum("squall_upstream_connections_total", &[("cluster", "database")]);
+        let query = |address| postgres(&psql, address, "SELECT sum(n) FROM generate_series(1, 100000) n");
+        net_init(&["--ipv6"]);
+        for address in addresses {
+            let direct = query(address);
+            assert!(direct.code == "ok" && direct.said.starts_with("5000050000 "), "{direct:?}");
+        }
+        assert_eq!(carried(), 2.0, "both went through Squall");
+        let of_database = |fault| json!({"percentage": 100, "match": {"cluster": "database"}, "fault": fault});
+        squall.api().rule("r", &of_database(json!({"delay": "300ms"})));
+        for address in addresses {
+            let slow = query(address);
+            assert!(slow.code == "ok" && slow.took >= Duration::from_millis(300), "{slow:?}");
+        }
+        squall.api().rule("r", &of_database(json!({"reset": true})));
+        for address in addresses {
+            let reset = query(address);
+            assert!(reset.code == "exit 2" && reset.said.contains("connection"), "{reset:?}");
+        }
+        assert_eq!(carried(), 4.0, "what is reset never gets to the database");
+        net_init(&["--remove"]);
+        assert_eq!(query(addresses[0]).code, "ok", "direct again, whatever the rules say");
+        assert_eq!(carried(), 4.0);
+    });
+}
+
+#[test]
+fn a_balancer_before_the_pod_says_who_called_and_the_service_learns_it() {
+    let Some(pods) = curl_and_pods("a_balancer_before_the_pod_says_who_called_and_the_service_learns_it") else {
+        return;
+    };
+    pods.b.within(|| {
+        let service = pods.b.at(8000);
+        let Some(_nginx) = Program::nginx_proxy_protocol_at(service, "PROXY protocol in pods") else { return };
+        let inbound = "name: in, direction: inbound, proxy_protocol: accept, ";
+        let service_cluster = "{name: service, original_dst: true, destinations: [\"*:8000\"], proxy_protocol: v2}";
+        let text = text(service_cluster).replace("name: out, ", inbound).replace("15101", "15106");
+        let squall = Squall::start_as(SQUALL, &text);
+        net_init(&["--inbound-port", "15106", "--skip-outbound-ports", "1-65535"]);
+        // What the balancer says of the caller is what rules see, and what the service is told.
+        let call = |caller: &str| {
+            let head = format!("PROXY TCP4 {caller} {} 4711 8000\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n", service.ip());
+            pods.a.within(|| {
+                let mut balancer = RawClient::connect(service);
+                balancer.send(head);
+                balancer.answer()
+            })
+        };
+        let answer = call("192.0.2.7");
+        assert_eq!((answer.status, answer.text()), (200, "192.0.2.7 4711".to_owned()));
+        let of_one = json!({"percentage": 100, "match": {"source": "192.0.2.0/24"}, "fault": {"abort": 418}});
+        squall.api().rule("r", &of_one);
+        assert_eq!((call("192.0.2.7").status, call("203.0.113.1").status), (418, 200));
+        // Who says nothing of it is refused.
+        assert_eq!(pods.a.within(|| self::status(service)), 0);
     });
 }
 
