@@ -77,6 +77,7 @@ pub fn config_of(direction: Direction, rules: Vec<Rule>) -> Arc<Config> {
         control: ControlApi::at(address),
         telemetry: None,
         toxiproxy: None,
+        controller: None,
         listeners: vec![listener],
         clusters: vec![cluster],
         rules,

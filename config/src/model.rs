@@ -6,6 +6,7 @@
 mod blast_radius;
 mod cluster;
 mod control;
+mod controller;
 mod destination;
 mod exclusion;
 mod experiment;
@@ -32,6 +33,7 @@ pub use cluster::{
     Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe, ProxyProtocol,
 };
 pub use control::{ControlAddress, ControlApi};
+pub use controller::Controller;
 pub use destination::{Destination, DestinationHost, DestinationPort};
 pub use experiment::{Expect, Experiment, Fallback, MethodStep, Ramp, Schedule, SteadyState, StepRule};
 pub use guard::{Bound, Condition, Guard, Measure, Quantile, Scope, TrafficCondition};
@@ -53,6 +55,8 @@ pub struct Config {
     pub telemetry: Option<SocketAddr>,
     /// Toxiproxy's HTTP API, when it is on.
     pub toxiproxy: Option<ToxiproxyApi>,
+    /// The controller whose orders are followed.
+    pub controller: Option<Controller>,
     /// In the order of the file.
     pub listeners: Vec<Listener>,
     /// In the order of the file.

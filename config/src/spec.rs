@@ -6,6 +6,7 @@
 
 mod blast_radius;
 mod cluster;
+mod controller;
 mod experiment;
 mod file;
 mod gameday;
@@ -24,6 +25,7 @@ pub use crate::faults::{
 };
 pub use blast_radius::{ProtectedSpec, TrafficShareSpec};
 pub use cluster::{ClusterSpec, EjectionSpec, EndpointSpec, HealthCheckSpec};
+pub use controller::ControllerSpec;
 pub use experiment::{
     ExpectSpec, ExperimentDocument, ExperimentSpec, FallbackSpec, MetadataSpec, RampSpec, RollbackSpec, ScheduleSpec,
     SteadyStateSpec, StepSpec,

@@ -5,6 +5,7 @@ mod blast_radius;
 mod clusters;
 mod conditions;
 mod control;
+mod controller;
 mod destinations;
 mod experiment;
 mod game_day;
@@ -58,6 +59,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
     let context = ground.context(spec);
     let rules = rules::rules(&spec.rules, &context, &mut report);
     let guards = guards::guards("guards", &spec.guards, &context, &mut report);
+    let controller = spec.controller.as_ref().and_then(|spec| controller::controller(spec, &mut report));
     let lease_ttl = spec.lease.as_ref().and_then(|lease| guards::lease_ttl(lease, &mut report));
     let drain = limits::drain(spec.drain.as_ref(), &mut report);
     let access_log = spec.access_log.as_ref().and_then(|log| access_log(log, &mut report));
@@ -68,6 +70,7 @@ pub fn validate(spec: &ConfigSpec) -> Result<Config, Problems> {
         control,
         telemetry,
         toxiproxy,
+        controller,
         listeners,
         clusters,
         rules,

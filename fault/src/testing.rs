@@ -117,6 +117,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
         control: ControlApi::at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         telemetry: None,
         toxiproxy: None,
+        controller: None,
         listeners: vec![
             listener("to-b", Direction::Outbound, ListenerProtocol::Http),
             listener("from-c", Direction::Inbound, ListenerProtocol::Http),

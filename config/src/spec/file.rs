@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blast_radius::{ProtectedSpec, TrafficShareSpec};
 use super::cluster::ClusterSpec;
+use super::controller::ControllerSpec;
 use super::guard::{GuardSpec, LeaseSpec};
 use super::listener::ListenerSpec;
 use super::rule::RuleSpec;
@@ -31,6 +32,9 @@ pub struct ConfigSpec {
     /// Toxiproxy's HTTP API, for the clients that speak it, and its proxies; off unless written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toxiproxy: Option<ToxiproxySpec>,
+    /// The controller of a cluster, whose orders Squall follows; nobody's unless written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller: Option<ControllerSpec>,
     /// Sockets that accept traffic.
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub listeners: Vec<ListenerSpec>,

@@ -55,6 +55,10 @@ pub struct RuleSpec {
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub experiment: Option<String>,
+    /// Whether a controller ordered the rule, which ends with its orders. Only Squall says so: nobody can write it.
+    #[serde(skip_deserializing, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub controller: bool,
     /// The toxic that the rule is, for Toxiproxy's API to show. Only Squall says so: nobody can write it.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]

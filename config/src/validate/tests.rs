@@ -7,6 +7,7 @@ use crate::spec::ConfigSpec;
 
 mod blast_radius;
 mod control;
+mod controller;
 mod faults;
 mod guards;
 mod intercept;

@@ -192,6 +192,7 @@ fn config(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Config {
         control: ControlApi::at(any),
         telemetry: None,
         toxiproxy: None,
+        controller: None,
         listeners: vec![Listener {
             name: Name::new("to-b").unwrap(),
             address: any,
