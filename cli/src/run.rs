@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use squall_config::model::ControlAddress;
+use squall_config::spec::ControllerSpec;
 
 use crate::args::EPILOGUE;
 use crate::exit::Outcome;
@@ -70,6 +71,8 @@ pub(crate) struct RunArgs {
     /// Serves Toxiproxy's API to whoever reaches it, also from other machines, and without a token
     #[arg(long, env = "SQUALL_TOXIPROXY_OPEN")]
     toxiproxy_open: bool,
+    #[command(flatten)]
+    controller: ControllerArgs,
     /// Worker threads [default: one per core]
     #[arg(long, value_name = "N", env = "SQUALL_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -91,6 +94,32 @@ pub(crate) struct RunArgs {
     /// Level or filter of the log, as in debug or squall_proxy=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "SQUALL_LOG", help_heading = "Log")]
     log: Option<String>,
+}
+
+/// The controller of a cluster.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "In a cluster")]
+struct ControllerArgs {
+    /// Follows the orders of this controller: rules, experiments and halts, as long as it goes on giving them [default: none]
+    #[arg(long = "controller", value_name = "URL", env = "SQUALL_CONTROLLER")]
+    url: Option<String>,
+    /// The authorities that vouch for it, PEM [default: those of the system]
+    #[arg(long = "controller-ca", value_name = "FILE", env = "SQUALL_CONTROLLER_CA")]
+    ca: Option<String>,
+    /// The bearer token that says which pod this is; read again each time [default: none]
+    #[arg(long = "controller-token", value_name = "FILE", env = "SQUALL_CONTROLLER_TOKEN")]
+    token_file: Option<String>,
+    /// The labels of this pod, as the downward API writes them: lines key="value" [default: none]
+    #[arg(long = "pod-labels", value_name = "FILE", env = "SQUALL_POD_LABELS")]
+    labels_file: Option<String>,
+}
+
+impl ControllerArgs {
+    /// As the configuration file says it.
+    fn spec(&self) -> ControllerSpec {
+        let Self { url, ca, token_file, labels_file } = self.clone();
+        ControllerSpec { url, ca, token_file, labels_file }
+    }
 }
 
 /// Runs until a signal.

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use crate::access::Role;
 
+/// The controller whose orders are followed.
+pub(crate) const CONTROLLER: Actor = Actor::Squall("controller");
+
 /// Who asks for a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// A part of Squall itself: `file`, `expiry`, `guard`, `lease`, `signal`, `process`.
+    /// A part of Squall itself: `file`, `expiry`, `guard`, `lease`, `experiment`, `controller`, `signal`, `process`.
     Squall(&'static str),
     /// Somebody who calls the control API.
     Caller(Caller),

@@ -31,7 +31,8 @@ pub(crate) struct Entry {
     pub(crate) at: String,
     /// Who.
     pub(crate) actor: ActorOut,
-    /// The name of the call in `/openapi.json`; or `start`, `stop`, `reload`, `expire`, `authenticate`.
+    /// The name of the call in `/openapi.json`; or `start`, `stop`, `reload`, `expire`, `order`, `silence` (the
+    /// controller fell silent), `authenticate`.
     pub(crate) operation: String,
     /// The rule that the call named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,7 +68,8 @@ pub(crate) enum Verdict {
 #[schemars(rename = "AuditActor")]
 pub(crate) struct ActorOut {
     /// How they are known: `token`, `certificate`, `uid` (the user at the other end of a Unix socket), `address` (nobody was
-    /// asked); or the part of Squall: `file`, `expiry`, `guard`, `lease`, `signal`, `process`.
+    /// asked); or the part of Squall: `file`, `expiry`, `guard`, `lease`, `controller` (whose orders are followed), `signal`,
+    /// `process`.
     kind: String,
     /// The name beside the token, in the certificate, or the number of the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]

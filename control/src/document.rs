@@ -1,5 +1,6 @@
 //! What is written right now, who wrote each rule and when it ends; pure changes of it.
 
+mod ordered;
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use squall_config::model::{Config, Name};
 use squall_config::spec::{ConfigSpec, ListenerSpec, RuleSpec};
 use squall_config::toxiproxy::{listener_of, raise, upstream_of};
+
+pub(crate) use ordered::Ordered;
 
 /// No rule that expires lives longer than this: ten years, so that adding it to a clock never overflows.
 const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -22,6 +25,8 @@ pub enum Origin {
     Api,
     /// A running experiment; ends with it, and outlives no process.
     Experiment,
+    /// The controller of a cluster; ends when that orders so or falls silent, and outlives no process.
+    Controller,
 }
 
 impl Origin {
@@ -31,6 +36,7 @@ impl Origin {
             Self::File => "file",
             Self::Api => "api",
             Self::Experiment => "experiment",
+            Self::Controller => "controller",
         }
     }
 }
@@ -46,9 +52,16 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    fn after(now: Now, ttl: Duration) -> Self {
+    /// After this time.
+    pub(crate) fn after(now: Now, ttl: Duration) -> Self {
         let ttl = ttl.min(TTL_MAX);
         Self { at: now.wall + ttl, deadline: now.monotonic + ttl }
+    }
+
+    /// How long it is until then, by the clock that says less.
+    pub(crate) fn left(&self, now: Now) -> Duration {
+        let by_wall = self.at.duration_since(now.wall).unwrap_or_default();
+        self.deadline.saturating_duration_since(now.monotonic).min(by_wall)
     }
 
     /// Whether it has come.
@@ -110,6 +123,8 @@ pub struct Written {
     retired: BTreeMap<String, RuleSpec>,
     /// The rules of the file as it was loaded last, to tell after a restart whether it is another one.
     of_file: Arc<[RuleSpec]>,
+    /// What a controller ordered, whether it is in force or not.
+    pub(crate) ordered: Ordered,
 }
 
 impl Written {
@@ -126,16 +141,16 @@ impl Written {
         self.document.rules.iter().enumerate().find(|(_, rule)| rule.name == name)
     }
 
-    /// The document without what running experiments have added.
-    pub fn without_experiments(&self) -> ConfigSpec {
+    /// The document without what running experiments and a controller have added.
+    pub fn lasting(&self) -> ConfigSpec {
         let mut document = self.document.clone();
-        document.rules.retain(|rule| rule.experiment.is_none());
+        document.rules.retain(|rule| rule.experiment.is_none() && !rule.controller);
         document
     }
 
     /// The same as somebody writes it: with proxies and toxics in the words of Toxiproxy.
     pub fn as_written(&self) -> ConfigSpec {
-        raise(&self.without_experiments())
+        raise(&self.lasting())
     }
 
     /// Whether every fault of this document was one of `before`, for no longer; then nothing is lost but faults.
@@ -167,13 +182,19 @@ impl Written {
         self.metas.iter().filter(|(_, meta)| over(meta)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// A copy to change.
+    /// A copy to change, without the rules that a controller ordered: those come back behind all others.
     pub fn draft(&self) -> Draft {
+        let (mut document, mut metas) = (self.document.clone(), self.metas.clone());
+        if self.ordered.is_in_force() {
+            document.rules.retain(|rule| !rule.controller);
+            metas.retain(|_, meta| meta.origin != Origin::Controller);
+        }
         Draft {
-            document: self.document.clone(),
-            metas: self.metas.clone(),
+            document,
+            metas,
             retired: self.retired.clone(),
             of_file: Arc::clone(&self.of_file),
+            ordered: self.ordered.clone(),
             touched: BTreeSet::new(),
         }
     }
@@ -187,6 +208,7 @@ pub struct Draft {
     metas: BTreeMap<String, RuleMeta>,
     retired: BTreeMap<String, RuleSpec>,
     of_file: Arc<[RuleSpec]>,
+    ordered: Ordered,
     /// Rules whose ttl starts anew.
     touched: BTreeSet<String>,
 }
@@ -360,6 +382,9 @@ impl Draft {
     /// Ends rules whose time is over.
     pub fn expire(&mut self, names: &[String]) {
         for name in names {
+            if self.ordered.end(name) {
+                continue;
+            }
             let Some((place, _)) = self.rule(name) else { continue };
             let spec = self.document.rules.remove(place);
             if self.origin(name) == Some(Origin::File) {
@@ -388,8 +413,9 @@ impl Draft {
             self.metas.values_mut().for_each(|meta| meta.end_within(longest, now));
         }
         debug_assert!(self.document.rules.iter().all(|rule| self.metas.contains_key(&rule.name)));
-        let Self { document, metas, retired, of_file, .. } = self;
-        Written { document, config, metas, retired, of_file }
+        let Self { document, metas, retired, of_file, mut ordered, .. } = self;
+        ordered.note(&metas);
+        Written { document, config, metas, retired, of_file, ordered }
     }
 
     fn note_put(&mut self, name: &str, is_same: bool) {

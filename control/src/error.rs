@@ -189,6 +189,15 @@ impl From<UpdateError> for ApiError {
                 );
                 Self::new(StatusCode::CONFLICT, "name", error.to_string(), hint)
             }
+            UpdateError::OfController(_) => {
+                let hint =
+                    "change or delete it in the cluster (kubectl get faultrules); POST /v1/halt ends all faults here";
+                Self::new(StatusCode::CONFLICT, "name", error.to_string(), hint)
+            }
+            UpdateError::HaltedByController => {
+                let hint = "delete what halts them in the cluster (kubectl get clusterhalts); faults flow again then";
+                Self::new(StatusCode::CONFLICT, "", error.to_string(), hint)
+            }
             UpdateError::Toxic { .. } => {
                 let hint = "change it through Toxiproxy's API; DELETE removes it here, too";
                 Self::new(StatusCode::CONFLICT, "name", error.to_string(), hint)

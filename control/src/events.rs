@@ -31,6 +31,8 @@ pub enum EventKind {
     Lease,
     /// An experiment is in another phase, or has ended.
     Experiment,
+    /// The controller of the cluster answers again, or fell silent.
+    Controller,
     /// Proxies or toxics were changed through Toxiproxy's API.
     Proxy,
 }
@@ -47,6 +49,7 @@ impl EventKind {
             Self::Guard => "guard",
             Self::Lease => "lease",
             Self::Experiment => "experiment",
+            Self::Controller => "controller",
             Self::Proxy => "proxy",
         }
     }

@@ -13,6 +13,7 @@ pub(crate) mod board;
 mod guarding;
 mod machine;
 mod measure;
+mod ordered;
 pub(crate) mod plan;
 pub mod report;
 mod run;

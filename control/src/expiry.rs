@@ -1,4 +1,4 @@
-//! Ends rules when their time is over.
+//! Ends rules when their time is over, and what a controller ordered when it falls silent.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ use crate::publish::Publisher;
 /// machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// The same while a controller's orders hold, which is for seconds.
+const LOOK_AT_ORDERS_EVERY: Duration = Duration::from_millis(500);
+
 /// How much time is left is written down this often, where it outlives the process: after a restart of the machine with a
 /// wrong clock a rule lives at most this much longer.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
@@ -23,27 +26,35 @@ const EXPIRE_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) async fn run(publisher: Arc<Publisher>) {
     let (mut kept, mut disk) = (Instant::now(), Disk::default());
     loop {
-        let deadline = publisher.view().written.next_deadline();
+        let (of_rules, of_orders) = (publisher.view().written.next_deadline(), publisher.fleet.deadline());
         let changed = publisher.deadlines_changed.notified();
-        let Some(deadline) = deadline else {
+        let Some(deadline) = of_rules.into_iter().chain(of_orders).min() else {
             changed.await;
             continue;
         };
-        let sleep = deadline.saturating_duration_since(Now::read().monotonic).min(LOOK_EVERY);
+        let look_every = if of_orders.is_some() { LOOK_AT_ORDERS_EVERY } else { LOOK_EVERY };
+        let sleep = deadline.saturating_duration_since(Now::read().monotonic).min(look_every);
         tokio::select! {
             () = tokio::time::sleep(sleep) => {}
             () = changed => {}
         }
         let now = Now::read();
-        if publisher.view().written.expired(now).is_empty() {
-            if kept.elapsed() >= KEEP_EVERY {
+        publisher.expire_orders(now);
+        let are_silent = publisher.has_silent_orders(now);
+        if publisher.view().written.expired(now).is_empty() && !are_silent {
+            if of_rules.is_some() && kept.elapsed() >= KEEP_EVERY {
                 kept = Instant::now();
                 disk.write(&publisher, Publisher::keep_time);
             }
             continue;
         }
         let writer = Arc::clone(&publisher);
-        let expire = tokio::task::spawn_blocking(move || writer.expire(now));
+        let expire = tokio::task::spawn_blocking(move || {
+            if are_silent {
+                writer.drop_orders();
+            }
+            writer.expire(now)
+        });
         let why = match tokio::time::timeout(EXPIRE_WITHIN, expire).await {
             Ok(Ok(_)) => {
                 disk.write(&publisher, Publisher::write_down);

@@ -1,7 +1,7 @@
 //! Guards: conditions that stop all faults when they hold for long enough.
 //!
 //! The life of a guard: [`run`] looks at the traffic a few times a second, and a task of its own asks for what is asked over
-//! HTTP ([`web`]), so that no answer is waited for by another guard; what is too much, and since when, is for [`traffic`] (with
+//! HTTP ([`crate::web`]), so that no answer is waited for by another guard; what is too much, and since when, is for [`traffic`] (with
 //! an [`account`] where it is a share) and [`remote`] to say; the [`machine`] makes states of that; a trip moves the kill switch,
 //! and the [`board`] shows how every guard is. After a resume each begins afresh. All but this file are without a clock and
 //! without I/O.
@@ -12,7 +12,6 @@ pub(crate) mod judge;
 pub(crate) mod machine;
 pub(crate) mod remote;
 pub(crate) mod traffic;
-pub(crate) mod web;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,11 +25,11 @@ use crate::actor::Actor;
 use crate::disk::Disk;
 use crate::events::EventKind;
 use crate::publish::Publisher;
+use crate::web::Web;
 use judge::Finding;
 use machine::{Machine, State, Step};
 use remote::RemoteJudge;
 use traffic::TrafficJudge;
-use web::Web;
 
 /// Time between two looks: a trip comes at most so long after its time, and what it costs is a few sums.
 const STEP: Duration = Duration::from_millis(250);
@@ -146,7 +145,7 @@ async fn ask_on(
     let mut disk = Disk::default();
     loop {
         let asked = Instant::now();
-        let answer = tokio::time::timeout(judge.target().timeout, web.get(judge.request())).await;
+        let answer = tokio::time::timeout(judge.target().timeout, web.ask(judge.request())).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", judge.target().timeout)));
         let now = Instant::now();
         let found = judge.step(now, answer);

@@ -190,7 +190,7 @@ pub(crate) fn strip_status(rule: &mut Value) {
 }
 
 /// The body of `PUT /v1/rules`: `{"rules": […]}` or the array alone; `generation`, each `status`, the rules of experiments and
-/// toxics are what GET adds.
+/// of a controller, and toxics are what GET adds.
 pub(crate) fn rules_document(body: Value) -> Value {
     let mut document = match body {
         Value::Array(rules) => serde_json::json!({ "rules": rules }),
@@ -199,7 +199,8 @@ pub(crate) fn rules_document(body: Value) -> Value {
     if let Value::Object(members) = &mut document {
         members.remove("generation");
         if let Some(Value::Array(rules)) = members.get_mut("rules") {
-            rules.retain(|rule| rule.get("experiment").is_none() && rule.get("toxic").is_none());
+            let adds = ["experiment", "controller", "toxic"];
+            rules.retain(|rule| adds.iter().all(|field| rule.get(field).is_none()));
             rules.iter_mut().for_each(strip_status);
         }
     }

@@ -47,8 +47,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// How long it lasts, by the clock that says less.
     pub(crate) fn left(&self, now: Now) -> Duration {
-        let by_wall = self.expiry.at.duration_since(now.wall).unwrap_or_default();
-        self.expiry.deadline.saturating_duration_since(now.monotonic).min(by_wall)
+        self.expiry.left(now)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The life of a change:
 //! - it comes from the API (`server` → `access` → `api` → `calls`), from Toxiproxy's (`server` → `toxiproxy`), the file (`watch`), the clock (`expiry`), a guard
-//!   (`guards`) or a lease that nobody renews (`lease`), which stop all faults;
+//!   (`guards`) or a lease that nobody renews (`lease`), which stop all faults, or the controller of a cluster (`fleet`);
 //! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
 //! - [`events`] tells those that listen, `audit` remembers who did it, `state` what outlives the process.
@@ -20,6 +20,7 @@ mod error;
 pub mod events;
 pub mod experiment;
 mod expiry;
+mod fleet;
 mod guard;
 mod guards;
 mod input;
@@ -38,6 +39,7 @@ mod sync;
 mod toxiproxy;
 mod view;
 mod watch;
+mod web;
 pub mod write;
 
 pub use access::{Access, Refused, Role};
@@ -46,9 +48,10 @@ pub use data_plane::{
     Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, TapEvent, TapFilter, Taps, Traffic,
     TrafficTotals, TrafficUsed,
 };
+pub use fleet::board::{ControllerAnswer, ControllerStats};
 pub use guards::board::GuardStats;
-pub use guards::web::{Web, WebAnswer, WebFuture, WebRequest};
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};
 pub use state::Start;
+pub use web::{Web, WebAnswer, WebConnection, WebFuture, WebRequest};

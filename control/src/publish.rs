@@ -4,6 +4,8 @@
 //! `state` is held briefly, to read or to publish; the kill switch takes this one alone, so that it works while a slow
 //! change is under way. A change that finds the switch moved under it compiles again.
 
+mod restart;
+
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,12 +20,13 @@ use squall_fault::store::SnapshotStore;
 
 use crate::DataPlane;
 use crate::access::{Access, Refused};
-use crate::actor::Actor;
+use crate::actor::{Actor, CONTROLLER};
 use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::experiment::board::Board as Experiments;
+use crate::fleet::board::{Board as Fleet, ControllerStats};
 use crate::guards::board::Board;
 use crate::lease::{self, Lease};
 use crate::reload::Reload;
@@ -86,6 +89,8 @@ pub struct ControlStats {
     pub reloads_error: u64,
     /// What is left of the lease; `None` where nobody has to hold one and nobody does.
     pub lease_left: Option<Duration>,
+    /// How it stands with the controller; `None` where there is none.
+    pub controller: Option<ControllerStats>,
     /// Calls that were turned away at the door, in the order of [`Refused::ALL`].
     pub refused: [u64; Refused::ALL.len()],
     /// Changes of the token file that were taken into use.
@@ -129,6 +134,8 @@ pub struct Publisher {
     pub(crate) guards: Board,
     /// The experiments that there are.
     pub(crate) experiments: Experiments,
+    /// How it stands with the controller.
+    pub(crate) fleet: Fleet,
     /// A ttl was set or has gone.
     pub(crate) deadlines_changed: tokio::sync::Notify,
     /// The lease was taken, renewed or given back.
@@ -169,6 +176,7 @@ impl Publisher {
             events: Events::default(),
             guards: Board::default(),
             experiments,
+            fleet: Fleet::default(),
             deadlines_changed: tokio::sync::Notify::new(),
             lease_changed: tokio::sync::Notify::new(),
             files_changed: tokio::sync::Notify::new(),
@@ -207,7 +215,8 @@ impl Publisher {
             (state.stats, left.or(state.written.config.lease_ttl.map(|_| Duration::ZERO)))
         };
         let (token_reloads_ok, token_reloads_error) = self.access.reloads();
-        ControlStats { refused: self.access.refused(), token_reloads_ok, token_reloads_error, lease_left, ..stats }
+        let (refused, controller) = (self.access.refused(), self.fleet.stats(Now::read()));
+        ControlStats { refused, token_reloads_ok, token_reloads_error, lease_left, controller, ..stats }
     }
 
     /// Who may call the control API.
@@ -254,7 +263,7 @@ impl Publisher {
     }
 
     /// [`Self::update`] without writing down what can be written down later.
-    fn bring_about<T>(
+    pub(crate) fn bring_about<T>(
         &self,
         write: &Write,
         change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
@@ -267,10 +276,12 @@ impl Publisher {
         write.precondition.check(generation)?;
         let mut draft = before.draft();
         let value = change(&mut draft)?;
+        let with_ordered = draft.add_ordered(&before).map_err(UpdateError::Invalid)?;
         let changed = draft.document != before.document;
-        let config = match changed {
-            true => Arc::new(validate(&draft.document).map_err(UpdateError::Invalid)?),
-            false => Arc::clone(&before.config),
+        let config = match (changed, with_ordered) {
+            (true, Some(config)) => Arc::new(config),
+            (true, None) => Arc::new(validate(&draft.document).map_err(UpdateError::Invalid)?),
+            (false, _) => Arc::clone(&before.config),
         };
         let written = Arc::new(draft.finish(config, Now::read()));
         let warnings = self.restart_warnings(&written.config);
@@ -280,7 +291,8 @@ impl Publisher {
         }
         if changed {
             let activate = self.prepare(&before.config, &outcome.written.config)?;
-            let is_safe = outcome.written.only_takes_away_from(&before);
+            // Of what a controller orders nothing outlives the process.
+            let is_safe = write.by == CONTROLLER || outcome.written.only_takes_away_from(&before);
             if !is_safe {
                 self.keeper.keep(&outcome.written, generation + 1).map_err(UpdateError::NotKept)?;
             }
@@ -298,10 +310,12 @@ impl Publisher {
         } else if outcome.written.metas != before.metas {
             self.keeper.keep(&outcome.written, generation).map_err(UpdateError::NotKept)?;
             self.state().written = Arc::clone(&outcome.written);
+        } else if outcome.written.ordered != before.ordered {
+            self.state().written = Arc::clone(&outcome.written);
         }
         self.deadlines_changed.notify_one();
-        // An expiry that found nothing to end is nobody's doing.
-        if changed || write.operation != EXPIRE {
+        // An expiry that found nothing to end is nobody's doing, and orders come again and again.
+        if changed || (write.operation != EXPIRE && write.by != CONTROLLER) {
             let changes = Changes::between(&before.document, &outcome.written.document);
             self.audit.note(write.done(outcome.generation).with(changes));
         }
@@ -414,42 +428,6 @@ impl Publisher {
             }
             return Ok(next);
         }
-    }
-
-    fn restart_warnings(&self, config: &Config) -> Vec<String> {
-        let initial = &self.initial;
-        let mut warnings = Vec::new();
-        let mut stays = |what: &str, now: &dyn std::fmt::Display| {
-            warnings.push(format!("{what}: stays {now} until Squall is started again"));
-        };
-        let (control, first) = (&config.control, &initial.control);
-        if control.address != first.address {
-            stays("control.address", &first.address);
-        }
-        if (&control.token_file, &control.tls) != (&first.token_file, &first.tls) {
-            stays("control.token_file and control.tls", &"as they were");
-        }
-        if config.telemetry != initial.telemetry {
-            stays(
-                "telemetry.address",
-                &initial.telemetry.map_or_else(|| "off".to_owned(), |address| address.to_string()),
-            );
-        }
-        if config.toxiproxy.map(|api| api.address) != initial.toxiproxy.map(|api| api.address) {
-            let first = initial.toxiproxy.map(|api| api.address.to_string());
-            stays("toxiproxy.address", &first.unwrap_or_else(|| "off".to_owned()));
-        }
-        if config.access_log != initial.access_log {
-            stays("access_log", &initial.access_log.as_ref().map_or_else(|| "off".to_owned(), ToString::to_string));
-        }
-        if config.state_dir != initial.state_dir {
-            let first = initial.state_dir.as_ref();
-            stays("state_dir", &first.map_or_else(|| "off".to_owned(), |path| path.display().to_string()));
-        }
-        if config.seed.is_some_and(|seed| seed != self.seed) {
-            stays("seed", &self.seed);
-        }
-        warnings
     }
 }
 

@@ -171,7 +171,7 @@ fn of_the_rest() -> Vec<Route> {
             Nothing => &[(200, Json("ConfigSpec"))], &[], get(config::get)),
         route!(PUT "/v1/config" "putConfig" "Replace listeners, clusters, limits and rules at once",
             Json("ConfigSpec") => &[(200, Json("ConfigChange"))], &[400, 408, 409, 412, 413, 422], put(config::put)),
-        route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired, guard, lease, experiment, proxy; lagged when some were lost",
+        route!(GET "/v1/events" "getEvents" "Server-Sent Events: rule, halt, resume, reload, expired, guard, lease, experiment, controller, proxy; lagged when some were lost",
             Nothing => &[(200, Text(EVENTS))], &[503], get(stream::events)),
         route!(GET "/v1/audit" "getAudit" "Who changed what: the last changes and those that were refused, the newest last",
             Nothing => &[(200, Json("Audit"))], &[400], get(audit::get)),

@@ -11,7 +11,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use squall_config::model::ControlAddress;
+use squall_config::model::{ControlAddress, Controller};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -20,11 +20,11 @@ use tower::ServiceExt;
 
 use crate::access::peer::{End, Peer, name_in};
 use crate::api::{App, catch_panic};
-use crate::guards::web::Web;
 use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
 use crate::slow_reader::SlowReader;
-use crate::{experiment, expiry, guards, lease, routes};
+use crate::web::Web;
+use crate::{experiment, expiry, fleet, guards, lease, routes};
 
 /// Connections at once to each of the servers; others wait in the backlog. More than the subscribers of events and
 /// the calls together.
@@ -61,6 +61,8 @@ pub struct ControlOptions {
     pub toxiproxy: Option<SocketAddr>,
     /// Asks for what guards ask over HTTP.
     pub web: Arc<dyn Web>,
+    /// The controller whose orders are followed, and what asks it: on a thread of its own, so that no guard keeps it waiting.
+    pub controller: Option<(Controller, Arc<dyn Web>)>,
     /// Whether to reload the publisher's file, and the files of the data plane, when they change.
     pub watch: bool,
 }
@@ -154,8 +156,9 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
         |bound: &Option<Bound>| bound.as_ref().and_then(Bound::address).transpose().map_err(ControlError::Start);
     let (telemetry_address, toxiproxy_address) = (bound(&telemetry)?, bound(&toxiproxy)?);
     let (publisher, web, watch, tls) = (options.publisher, options.web, options.watch, options.tls);
+    let asks = (web, options.controller);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let life = async move { live((publisher, web), watch, (api, tls), (telemetry, toxiproxy), stopped).await };
+    let life = async move { live((publisher, asks), watch, (api, tls), (telemetry, toxiproxy), stopped).await };
     let work = move || {
         if let Err(error) = runtime.block_on(life) {
             tracing::error!(%error, "the control API ended");
@@ -171,8 +174,11 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     Ok(Control { address, telemetry_address, toxiproxy_address, stop, thread })
 }
 
+/// What is asked over HTTP: by guards and experiments, and of the controller.
+type Asks = (Arc<dyn Web>, Option<(Controller, Arc<dyn Web>)>);
+
 async fn live(
-    (publisher, web): (Arc<Publisher>, Arc<dyn Web>),
+    (publisher, (web, controller)): (Arc<Publisher>, Asks),
     watch: bool,
     (api, tls): (Bound, Option<TlsSource>),
     (telemetry, toxiproxy): (Option<Bound>, Option<Bound>),
@@ -184,6 +190,9 @@ async fn live(
     tasks.spawn(guards::run(Arc::clone(&publisher), Arc::clone(&web)));
     tasks.spawn(experiment::runner::run(Arc::clone(&publisher), web));
     tasks.spawn(lease::run(Arc::clone(&publisher)));
+    if let Some((controller, web)) = controller {
+        tasks.spawn(fleet::run(Arc::clone(&publisher), web, controller));
+    }
     if watch {
         tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));
         tasks.spawn(crate::watch::tokens(Arc::clone(&publisher)));

@@ -28,7 +28,7 @@ use clock::{Moment, process_now, time_of};
 use directory::Directory;
 use journal::Journal;
 use keeper::{Keeper, STATE};
-use saved::Saved;
+use saved::{Saved, SavedHalt};
 
 /// What a process begins with: the configuration file alone, or also what an earlier process left.
 #[derive(Debug)]
@@ -96,8 +96,11 @@ impl Start {
         let mut start = Self::fresh(document.clone(), config.clone());
         if let Some(saved) = read(&directory, &mut recovery).map_err(unwritable)? {
             start.generation = saved.generation + 1;
-            let of_before = saved.halt.as_ref();
-            let of_before = of_before.map(|halt| Halt { reason: halt.reason.clone(), since: time_of(halt.since_ms) });
+            let of_before = saved.halt.clone().map(|SavedHalt { reason, since_ms, by_controller }| Halt {
+                reason,
+                since: time_of(since_ms),
+                by_controller,
+            });
             start.halt = of_before.or(start.halt);
             let saved_lease = saved.lease.clone();
             let restored = Written::restored(saved, (document, config), &Moment::read(), process_now());

@@ -30,7 +30,7 @@ fn rules_and_the_kill_switch_outlive_a_process() {
     assert_eq!((start.generation, start.is_halted()), (1, false));
     let written = put(&start, "a");
     start.keeper.keep(&written, 5).unwrap();
-    let halt = Halt { reason: "lunch".to_owned(), since: time_of(1_000_000) };
+    let halt = Halt { reason: "lunch".to_owned(), since: time_of(1_000_000), by_controller: false };
     start.keeper.note_switch(Some(halt.clone()), 6);
     start.keeper.flush().unwrap();
     drop(start);

@@ -6,9 +6,10 @@ use std::time::SystemTime;
 use serde_json::json;
 use squall_fault::compile;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, CONTROLLER};
+use crate::document::Now;
 use crate::events::EventKind;
-use crate::publish::Publisher;
+use crate::publish::{Publisher, State};
 use crate::write::{UpdateError, Write};
 
 /// The kill switch is on.
@@ -18,12 +19,14 @@ pub struct Halt {
     pub reason: String,
     /// Since when.
     pub since: SystemTime,
+    /// Whether the controller halted, and nobody else since: then it is what ends when the controller says so.
+    pub by_controller: bool,
 }
 
 impl Halt {
     /// From this moment on.
     pub(crate) fn now(reason: String) -> Self {
-        Self { reason, since: SystemTime::now() }
+        Self { reason, since: SystemTime::now(), by_controller: false }
     }
 }
 
@@ -51,10 +54,10 @@ impl Publisher {
     }
 
     /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
-    /// first reason.
+    /// first reason; but where the controller had halted, somebody else's reason to halt takes the place of its own.
     ///
     /// # Errors
-    /// The precondition does not hold; or faults flow only under a lease, and nobody holds one.
+    /// The precondition does not hold; or faults flow only under a lease, and nobody holds one; or the controller halts.
     pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
         let mut state = self.state();
         let generation = state.stats.generation;
@@ -62,6 +65,16 @@ impl Publisher {
         let halted = to == Switch::Halt;
         if !halted && state.lacks_lease(&state.written.config) {
             return Err(UpdateError::NoLease);
+        }
+        let by_controller = write.by == CONTROLLER;
+        if !halted && !by_controller && self.fleet.halts(Now::read()) {
+            return Err(UpdateError::HaltedByController);
+        }
+        if !halted && by_controller && state.halt.as_ref().is_none_or(|halt| !halt.by_controller) {
+            return Ok(generation);
+        }
+        if halted && !by_controller && !write.dry_run {
+            self.make_ours(&mut state, reason);
         }
         if state.stats.halted == halted || write.dry_run {
             drop(state);
@@ -72,7 +85,7 @@ impl Publisher {
         }
         let config = Arc::clone(&state.written.config);
         let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
-        state.halt = halted.then(|| Halt::now(reason.to_owned()));
+        state.halt = halted.then(|| Halt { by_controller, ..Halt::now(reason.to_owned()) });
         state.stats.halted = halted;
         state.resumes += u64::from(!halted);
         state.stats.generation = generation + 1;
@@ -84,5 +97,12 @@ impl Publisher {
         let kind = if halted { EventKind::Halt } else { EventKind::Resume };
         self.tell(kind, generation + 1, json!({ "reason": reason }));
         Ok(generation + 1)
+    }
+
+    /// A halt of the controller becomes one of somebody else, who has a reason of their own.
+    fn make_ours(&self, state: &mut State, reason: &str) {
+        let Some(halt) = state.halt.as_mut().filter(|halt| halt.by_controller) else { return };
+        *halt = Halt { reason: reason.to_owned(), by_controller: false, since: halt.since };
+        self.keeper.note_switch(state.halt.clone(), state.stats.generation);
     }
 }

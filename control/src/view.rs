@@ -124,7 +124,7 @@ pub(crate) struct RuleStatus {
     observed_percentage: Option<f64>,
     /// When the rule ends (RFC 3339); null when it does not.
     expires_at: Option<String>,
-    /// `file`, `api` or `experiment`.
+    /// `file`, `api`, `experiment` or `controller`.
     origin: &'static str,
     /// What the rule means for connections that are already open.
     open_connections: &'static str,

@@ -97,6 +97,12 @@ pub enum UpdateError {
         /// Whose it is.
         experiment: String,
     },
+    /// The rule is in force because a controller ordered it.
+    #[error("rule {0:?} comes from the controller of the cluster")]
+    OfController(String),
+    /// The controller of the cluster has halted all faults.
+    #[error("the controller of the cluster has halted all faults")]
+    HaltedByController,
     /// The rule is a toxic.
     #[error("rule {rule:?} is a toxic of proxy {proxy:?}")]
     Toxic {

@@ -56,7 +56,7 @@ impl DataPlane for NoPlane {
 struct NoWeb;
 
 impl Web for NoWeb {
-    fn get(&self, _: WebRequest) -> WebFuture {
+    fn ask(&self, _: WebRequest) -> WebFuture {
         Box::pin(std::future::ready(Err("nobody is asked".to_owned())))
     }
 }
@@ -101,6 +101,7 @@ impl Api {
             telemetry,
             toxiproxy: None,
             web: Arc::new(NoWeb),
+            controller: None,
             watch,
         };
         Self { control: start(options).unwrap() }

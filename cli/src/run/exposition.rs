@@ -4,7 +4,7 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
-use squall_control::{ControlStats, GuardStats, Refused};
+use squall_control::{ControlStats, ControllerAnswer, ControllerStats, GuardStats, Refused};
 
 use crate::logging;
 
@@ -22,7 +22,8 @@ impl Exposition {
     /// All metrics as text, sorted by name as scrapers and people expect.
     pub(super) fn text(&self, mut families: Vec<MetricFamily>, stats: ControlStats, guards: &[GuardStats]) -> String {
         families.extend(self.process.collect());
-        let more = || Ok([control_families(stats)?, guard_families(guards)?, log_families()?].concat());
+        let controller = || stats.controller.map_or_else(|| Ok(Vec::new()), controller_families);
+        let more = || Ok([control_families(stats)?, controller()?, guard_families(guards)?, log_families()?].concat());
         match more() as prometheus::Result<Vec<MetricFamily>> {
             Ok(more) => families.extend(more),
             Err(error) => tracing::error!(%error, "metrics about the configuration are missing"),
@@ -69,6 +70,19 @@ fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>
     Ok([lease, generation.collect(), reloads.collect(), refused.collect(), tokens.collect(), build.collect()].concat())
 }
 
+/// Where a controller's orders are followed.
+fn controller_families(stats: ControllerStats) -> prometheus::Result<Vec<MetricFamily>> {
+    let connected = "1 while the orders of the controller hold, 0 when it is silent.";
+    let connected = IntGauge::new("squall_controller_connected", connected)?;
+    connected.set(i64::from(stats.connected));
+    let answers = Opts::new("squall_controller_answers_total", "What came back when the controller was asked.");
+    let answers = IntCounterVec::new(answers, &["result"])?;
+    for (answer, n) in ControllerAnswer::ALL.into_iter().zip(stats.answers) {
+        answers.get_metric_with_label_values(&[answer.label()])?.inc_by(n);
+    }
+    Ok([connected.collect(), answers.collect()].concat())
+}
+
 fn log_families() -> prometheus::Result<Vec<MetricFamily>> {
     let lost = IntCounter::new("squall_log_lines_lost_total", "Lines of the log that nobody read in time.")?;
     lost.inc_by(logging::lines_lost());
@@ -103,6 +117,7 @@ mod tests {
             reloads_error: 1,
             refused: [1, 2, 3, 4],
             lease_left: Some(Duration::from_millis(1500)),
+            controller: Some(ControllerStats { connected: true, answers: [5, 0, 0, 0, 2] }),
             ..ControlStats::default()
         };
         let guard = GuardStats { name: "errors".to_owned(), state: "breaching", trips: 2 };
@@ -117,6 +132,10 @@ mod tests {
             r#"squall_guard_state{guard="errors",state="blind"} 0"#,
             r#"squall_guard_trips_total{guard="errors"} 2"#,
             "squall_lease_remaining_seconds 1.5",
+            "squall_controller_connected 1",
+            r#"squall_controller_answers_total{result="orders"} 5"#,
+            r#"squall_controller_answers_total{result="refused"} 0"#,
+            r#"squall_controller_answers_total{result="none"} 2"#,
             "squall_log_lines_lost_total 0",
             concat!("squall_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {

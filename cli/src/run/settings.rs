@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use squall_config::model::{Config, ControlAddress};
-use squall_config::spec::{AccessLogSpec, ClusterSpec, ConfigSpec, ListenerSpec, Scalar, Written};
+use squall_config::spec::{AccessLogSpec, ClusterSpec, ConfigSpec, ControllerSpec, ListenerSpec, Scalar, Written};
 
 use super::{RunArgs, SidecarOptions};
 use crate::exit::{Exit, Failure};
@@ -77,6 +77,7 @@ pub(crate) struct Overrides {
     telemetry: Option<SocketAddr>,
     toxiproxy: Option<SocketAddr>,
     toxiproxy_open: bool,
+    controller: ControllerSpec,
     access_log: Option<String>,
     state_dir: Option<String>,
     seed: Option<u64>,
@@ -95,6 +96,7 @@ impl Overrides {
         let (control, control_token_file) = (args.control.clone(), args.control_token_file.clone());
         let (telemetry, access_log) = (args.telemetry, args.access_log.clone());
         let (toxiproxy, toxiproxy_open) = (args.toxiproxy, args.toxiproxy_open);
+        let controller = args.controller.spec();
         let (state_dir, seed) = (args.state_dir.clone(), args.seed);
         Ok(Self {
             route,
@@ -103,6 +105,7 @@ impl Overrides {
             telemetry,
             toxiproxy,
             toxiproxy_open,
+            controller,
             access_log,
             state_dir,
             seed,
@@ -126,6 +129,17 @@ impl Overrides {
         }
         if self.toxiproxy_open {
             spec.toxiproxy.get_or_insert_default().open = Some(true);
+        }
+        let ControllerSpec { url, ca, token_file, labels_file } = &self.controller;
+        for (said, field) in [
+            (url, (|spec| &mut spec.url) as fn(&mut ControllerSpec) -> &mut Option<String>),
+            (ca, |spec| &mut spec.ca),
+            (token_file, |spec| &mut spec.token_file),
+            (labels_file, |spec| &mut spec.labels_file),
+        ] {
+            if said.is_some() {
+                field(spec.controller.get_or_insert_default()).clone_from(said);
+            }
         }
         match self.access_log.as_deref() {
             Some("stdout") => spec.access_log = Some(Written::Short("stdout".into())),

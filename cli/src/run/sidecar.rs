@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
-use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start};
+use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start, Web};
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
@@ -67,6 +67,7 @@ impl Sidecar {
         let access = Access::open(&config.control).map_err(invalid)?;
         let tls = config.control.tls.as_ref().map(|tls| proxy.control_tls(tls)).transpose().map_err(invalid)?;
         let tls = tls.map(|source| Arc::new(source) as squall_control::TlsSource);
+        let controller = config.controller.clone();
         let (address, telemetry) = (config.control.address.clone(), config.telemetry);
         let toxiproxy = config.toxiproxy.map(|api| api.address);
         warn_of_clear_text(&config.control);
@@ -80,10 +81,18 @@ impl Sidecar {
         });
         publisher.set_overlay(move |spec| overrides.apply(spec));
         plane.connect(&publisher);
-        let web = Arc::new(Asking::default());
-        let publisher_of_control = Arc::clone(&publisher);
-        let control =
-            ControlOptions { publisher: publisher_of_control, address, tls, telemetry, toxiproxy, web, watch };
+        let (web, publisher_of_control) = (Arc::new(Asking::on("guards")), Arc::clone(&publisher));
+        let controller = controller.map(|controller| (controller, Arc::new(Asking::on("controller")) as Arc<dyn Web>));
+        let control = ControlOptions {
+            publisher: publisher_of_control,
+            address,
+            tls,
+            telemetry,
+            toxiproxy,
+            web,
+            controller,
+            watch,
+        };
         let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
         let own = [control.address().tcp(), control.telemetry_address(), control.toxiproxy_address()];
         for own in own.into_iter().flatten() {

@@ -31,7 +31,7 @@ pub(crate) struct ConfigChange<'a> {
     config: &'a ConfigSpec,
 }
 
-/// `GET /v1/config`: the file, as changed by the API, without the rules of experiments, with proxies in the words of
+/// `GET /v1/config`: the file, as changed by the API, without the rules of experiments and of a controller, with proxies in the words of
 /// Toxiproxy; can be put back.
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let view = app.publisher.view();
@@ -51,6 +51,7 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
         }
         let document = std::mem::take(&mut lowered.document);
         let outcome = publisher.update(&change.write, |draft| {
+            draft.refuse_ordered(&document.rules)?;
             draft.replace_document(document);
             Ok(())
         });

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use squall_config::model::{Condition, Experiment, Name};
+use squall_config::model::{Experiment, Name};
 use squall_config::spec::ExperimentDocument;
 use squall_config::{Problem, Problems, parse_value, validate_experiment};
 
@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::experiment::board::{EXPERIMENTS_MAX, Entry, Refusal};
 use crate::experiment::plan::Plan;
 use crate::experiment::report::{Report, ReportFormat, UnknownFormat, Verdict};
-use crate::experiment::start::{NotNow, check};
+use crate::experiment::start::{NotNow, asks_others, check};
 use crate::input::{Change, RuleName, reason};
 use crate::view::{answer, rfc3339, tag};
 
@@ -58,6 +58,8 @@ pub(crate) struct ExperimentOut {
     next_start_at: Option<String>,
     /// Runs whose reports are kept.
     reports: Vec<u64>,
+    /// Whether the controller of the cluster ordered it; then it begins, and goes away, as that says.
+    ordered: bool,
 }
 
 /// An experiment with its document.
@@ -94,6 +96,7 @@ impl ExperimentOut {
             injected: report.as_deref().map_or(0, of),
             next_start_at: entry.next.map(rfc3339),
             reports: entry.reports.keys().copied().collect(),
+            ordered: entry.is_ordered,
         }
     }
 }
@@ -119,7 +122,7 @@ pub(crate) async fn put(
     let body = change.take_body()?;
     change.write.precondition.check(app.publisher.stats().generation)?;
     let document = parse(&name, body)?;
-    let against = app.publisher.view().written.without_experiments();
+    let against = app.publisher.view().written.lasting();
     let experiment = validate_experiment(&document, &against).map_err(ApiError::invalid)?;
     may_ask_others(&experiment, &change.write.by)?;
     if change.write.dry_run {
@@ -140,13 +143,10 @@ pub(crate) async fn put(
     whole(&app, &name, if is_new { StatusCode::CREATED } else { StatusCode::OK })
 }
 
-/// Statements and guards that ask Prometheus or a probe make Squall call addresses, and show them tokens, that the caller names:
-/// that is for those who may change the configuration.
+/// To make Squall ask others is for those who may change the configuration.
 fn may_ask_others(experiment: &Experiment, by: &Actor) -> Result<(), ApiError> {
-    let conditions = experiment.steady_state.iter().map(|statement| &statement.broken);
-    let mut conditions = conditions.chain(experiment.guards.iter().map(|guard| &guard.condition));
     let is_admin = !matches!(by, Actor::Caller(caller) if caller.role < Role::Admin);
-    if is_admin || conditions.all(|condition| matches!(condition, Condition::Traffic(_))) {
+    if is_admin || !asks_others(experiment) {
         return Ok(());
     }
     let detail = "the experiment makes Squall ask other addresses (prometheus or probe), and the role inject may not";
@@ -163,8 +163,8 @@ pub(crate) async fn delete(
     change.write.precondition.check(app.publisher.stats().generation)?;
     if change.write.dry_run {
         let entry = app.publisher.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
-        if entry.is_busy() {
-            return Err(refuse(&name, Refusal::Running));
+        if entry.is_ordered || entry.is_busy() {
+            return Err(refuse(&name, if entry.is_ordered { Refusal::Ordered } else { Refusal::Running }));
         }
     } else {
         let runs = app.publisher.experiments.remove(&name).map_err(|refusal| refuse(&name, refusal))?;
@@ -186,12 +186,15 @@ pub(crate) async fn start(
 ) -> Result<Response, ApiError> {
     change.write.precondition.check(app.publisher.stats().generation)?;
     let entry = app.publisher.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
+    if entry.is_ordered {
+        return Err(refuse(&name, Refusal::Ordered));
+    }
     let experiment = check(&app.publisher, &entry.document).map_err(|refused| not_now(&refused))?;
     if change.write.dry_run {
         let (before, began) = (app.publisher.data_plane().traffic(), Instant::now());
         tokio::time::sleep(LOOK).await;
         let now = app.publisher.data_plane().traffic();
-        let against = app.publisher.view().written.without_experiments();
+        let against = app.publisher.view().written.lasting();
         let plan = Plan::new(&experiment, &against, [&before, &now], began.elapsed());
         return Ok(answer(StatusCode::OK, app.publisher.stats().generation, &plan));
     }
@@ -328,6 +331,11 @@ fn refuse(name: &str, refusal: Refusal) -> ApiError {
             StatusCode::CONFLICT,
             format!("experiment {name:?} is not running"),
             format!("POST /v1/experiments/{name}/start starts it"),
+        ),
+        Refusal::Ordered => (
+            StatusCode::CONFLICT,
+            format!("experiment {name:?} comes from the controller of the cluster"),
+            format!("change or delete it in the cluster; POST /v1/experiments/{name}/stop ends its run here"),
         ),
         Refusal::TooMany => (
             StatusCode::CONFLICT,

@@ -43,6 +43,7 @@ pub(crate) async fn replace_all(State(app): State<App>, mut change: Change) -> R
         let set: RulesSpec = parse_value(&rules_document(body)).map_err(ApiError::invalid)?;
         let names: Vec<String> = set.rules.iter().map(|rule| rule.name.clone()).collect();
         let outcome = publisher.update(&change.write, |draft| {
+            draft.refuse_ordered(&set.rules)?;
             draft.replace_rules(set.rules);
             Ok(())
         })?;
@@ -64,7 +65,7 @@ pub(crate) async fn put(
         let spec = parse_rule(&name, body)?;
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
-            refuse_of_experiment(draft, &name)?;
+            refuse_of_others(draft, &name)?;
             refuse_toxic(draft, &name)?;
             let is_new = draft.rule(&name).is_none();
             place = draft.put_rule(spec);
@@ -91,7 +92,7 @@ pub(crate) async fn patch(
         let mut refusal = None;
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
-            refuse_of_experiment(draft, &name)?;
+            refuse_of_others(draft, &name)?;
             refuse_toxic(draft, &name)?;
             let Some((at, spec)) = draft.rule(&name) else { return Err(UpdateError::NoRule(name.clone())) };
             place = at;
@@ -121,7 +122,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, ApiError> {
     app.blocking(move |publisher| {
         let outcome = publisher.update(&change.write, |draft| {
-            refuse_of_experiment(draft, &name)?;
+            refuse_of_others(draft, &name)?;
             if draft.remove_rule(&name) { Ok(()) } else { Err(UpdateError::NoRule(name.clone())) }
         })?;
         tell(publisher, &change.write, &outcome, "delete", &[name]);
@@ -156,7 +157,11 @@ fn refuse_toxic(draft: &Draft, rule: &str) -> Result<(), UpdateError> {
     }
 }
 
-fn refuse_of_experiment(draft: &Draft, rule: &str) -> Result<(), UpdateError> {
+/// What an experiment or a controller put there is theirs.
+fn refuse_of_others(draft: &Draft, rule: &str) -> Result<(), UpdateError> {
+    if draft.is_ordered(rule) {
+        return Err(UpdateError::OfController(rule.to_owned()));
+    }
     match draft.experiment_of(rule) {
         Some(experiment) => Err(UpdateError::OfExperiment { rule: rule.to_owned(), experiment: experiment.to_owned() }),
         None => Ok(()),

@@ -16,6 +16,8 @@ use crate::api::App;
 use crate::calls::lease::LeaseOut;
 use crate::calls::limits::LimitsOut;
 use crate::data_plane::EndpointHealth;
+use crate::document::Now;
+use crate::fleet::board::ControllerOut;
 use crate::guards::board::GuardOut;
 use crate::publish::View;
 use crate::state::status::StateOut;
@@ -57,6 +59,8 @@ pub(crate) struct StatusOut<'a> {
     experiments: Vec<RunningOut>,
     /// Who watches over the faults; null when nobody holds the lease.
     lease: Option<LeaseOut>,
+    /// The controller whose orders are followed; null when there is none.
+    controller: Option<ControllerOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
 }
@@ -215,6 +219,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         experiments: running(&app),
         lease: LeaseOut::of(&app.publisher),
         state: StateOut::of(&app.publisher),
+        controller: app.publisher.fleet.out(Now::read()),
         tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
     };

@@ -17,7 +17,7 @@ pub(crate) struct Restored {
 }
 
 impl Written {
-    /// Rules but for those of experiments, in the form in which they are written down.
+    /// Rules but for those of experiments and of a controller, in the form in which they are written down.
     pub(crate) fn to_saved(&self, then: Moment, now: Now) -> Saved {
         let rule = |rule: &RuleSpec| {
             let meta = self.metas[&rule.name];
@@ -34,7 +34,13 @@ impl Written {
             halt: None,
             lease: None,
             of_file: self.of_file.to_vec(),
-            rules: self.document.rules.iter().filter(|rule| rule.experiment.is_none()).map(rule).collect(),
+            rules: self
+                .document
+                .rules
+                .iter()
+                .filter(|rule| rule.experiment.is_none() && !rule.controller)
+                .map(rule)
+                .collect(),
             retired: self.retired.clone(),
         }
     }

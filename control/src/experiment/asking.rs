@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 
 use crate::guards::judge::Finding;
 use crate::guards::remote::RemoteJudge;
-use crate::guards::web::Web;
+use crate::web::Web;
 
 /// Answers that nobody has looked at; more wait.
 const WAITING_MAX: usize = 64;
@@ -60,7 +60,7 @@ impl Asking {
             loop {
                 let asked = Instant::now();
                 let timeout = judge.target().timeout;
-                let answer = tokio::time::timeout(timeout, web.get(judge.request())).await;
+                let answer = tokio::time::timeout(timeout, web.ask(judge.request())).await;
                 let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {timeout:?}")));
                 let finding = judge.step(Instant::now(), answer);
                 let next = asked + judge.target().every;

@@ -40,6 +40,8 @@ pub(crate) struct Entry {
     pub(crate) reports: BTreeMap<u64, Arc<Report>>,
     /// The number of the last run.
     pub(crate) last_run: u64,
+    /// Whether a controller ordered it: nobody else changes it, and nothing of it outlives the process.
+    pub(crate) is_ordered: bool,
 }
 
 /// How an experiment is.
@@ -77,12 +79,14 @@ pub(crate) enum Refusal {
     NotRunning,
     /// There are too many.
     TooMany,
+    /// A controller ordered it.
+    Ordered,
 }
 
 impl Entry {
     /// One that has not run.
     pub(crate) fn new(document: ExperimentDocument) -> Self {
-        Self { document, next: None, state: State::Idle, reports: BTreeMap::new(), last_run: 0 }
+        Self { document, next: None, state: State::Idle, reports: BTreeMap::new(), last_run: 0, is_ordered: false }
     }
 
     /// Whether a run is under way, or asked for.
@@ -147,7 +151,7 @@ impl Board {
     /// Puts a document there; gives whether it is a new one.
     ///
     /// # Errors
-    /// A run is under way, or there are too many.
+    /// A run is under way, or a controller ordered it, or there are too many.
     pub(crate) fn put(
         &self,
         name: &Name,
@@ -160,6 +164,9 @@ impl Board {
         }
         let is_new = !entries.contains_key(name.as_str());
         let entry = entries.entry(name.to_string()).or_insert_with(|| Entry::new(document.clone()));
+        if entry.is_ordered {
+            return Err(Refusal::Ordered);
+        }
         if entry.is_busy() {
             return Err(Refusal::Running);
         }
@@ -173,10 +180,13 @@ impl Board {
     /// Removes an experiment with its reports; gives their numbers.
     ///
     /// # Errors
-    /// There is none, or a run is under way.
+    /// There is none, or a run is under way, or a controller ordered it.
     pub(crate) fn remove(&self, name: &str) -> Result<Vec<u64>, Refusal> {
         let mut entries = self.entries();
         let entry = entries.get(name).ok_or(Refusal::Unknown)?;
+        if entry.is_ordered {
+            return Err(Refusal::Ordered);
+        }
         if entry.is_busy() {
             return Err(Refusal::Running);
         }
@@ -324,7 +334,7 @@ impl Board {
         self.entries().values().filter(|entry| !entry.is_busy()).filter_map(|entry| entry.next).min()
     }
 
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    pub(super) fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ use crate::guards::judge::Finding;
 use crate::guards::machine::{Machine, Step};
 use crate::guards::remote::RemoteJudge;
 use crate::guards::traffic::TrafficJudge;
-use crate::guards::web::Web;
+use crate::web::Web;
 
 /// All of them, while they watch.
 pub(super) struct Guarding(Vec<Watch>);

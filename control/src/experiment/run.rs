@@ -19,8 +19,8 @@ use super::steady::Steady;
 use super::study::Study;
 use super::verdict::judge;
 use crate::data_plane::{ExchangeOutcome, Traffic};
-use crate::guards::web::Web;
 use crate::view::{Unit, rfc3339};
+use crate::web::Web;
 
 /// More of what happened is not noted.
 const TIMELINE_MAX: usize = 1000;

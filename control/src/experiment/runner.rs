@@ -22,8 +22,8 @@ use super::start::check;
 use crate::actor::Actor;
 use crate::data_plane::{ExchangeOutcome, Observation, Traffic};
 use crate::events::EventKind;
-use crate::guards::web::Web;
 use crate::publish::Publisher;
+use crate::web::Web;
 use crate::write::Write;
 
 /// Time between two looks.
@@ -109,7 +109,7 @@ impl Runner {
     }
 
     fn schedule_of(&self, document: &ExperimentDocument) -> Option<Schedule> {
-        let against = self.publisher.view().written.without_experiments();
+        let against = self.publisher.view().written.lasting();
         validate_experiment(document, &against).ok().and_then(|experiment| experiment.schedule)
     }
 
@@ -288,6 +288,9 @@ impl Runner {
     }
 
     async fn keep(&self, report: Report) {
+        if self.publisher.experiments.is_ordered(&report.experiment) {
+            return;
+        }
         let archive = self.publisher.experiments.archive.clone();
         let kept = tokio::task::spawn_blocking(move || archive.keep_report(&report)).await;
         if let Ok(Err(error)) = kept {

@@ -1,6 +1,6 @@
 //! Whether an experiment can start now.
 
-use squall_config::model::{Experiment, Listener, Match, Rule};
+use squall_config::model::{Condition, Experiment, Listener, Match, Rule};
 use squall_config::spec::{ConfigSpec, ExperimentDocument};
 use squall_config::{Problems, validate, validate_experiment};
 
@@ -32,10 +32,18 @@ pub(crate) enum NotNow {
     NotReady,
 }
 
+/// Whether statements or guards of it ask Prometheus or a probe: they make Squall call addresses, and show them tokens, that
+/// whoever wrote it names.
+pub(crate) fn asks_others(experiment: &Experiment) -> bool {
+    let conditions = experiment.steady_state.iter().map(|statement| &statement.broken);
+    let mut conditions = conditions.chain(experiment.guards.iter().map(|guard| &guard.condition));
+    conditions.any(|condition| !matches!(condition, Condition::Traffic(_)))
+}
+
 /// Checks an experiment against the configuration in force, the kill switch and the experiments that are running.
 pub(crate) fn check(publisher: &Publisher, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
     let view = publisher.view();
-    let against = view.written.without_experiments();
+    let against = view.written.lasting();
     let experiment = validate_experiment(document, &against).map_err(NotNow::Invalid)?;
     if let Some(halt) = &view.halt {
         return Err(NotNow::Halted(halt.reason.clone()));

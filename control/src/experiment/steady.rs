@@ -14,7 +14,7 @@ use super::report::{Held, Phase, SteadyStateReport};
 use crate::data_plane::Traffic;
 use crate::guards::remote::RemoteJudge;
 use crate::guards::traffic::Sums;
-use crate::guards::web::Web;
+use crate::web::Web;
 
 /// What is said of "now" is said of the last seconds.
 const RECENT: Duration = Duration::from_secs(5);

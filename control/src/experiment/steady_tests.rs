@@ -8,7 +8,7 @@ use squall_config::model::{Direction, Name};
 
 use super::*;
 use crate::data_plane::TrafficTotals;
-use crate::guards::web::{WebAnswer, WebFuture, WebRequest};
+use crate::web::{WebAnswer, WebFuture, WebRequest};
 
 const BOUNDS: &[f64] = &[0.1, 0.25, 0.5, 1.0];
 
@@ -27,7 +27,7 @@ fn statement(broken: &str, restored_within: Option<Duration>) -> SteadyState {
 struct Probed(AtomicU16, Mutex<u32>);
 
 impl Web for Probed {
-    fn get(&self, _: WebRequest) -> WebFuture {
+    fn ask(&self, _: WebRequest) -> WebFuture {
         *self.1.lock().unwrap() += 1;
         let status = self.0.load(Ordering::Relaxed);
         Box::pin(async move {

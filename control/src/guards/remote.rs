@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use http::Uri;
+use http::{Method, Uri};
 use serde_json::Value;
 use squall_config::model::{HttpTarget, ProbeCondition, QueryCondition};
 
 use super::judge::{Finding, Holding, Unit};
-use super::web::{WebAnswer, WebRequest};
+use crate::web::{WebAnswer, WebConnection, WebRequest};
 
 /// One number takes less.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -62,7 +62,15 @@ impl RemoteJudge {
             Self::Query(query, _) => (url_of(&query.target, &query.query), ANSWER_BYTES_MAX),
             Self::Probe(probe, _) => (probe.target.url.clone(), 0),
         };
-        WebRequest { url, token_file: target.token_file.clone(), ca: target.ca.clone(), body_bytes_max }
+        WebRequest {
+            method: Method::GET,
+            url,
+            token_file: target.token_file.clone(),
+            ca: target.ca.clone(),
+            body: Vec::new(),
+            body_bytes_max,
+            connection: WebConnection::Own,
+        }
     }
 
     /// Takes in what came.

@@ -6,6 +6,7 @@ use squall_config::spec::ConfigSpec;
 use super::*;
 use crate::publish::tests::{FakePlane, publisher_of};
 use crate::state::Start;
+use crate::web::{WebFuture, WebRequest};
 use crate::write::Write;
 
 const FILE: &str = "version: 1
@@ -23,7 +24,7 @@ fn idle() -> (Arc<Publisher>, Arc<FakePlane>) {
 struct Nobody;
 
 impl Web for Nobody {
-    fn get(&self, _: web::WebRequest) -> web::WebFuture {
+    fn ask(&self, _: WebRequest) -> WebFuture {
         Box::pin(std::future::pending())
     }
 }

@@ -135,7 +135,11 @@ impl Keeper {
         let Some(written) = written else { return Ok(()) };
         let mut saved = written.to_saved(Moment::read(), process_now());
         (saved.generation, saved.lease) = (generation, lease);
-        saved.halt = halt.map(|halt| SavedHalt { reason: halt.reason, since_ms: millis_of(halt.since) });
+        saved.halt = halt.map(|Halt { reason, since, by_controller }| SavedHalt {
+            reason,
+            since_ms: millis_of(since),
+            by_controller,
+        });
         let done = directory.write(STATE, saved.to_text().as_bytes());
         let mut wanted = self.wanted();
         wanted.error = done.as_ref().err().map(|error| format!("{}: {error}", directory.file(STATE).display()));

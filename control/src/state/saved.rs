@@ -43,6 +43,8 @@ pub(crate) struct Saved {
 pub(crate) struct SavedHalt {
     pub(crate) reason: String,
     pub(crate) since_ms: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) by_controller: bool,
 }
 
 /// A rule.
@@ -141,7 +143,7 @@ mod tests {
         Saved {
             generation: 7,
             then: Moment::read(),
-            halt: Some(SavedHalt { reason: "lunch".to_owned(), since_ms: 1 }),
+            halt: Some(SavedHalt { reason: "lunch".to_owned(), since_ms: 1, by_controller: false }),
             lease: Some("ci-run-17".to_owned()),
             of_file: rules.clone(),
             rules: vec![SavedRule {
