@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use squall_config::{Problem, Problems};
-use squall_inject::{Decision, Invalid, Options, Setting, Workload};
+use squall_inject::{Controller, Decision, Invalid, Options, Setting, Workload};
 
 use crate::args::EPILOGUE;
 use crate::exit::{Exit, Failure, Outcome};
@@ -25,6 +25,7 @@ Examples:
   kubectl get deployment service-a -o yaml | squall inject | kubectl apply -f -
   squall inject -f deployment.yaml --mode explicit           without privileges, by HTTP_PROXY
   squall inject -f deployment.yaml --config-map squall-a     its squall.yaml is the configuration
+  squall inject -f deployment.yaml --controller https://squall.squall-system.svc --controller-ca ca.crt
   squall uninject -f injected.yaml | kubectl apply -f -
 
 Reads Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob and List, YAML or JSON,
@@ -65,6 +66,12 @@ pub(crate) struct InjectArgs {
     /// Networks that are reached without the sidecar, such as 10.96.0.0/12
     #[arg(long, value_name = "NETWORKS")]
     skip_subnets: Option<String>,
+    /// The controller whose orders sidecars follow, such as https://squall.squall-system.svc [default: none]
+    #[arg(long, value_name = "URL", requires = "controller_ca", help_heading = "In a cluster")]
+    controller: Option<String>,
+    /// The authorities that vouch for it, PEM; they are put into an annotation
+    #[arg(long, value_name = "FILE", requires = "controller", help_heading = "In a cluster")]
+    controller_ca: Option<PathBuf>,
     /// Level or filter of the sidecar's log [default: info]
     #[arg(long, value_name = "FILTER", help_heading = "Log")]
     log_level: Option<String>,
@@ -93,7 +100,7 @@ pub(crate) struct UninjectArgs {
 
 /// Adds the sidecar.
 pub(crate) fn inject(args: &InjectArgs) -> Outcome {
-    let options = args.options();
+    let options = args.options()?;
     options.check().map_err(|Invalid(problems)| {
         let told: Vec<String> = problems.iter().map(|p| format!("--{}: {}", flag(&p.what), p.detail)).collect();
         Failure::new(Exit::Usage, told.join("\n"))
@@ -128,7 +135,7 @@ pub(crate) fn uninject(args: &UninjectArgs) -> Outcome {
 }
 
 impl InjectArgs {
-    fn options(&self) -> Options {
+    fn options(&self) -> Result<Options, Failure> {
         let said = [
             (Setting::Mode, &self.mode),
             (Setting::Image, &self.image),
@@ -140,7 +147,11 @@ impl InjectArgs {
             (Setting::LogFormat, &self.log_format),
         ];
         let defaults: BTreeMap<_, _> = said.into_iter().filter_map(|(s, text)| Some((s, text.clone()?))).collect();
-        Options { defaults, ..Options::default() }
+        let controller = match (&self.controller, &self.controller_ca) {
+            (Some(url), Some(file)) => Some(Controller { url: url.clone(), ca: source::read(file)? }),
+            _ => None,
+        };
+        Ok(Options { defaults, controller, ..Options::default() })
     }
 }
 

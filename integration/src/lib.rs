@@ -7,6 +7,7 @@
 //! - [`message`]: HTTP/1 answers, read from bytes without any help of hyper
 //! - [`client`]: hyper clients for keep-alive, HTTP/2 and streaming bodies
 //! - [`certs`]: an authority of its own for each test, and clients that speak TLS
+//! - [`controller`]: a controller of sidecars that answers as a test says, well or badly
 //! - [`origin`]: an upstream that does exactly what a script says, byte for byte
 //! - [`echo`]: an upstream on hyper (HTTP/1 or HTTP/2) that reports what it saw
 //! - [`exposition`]: Prometheus text, as numbers
@@ -21,6 +22,7 @@
 pub mod api;
 pub mod certs;
 pub mod client;
+pub mod controller;
 pub mod dns;
 pub mod echo;
 pub mod exposition;
@@ -39,6 +41,7 @@ pub mod wait;
 
 pub use api::Api;
 pub use certs::{Authority, TlsClient, TlsOptions};
+pub use controller::{Controller, Manner};
 pub use raw::{End, RawClient};
 pub use settings::Settings;
 pub use squall::Squall;

@@ -28,7 +28,15 @@ impl Scene {
     /// # Panics
     /// When something does not start.
     pub fn new(manners: Manners) -> Self {
-        let mut scene = Self::quiet(manners);
+        Self::under(manners, &[])
+    }
+
+    /// The same with more arguments for Squall.
+    ///
+    /// # Panics
+    /// When something does not start.
+    pub fn under(manners: Manners, arguments: &[&str]) -> Self {
+        let mut scene = Self::without_callers(manners, arguments);
         let to_a = scene.squall.address("to-a");
         let inside = scene.runtime.enter();
         scene.callers = Some(Callers::start(to_a, RATE));
@@ -41,6 +49,10 @@ impl Scene {
     /// # Panics
     /// When something does not start.
     pub fn quiet(manners: Manners) -> Self {
+        Self::without_callers(manners, &[])
+    }
+
+    fn without_callers(manners: Manners, arguments: &[&str]) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
         let to_b = Arc::new(OnceCell::new());
@@ -53,7 +65,7 @@ impl Scene {
             .cluster("service-a", "http1", &[a.address])
             .listener("to-b", "http", "service-b")
             .cluster("service-b", "http1", &[b]);
-        let squall = Squall::start(&settings);
+        let squall = Squall::start_with(&settings, arguments);
         to_b.set(Caller::new(squall.to_b())).expect("B is named once");
         Self { squall, callers: None, runtime }
     }

@@ -5,6 +5,16 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
+use squall_inject::{Controller, Options};
+
+/// Sidecars that follow a controller, or none.
+pub(crate) fn options(is_in_fleet: bool) -> Options {
+    let controller = Controller { url: "https://squall.squall-system.svc:443".to_owned(), ca: CA.to_owned() };
+    Options { controller: is_in_fleet.then_some(controller), ..Options::default() }
+}
+
+/// What looks like the authority of a controller.
+pub(crate) const CA: &str = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
 /// So many pods, always the same.
 pub(crate) fn fixed(n: usize) -> Vec<Value> {

@@ -51,8 +51,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_patch_applies_adds_alone_is_made_once_and_can_be_undone(pod in pods::pod()) {
-        let options = Options::default();
+    fn a_patch_applies_adds_alone_is_made_once_and_can_be_undone(pod in pods::pod(), is_in_fleet in any::<bool>()) {
+        let options = pods::options(is_in_fleet);
         let Decision::Inject(injection) = inject(&pod, Some("shop"), &options).unwrap() else { return Ok(()) };
         prop_assert!(injection.patch.iter().all(|operation| matches!(operation, PatchOperation::Add(_))));
         // As the API server does it: from text, one operation after the other.
@@ -62,17 +62,21 @@ proptest! {
         prop_assert_eq!(&patched, &injection.pod);
         prop_assert!(keeps(&pod, &patched));
         prop_assert_eq!(inject(&patched, Some("shop"), &options).unwrap(), Decision::Skip(Skip::Injected));
+        let other = inject(&patched, Some("shop"), &pods::options(!is_in_fleet)).unwrap();
+        prop_assert!(matches!(other, Decision::Skip(Skip::InjectedOtherwise { .. })));
         prop_assert_eq!(meant(&uninject(&patched).unwrap()), meant(&pod));
     }
 
     /// Whatever a webhook is sent, it gets an answer.
     #[test]
-    fn no_document_harms(pod in pods::pod(), at in any::<prop::sample::Index>(), strange in strange()) {
+    fn no_document_harms(
+        pod in pods::pod(), at in any::<prop::sample::Index>(), strange in strange(), is_in_fleet in any::<bool>(),
+    ) {
         let mut pod = pod;
         let places = places(&pod);
         *pod.pointer_mut(&places[at.index(places.len())]).unwrap() = strange;
         let _ = uninject(&pod);
-        if let Ok(Decision::Inject(injection)) = inject(&pod, None, &Options::default()) {
+        if let Ok(Decision::Inject(injection)) = inject(&pod, None, &pods::options(is_in_fleet)) {
             prop_assert!(uninject(&injection.pod).is_some());
         }
     }

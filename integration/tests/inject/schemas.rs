@@ -59,10 +59,24 @@ fn template(object: &Value) -> &Value {
 #[test]
 fn a_thousand_objects_are_valid_after_it_and_the_same_after_the_way_back() {
     let Some(python) = python("inject: what Kubernetes says of a thousand objects") else { return };
+    all_are_valid(&python, &[], &Options::default());
+}
+
+#[test]
+fn so_are_a_thousand_whose_sidecars_follow_a_controller() {
+    let Some(python) = python("inject: what Kubernetes says of sidecars that follow a controller") else { return };
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), pods::CA).unwrap();
+    let options = pods::options(true);
+    let url = &options.controller.as_ref().unwrap().url;
+    all_are_valid(&python, &["--controller", url, "--controller-ca", ca.path().to_str().unwrap()], &options);
+}
+
+fn all_are_valid(python: &std::path::Path, arguments: &[&str], options: &Options) {
     let before: Vec<Value> = pods::fixed(1000).iter().enumerate().map(|(index, pod)| object(index, pod)).collect();
     let text: String = before.iter().map(|object| format!("---\n{object}\n")).collect();
     assert_eq!(
-        documents(&validated(&python, text.as_bytes(), &VERSIONS[1..])),
+        documents(&validated(python, text.as_bytes(), &VERSIONS[1..])),
         before,
         "the pods are valid to begin with"
     );
@@ -70,11 +84,11 @@ fn a_thousand_objects_are_valid_after_it_and_the_same_after_the_way_back() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("objects.yaml");
     std::fs::write(&file, text).unwrap();
-    let injected = crate::squall(&["inject", "-f", file.to_str().unwrap()], "");
-    let after = documents(&validated(&python, &injected.stdout, &VERSIONS));
+    let injected = crate::squall(&[&["inject", "-f", file.to_str().unwrap()], arguments].concat(), "");
+    let after = documents(&validated(python, &injected.stdout, &VERSIONS));
     assert_eq!(after.len(), before.len());
     for (before, after) in before.iter().zip(&after) {
-        match inject(template(before), Some("shop"), &Options::default()).unwrap() {
+        match inject(template(before), Some("shop"), options).unwrap() {
             Decision::Inject(injection) => assert_eq!(template(after), &injection.pod, "another reader reads the same"),
             Decision::Skip(_) => assert_eq!(after, before),
         }
@@ -82,7 +96,7 @@ fn a_thousand_objects_are_valid_after_it_and_the_same_after_the_way_back() {
 
     std::fs::write(&file, &injected.stdout).unwrap();
     let back = crate::squall(&["uninject", "-f", file.to_str().unwrap()], "");
-    for (before, after) in before.iter().zip(documents(&validated(&python, &back.stdout, &[]))) {
+    for (before, after) in before.iter().zip(documents(&validated(python, &back.stdout, &[]))) {
         assert_eq!(meant(template(&after)), meant(template(before)));
         assert_eq!(uninject(template(&after)), None);
     }

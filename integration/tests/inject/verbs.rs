@@ -106,6 +106,35 @@ fn options_are_for_pods_that_do_not_say_otherwise() {
 }
 
 #[test]
+fn sidecars_follow_a_controller_when_that_is_said() {
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), crate::pods::CA).unwrap();
+    let file = ca.path().to_str().unwrap();
+    let options = ["inject", "--controller", "https://squall.squall-system.svc", "--controller-ca", file];
+    let written = out(&squall(&options, POD));
+    for part in
+        ["- --controller\n    - https://squall.squall-system.svc\n", "audience: squall-controller", "/var/run/squall"]
+    {
+        assert!(written.contains(part), "{part}\n{written}");
+    }
+    assert_eq!(out(&squall(&options, &written)), written, "twice is once");
+    assert_eq!(out(&squall(&["uninject"], &written)), POD);
+    for (arguments, code, why) in [
+        (&["inject", "--controller", "https://c"][..], 2, "--controller-ca"),
+        (&["inject", "--controller-ca", file], 2, "--controller"),
+        (
+            &["inject", "--controller", "http://c", "--controller-ca", file],
+            2,
+            "--controller: \"http://c\" is not https://",
+        ),
+        (&["inject", "--controller", "https://c", "--controller-ca", "/not/there"], 1, "/not/there"),
+    ] {
+        let done = squall(arguments, POD);
+        assert!(done.status.code() == Some(code) && said(&done).contains(why), "{}", said(&done));
+    }
+}
+
+#[test]
 fn notes_are_told() {
     let text = POD
         .replace("  name: a\n", "  name: a\n  annotations: {linkerd.io/inject: enabled, squall.dev/skip-subnet: x}\n");

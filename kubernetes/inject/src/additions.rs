@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::mesh::Mesh;
 use crate::settings::{Mode, Settings};
 use crate::status::{Status, hash};
-use crate::{ANNOTATION_CONFIG, ANNOTATION_STATUS, configuration, containers, pod};
+use crate::{ANNOTATION_CONFIG, ANNOTATION_CONTROLLER_CA, ANNOTATION_STATUS, configuration, containers, pod};
 
 /// The lists of a pod's containers.
 pub(crate) const CONTAINER_LISTS: [&str; 2] = ["initContainers", "containers"];
@@ -19,6 +19,8 @@ pub(crate) struct Additions {
     /// In this order before all others.
     init_containers: Vec<Value>,
     volume: Value,
+    /// Where a controller is followed: another volume, and the authorities that vouch for it.
+    of_controller: Option<(Value, String)>,
     /// The configuration, unless a ConfigMap has it.
     configuration: Option<String>,
     /// For each container that takes them: in which list, at which place, its name.
@@ -45,6 +47,7 @@ impl Additions {
             mode,
             init_containers: init.into_iter().chain([containers::sidecar(settings)]).collect(),
             volume: containers::volume(settings),
+            of_controller: settings.controller.as_ref().map(|c| (containers::controller_volume(), c.ca.clone())),
             configuration: settings.config_map.is_none().then(|| configuration::text(&settings.calls)),
             variables_of,
             variables,
@@ -57,7 +60,9 @@ impl Additions {
         let names: Vec<&str> = self.variables_of.iter().map(|(_, _, name)| name.as_str()).collect();
         let parts = [&self.init_containers, &self.variables].map(|list| Value::from(list.clone()));
         let [containers, variables] = parts;
-        hash(&[containers, self.volume.clone(), json!(self.configuration), variables, json!(names)])
+        let mut all = vec![containers, self.volume.clone(), json!(self.configuration), variables, json!(names)];
+        all.extend(self.of_controller.iter().flat_map(|(volume, ca)| [volume.clone(), json!(ca)]));
+        hash(&all)
     }
 
     /// Only operations `add`, in the order in which they are applied.
@@ -69,7 +74,9 @@ impl Additions {
             patch.append(&["spec", list, &index.to_string(), "env"], &self.variables);
         }
         patch.prepend(&["spec", "initContainers"], self.init_containers);
-        patch.append(&["spec", "volumes"], &[self.volume]);
+        let volumes: Vec<Value> =
+            std::iter::once(self.volume).chain(self.of_controller.map(|(volume, _)| volume)).collect();
+        patch.append(&["spec", "volumes"], &volumes);
         Patch(patch.operations)
     }
 
@@ -81,7 +88,8 @@ impl Additions {
             env: self.variables_of.iter().map(|(_, _, name)| name.clone()).collect(),
         };
         let configuration = self.configuration.clone().map(|text| (ANNOTATION_CONFIG, text));
-        configuration.into_iter().chain([(ANNOTATION_STATUS, status.text())]).collect()
+        let ca = self.of_controller.clone().map(|(_, ca)| (ANNOTATION_CONTROLLER_CA, ca));
+        configuration.into_iter().chain(ca).chain([(ANNOTATION_STATUS, status.text())]).collect()
     }
 }
 

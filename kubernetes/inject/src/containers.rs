@@ -18,6 +18,16 @@ pub(crate) const CONTROL_PORT: u16 = 9470;
 /// Metrics and health, for the kubelet and Prometheus.
 pub(crate) const TELEMETRY_PORT: u16 = 9471;
 
+/// The volume with what a sidecar needs to follow a controller.
+pub(crate) const CONTROLLER_VOLUME: &str = "squall-controller";
+
+const CONTROLLER_FOLDER: &str = "/var/run/squall";
+const CA_FILE: &str = "ca.crt";
+const TOKEN_FILE: &str = "token";
+const LABELS_FILE: &str = "labels";
+/// The kubelet renews the token in time, when four fifths of this have passed.
+const TOKEN_SECONDS: u32 = 3600;
+
 const CONFIG_FOLDER: &str = "/etc/squall";
 const CONFIG_FILE: &str = "squall.yaml";
 
@@ -26,12 +36,23 @@ const CONFIG_FILE: &str = "squall.yaml";
 pub(crate) fn sidecar(settings: &Settings) -> Value {
     let file = format!("{CONFIG_FOLDER}/{CONFIG_FILE}");
     let telemetry = format!("[::]:{TELEMETRY_PORT}");
+    let (mut args, mut mounts) = (Vec::new(), vec![mount(VOLUME, CONFIG_FOLDER)]);
+    args.extend(["run", "-c", &file, "--telemetry", &telemetry, "--log", &settings.log_level].map(str::to_owned));
+    args.extend(["--log-format", &settings.log_format].map(str::to_owned));
+    if let Some(controller) = &settings.controller {
+        args.extend(["--controller", controller.url.as_str()].map(str::to_owned));
+        for (flag, file) in
+            [("--controller-ca", CA_FILE), ("--controller-token", TOKEN_FILE), ("--pod-labels", LABELS_FILE)]
+        {
+            args.extend([flag.to_owned(), format!("{CONTROLLER_FOLDER}/{file}")]);
+        }
+        mounts.push(mount(CONTROLLER_VOLUME, CONTROLLER_FOLDER));
+    }
     json!({
         "name": SIDECAR,
         "image": settings.image,
         "restartPolicy": "Always",
-        "args": ["run", "-c", file, "--telemetry", telemetry, "--log", settings.log_level,
-            "--log-format", settings.log_format],
+        "args": args,
         "env": identity(),
         "ports": [{ "name": "squall-admin", "containerPort": TELEMETRY_PORT, "protocol": "TCP" }],
         // The application starts when this has succeeded.
@@ -43,8 +64,12 @@ pub(crate) fn sidecar(settings: &Settings) -> Value {
             "runAsNonRoot": true, "runAsUser": PROXY_UID, "runAsGroup": PROXY_UID,
             "capabilities": { "drop": ["ALL"] },
         })),
-        "volumeMounts": [{ "name": VOLUME, "mountPath": CONFIG_FOLDER, "readOnly": true }],
+        "volumeMounts": mounts,
     })
+}
+
+fn mount(volume: &str, folder: &str) -> Value {
+    json!({ "name": volume, "mountPath": folder, "readOnly": true })
 }
 
 /// What sets the redirect up and ends.
@@ -93,6 +118,21 @@ pub(crate) fn volume(settings: &Settings) -> Value {
             json!({ "name": VOLUME, "downwardAPI": { "items": [item] } })
         }
     }
+}
+
+/// The volume with what a sidecar needs to follow a controller: a token that says which pod it is, the labels of the pod, and
+/// the authorities of the controller.
+pub(crate) fn controller_volume() -> Value {
+    let token = json!({
+        "audience": crate::CONTROLLER_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": TOKEN_FILE,
+    });
+    let ca = format!("metadata.annotations['{}']", crate::ANNOTATION_CONTROLLER_CA);
+    let items = json!([
+        { "path": LABELS_FILE, "fieldRef": { "fieldPath": "metadata.labels" } },
+        { "path": CA_FILE, "fieldRef": { "fieldPath": ca } },
+    ]);
+    let sources = json!([{ "serviceAccountToken": token }, { "downwardAPI": { "items": items } }]);
+    json!({ "name": CONTROLLER_VOLUME, "projected": { "sources": sources } })
 }
 
 /// What tells clients of HTTP to go through Squall. Both spellings: some libraries know only the one or the other.

@@ -4,11 +4,11 @@ use json_patch::Patch;
 use serde_json::{Map, Value};
 
 use crate::additions::{Additions, CONTAINER_LISTS};
-use crate::containers::{INIT, PROXY_VARIABLES, SIDECAR, VOLUME};
+use crate::containers::{CONTROLLER_VOLUME, INIT, PROXY_VARIABLES, SIDECAR, VOLUME};
 use crate::settings::{Invalid, Mode, Options, Problem, Settings};
 use crate::skip::{self, Skip};
 use crate::status::Status;
-use crate::{ANNOTATION_CONFIG, ANNOTATION_STATUS, PROXY_UID, mesh, pod};
+use crate::{ANNOTATIONS, PROXY_UID, mesh, pod};
 
 /// What becomes of a pod.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +89,7 @@ pub fn uninject(pod: &Value) -> Option<Value> {
     let mut pod = pod.clone();
     let spec = pod.get_mut("spec")?.as_object_mut()?;
     keep(spec, "initContainers", |container| ![SIDECAR, INIT].contains(&pod::name(container)));
-    keep(spec, "volumes", |volume| pod::name(volume) != VOLUME);
+    keep(spec, "volumes", |volume| ![VOLUME, CONTROLLER_VOLUME].contains(&pod::name(volume)));
     for list in CONTAINER_LISTS {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
         for container in containers.filter(|container| status.env.iter().any(|name| name == pod::name(container))) {
@@ -100,7 +100,7 @@ pub fn uninject(pod: &Value) -> Option<Value> {
     let root = pod.as_object_mut()?;
     if let Some(metadata) = root.get_mut("metadata").and_then(Value::as_object_mut) {
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.retain(|name, _| ![ANNOTATION_STATUS, ANNOTATION_CONFIG].contains(&name.as_str()));
+            annotations.retain(|name, _| !ANNOTATIONS.contains(&name.as_str()));
         }
         drop_if_empty(metadata, "annotations");
     }

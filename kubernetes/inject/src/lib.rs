@@ -22,7 +22,7 @@ mod status;
 mod workload;
 
 pub use decision::{Decision, Injection, inject, uninject};
-pub use settings::{Invalid, Mode, Options, Problem, Setting};
+pub use settings::{Controller, Invalid, Mode, Options, Problem, Setting};
 pub use skip::Skip;
 pub use workload::{Workload, workloads};
 
@@ -35,3 +35,9 @@ pub const LABEL_INJECT: &str = "squall.dev/inject";
 pub const ANNOTATION_STATUS: &str = "squall.dev/status";
 /// The annotation that holds the configuration where no ConfigMap does.
 pub const ANNOTATION_CONFIG: &str = "squall.dev/default-config";
+/// The annotation that holds the authorities that vouch for the controller, for pods whose sidecar follows one.
+pub const ANNOTATION_CONTROLLER_CA: &str = "squall.dev/controller-ca";
+/// Whom the token is for with which a sidecar shows its controller which pod it is.
+pub const CONTROLLER_AUDIENCE: &str = "squall-controller";
+/// Every annotation that is added.
+const ANNOTATIONS: [&str; 3] = [ANNOTATION_STATUS, ANNOTATION_CONFIG, ANNOTATION_CONTROLLER_CA];

@@ -117,6 +117,18 @@ pub struct Options {
     pub defaults: BTreeMap<Setting, String>,
     /// Where Squall's own pods are; they get no sidecar.
     pub own_namespace: String,
+    /// Whose orders sidecars follow; nobody's without one.
+    pub controller: Option<Controller>,
+}
+
+/// The controller of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Where it is: `https://` and a host, perhaps a port.
+    pub url: String,
+    /// The certificates of the authorities that vouch for it, PEM. They are in an annotation of the pod: whoever changes that of
+    /// a running pod changes what its sidecar trusts.
+    pub ca: String,
 }
 
 impl Options {
@@ -131,7 +143,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { defaults: BTreeMap::new(), own_namespace: "squall-system".to_owned() }
+        Self { defaults: BTreeMap::new(), own_namespace: "squall-system".to_owned(), controller: None }
     }
 }
 
@@ -170,6 +182,7 @@ pub(crate) struct Settings {
     pub(crate) log_level: String,
     pub(crate) log_format: String,
     pub(crate) resources: Resources,
+    pub(crate) controller: Option<Controller>,
 }
 
 /// How the application's calls get to Squall.
@@ -233,7 +246,9 @@ fn unknown(pod: &Value) -> Vec<String> {
 }
 
 fn others() -> impl Iterator<Item = String> {
-    [crate::LABEL_INJECT, crate::ANNOTATION_STATUS, crate::ANNOTATION_CONFIG].into_iter().map(str::to_owned)
+    [crate::LABEL_INJECT, crate::ANNOTATION_STATUS, crate::ANNOTATION_CONFIG, crate::ANNOTATION_CONTROLLER_CA]
+        .into_iter()
+        .map(str::to_owned)
 }
 
 #[cfg(test)]

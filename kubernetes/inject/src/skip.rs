@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::containers::{CONTROL_PORT, INIT, SIDECAR, TELEMETRY_PORT, VOLUME};
+use crate::containers::{CONTROL_PORT, CONTROLLER_VOLUME, INIT, SIDECAR, TELEMETRY_PORT, VOLUME};
 use crate::settings::{Calls, Options, Settings};
 use crate::status::Status;
-use crate::{ANNOTATION_CONFIG, ANNOTATION_STATUS, LABEL_INJECT, configuration, pod};
+use crate::{ANNOTATIONS, LABEL_INJECT, configuration, pod};
 
 /// Why a pod is left as it is. Its text is for people, and completes "not injected: ".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,10 +91,11 @@ pub(crate) fn taken(pod: &Value, is_current: impl FnOnce(&str) -> bool) -> Optio
         (Some(status), Some(_)) => Some(Skip::InjectedOtherwise { version: status.version }),
         (None, Some(name)) => Some(Skip::Taken(format!("a container {name}"))),
         (_, None) => {
-            let annotations = [ANNOTATION_STATUS, ANNOTATION_CONFIG].into_iter();
-            let mut left = annotations.filter(|name| pod::annotations(pod).is_some_and(|all| all.contains_key(*name)));
-            let is_volume = pod::containers_of(pod, "volumes").iter().any(|volume| pod::name(volume) == VOLUME);
-            let volume = is_volume.then(|| format!("a volume {VOLUME}"));
+            let mut left =
+                ANNOTATIONS.into_iter().filter(|name| pod::annotations(pod).is_some_and(|all| all.contains_key(*name)));
+            let mut volumes = pod::containers_of(pod, "volumes").iter().map(pod::name);
+            let volume = volumes.find(|name| [VOLUME, CONTROLLER_VOLUME].contains(name));
+            let volume = volume.map(|name| format!("a volume {name}"));
             left.next().map(|name| format!("an annotation {name}")).or(volume).map(Skip::Taken)
         }
     }

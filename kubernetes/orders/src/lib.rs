@@ -72,7 +72,7 @@ pub struct ExperimentReport {
     pub reasons: Vec<String>,
     /// Requests or connections that it faulted.
     pub injected: u64,
-    /// Why it does not run here.
+    /// Why it does not run here yet; it is tried again as long as it is ordered.
     pub problem: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use json_patch::PatchOperation;
 use serde_json::json;
 
 use super::*;
-use crate::Setting;
+use crate::{ANNOTATION_CONFIG, ANNOTATION_CONTROLLER_CA, Controller, Setting};
 
 fn pod() -> Value {
     json!({
@@ -57,6 +57,69 @@ fn the_sidecar_stands_before_everything_that_calls() {
     assert_eq!(names(&after, "volumes"), ["data", "squall-config"]);
     assert_eq!(after["spec"]["initContainers"][1]["restartPolicy"], "Always");
     assert_eq!(after["metadata"]["annotations"]["note"], "kept");
+}
+
+/// Whose sidecars follow a controller.
+fn in_fleet() -> Options {
+    let (url, ca) = ("https://squall.squall-system.svc:443".to_owned(), "-----BEGIN CERTIFICATE-----\n".to_owned());
+    Options { controller: Some(Controller { url, ca }), ..Options::default() }
+}
+
+#[test]
+fn a_sidecar_that_follows_a_controller_gets_a_token_the_labels_and_whom_to_trust() {
+    let Decision::Inject(injection) = inject(&pod(), Some("shop"), &in_fleet()).unwrap() else {
+        panic!("it is injected")
+    };
+    let after = &injection.pod;
+    assert!(injection.patch.iter().all(|operation| matches!(operation, PatchOperation::Add(_))));
+    let sidecar = &after["spec"]["initContainers"][1];
+    let args: Vec<&str> = sidecar["args"].as_array().unwrap()[9..].iter().map(|a| a.as_str().unwrap()).collect();
+    assert_eq!(
+        args.join(" "),
+        "--controller https://squall.squall-system.svc:443 --controller-ca /var/run/squall/ca.crt \
+         --controller-token /var/run/squall/token --pod-labels /var/run/squall/labels"
+    );
+    let mount = json!({ "name": "squall-controller", "mountPath": "/var/run/squall", "readOnly": true });
+    assert_eq!(sidecar["volumeMounts"][1], mount);
+    assert_eq!(names(after, "volumes"), ["data", "squall-config", "squall-controller"]);
+    assert_eq!(
+        after["spec"]["volumes"][2]["projected"]["sources"],
+        json!([
+            { "serviceAccountToken": { "audience": "squall-controller", "expirationSeconds": 3600, "path": "token" } },
+            { "downwardAPI": { "items": [
+                { "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } },
+                { "path": "ca.crt", "fieldRef": { "fieldPath": "metadata.annotations['squall.dev/controller-ca']" } },
+            ] } },
+        ])
+    );
+    assert_eq!(after["metadata"]["annotations"][ANNOTATION_CONTROLLER_CA], "-----BEGIN CERTIFICATE-----\n");
+    // The application's containers see nothing of it.
+    assert_eq!(after["spec"]["containers"], pod()["spec"]["containers"]);
+
+    assert_eq!(inject(after, Some("shop"), &in_fleet()).unwrap(), Decision::Skip(Skip::Injected));
+    assert!(matches!(skipped(after), Skip::InjectedOtherwise { .. }));
+    let mut other = in_fleet();
+    other.controller.as_mut().unwrap().ca.push_str("another");
+    let decision = inject(after, Some("shop"), &other).unwrap();
+    assert!(matches!(decision, Decision::Skip(Skip::InjectedOtherwise { .. })), "another authority is another sidecar");
+    assert_eq!(uninject(after).unwrap(), pod());
+    assert!(!injected(&pod()).pod.to_string().contains("controller"), "and without one nothing of it is there");
+}
+
+#[test]
+fn a_controller_that_no_sidecar_could_follow_is_refused() {
+    for (url, ca, what) in [
+        ("http://c.svc", "-----BEGIN CERTIFICATE-----", "controller: "),
+        ("https://", "-----BEGIN CERTIFICATE-----", "controller: "),
+        ("https://c.svc/v1", "-----BEGIN CERTIFICATE-----", "controller: "),
+        ("https://u@c.svc", "-----BEGIN CERTIFICATE-----", "controller: "),
+        ("https://c.svc", "-----BEGIN PRIVATE KEY-----", "controller-ca: "),
+    ] {
+        let controller = Some(Controller { url: url.to_owned(), ca: ca.to_owned() });
+        let told = Options { controller, ..Options::default() }.check().unwrap_err().to_string();
+        assert!(told.starts_with(what), "{told}");
+    }
+    in_fleet().check().unwrap();
 }
 
 #[test]
@@ -195,6 +258,8 @@ fn every_pod_that_is_left_alone_has_a_reason() {
         (with("/spec/containers", json!([{ "name": "squall" }])), "a container squall already"),
         (with("/spec/initContainers", json!([{ "name": "squall-init" }])), "a container squall-init already"),
         (with("/spec/volumes", json!([{ "name": "squall-config" }])), "a volume squall-config already"),
+        (with("/spec/volumes", json!([{ "name": "squall-controller" }])), "a volume squall-controller already"),
+        (with("/metadata/annotations/squall.dev~1controller-ca", json!("x")), "squall.dev/controller-ca already"),
         (with("/metadata/annotations/squall.dev~1status", json!("{}")), "an annotation squall.dev/status already"),
         (with("/spec/containers", port(9471, "TCP")), "container c has port 9471"),
         (with("/spec/initContainers", port(15101, "TCP")), "container c has port 15101"),

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::{Calls, Invalid, Mode, Options, Problem, Resources, Setting, Settings};
+use super::{Calls, Controller, Invalid, Mode, Options, Problem, Resources, Setting, Settings};
 use crate::{pod, ports, quantity};
 
 // Of the version that this was built with. Two, so that the one that stays has nothing but Squall in it.
@@ -39,7 +39,9 @@ impl<'a> Reader<'a> {
             log_level: self.word(Setting::LogLevel).unwrap_or_else(|| "info".to_owned()),
             log_format: self.read(Setting::LogFormat, log_format).unwrap_or_else(|| "json".to_owned()),
             resources: self.resources(),
+            controller: self.options.controller.clone(),
         };
+        self.controller();
         if settings.config_map.is_some() && matches!(settings.calls, Calls::Routed(_)) {
             let detail = "the ConfigMap has the listeners already; leave the one or the other out";
             self.problem(Setting::Ports, detail.to_owned());
@@ -69,6 +71,20 @@ impl<'a> Reader<'a> {
                 Calls::Redirected
             }
             (Mode::Native, None) => Calls::Redirected,
+        }
+    }
+
+    /// What would keep every sidecar from its controller.
+    fn controller(&mut self) {
+        let Some(Controller { url, ca }) = &self.options.controller else { return };
+        let mut problem = |what: &str, detail: String| self.problems.push(Problem { what: what.to_owned(), detail });
+        let host = url.strip_prefix("https://").unwrap_or_default().trim_end_matches('/');
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || "/?#@".contains(c)) {
+            let detail = format!("{url:?} is not https:// and a host, such as https://squall.squall-system.svc");
+            problem("controller", detail);
+        }
+        if !ca.contains("-----BEGIN CERTIFICATE-----") {
+            problem("controller-ca", "there is no certificate in it (PEM)".to_owned());
         }
     }
 
