@@ -186,7 +186,8 @@ impl Controller {
         *self.state().answered.last().expect("it has answered")
     }
 
-    /// Answers so from now on; what is under way is cut off or left hanging, as it is said. Gives the moment.
+    /// Answers so from now on; what is under way is cut off or left hanging, as it is said. Who answers well again has forgotten
+    /// what was asked before. Gives the moment.
     pub fn be(&self, manner: Manner) -> Instant {
         let (was_gone, life) = {
             let mut state = self.state();
@@ -196,6 +197,9 @@ impl Controller {
                 for socket in state.sockets.drain(..) {
                     let _ = socket.shutdown(Shutdown::Both);
                 }
+            }
+            if manner == Manner::Well {
+                state.questions.clear();
             }
             state.manner = manner.clone();
             (was_gone, state.life)

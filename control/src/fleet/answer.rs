@@ -19,6 +19,9 @@ use crate::web::WebAnswer;
 /// A controller that promises less has no time to keep its promise; one that promises more keeps faults going when it is gone.
 const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
+/// It is said again in each report.
+const REVISION_BYTES_MAX: usize = 1000;
+
 /// All that is to be done.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Orders {
@@ -80,8 +83,10 @@ pub(crate) fn read(answer: &WebAnswer) -> Result<Orders, Trouble> {
     let invalid = |why: String| Trouble { answer: ControllerAnswer::Invalid, why };
     let written: Written = serde_json::from_slice(&answer.body)
         .map_err(|error| invalid(format!("the answer is not one of a controller: {error}")))?;
-    if written.revision.is_empty() || written.lease_ms == 0 {
-        return Err(invalid("the answer is not one of a controller: revision or lease_ms is missing".to_owned()));
+    if written.revision.is_empty() || written.revision.len() > REVISION_BYTES_MAX || written.lease_ms == 0 {
+        return Err(invalid(
+            "the answer is not one of a controller: revision or lease_ms is missing, or cannot be".to_owned(),
+        ));
     }
     Ok(Orders {
         revision: written.revision,
@@ -166,9 +171,15 @@ mod tests {
 
     #[test]
     fn everything_else_is_no_order() {
-        for body in
-            [json!({}), json!([]), json!("x"), json!({"revision": "1"}), json!({"lease_ms": 5}), json!({"rules": 1})]
-        {
+        for body in [
+            json!({}),
+            json!([]),
+            json!("x"),
+            json!({"revision": "1"}),
+            json!({"lease_ms": 5}),
+            json!({"rules": 1}),
+            json!({"revision": "x".repeat(1001), "lease_ms": 5000}),
+        ] {
             assert_eq!(answered(200, &body).unwrap_err().answer, ControllerAnswer::Invalid, "{body}");
         }
         let refused = answered(401, &json!({"detail": "the token is too old", "hint": "mount another"})).unwrap_err();

@@ -28,6 +28,9 @@ use crate::web::{Web, WebConnection, WebRequest};
 /// A change of the rules that takes longer is given up, and so is a file.
 const WORK_WITHIN: Duration = Duration::from_secs(10);
 
+/// By the wall clock an answer may be so much older than by the other one.
+const AGE_BEYOND: Duration = Duration::from_secs(1);
+
 /// After an error of our own.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(5);
 
@@ -79,7 +82,7 @@ impl Follower {
     /// One question, what follows from the answer, and the pause after it.
     async fn turn(&mut self) {
         let asked = Now::read();
-        let pause = match self.ask(asked).await {
+        let pause = match self.ask().await {
             Ok(orders) => self.take(asked, orders).await,
             Err(trouble) => Err(trouble),
         };
@@ -89,7 +92,7 @@ impl Follower {
         tokio::time::sleep(pause).await;
     }
 
-    async fn ask(&mut self, asked: Now) -> Result<Orders, Trouble> {
+    async fn ask(&mut self) -> Result<Orders, Trouble> {
         let none = |why: String| Trouble { answer: ControllerAnswer::None, why };
         let file = self.controller.labels_file.clone();
         let labels = self.labels.done(move || labels::read(file.as_deref())).await;
@@ -104,12 +107,12 @@ impl Follower {
             body_bytes_max: ORDERS_BYTES_MAX,
             connection: WebConnection::Kept,
         };
-        let within = wait + self.pace.margin();
+        let (begun, within) = (Now::read(), wait + self.pace.margin());
         let answer = tokio::time::timeout(within, self.web.ask(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {within:?}"))).map_err(none)?;
-        // One that lay in a buffer while the machine slept says nothing about now. Reading the labels is not counted twice.
-        let age = Now::read().wall.duration_since(asked.wall).unwrap_or_default();
-        if age > within + WORK_WITHIN {
+        // One that lay in a buffer while the machine slept says nothing about now.
+        let age = Now::read().wall.duration_since(begun.wall).unwrap_or_default();
+        if age > within + AGE_BEYOND {
             let why = format!("the answer came after {} s", age.as_secs());
             return Err(Trouble { answer: ControllerAnswer::Invalid, why });
         }

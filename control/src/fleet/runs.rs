@@ -54,7 +54,7 @@ impl Runs {
                 }
                 Ok(order) => {
                     let state = match before.remove(&order.name) {
-                        Some(run) if run.order == order => run.state,
+                        Some(run) if run.order.run == order.run => run.state,
                         // What runs under the name, if anything does, ends first.
                         _ => State::Waiting("it has not begun".to_owned()),
                     };
@@ -149,14 +149,17 @@ fn noted(publisher: &Publisher, operation: &str, name: &str) -> Note {
 /// How one on the board is.
 fn told(name: &str, entry: &Entry) -> ExperimentReport {
     let report = entry.report(None);
+    let has_verdict = report.as_ref().is_some_and(|report| report.verdict.is_some());
     let phase = match entry.phase() {
         "idle" => "pending",
+        // The last exchanges are waited for; who hears of the end hears of the verdict.
+        "done" | "aborted" if !has_verdict => "recovering",
         phase => phase,
     };
     ExperimentReport {
         name: name.to_owned(),
         phase: phase.to_owned(),
-        verdict: report.as_ref().and_then(|report| report.verdict).map(|verdict| verdict.as_str().to_owned()),
+        verdict: report.as_ref().and_then(|report| report.verdict).map(|verdict| verdict.as_str().to_lowercase()),
         reasons: report.iter().flat_map(|report| &report.reasons).map(|reason| shortened(reason)).collect(),
         injected: report.iter().flat_map(|report| &report.rules).map(|rule| rule.injected).sum(),
         problem: None,

@@ -121,8 +121,7 @@ fn a_bad_rule_is_left_out_alone_and_says_why() {
         "limits: {percentage_max: 60}\nrules: [{name: own, match: {path: /own}, percentage: 50, fault: {abort: 421}}]",
         &[],
     );
-    let elsewhere =
-        json!({"name": "elsewhere", "match": {"cluster": "service-c"}, "percentage": 1, "fault": {"abort": 500}});
+    let elsewhere = json!({"name": "elsewhere", "match": {"cluster": "service-c", "path": "/c"}, "percentage": 1, "fault": {"abort": 500}});
     let newer = json!({"name": "newer", "percentage": 1, "fault": {"abort": 500}, "only_on_sundays": true});
     let good = json!({"name": "good", "match": {"path": "/a"}, "sample": {"first": 1}, "percentage": 60, "fault": {"delay": "1ms"}});
     let much = json!({"name": "much", "match": {"path": "/a"}, "percentage": 61, "fault": {"abort": 418}});

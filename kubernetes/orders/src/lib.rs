@@ -64,7 +64,7 @@ pub struct RuleReport {
 pub struct ExperimentReport {
     /// Its name.
     pub name: String,
-    /// `pending`, `baseline`, `injecting`, `recovering`, `done` or `aborted`.
+    /// `pending`, `baseline`, `injecting`, `recovering`, `done` or `aborted`; the last two come with a verdict.
     pub phase: String,
     /// `held`, `failed` or `inconclusive`, once there is one.
     pub verdict: Option<String>,
