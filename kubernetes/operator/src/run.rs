@@ -46,7 +46,7 @@ async fn live(args: &RunArgs) -> anyhow::Result<()> {
     let controller = args.webhook.controller_url(&args.service, &args.namespace);
     keep(&mut tasks, args, &controller, (&certificates, &stopped)).await?;
 
-    let router = webhook(args, &metrics)?;
+    let router = webhook(args, &controller, &certificates, &metrics)?;
     let connections = Connections::new(&metrics)?;
     let https = Listener::bind(args.serve.listen).await.context("--listen")?;
     let plain = Listener::bind(args.serve.telemetry).await.context("--telemetry")?;
@@ -104,13 +104,24 @@ fn names(args: &RunArgs, controller: &str) -> Vec<String> {
     names
 }
 
-fn webhook(args: &RunArgs, metrics: &Metrics) -> anyhow::Result<Router> {
-    let options = args.webhook.options(&args.namespace)?;
-    Ok(webhook::router(Webhook {
-        options: Box::new(move || options.clone()),
-        check: |_kind, _object| Vec::new(),
-        admissions: Admissions::new(metrics)?,
-    }))
+/// The webhooks; sidecars are told of a controller only where there is one.
+fn webhook(
+    args: &RunArgs,
+    controller: &str,
+    certificates: &Arc<Certificates>,
+    metrics: &Metrics,
+) -> anyhow::Result<Router> {
+    let options = args.webhook.options(&args.namespace, args.only.is_none().then_some(controller))?;
+    let certificates = Arc::clone(certificates);
+    let options = move || {
+        let mut options = options.clone();
+        if let Some(controller) = &mut options.controller {
+            certificates.authority().as_str().clone_into(&mut controller.ca);
+        }
+        options
+    };
+    let admissions = Admissions::new(metrics)?;
+    Ok(webhook::router(Webhook { options: Box::new(options), check: |_kind, _object| Vec::new(), admissions }))
 }
 
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {

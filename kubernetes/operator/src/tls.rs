@@ -8,8 +8,6 @@
 
 mod args;
 mod bundle;
-#[cfg(test)]
-mod fake;
 mod given;
 mod made;
 mod pair;
@@ -23,3 +21,6 @@ pub(crate) use shown::Certificates;
 
 /// The part of the health that has to do with certificates.
 pub(crate) const PART: &str = "tls";
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,9 @@ use super::shown::Certificates;
 /// How often the files are looked at. Not by inotify: a mounted Secret is a symlink that is swapped, other file systems tell
 /// nothing, and three small files are read in no time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A chain of certificates is some kilobytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+/// A chain of certificates is some kilobytes; the authority goes into an annotation of each pod, and all of those together
+/// have at most 256 KiB.
+const FILE_BYTES_MAX: u64 = 64 << 10;
 
 /// Three files: certificate, key, authority.
 #[derive(Debug)]

@@ -51,7 +51,6 @@ impl Certificates {
         }
     }
 
-    #[cfg(test)]
     /// What vouches for it, as PEM; empty before the first was loaded.
     pub(crate) fn authority(&self) -> Arc<String> {
         self.authority.load_full()

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use clap::Args;
-use squall_inject::{Options, Setting};
+use squall_inject::{Controller, Options, Setting};
+
+/// Stands for the authority until there is one.
+const NO_AUTHORITY: &str = "-----BEGIN CERTIFICATE-----";
 
 /// The injection part of `squall-kubernetes run`.
 #[derive(Clone, Debug, Args)]
@@ -35,15 +38,16 @@ fn setting(text: &str) -> Result<(Setting, String), String> {
 }
 
 impl WebhookArgs {
-    /// The options of the pod patch, checked.
+    /// The options of the pod patch, checked; without the authority of the controller, which may not be there yet.
     ///
     /// # Errors
     /// Values that no pod could get.
-    pub(crate) fn options(&self, own_namespace: &str) -> anyhow::Result<Options> {
+    pub(crate) fn options(&self, own_namespace: &str, controller: Option<&str>) -> anyhow::Result<Options> {
         let own = [(Setting::Image, &self.image), (Setting::InitImage, &self.init_image), (Setting::Mode, &self.mode)];
         let own = own.into_iter().filter_map(|(setting, value)| Some((setting, value.clone()?)));
         let defaults: BTreeMap<Setting, String> = self.defaults.iter().cloned().chain(own).collect();
-        let options = Options { defaults, own_namespace: own_namespace.to_owned() };
+        let controller = controller.map(|url| Controller { url: url.to_owned(), ca: NO_AUTHORITY.to_owned() });
+        let options = Options { defaults, own_namespace: own_namespace.to_owned(), controller };
         options.check().context("what sidecars get by default cannot be used")?;
         Ok(options)
     }
@@ -68,7 +72,9 @@ mod tests {
 
     fn options(arguments: &[&str]) -> Result<Options, String> {
         let line = Line::try_parse_from(std::iter::once(&"x").chain(arguments)).map_err(|error| error.to_string())?;
-        line.webhook.options("squall").map_err(|error| format!("{error:#}"))
+        line.webhook
+            .options("squall", Some(&line.webhook.controller_url("squall", "squall")))
+            .map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -87,6 +93,7 @@ mod tests {
             (["--inject-default", "mode"], "NAME=VALUE"),
             (["--mode", "magic"], "mode"),
             (["--inject-default", "cpu-limit=lots"], "cpu-limit"),
+            (["--controller-url", "http://plain"], "is not https://"),
         ] {
             let said = options(&given).unwrap_err();
             assert!(said.contains(why), "{said}");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::serve::health::Health;
 use crate::serve::metrics::{Metrics, TlsMetrics};
-use crate::tls::fake::Fake;
+use crate::tls::tests::fake::Fake;
 
 const SECRET: &str = "/api/v1/namespaces/chaos/secrets/squall-tls";
 const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/squall";

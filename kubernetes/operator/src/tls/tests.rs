@@ -1,0 +1,3 @@
+//! What tests of certificates share.
+
+pub(crate) mod fake;
