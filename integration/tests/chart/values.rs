@@ -1,5 +1,7 @@
 //! Every value on and off: what comes of it is valid, and what is none is refused.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use squall_integration::programs::python;
 
@@ -79,10 +81,11 @@ fn whatever_is_said_kubernetes_takes_it() {
     let Some(python) = python("chart: what Kubernetes thinks of it") else { return };
     let cases = cases();
     assert!(cases.len() > 200);
-    let (mut all, mut n_foreign) = (String::new(), 0);
+    // Most values leave most templates as they are: each text is looked at once.
+    let (mut texts, mut n_foreign) = (BTreeSet::new(), 0);
     for (values, rendered) in cases.iter().zip(render(&python, &cases)) {
         match rendered {
-            Ok(texts) => all.push_str(&yaml(&texts)),
+            Ok(rendered) => texts.extend(rendered),
             // The one thing that no two options may say together.
             Err(error) => {
                 let is_too_many = values["replicas"] == 3 && values["controller"]["enabled"] != false;
@@ -90,6 +93,7 @@ fn whatever_is_said_kubernetes_takes_it() {
             }
         }
     }
+    let all = yaml(&texts.into_iter().collect::<Vec<_>>());
     let read = peer(&python, "kubernetes_peer.py", &["validate"], &all);
     let documents: Vec<Value> = serde_json::from_str(stdout(&read)).unwrap();
     let mut known = String::new();
@@ -102,7 +106,7 @@ fn whatever_is_said_kubernetes_takes_it() {
     }
     stdout(&peer(&python, "kubernetes_peer.py", &[&["validate"][..], &VERSIONS].concat(), &known));
     let n_known = documents.len() - n_foreign;
-    assert!(n_known > 2000 && n_foreign > 100, "{n_known} of Kubernetes, {n_foreign} of others");
+    assert!(n_known > 200 && n_foreign > 20, "{n_known} of Kubernetes, {n_foreign} of others");
 }
 
 #[test]
@@ -116,7 +120,7 @@ fn what_is_no_value_is_refused_with_its_place() {
         (json!({ "injection": { "failurePolicy": "Sometimes" } }), "/injection/failurePolicy"),
         (json!({ "injection": { "timeoutSeconds": 60 } }), "/injection/timeoutSeconds"),
         (json!({ "certificates": { "mode": "none" } }), "/certificates/mode"),
-        (json!({ "certificates": { "mode": "given" } }), "certificates.given.secret"),
+        (json!({ "certificates": { "mode": "given", "given": { "caBundle": "x" } } }), "certificates.given.secret"),
         (json!({ "certificates": { "mode": "given", "given": { "secret": "tls" } } }), "certificates.given.caBundle"),
         (json!({ "controller": { "lease": 15 } }), "/controller/lease"),
         (json!({ "controller": { "maxPodsHit": 0 } }), "/controller/maxPodsHit"),

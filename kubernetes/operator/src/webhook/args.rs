@@ -25,7 +25,7 @@ pub(crate) struct WebhookArgs {
     /// What an annotation squall.dev/NAME of a pod would say: skip-subnets=10.96.0.0/12; can be repeated
     #[arg(long = "inject-default", value_name = "NAME=VALUE", value_parser = setting)]
     defaults: Vec<(Setting, String)>,
-    /// Where sidecars ask for orders [default: https://SERVICE.NAMESPACE.svc:443]
+    /// Where sidecars ask for orders [default: the Service, by HTTPS at port 443]
     #[arg(long, value_name = "URL")]
     controller_url: Option<String>,
 }
