@@ -110,7 +110,8 @@ pub struct Observation {
     /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, of the first 8.
     pub fallbacks: Vec<Fallback>,
     /// Calls to A that have neither a trace id nor a request id get one of each, or the sole one (`traceparent`, not sampled, and
-    /// `x-request-id`) when they leave for A, whether they are noted or not. One that Squall traces has a `traceparent` already.
+    /// `x-request-id`) when they leave for A, whether they are noted or not, unless the share says that those that are not need
+    /// none ([`TraceShare::own_id_alone`]). One that Squall traces has a `traceparent` already.
     pub add_ids: bool,
     /// Of which traces exchanges are noted, until [`DataPlane::note_share`] says otherwise.
     pub share: TraceShare,

@@ -36,10 +36,26 @@ proptest! {
     fn it_is_the_same_after_a_way_through_an_atomic(halvings in 0_u8..=32, by in 0_u8..3) {
         let by = [SharedId::Trace, SharedId::Request, SharedId::None][usize::from(by)];
         let share = TraceShare::new(halvings, by);
-        for share in [share, share.with_sole_id()] {
+        let (sole, own) = (share.with_sole_id(), share.with_own_ids_alone());
+        for share in [share, sole, own] {
             prop_assert_eq!(TraceShare::from_bits(share.to_bits()), share);
         }
-        prop_assert_eq!((share.sole_id(), share.with_sole_id().sole_id()), (None, (by != SharedId::None).then_some(by)));
+        let by = (by != SharedId::None).then_some(by);
+        prop_assert_eq!([share, sole, own].map(TraceShare::sole_id), [None, by, by]);
+        prop_assert_eq!([share, sole, own].map(TraceShare::own_id_alone), [None, None, by]);
+    }
+
+    #[test]
+    fn squall_knows_its_own_ids_also_as_uuids_and_no_others(bits in any::<u128>(), flipped in 0_u32..128, halvings in 0_u8..4) {
+        let id = own_id(bits);
+        let uuid = id & !UUID_MARKS | 4 << 76 | 0b10 << 62;
+        prop_assert!(is_own_id(id) && is_own_id(uuid) && own_id(id) == id);
+        prop_assert_eq!(id << 32, bits << 32, "all that was drawn but for the mark");
+        let (other, share) = (id ^ 1 << flipped, share(halvings));
+        prop_assert!(!is_own_id(other) || UUID_MARKS >> flipped & 1 == 1, "{other:x}");
+        let place = share.place(id, 0).filter(|place| share.takes(*place));
+        prop_assert_eq!([id, uuid].map(|id| share.place_of_own(id)), [place; 2]);
+        prop_assert!(share.place_of_own(other).is_none() || UUID_MARKS >> flipped & 1 == 1);
     }
 
     /// Of ids that count up from anywhere, in either half, as of makers that draw nothing.
@@ -54,8 +70,17 @@ proptest! {
     }
 }
 
+/// Of ids of Squall's own as many are taken as of others, though they have a mark.
+#[test]
+fn as_many_of_squalls_own_are_in() {
+    let ids = (0..80_000_u128).map(|n| own_id(n.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)));
+    let taken = ids.filter(|id| share(4).place_of_own(*id).is_some()).count();
+    assert!((4_700..=5_300).contains(&taken), "{taken} of 80,000");
+}
+
 #[test]
 fn what_has_no_id_has_no_place() {
+    assert!(!is_own_id(0) && TraceShare::default().place_of_own(0).is_none());
     assert_eq!(share(3).place(0, 0), None);
     assert_eq!(TraceShare::new(3, SharedId::None).place(1, 2), None);
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -29,6 +29,8 @@ pub struct Manners {
     pub fallback: bool,
     /// Whether it passes on `traceparent` and `x-request-id`.
     pub passes_ids_on: bool,
+    /// Whether it begins a trace of its own for a request that has none, as what is instrumented does.
+    pub begins_traces: bool,
 }
 
 impl Manners {
@@ -39,6 +41,7 @@ impl Manners {
         pause: Duration::ZERO,
         fallback: true,
         passes_ids_on: true,
+        begins_traces: false,
     };
     /// Neither.
     pub const FRAGILE: Self = Self { timeout: None, fallback: false, ..Self::ROBUST };
@@ -49,6 +52,19 @@ impl Manners {
 pub struct ServiceA {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What it was asked.
+    pub asked: Arc<Asked>,
+}
+
+/// How many requests A got, and with which ids.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// All of them.
+    pub all: AtomicU64,
+    /// With a `traceparent`.
+    pub with_trace: AtomicU64,
+    /// With an `x-request-id`.
+    pub with_request_id: AtomicU64,
 }
 
 impl ServiceA {
@@ -57,8 +73,14 @@ impl ServiceA {
     /// # Panics
     /// When no socket can be had.
     pub async fn start(b: Arc<OnceCell<Caller>>, manners: Manners) -> Self {
+        let asked: Arc<Asked> = Arc::default();
+        let count = Arc::clone(&asked);
         let address = serve(move |request: Request<Incoming>| {
             let b = Arc::clone(&b);
+            let has = |name: &str| u64::from(request.headers().contains_key(name));
+            count.all.fetch_add(1, Relaxed);
+            count.with_trace.fetch_add(has("traceparent"), Relaxed);
+            count.with_request_id.fetch_add(has("x-request-id"), Relaxed);
             async move {
                 match b.get() {
                     Some(b) => answer(&request, b, manners).await,
@@ -66,7 +88,7 @@ impl ServiceA {
                 }
             }
         });
-        Self { address: address.await }
+        Self { address: address.await, asked }
     }
 }
 
@@ -79,6 +101,12 @@ async fn answer(request: &Request<Incoming>, b: &Caller, manners: Manners) -> Re
         if let Some(value) = request.headers().get(name).filter(|_| manners.passes_ids_on) {
             headers.insert(name, value.clone());
         }
+    }
+    if manners.begins_traces && !headers.contains_key("traceparent") {
+        static TRACES: AtomicU64 = AtomicU64::new(1);
+        let trace = TRACES.fetch_add(1, Relaxed);
+        let text = format!("00-{:016x}{trace:016x}-{trace:016x}-01", trace.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        headers.extend(HeaderValue::from_str(&text).ok().map(|value| (HeaderName::from_static("traceparent"), value)));
     }
     for n in 0..manners.tries {
         if n > 0 {

@@ -272,6 +272,60 @@ fn of_a_share_whole_traces_are_noted_and_ids_are_added_to_all() {
 }
 
 #[test]
+fn where_squalls_ids_alone_count_only_what_is_noted_is_given_one() {
+    let setup = Setup::observed(with_ids());
+    for (by, field, other) in
+        [(SharedId::Trace, "traceparent", "x-request-id"), (SharedId::Request, "x-request-id", "traceparent")]
+    {
+        setup.proxy.note_share(TraceShare::new(2, by).with_own_ids_alone());
+        setup.until_marked();
+        let given: Vec<String> = (0..120)
+            .filter_map(|_| {
+                setup.forget_heads();
+                setup.request(Side::In, "GET / HTTP/1.1", &[]);
+                let head = setup.head_of_upstream();
+                assert_eq!(got(&head, other), None);
+                got(&head, field)
+            })
+            .collect();
+        assert!((10..=55).contains(&given.len()), "{} of 120 by {field}", given.len());
+        let noted = |outcomes: Vec<Outcome>| -> HashSet<u128> {
+            outcomes.into_iter().map(|o| if by == SharedId::Trace { o.trace } else { o.request_id }).collect()
+        };
+        let inbound = setup.until_marked();
+        assert!(inbound.iter().all(|outcome| outcome.has_added_ids && outcome.direction == Direction::Inbound));
+        let inbound = noted(inbound);
+        assert_eq!(inbound.len(), given.len(), "each that was given an id, and no others");
+
+        // A passes them on; what else it calls with, and what others call A with, is not looked at.
+        given.iter().for_each(|id| setup.request(Side::Out, "GET / HTTP/1.1", &[(field, id)]));
+        for n in 1..=40_u128 {
+            let of_others = format!("{:032x}", n << 70 | 1);
+            let traceparent = format!("00-{of_others}-00f067aa0ba902b7-01");
+            for side in [Side::In, Side::Out] {
+                setup.request(side, "GET / HTTP/1.1", &[("traceparent", &traceparent), ("x-request-id", &of_others)]);
+            }
+            setup.request(Side::Out, "GET / HTTP/1.1", &[]);
+        }
+        assert_eq!(noted(setup.until_marked()), inbound);
+    }
+
+    // What would get ids in any case, because Squall traces it, is not looked at; nor is anything else changed about it.
+    let (queue, _finished) = span_queue(64, 64);
+    let traces = Traces { sampler: Sampler::new(1.0, true), propagation: Propagation::default(), queue };
+    let setup = Setup::new("", &[], Some(traces)).observing(with_ids());
+    setup.proxy.note_share(TraceShare::new(1, SharedId::Request).with_own_ids_alone());
+    setup.all_outcomes();
+    for _ in 0..20 {
+        setup.forget_heads();
+        setup.request(Side::In, "GET / HTTP/1.1", &[]);
+        let head = setup.head_of_upstream();
+        assert!(got(&head, "traceparent").is_some() && got(&head, "x-request-id").is_none(), "{head}");
+    }
+    assert_eq!(setup.until_marked(), Vec::<Outcome>::new());
+}
+
+#[test]
 fn only_what_begins_and_ends_in_an_observation_is_noted() {
     let setup = Setup::new("", &[], None);
     setup.request(Side::In, "GET / HTTP/1.1", &[]);

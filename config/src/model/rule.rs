@@ -40,6 +40,20 @@ impl Rule {
         self.enabled && self.mode == Mode::Inject
     }
 
+    /// Whether what it does hangs on a trace id or a request id, so that exchanges without one are treated otherwise.
+    pub fn hangs_on_ids(&self) -> bool {
+        let by_sample = match &self.sample {
+            Sample::Sticky(StickyKey::Trace) | Sample::Attempt(_) => true,
+            Sample::Sticky(StickyKey::Header(name)) => is_of_ids(name),
+            Sample::Random
+            | Sample::Exact
+            | Sample::First(_)
+            | Sample::Every(_)
+            | Sample::Sticky(StickyKey::Source) => false,
+        };
+        self.enabled && (by_sample || self.matches.headers.iter().any(|(name, _)| is_of_ids(name)))
+    }
+
     /// The largest share of what matches that it can pick. Of every N-th it is an N-th, rounded up; of the first N and of
     /// the N-th try it is the percentage, since for a while all that matches may be such.
     pub fn reach(&self) -> Percentage {
@@ -79,6 +93,12 @@ impl Rule {
     pub fn can_hit_handshakes(&self) -> bool {
         self.faults.iter().any(|fault| matches!(fault, Fault::Tls(_)))
     }
+}
+
+/// Whether a field tells of a trace or a request (W3C Trace Context, B3, and what proxies agree upon).
+fn is_of_ids(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "traceparent" | "tracestate" | "b3" | "x-request-id") || name.starts_with("x-b3-")
 }
 
 /// What becomes of the decisions of a rule.

@@ -102,8 +102,8 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub minimum_requests: Option<u64>,
-    /// Whether Squall gives calls to A that have no trace id and no request id some, so that A can pass them on.
-    /// Default true.
+    /// Whether Squall gives calls to A that have no trace id and no request id some, so that A can pass them on: to all, or only
+    /// to those that are looked at one by one, once it is seen that nothing else needs them. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub add_ids: Option<bool>,
     /// So many exchanges a second at most (requests to A and the calls that it makes) are looked at one by one, at least 100. Of

@@ -17,8 +17,8 @@ use tokio::time::MissedTickBehavior;
 use super::machine::Order;
 use super::report::{Aborted, AbortedBy, Phase, Report};
 use super::run::{Look, Run};
-use super::sampler::Sampler;
-use super::start::check;
+use super::sampler::{Sampler, Wanted};
+use super::start::{check, hangs_on_ids};
 use crate::actor::Actor;
 use crate::data_plane::{ExchangeOutcome, Observation, Traffic};
 use crate::events::EventKind;
@@ -43,8 +43,8 @@ const LAST_LOOK: Duration = Duration::from_millis(300);
 
 /// Drives all runs; never returns.
 pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
-    let mut runner =
-        Runner { publisher, web, runs: Vec::new(), outcomes: Vec::new(), sampler: Sampler::new(Instant::now()) };
+    let (runs, outcomes, sampler) = (Vec::new(), Vec::new(), Sampler::new(Instant::now()));
+    let mut runner = Runner { publisher, web, runs, outcomes, sampler, hangs_on_ids: (0, true) };
     runner.publisher.experiments.set_schedules(|document| runner.schedule_of(document));
     let mut ticks = tokio::time::interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -66,11 +66,15 @@ struct Runner {
     runs: Vec<Active>,
     outcomes: Vec<ExchangeOutcome>,
     sampler: Sampler,
+    /// The generation that was looked at, and whether a rule in force then hangs on ids.
+    hangs_on_ids: (u64, bool),
 }
 
 struct Active {
     run: Run,
     name: Name,
+    /// A rule of it hangs on ids, be it in force or not.
+    hangs_on_ids: bool,
     shown: Instant,
     /// It has ended, and exchanges that were under way are waited for.
     ended: Option<Instant>,
@@ -124,13 +128,15 @@ impl Runner {
             run.look_at(self.sampler.share(), Instant::now());
             self.keep(run.report().clone()).await;
             self.tell(&name, number, Phase::Baseline, None);
-            self.runs.push(Active { run, name, shown: Instant::now(), ended: None });
+            let hangs_on_ids = hangs_on_ids(&run.experiment, &self.publisher.view().written.without_experiments());
+            self.runs.push(Active { run, name, hangs_on_ids, shown: Instant::now(), ended: None });
             self.observe();
         }
     }
 
     /// What is noted of exchanges is what the runs want to know.
-    fn observe(&self) {
+    fn observe(&mut self) {
+        self.sampler.begin_anew();
         let wanted = (!self.runs.is_empty()).then(|| {
             let experiments = || self.runs.iter().map(|active| &active.run.experiment);
             Observation {
@@ -182,13 +188,28 @@ impl Runner {
         self.end_those_that_have_ended(&traffic).await;
     }
 
-    /// Sees to it that no more exchanges are noted than the runs want, of all of them the one that wants most.
+    /// Sees to it that no more exchanges are noted than the runs want, and that requests get the ids that are needed.
     fn sample(&mut self, now: Instant, traffic: &Traffic) {
-        let wanted = self.runs.iter().map(|active| active.run.experiment.joined_per_second).max().unwrap_or(u64::MAX);
+        let per_second = self.runs.iter().map(|active| active.run.experiment.joined_per_second).max();
+        let are_ids_given = self.runs.iter().any(|active| active.run.experiment.add_ids);
+        let hangs_on_ids = self.do_rules_hang_on_ids() || self.runs.iter().any(|active| active.hangs_on_ids);
+        let all_ids = !are_ids_given || hangs_on_ids;
+        let wanted = Wanted { per_second: per_second.unwrap_or(u64::MAX), all_ids };
         if let Some(share) = self.sampler.step(now, traffic, &self.outcomes, wanted) {
             self.publisher.data_plane().note_share(share);
+            tracing::debug!(?share, "another share of the traces is looked at");
             self.runs.iter_mut().for_each(|active| active.run.look_at(share, Instant::now()));
         }
+    }
+
+    /// Of those in force; looked up when they may have changed.
+    fn do_rules_hang_on_ids(&mut self) -> bool {
+        let view = self.publisher.view();
+        if self.hangs_on_ids.0 != view.generation {
+            let do_they = view.snapshot.rules.iter().any(|compiled| compiled.rule.hangs_on_ids());
+            self.hangs_on_ids = (view.generation, do_they);
+        }
+        self.hangs_on_ids.1
     }
 
     async fn carry_out(&mut self, index: usize, order: Order, since: Instant) {

@@ -2,14 +2,30 @@
 //!
 //! At first all are, whatever comes, until it is seen by which id A's calls can be told to belong to a request: by that id a
 //! trace is in the share or not.
+//!
+//! Then it is also known whether ids are needed by others than those in the share: a request that Squall gives an id carries it
+//! through two listeners. They are for the share alone ([`TraceShare::with_own_ids_alone`]) when
+//! - A passes on the very id that decides, and nothing else was seen;
+//! - hardly any request brings an id of its own, and at least half of the calls have one of Squall's;
+//! - no rule in force, and none of an experiment under way, hangs on ids ([`Rule::hangs_on_ids`]);
+//! - and as long as what is looked at stands for all that flows, in either direction ([`represented`]): calls that come without an
+//!   id, or with one of A's own, are taken for those of requests that were given none. Were they A's own doing, or did A pass
+//!   on ids for some routes only, the share of joined calls would be told too high.
+//!
+//! When one of these does not hold, all requests are given ids again, and calls without any are looked at like others.
+
+mod represented;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use squall_config::model::Direction;
-use squall_fault::trace_share::{SharedId, TraceShare};
+#[cfg(doc)]
+use squall_config::model::Rule;
+use squall_fault::trace_share::{SharedId, TraceShare, is_own_id};
 
+use self::represented::Represented;
 use crate::data_plane::{ExchangeOutcome, Traffic};
 
 /// Over so long a time exchanges are counted.
@@ -30,8 +46,20 @@ const KNOWN_FROM: u32 = 200;
 /// So many have to have passed on the very id that decides, and none anything else, or both are given to those that have none.
 const SOLE_FROM: u32 = 50;
 
+/// Of so many requests that were given an id at most one brings another, when ids are for the share alone.
+const OTHERS_ONE_IN: u32 = 20;
+
 /// And after this from what there is.
 const KNOWN_AFTER: Duration = Duration::from_secs(1);
+
+/// What the runs ask for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Exchanges, of all of them the run that wants most.
+    pub(super) per_second: u64,
+    /// Ids are not for the share alone, whatever A does: a rule hangs on them, be it in force or not yet, or none are given.
+    pub(super) all_ids: bool,
+}
 
 /// Says which share is joined.
 #[derive(Debug)]
@@ -43,13 +71,24 @@ pub(super) struct Sampler {
     /// Since when fewer halvings would do, and how many would have.
     calm: Option<(Instant, u8)>,
     learnt: Learnt,
+    /// While ids are for the share alone.
+    represented: Represented,
+    /// It was seen that ids have to be for all.
+    is_disproved: bool,
 }
 
 impl Sampler {
     /// Joins all, from that moment on.
     pub(super) fn new(now: Instant) -> Self {
-        let (begun, learnt) = (VecDeque::new(), Learnt::default());
-        Self { began: now, share: TraceShare::default(), begun, calm: None, learnt }
+        Self {
+            began: now,
+            share: TraceShare::default(),
+            begun: VecDeque::new(),
+            calm: None,
+            learnt: Learnt::default(),
+            represented: Represented::default(),
+            is_disproved: false,
+        }
     }
 
     /// The share now.
@@ -57,35 +96,57 @@ impl Sampler {
         self.share
     }
 
-    /// Looks at what came; gives the share from now on when it is another. `wanted` is how many exchanges a second are.
+    /// What was under way at this moment does not come any more.
+    pub(super) fn begin_anew(&mut self) {
+        self.represented = Represented::default();
+    }
+
+    /// Looks at what came; gives the share from now on when it is another.
     pub(super) fn step(
         &mut self,
         now: Instant,
         traffic: &Traffic,
         outcomes: &[ExchangeOutcome],
-        wanted: u64,
+        wanted: Wanted,
     ) -> Option<TraceShare> {
-        if self.share.halvings() == 0 {
+        let before = self.share;
+        if before.halvings() == 0 {
             self.learnt.learn(outcomes);
+        } else if before.own_id_alone().is_some() {
+            self.is_disproved |= !self.represented.look(now, traffic, outcomes, before.halvings());
         }
+        let halvings = self.halvings(now, traffic, wanted.per_second as f64).unwrap_or(before.halvings());
+        if halvings == 0 && before.halvings() == 0 {
+            return None;
+        }
+        // What decides cannot change while some are left out.
+        let (by, passed_on) = self.learnt.by();
+        let share = TraceShare::new(halvings, if before.halvings() == 0 { by } else { before.by() });
+        let share = match passed_on {
+            _ if halvings == 0 || wanted.all_ids || self.is_disproved => share,
+            PassedOn::Unknown => share,
+            PassedOn::Itself => share.with_sole_id(),
+            PassedOn::OwnAlone => share.with_own_ids_alone(),
+        };
+        if share == before {
+            return None;
+        }
+        (self.share, self.represented) = (share, Represented::default());
+        Some(share)
+    }
+
+    /// How often the traces are to be halved from now on; `None` as before.
+    fn halvings(&mut self, now: Instant, traffic: &Traffic, wanted: f64) -> Option<u8> {
         let rate = self.rate(now, traffic)?;
-        let needed = halvings(rate, wanted as f64);
+        let needed = halvings(rate, wanted);
         let is_known = self.learnt.requests >= KNOWN_FROM || now.saturating_duration_since(self.began) >= KNOWN_AFTER;
         let halvings = match needed.cmp(&self.share.halvings()) {
-            std::cmp::Ordering::Greater if is_known => needed,
-            std::cmp::Ordering::Less => self.calmed(now, halvings(rate / ROOM, wanted as f64))?,
-            _ => {
-                self.calm = None;
-                return None;
-            }
+            std::cmp::Ordering::Greater if is_known => Some(needed),
+            std::cmp::Ordering::Less => return self.calmed(now, halvings(rate / ROOM, wanted)),
+            _ => None,
         };
         self.calm = None;
-        // What decides cannot change while some are left out.
-        let (by, is_sole) = self.learnt.by();
-        let by = if self.share.halvings() == 0 { by } else { self.share.by() };
-        let share = TraceShare::new(halvings, by);
-        self.share = if is_sole && halvings > 0 { share.with_sole_id() } else { share };
-        Some(self.share)
+        halvings
     }
 
     /// Exchanges a second, in the last of them.
@@ -108,8 +169,9 @@ impl Sampler {
             return None;
         }
         let (since, most) = self.calm.map_or((now, needed), |(since, most)| (since, most.max(needed)));
-        self.calm = Some((since, most));
-        (now.saturating_duration_since(since) >= CALM).then_some(most)
+        let is_calm = now.saturating_duration_since(since) >= CALM;
+        self.calm = (!is_calm).then_some((since, most));
+        is_calm.then_some(most)
     }
 }
 
@@ -129,6 +191,17 @@ struct Learnt {
     request: Agreement,
 }
 
+/// What is known of ids that requests have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PassedOn {
+    /// It may be that A passes on another than the one that decides.
+    Unknown,
+    /// A passes on that one.
+    Itself,
+    /// And it is one that Squall gave.
+    OwnAlone,
+}
+
 /// Whether requests and calls agree when one id decides.
 #[derive(Debug, Default)]
 struct Agreement {
@@ -141,6 +214,28 @@ struct Agreement {
     /// Those with a place that a request before had.
     repeated: u32,
     seen: u32,
+    inbound: Makers,
+    outbound: Makers,
+}
+
+/// Who made the ids of exchanges.
+#[derive(Debug, Default)]
+struct Makers {
+    own: u32,
+    /// Somebody else.
+    others: u32,
+    none: u32,
+}
+
+impl Makers {
+    fn look(&mut self, id: u128) {
+        let count = match id {
+            0 => &mut self.none,
+            id if is_own_id(id) => &mut self.own,
+            _ => &mut self.others,
+        };
+        *count += 1;
+    }
 }
 
 impl Learnt {
@@ -163,21 +258,35 @@ impl Learnt {
 
     /// The id by which more agree; the trace when there is no difference, and none when it hardly ever changes. With whether
     /// A passes on that one in any case.
-    fn by(&self) -> (SharedId, bool) {
+    fn by(&self) -> (SharedId, PassedOn) {
         let usable = [(SharedId::Request, &self.request), (SharedId::Trace, &self.trace)]
             .into_iter()
             .filter(|(_, agreement)| 2 * agreement.repeated <= agreement.seen);
         let best = usable.max_by_key(|(_, agreement)| (agreement.agreed, agreement.agreed_itself));
-        let is_sole = |a: &Agreement| a.agreed >= SOLE_FROM && a.agreed_itself == a.agreed;
-        best.map_or((SharedId::None, false), |(by, agreement)| (by, is_sole(agreement)))
+        best.map_or((SharedId::None, PassedOn::Unknown), |(by, agreement)| (by, agreement.passed_on()))
     }
 }
 
 impl Agreement {
+    fn passed_on(&self) -> PassedOn {
+        let Self { agreed, agreed_itself, inbound, outbound, .. } = self;
+        // A request that a rule answered was given none. Calls of requests from before the first look have none either.
+        let is_own = inbound.others <= inbound.own / OTHERS_ONE_IN && outbound.others + outbound.none <= outbound.own;
+        match agreed_itself == agreed && *agreed >= SOLE_FROM {
+            true if is_own => PassedOn::OwnAlone,
+            true => PassedOn::Itself,
+            false => PassedOn::Unknown,
+        }
+    }
+
     fn look(&mut self, outcome: &ExchangeOutcome, by: SharedId) {
+        let id = if by == SharedId::Trace { outcome.trace } else { outcome.request_id };
+        match outcome.direction {
+            Direction::Inbound => self.inbound.look(id),
+            Direction::Outbound => self.outbound.look(id),
+        }
         let Some(place) = TraceShare::new(0, by).place(outcome.trace, outcome.request_id) else { return };
         if outcome.direction == Direction::Outbound {
-            let id = if by == SharedId::Trace { outcome.trace } else { outcome.request_id };
             *self.calls.entry(place).or_insert(true) &= id != 0;
             return;
         }

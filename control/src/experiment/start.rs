@@ -89,6 +89,11 @@ fn can_meet(one: &Match, other: &Match, listeners: &[Listener]) -> bool {
         && !one.excludes(other)
 }
 
+/// Whether a rule of one of its steps hangs on ids of requests.
+pub(super) fn hangs_on_ids(experiment: &Experiment, against: &ConfigSpec) -> bool {
+    rules(experiment, against).iter().any(Rule::hangs_on_ids)
+}
+
 /// The rules of all steps, compiled on their own; each is valid in the configuration.
 fn rules(experiment: &Experiment, against: &ConfigSpec) -> Vec<Rule> {
     let mut all = Vec::new();

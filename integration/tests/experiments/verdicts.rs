@@ -1,10 +1,11 @@
 //! What is concluded of services that are known to be good or bad.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use squall_integration::origin::Origin;
-use squall_integration::service::Manners;
+use squall_integration::service::{Asked, Manners};
 
 use crate::world::{World, slow_b, two_seconds};
 
@@ -131,6 +132,54 @@ async fn of_a_share_of_the_traces_the_same_is_concluded() {
     }
 }
 
+/// Of all requests while faults flow the share that got a `traceparent`, and the share that got an `x-request-id`; and the report.
+async fn shares_with_ids(manners: Manners, rule: &Value) -> ([f64; 2], Value) {
+    let mut document = slow_b("given", (2_000, HOLD), rule);
+    document["spec"]["joined_per_second"] = json!(200);
+    let world = World::new(manners, false, &["--seed", "7", "--workers", "1"]).await;
+    let _callers = world.callers(RATE);
+    world.put(&document).await;
+    world.start("given").await;
+    let counts = || {
+        let Asked { all, with_trace, with_request_id } = &*world.asked;
+        [all, with_trace, with_request_id].map(|count| count.load(Relaxed))
+    };
+    let now_in = |phase: &'static str| world.until("given", PATIENCE, move |status| status["phase"] == phase);
+    now_in("injecting").await;
+    let before = counts();
+    now_in("recovering").await;
+    let after = counts();
+    let of = |index: usize| (after[index] - before[index]) as f64 / (after[0] - before[0]) as f64;
+    ([of(1), of(2)], world.report("given", PATIENCE).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_are_not_looked_at_are_given_no_ids() {
+    let rule = json!({"percentage": 10, "fault": {"delay": "2s"}});
+    let instrumented = Manners { begins_traces: true, ..Manners::ROBUST };
+    for manners in [Manners::ROBUST, instrumented] {
+        let ([with_trace, with_request_id], report) = shares_with_ids(manners, &rule).await;
+        let (join, one_in) = (&report["join"], report["join"]["sampled"]["one_in"].as_f64().unwrap());
+        assert!(with_trace < 1.5 / one_in.min(4.0) && with_trace > 0.5 / one_in, "{with_trace}: {join:#}");
+        assert_eq!(with_request_id, 0.0, "the trace is enough: {join:#}");
+        // A's own traces of the others are not taken for calls that belong to nothing.
+        assert!(join["share"].as_f64().unwrap() > 0.97 && join["calls"].as_u64().unwrap() > 100, "{join:#}");
+        assert!(join["ids_added"].as_u64() >= join["requests"].as_u64(), "{join:#}");
+        assert_eq!((&report["verdict"], &report["harm"]["method"]), (&json!("held"), &json!("joined")), "{report:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_rule_goes_by_the_trace_all_requests_are_given_one() {
+    let rule = json!({"percentage": 10, "sample": {"mode": "sticky", "key": "trace"}, "fault": {"delay": "2s"}});
+    let (shares, report) = shares_with_ids(Manners::ROBUST, &rule).await;
+    assert_eq!(shares, [1.0; 2], "{:#}", report["join"]);
+    assert!(report["join"]["sampled"]["one_in"].as_u64() >= Some(2), "{report:#}");
+    let of = |field: &str| report["rules"][0][field].as_f64().unwrap();
+    assert!((0.07..0.13).contains(&(of("injected") / of("matched"))), "of all calls, looked at or not: {report:#}");
+    assert_eq!(report["verdict"], "held", "{report:#}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_goes_around_squall_says_nothing() {
     let world = World::new(Manners::ROBUST, true, &[]).await;
@@ -139,7 +188,7 @@ async fn a_service_that_goes_around_squall_says_nothing() {
     assert_eq!(report["verdict"], "inconclusive", "{report:#}");
     let reasons = report["reasons"].to_string();
     assert!(reasons.contains("Squall"), "{reasons}");
-    assert!(world.calls_of_b.load(std::sync::atomic::Ordering::Relaxed) > 100, "A called B all the same");
+    assert!(world.calls_of_b.load(Relaxed) > 100, "A called B all the same");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

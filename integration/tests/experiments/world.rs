@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 pub(crate) use squall_integration::scene::slow_b;
-use squall_integration::service::{Caller, Callers, Manners, ServiceA, service_b};
+use squall_integration::service::{Asked, Caller, Callers, Manners, ServiceA, service_b};
 use squall_integration::{Settings, Squall};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
@@ -19,6 +19,7 @@ pub(crate) struct World {
     pub(crate) squall: Squall,
     pub(crate) inbound: SocketAddr,
     pub(crate) calls_of_b: Arc<AtomicU64>,
+    pub(crate) asked: Arc<Asked>,
 }
 
 impl World {
@@ -42,7 +43,7 @@ impl World {
         });
         let (squall, addresses) = squall.await.unwrap();
         to_b.set(Caller::new(if bypass { b } else { addresses.0 })).unwrap();
-        Self { _place, squall, inbound: addresses.1, calls_of_b }
+        Self { _place, squall, inbound: addresses.1, calls_of_b, asked: a.asked }
     }
 
     /// Requests to A, so many a second.

@@ -25,8 +25,8 @@ pub struct Observation {
     /// looked for.
     pub fallbacks: Vec<Fallback>,
     /// Calls to A that say nothing of a trace and have no request id get one of each, or the sole one that
-    /// [`TraceShare::sole_id`] wants, whether or not they are noted: what
-    /// rules pick must not hang on what is noted.
+    /// [`TraceShare::sole_id`] wants, whether or not they are noted: what rules pick must not hang on what is noted. Where it
+    /// does not ([`TraceShare::own_id_alone`]), those get it that are noted, and no others.
     pub add_ids: bool,
     /// Of these traces, until [`Proxy::note_share`](crate::Proxy::note_share) says otherwise.
     pub share: TraceShare,
@@ -45,7 +45,7 @@ pub struct Outcome {
     pub request_id: u128,
     /// Whether Squall made those ids.
     pub has_added_ids: bool,
-    /// Its place among all ([`TraceShare::place`]), or a drawn one when it has no id.
+    /// Its place among all ([`TraceShare::place`]), or a drawn one when it has no id and is noted nevertheless.
     pub place: u64,
     /// When its head had come.
     pub began: Instant,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use squall_config::model::Name;
 use squall_fault::store::SnapshotStore;
-use squall_fault::trace_share::TraceShare;
+use squall_fault::trace_share::{TraceShare, own_id};
 use squall_proxy::{Observation, Outcome, Proxy, ProxyOptions, Traces};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -157,10 +157,10 @@ impl Setup {
     /// What was noted, after all of it is; what is noted of later exchanges is of the same share.
     pub(crate) fn until_marked(&self) -> Vec<Outcome> {
         // Of a trace in each share.
-        let marks =
-            (1_u128..).find(|n| TraceShare::default().place(*n, 0).is_some_and(|place| place < 1 << 54)).unwrap();
-        let traceparent = format!("00-{marks:032x}-00f067aa0ba902b7-00");
-        self.request(Side::In, "GET / HTTP/1.1", &[("traceparent", &traceparent)]);
+        let is_in_each = |id: &u128| TraceShare::default().place(*id, 0).is_some_and(|place| place < 1 << 54);
+        let marks = (1_u128..).map(own_id).find(is_in_each).unwrap();
+        let (traceparent, id) = (format!("00-{marks:032x}-00f067aa0ba902b7-00"), format!("{marks:032x}"));
+        self.request(Side::In, "GET / HTTP/1.1", &[("traceparent", &traceparent), ("x-request-id", &id)]);
         let mut all = Vec::new();
         self.until(|| {
             assert_eq!(self.proxy.outcomes(&mut all), 0, "nothing is lost");

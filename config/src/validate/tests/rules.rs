@@ -55,6 +55,26 @@ fn samples_are_one_of_five() {
 }
 
 #[test]
+fn a_rule_that_goes_by_a_trace_or_a_request_id_hangs_on_ids() {
+    for (fields, expected) in [
+        ("percentage: 5", false),
+        ("percentage: 5, sample: {mode: exact}", false),
+        ("percentage: 5, sample: {mode: sticky, key: source}", false),
+        ("percentage: 5, sample: {mode: sticky, key: 'header:x-user'}", false),
+        ("percentage: 5, match: {headers: {x-user: '7'}}", false),
+        ("percentage: 5, sample: {mode: sticky, key: trace}", true),
+        ("percentage: 5, sample: {mode: sticky, key: 'header:X-Request-Id'}", true),
+        ("percentage: 5, sample: {attempt: 2}", true),
+        ("percentage: 5, match: {headers: {traceparent: {present: false}}}", true),
+        ("percentage: 5, match: {headers: {x-b3-sampled: '1'}}", true),
+        ("percentage: 5, enabled: false, sample: {mode: sticky, key: trace}", false),
+    ] {
+        let config = load(&document(&format!("rules:\n- {{name: r, {fields}, fault: {{delay: 1s}}}}\n")));
+        assert_eq!(config.rules[0].hangs_on_ids(), expected, "{fields}");
+    }
+}
+
+#[test]
 fn matches_make_sense() {
     for (condition, expected) in [
         ("listener: wep", "match.listener: there is no listener \"wep\""),

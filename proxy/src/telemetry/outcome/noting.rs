@@ -8,9 +8,9 @@ use http::{Method, request, response};
 use squall_config::model::{Direction, Name};
 use squall_fault::grpc;
 use squall_fault::trace_context::w3c_trace_id;
-use squall_fault::trace_share::SharedId;
+use squall_fault::trace_share::{SharedId, TraceShare};
 
-use super::ids::{self, Fields, NewIds};
+use super::ids::{Fields, NewIds};
 use super::observing::Observing;
 use super::shape::{fallbacks, shape};
 use super::{Outcome, hash};
@@ -50,6 +50,9 @@ impl<'a> Seen<'a> {
         let is_inbound = key.direction == Direction::Inbound;
         let own = traced.filter(|_| is_inbound);
         let share = observing.share();
+        if let Some(by) = share.own_id_alone() {
+            return Self::of_own_ids(observing, (share, by), is_inbound, request, own);
+        }
         // For most, when there are many, the trace alone says that it is not noted.
         if share.halvings() > 0 && share.by() == SharedId::Trace {
             let trace = own.or_else(|| w3c_trace_id(&request.headers));
@@ -68,6 +71,32 @@ impl<'a> Seen<'a> {
         let place = share.takes(place).then_some(place);
         Self { noted: place.map(|place| Noted { fields, trace, request_id, place }), new_ids }
     }
+
+    /// The same where only what has an id of Squall's own is noted. A request that has no id gets the one that is drawn for it,
+    /// if that is in the share: as many do as of others, and for most nothing is added, and nothing noted. `own` is the trace of
+    /// a request that Squall traces, which has that in any case.
+    fn of_own_ids(
+        observing: &Observing,
+        (share, by): (TraceShare, SharedId),
+        is_inbound: bool,
+        request: &'a request::Parts,
+        own: Option<u128>,
+    ) -> Self {
+        let fields = Fields::among(&request.headers);
+        let (mut trace, mut request_id, mut new_ids) = (0, 0, None);
+        let id = if is_inbound && !fields.has_ids && own.is_none() && observing.observation.add_ids {
+            let id = observing.draw_id();
+            new_ids = Some(if by == SharedId::Request { NewIds::Request(id) } else { NewIds::Trace(id) });
+            id
+        } else {
+            (trace, request_id) = (own.unwrap_or_else(|| fields.trace()), fields.request_id());
+            if by == SharedId::Request { request_id } else { trace }
+        };
+        match share.place_of_own(id) {
+            Some(place) => Self { noted: Some(Noted { fields, trace, request_id, place }), new_ids },
+            None => Self { noted: None, new_ids: None },
+        }
+    }
 }
 
 /// How an exchange ended.
@@ -84,7 +113,7 @@ pub(crate) struct End {
 
 /// What a request without ids gets; nothing when Squall traces it, and that is enough.
 fn new_ids(observing: &Observing, sole: Option<SharedId>, traced: Option<u128>) -> Option<NewIds> {
-    let id = || ids::as_random_uuid(observing.draw_id());
+    let id = || observing.draw_id();
     match (traced, sole) {
         (Some(_), Some(SharedId::Trace)) => None,
         (Some(trace), _) => Some(NewIds::OfTrace(trace)),

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use rand::Rng as _;
 use rand_pcg::Pcg64Mcg;
-use squall_fault::trace_share::TraceShare;
+use squall_fault::trace_share::{TraceShare, own_id};
 
 use super::buffer::Buffer;
+use super::ids::as_random_uuid;
 use super::route::Routes;
 use super::{Observation, Outcome};
 
@@ -47,10 +48,10 @@ impl Observing {
         self.draws.borrow_mut().next_u64()
     }
 
-    /// A number that nobody has drawn before.
+    /// An id that nobody has drawn before, and that Squall knows again.
     pub(super) fn draw_id(&self) -> u128 {
         let mut draws = self.draws.borrow_mut();
-        u128::from(draws.next_u64()) << 64 | u128::from(draws.next_u64())
+        as_random_uuid(own_id(u128::from(draws.next_u64()) << 64 | u128::from(draws.next_u64())))
     }
 
     /// Exchanges that are still going on are not noted any more.
