@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::api::Api;
 use crate::settings::Settings;
-use crate::wait::{PATIENCE, eventually};
+use crate::wait::{PATIENCE, eventually, pause};
 
 /// The binary under test: `SQUALL_BIN`, else `target/release/squall` of this workspace.
 ///
@@ -226,6 +226,18 @@ impl Squall {
     /// What it said so far, on both outputs.
     pub fn said(&self) -> String {
         text_of(&self.log)
+    }
+
+    /// Waits until it has said this: the log is written by a thread that has its own pace.
+    ///
+    /// # Panics
+    /// When it does not, with what it said.
+    pub fn says(&self, words: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.said().contains(words) {
+            assert!(Instant::now() < end, "{words:?} is not in:\n{}", self.said());
+            pause(Duration::from_millis(5));
+        }
     }
 
     /// Its process id.

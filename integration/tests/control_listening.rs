@@ -56,7 +56,7 @@ fn a_unix_socket_is_for_its_owner_and_for_client_verbs() {
     // Pages of a browser do not get here, and what they send is refused all the same.
     assert_eq!(over_unix(&socket, "GET /v1/status HTTP/1.1\r\nHost: localhost").status, 200);
     assert_eq!(over_unix(&socket, "GET /v1/status HTTP/1.1\r\nHost: evil.example").status, 403);
-    assert!(squall.said().contains("uid "), "the log names the user: {}", squall.said());
+    squall.says("uid ");
     squall.signal("TERM");
     assert!(squall.wait(PATIENCE).success());
     assert!(!socket.exists(), "the socket leaves with its process");
@@ -168,7 +168,7 @@ fn clients_show_their_certificate() {
         command.output().unwrap()
     };
     ended(&run(&["halt"], Some((&authority, "alice"))), 0, "");
-    assert!(squall.said().contains("certificate alice"), "{}", squall.said());
+    squall.says("certificate alice");
     ended(&run(&["resume"], None), 4, "cannot reach");
     ended(&run(&["resume"], Some((&stranger, "mallory"))), 4, "cannot reach");
     let status = run(&["status", "-o", "json"], Some((&authority, "alice")));

@@ -247,7 +247,7 @@ fn a_lease_that_cannot_be_written_down_is_none() {
 fn the_command_line_speaks_of_it() {
     let origin = Origin::ok();
     let squall = Squall::start(&Settings::http(origin.address).with("lease: {ttl: 1m}"));
-    assert!(squall.said().contains("halted from the start"), "{}", squall.said());
+    squall.says("halted from the start");
     let control = format!("http://{}", squall.api().address);
     let run = |arguments: &[&str]| {
         let done = output(&[arguments, &["--control", &control]].concat());

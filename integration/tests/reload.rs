@@ -108,7 +108,7 @@ fn an_invalid_file_keeps_the_old_configuration() {
     }
     let status = squall.api().json("/v1/status").to_string();
     assert!(status.contains("percentage"), "the status names the problem: {status}");
-    assert!(squall.said().contains("percentage"), "the log names the problem: {}", squall.said());
+    squall.says("percentage");
     std::fs::write(squall.file(), settings(&origin, 503).text()).unwrap();
     squall.signal("HUP");
     answers(&squall, 503, "a good file again");

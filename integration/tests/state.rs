@@ -86,7 +86,7 @@ fn halt_latches_across_processes() {
         let told = squall.api().json("/v1/status");
         assert_eq!((&told["halted"], &told["halt"]["reason"]), (&json!(true), &json!("test")), "{told}");
         assert_eq!(answer(&squall, "/"), 200, "from the first request on");
-        assert!(squall.said().contains("halted from the start"), "{}", squall.said());
+        squall.says("halted from the start");
     }
     let squall = start(&settings, state.path());
     squall.api().resume();
@@ -293,7 +293,7 @@ fn damaged_files_are_set_aside_and_told() {
         assert!(file.contains(name) && Path::new(file).exists(), "{told}");
     }
     assert_eq!(damaged.len(), 2, "{told}");
-    assert!(squall.said().contains("is damaged"), "{}", squall.said());
+    squall.says("is damaged");
     // Everything works on.
     squall.api().rule("b", &abort("/b"));
     drop(squall);

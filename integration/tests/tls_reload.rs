@@ -80,7 +80,7 @@ fn a_pair_that_does_not_match_keeps_the_old_one_in_service() {
         let error = status["certificates"][0]["error"].as_str().unwrap();
         assert!(error.contains("b.crt") || error.contains("b.key"), "{error}");
     }
-    assert!(squall.said().contains("those before stay in use"));
+    squall.says("those before stay in use");
     let (cert, key) = (authority.path("c.crt"), authority.path("c.key"));
     std::fs::copy(key, authority.path("b.key")).unwrap();
     std::fs::copy(cert, authority.path("b.crt")).unwrap();

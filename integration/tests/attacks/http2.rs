@@ -48,7 +48,7 @@ fn frames_that_mean_nothing() {
     // Whoever reads is told why; what is behind the limit is so little that nothing is left to be reset for.
     let ping = frame(PING, 0, 0, &[7; 8]);
     assert_eq!(Wire::connect(scene.squall.to_b()).flood(&ping, 10_050), Some(ENHANCE_YOUR_CALM));
-    assert!(scene.squall.said().contains("floods its connection"));
+    scene.squall.says("floods its connection");
 }
 
 /// Streams that are opened and taken back at once, all in one go.
