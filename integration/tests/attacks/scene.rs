@@ -52,34 +52,56 @@ pub(crate) struct Seen {
 
 /// The neighbour's p99 beside an attack, and beside others in its place.
 struct Round {
-    seen: Seen,
-    grown_kib: u64,
+    look: Look,
     /// Beside a thread that keeps the attackers' processor busy.
     quiet: Duration,
     /// Beside ordinary callers.
     polite: Duration,
+}
+
+/// One attack, and the neighbour's p99 beside it.
+struct Look {
+    seen: Seen,
+    grown_kib: u64,
     under: Duration,
+}
+
+/// What is fair whatever the neighbour waits beside others.
+fn floor() -> Duration {
+    match (are_apart(), may_run_at_once()) {
+        (true, true) => FLOOR,
+        (true, false) => FLOOR_IN_TURN,
+        (false, _) => FLOOR_ON_ONE_CORE,
+    }
 }
 
 impl Round {
     /// Twice what the neighbour waits in quiet, or beside ordinary callers.
     fn limit(&self) -> Duration {
-        let floor = match (are_apart(), may_run_at_once()) {
-            (true, true) => FLOOR,
-            (true, false) => FLOOR_IN_TURN,
-            (false, _) => FLOOR_ON_ONE_CORE,
-        };
-        (self.quiet * 2).max(self.polite * 2).max(floor)
+        (self.quiet * 2).max(self.polite * 2).max(floor())
     }
 
     fn is_fair(&self) -> bool {
-        self.under <= self.limit()
+        self.look.under <= self.limit()
     }
 
     /// What is accepted when no round was fair.
     fn limit_at_last(&self) -> Duration {
         let is_calm = self.quiet.max(self.polite) <= FLOOR * 2;
         self.limit().max(if is_calm { FLOOR_AT_LAST } else { FLOOR_AMONG_OTHERS })
+    }
+}
+
+impl Look {
+    fn check_memory(&self, name: &str) {
+        assert!(self.grown_kib < MEMORY_MAX_KIB, "{name}: {} KiB more", self.grown_kib);
+    }
+
+    /// With the three latencies.
+    fn note(&self, name: &str, [quiet, polite, under]: [String; 3]) {
+        let Self { seen: Seen { load, answers }, grown_kib, .. } = self;
+        let mib = *grown_kib as f64 / 1024.0;
+        note(&format!("| {name} | {load} | {answers} | {mib:.1} MiB | {quiet} | {polite} | {under} |"));
     }
 }
 
@@ -109,39 +131,42 @@ impl Scene {
     /// Lets an attack go on until it is told to stop, beside a client that sends one request after the other. That client gets
     /// all its answers, in at most twice the time that it takes beside others in the attackers' place; and memory stays bounded.
     pub(crate) fn withstands(&self, name: &str, attack: impl Fn(&AtomicBool) -> Seen + Sync) {
+        let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
+        // For the document everything is measured; for a test there is nothing to compare where no limit could be lower.
+        if !is_documented() {
+            let look = self.look(&attack, self.resident_kib());
+            look.check_memory(name);
+            if look.under <= floor() {
+                return look.note(name, ["not asked".to_owned(), "not asked".to_owned(), ms(look.under)]);
+            }
+        }
         let mut round = self.round(&attack);
         for _ in 1..ROUNDS {
-            assert!(round.grown_kib < MEMORY_MAX_KIB, "{name}: {} KiB more", round.grown_kib);
+            round.look.check_memory(name);
             if round.is_fair() {
                 break;
             }
             let next = self.round(&attack);
-            if next.is_fair() || next.under < round.under {
+            if next.is_fair() || next.look.under < round.look.under {
                 round = next;
             }
         }
-        let Round { seen, grown_kib, quiet, polite, under } = &round;
-        let ms = |time: &Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
-        note(&format!(
-            "| {name} | {} | {} | {:.1} MiB | {} | {} | {} |",
-            seen.load,
-            seen.answers,
-            *grown_kib as f64 / 1024.0,
-            ms(quiet),
-            ms(polite),
-            ms(under),
-        ));
-        let limit = round.limit_at_last();
-        assert!(*under <= limit, "{name}: p99 {under:?}, beyond {limit:?}, in the best of {ROUNDS} rounds");
+        let Round { look, quiet, polite } = &round;
+        look.note(name, [*quiet, *polite, look.under].map(ms));
+        let (under, limit) = (look.under, round.limit_at_last());
+        assert!(under <= limit, "{name}: p99 {under:?}, beyond {limit:?}, in the best of {ROUNDS} rounds");
     }
 
     fn round(&self, attack: &(impl Fn(&AtomicBool) -> Seen + Sync)) -> Round {
         let ((), quiet, _) = self.beside(burn);
         let ((), polite, before) = self.beside(|is_over| self.call_as_others_do(is_over));
-        let (seen, under, after) = self.beside(attack);
         let p99 = |times| quantile(times, 0.99);
-        let grown_kib = after.saturating_sub(before);
-        Round { seen, grown_kib, quiet: p99(quiet), polite: p99(polite), under: p99(under) }
+        Round { look: self.look(attack, before), quiet: p99(quiet), polite: p99(polite) }
+    }
+
+    fn look(&self, attack: &(impl Fn(&AtomicBool) -> Seen + Sync), before_kib: u64) -> Look {
+        let (seen, under, after) = self.beside(attack);
+        Look { seen, grown_kib: after.saturating_sub(before_kib), under: quantile(under, 0.99) }
     }
 
     /// What the others come to, what the neighbour measures beside them, and the memory of Squall after that.
@@ -220,6 +245,11 @@ pub(crate) fn crowd(n: usize, address: std::net::SocketAddr, begin: impl AsRef<[
         client
     };
     (0..n).map(open).collect()
+}
+
+/// Whether the table of the document is asked for.
+fn is_documented() -> bool {
+    std::env::var_os("SQUALL_ATTACKS").is_some()
 }
 
 /// Adds a row to the table of the document, when that is asked for.
