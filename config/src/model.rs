@@ -14,6 +14,7 @@ mod guard;
 mod limits;
 mod listener;
 mod name;
+mod pods;
 mod remote;
 mod rule;
 mod server_name;
@@ -40,6 +41,7 @@ pub use guard::{Bound, Condition, Guard, Measure, Quantile, Scope, TrafficCondit
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol, OriginalDst};
 pub use name::Name;
+pub use pods::{LabelCondition, Pods, Selector};
 pub use remote::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
 pub use rule::{EndpointMatch, GrpcMatch, Match, Mode, Rule, Sample, StickyKey, UpgradeMatch, ValueMatch};
 pub use server_name::ServerNames;

@@ -12,6 +12,7 @@ mod file;
 mod gameday;
 mod guard;
 mod listener;
+mod pods;
 mod rule;
 pub(crate) mod shape;
 mod tls;
@@ -34,6 +35,7 @@ pub use file::{AccessLogSpec, ConfigSpec, ControlSpec, DnsSpec, DrainSpec, Limit
 pub use gameday::{GameDayDocument, GameDayExperimentSpec, GameDaySpec};
 pub use guard::{ConditionSpec, GuardSpec, LeaseSpec};
 pub use listener::ListenerSpec;
+pub use pods::{LabelConditionSpec, LabelSelectorSpec, PodsSpec};
 pub use rule::{
     EndpointMatchSpec, GrpcMatchSpec, MatchSpec, RuleSpec, RulesSpec, SampleSpec, TextMatchSpec, ValueMatchSpec,
 };

@@ -1,6 +1,7 @@
 //! Spec → model: all problems at once, each with its place and its fix.
 
 mod address;
+mod anywhere;
 mod blast_radius;
 mod clusters;
 mod conditions;
@@ -17,6 +18,7 @@ mod listeners;
 mod matches;
 mod meets;
 mod original_dst;
+mod pods;
 pub(crate) mod report;
 mod rules;
 mod samples;
@@ -35,6 +37,7 @@ use address::OwnAddresses;
 use original_dst::ClusterNames;
 use report::Report;
 
+pub use anywhere::{validate_experiment_anywhere, validate_pods, validate_rule};
 pub use experiment::validate_experiment;
 pub use game_day::validate_game_day;
 
@@ -46,6 +49,34 @@ pub(crate) struct Context<'a> {
     /// Names as written, also of listeners and clusters that have problems of their own.
     pub(crate) listener_names: Vec<&'a str>,
     pub(crate) cluster_names: Vec<&'a str>,
+    /// Whether these are all that there are. Where they are not known, any name may be right.
+    pub(crate) is_known: bool,
+}
+
+impl<'a> Context<'a> {
+    /// Nothing is known but the limits.
+    fn unknown(limits: &'a Limits) -> Self {
+        let (listener_names, cluster_names) = (Vec::new(), Vec::new());
+        Self { limits, listeners: &[], clusters: &[], listener_names, cluster_names, is_known: false }
+    }
+
+    /// Notes a name that no listener has.
+    pub(crate) fn listener(&self, path: &str, name: &str, report: &mut Report) {
+        self.refer(path, ("listener", name), &self.listener_names, report);
+    }
+
+    /// Notes a name that no cluster has.
+    pub(crate) fn cluster(&self, path: &str, name: &str, report: &mut Report) {
+        self.refer(path, ("cluster", name), &self.cluster_names, report);
+    }
+
+    fn refer(&self, path: &str, (kind, name): (&str, &str), known: &[&str], report: &mut Report) {
+        if self.is_known {
+            report.reference(path, kind, name, known);
+        } else {
+            report.name(path, name);
+        }
+    }
 }
 
 /// Checks what was written and gives every value its meaning and every absent one its default.
@@ -125,6 +156,7 @@ impl Ground {
             clusters: &self.clusters,
             listener_names: spec.listeners.iter().map(|listener| listener.name.as_str()).collect(),
             cluster_names: ClusterNames::of(spec).all,
+            is_known: true,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Condition, Guard, Name};
+use super::{Condition, Guard, Name, Pods};
 use crate::spec::RuleSpec;
 use crate::units::Percentage;
 
@@ -43,6 +43,8 @@ pub struct Experiment {
     pub add_ids: bool,
     /// Of more exchanges a second only a share of the traces is joined.
     pub joined_per_second: u64,
+    /// For which pods it is; of no effect in a Squall of its own.
+    pub pods: Pods,
 }
 
 /// One statement about the steady state.

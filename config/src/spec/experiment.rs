@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::guard::{ConditionSpec, GuardSpec};
+use super::pods::PodsSpec;
 use super::rule::RuleSpec;
 use super::shape;
 use super::written::{Scalar, list};
@@ -112,6 +113,10 @@ pub struct ExperimentSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 1_000_000_000))]
     pub joined_per_second: Option<u64>,
+    /// For which pods it is, where a controller in a cluster takes it. A Squall of its own checks it, and runs the experiment all
+    /// the same. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<PodsSpec>,
 }
 
 /// One statement about the steady state.

@@ -80,6 +80,7 @@ words! {
     when_blind: "halt" | "ignore";
     sample_mode: "random" | "exact" | "sticky";
     rule_mode: "inject" | "shadow";
+    label_operator: "In" | "NotIn" | "Exists" | "DoesNotExist";
     experiment_version: "squall.dev/v1alpha1";
     experiment_kind: "Experiment";
 }

@@ -12,7 +12,7 @@ use crate::problem::Problems;
 use crate::spec::{ConfigSpec, ExperimentDocument, ExperimentSpec, MetadataSpec};
 
 use super::report::Report;
-use super::{Context, Ground, guards};
+use super::{Context, Ground, guards, pods};
 use method::Surroundings;
 
 const API_VERSION: &str = "squall.dev/v1alpha1";
@@ -31,37 +31,41 @@ const JOINED_PER_SECOND: (usize, usize) = (100, 1_000_000_000);
 /// Every problem of the experiment, without positions; those of the configuration are left to [`validate`](super::validate()).
 pub fn validate_experiment(document: &ExperimentDocument, against: &ConfigSpec) -> Result<Experiment, Problems> {
     let mut report = Report::default();
-    let experiment = experiment(document, against, &mut report);
+    let ground = Ground::of(against, &mut Report::default());
+    let experiment = experiment(document, against, &ground.context(against), &mut report);
     report.into_result()?;
     Ok(experiment.expect("invariant: what is missing has been reported"))
 }
 
 /// `None` only when there is a problem.
-fn experiment(document: &ExperimentDocument, against: &ConfigSpec, report: &mut Report) -> Option<Experiment> {
+pub(super) fn experiment(
+    document: &ExperimentDocument,
+    against: &ConfigSpec,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<Experiment> {
     kind(&document.api_version, (&document.kind, KIND), report);
     let name = name(document.metadata.as_ref(), report);
     let hint = "write what the experiment does: hypothesis, steady_state and method";
     let spec = report.required("spec", document.spec.as_ref(), hint)?;
     let hypothesis = words::words(spec, report);
-    let ground = Ground::of(against, &mut Report::default());
-    let context = ground.context(against);
     let minimum_requests = report.count_or(
         "spec.minimum_requests",
         spec.minimum_requests,
         (1, MINIMUM_REQUESTS_MAX),
         defaults::MINIMUM_REQUESTS,
     );
-    let steady_state = steady_state::steady_state(&spec.steady_state, minimum_requests, &context, report);
+    let steady_state = steady_state::steady_state(&spec.steady_state, minimum_requests, context, report);
     let written_name = document.metadata.as_ref().map_or("", |metadata| &metadata.name);
-    let mut surroundings = Surroundings::new(against, written_name, &context);
+    let mut surroundings = Surroundings::new(against, written_name, context);
     let method = method::method(&spec.method, &mut surroundings, report);
-    let guards = own_guards(spec, against, &context, report);
+    let guards = own_guards(spec, against, context, report);
     let expect = spec.expect.as_ref().and_then(|spec| expect::expect(spec, report));
     let fallback = spec.fallback.as_ref().and_then(|spec| expect::fallback(spec, report));
     let is_whole = method.len() == spec.method.len();
     let times = times::times(spec, is_whole.then_some(&method[..]), report);
     if is_whole {
-        method::ends_in_time(&method, times.rollback, &context, report);
+        method::ends_in_time(&method, times.rollback, context, report);
     }
     let joined_per_second = report.count_or(
         "spec.joined_per_second",
@@ -69,6 +73,7 @@ fn experiment(document: &ExperimentDocument, against: &ConfigSpec, report: &mut 
         JOINED_PER_SECOND,
         defaults::JOINED_PER_SECOND,
     );
+    let pods = spec.pods.as_ref().map(|spec| pods::pods("spec.pods", spec, report));
     let name = name?;
     Some(Experiment {
         title: spec.title.clone().unwrap_or_else(|| name.to_string()),
@@ -87,6 +92,7 @@ fn experiment(document: &ExperimentDocument, against: &ConfigSpec, report: &mut 
         minimum_requests: minimum_requests as u64,
         add_ids: spec.add_ids.unwrap_or(true),
         joined_per_second: joined_per_second as u64,
+        pods: pods.unwrap_or_default(),
     })
 }
 

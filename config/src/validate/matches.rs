@@ -32,9 +32,9 @@ pub(crate) fn matches(path: &str, spec: &MatchSpec, context: &Context<'_>, repor
     let path_pattern = spec.path.as_ref().and_then(|spec| url_path(&at("path"), spec, report));
     let authority = spec.authority.as_ref().and_then(|spec| text_match(&at("authority"), spec, report));
     Match {
-        listener: reference(&at("listener"), "listener", spec.listener.as_deref(), &context.listener_names, report),
+        listener: reference(spec.listener.as_deref(), |name| context.listener(&at("listener"), name, report)),
         direction: spec.direction.as_deref().and_then(|text| report.word(&at("direction"), text, &DIRECTIONS)),
-        cluster: reference(&at("cluster"), "cluster", spec.cluster.as_deref(), &context.cluster_names, report),
+        cluster: reference(spec.cluster.as_deref(), |name| context.cluster(&at("cluster"), name, report)),
         endpoint: spec.endpoint.as_ref().and_then(|spec| endpoint(&at("endpoint"), spec, context, report)),
         source: texts(&at("source"), spec.source.as_ref(), source, report),
         method: texts(&at("method"), spec.method.as_ref(), method, report),
@@ -60,9 +60,9 @@ fn upgrade(path: &str, text: &str, report: &mut Report) -> Option<UpgradeMatch> 
     }
 }
 
-fn reference(path: &str, kind: &str, name: Option<&str>, known: &[&str], report: &mut Report) -> Option<Name> {
+fn reference(name: Option<&str>, check: impl FnOnce(&str)) -> Option<Name> {
     let name = name?;
-    report.reference(path, kind, name, known);
+    check(name);
     Name::new(name).ok()
 }
 
@@ -191,7 +191,7 @@ fn one_pattern(
 /// Labels that no endpoint has match nothing, in silence.
 fn known_labels(path: &str, wanted: Labels, context: &Context<'_>, report: &mut Report) -> Labels {
     let all = || context.clusters.iter().flat_map(|cluster| &cluster.endpoints);
-    if !all().any(|endpoint| has_labels(endpoint, &wanted)) {
+    if context.is_known && !all().any(|endpoint| has_labels(endpoint, &wanted)) {
         let known: BTreeSet<String> =
             all().flat_map(|e| &e.labels).map(|(name, value)| format!("{name}: {value}")).collect();
         let known: Vec<String> = known.into_iter().collect();
@@ -238,7 +238,8 @@ fn endpoint(
     let is_ip = address.host.parse::<std::net::IpAddr>().is_ok();
     let may_be = |endpoint: &Endpoint| is_ip && endpoint.ip.is_none() && endpoint.address.port == address.port;
     let is_anywhere = is_ip && context.clusters.iter().any(|cluster| cluster.is_original_dst);
-    if !is_anywhere && !known.any(|endpoint| endpoint.is_at(&address) || may_be(endpoint)) {
+    let may_be_wrong = context.is_known && !is_anywhere;
+    if may_be_wrong && !known.any(|endpoint| endpoint.is_at(&address) || may_be(endpoint)) {
         report.add(path, format!("no cluster has the endpoint {address}"), HINT);
     }
     Some(EndpointMatch::Address(address))

@@ -43,7 +43,8 @@ pub(crate) fn each(path: &str, specs: &[RuleSpec], context: &Context<'_>, report
     rules
 }
 
-fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report) -> Option<Rule> {
+/// `None` only when there is a problem.
+pub(crate) fn rule(path: &str, spec: &RuleSpec, context: &Context<'_>, report: &mut Report) -> Option<Rule> {
     let at = |field: &str| format!("{path}.{field}");
     let name = report.name(&at("name"), &spec.name);
     let matches = spec.matches.as_ref().map(|spec| matches(&at("match"), spec, context, report)).unwrap_or_default();
@@ -85,7 +86,7 @@ fn percentage(path: &str, value: Option<&Scalar>, report: &mut Report) -> Option
 fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_>, report: &mut Report) {
     let meets = Meets::of(matches, context);
     if faults.iter().any(|fault| matches!(fault, Fault::Tls(_))) {
-        return on_handshake(path, matches, &meets, report);
+        return on_handshake(path, matches, context.is_known.then_some(&meets), report);
     }
     let http_only = faults.iter().find(|fault| !fault.applies_to_tcp());
     let tcp_only = faults.iter().find(|fault| !fault.applies_to_http());
@@ -116,12 +117,12 @@ fn protocols(path: &str, matches: &Match, faults: &[Fault], context: &Context<'_
     grpc_is_possible(path, matches, faults, cluster, report);
 }
 
-/// A handshake comes before any request, and before an endpoint is chosen.
-fn on_handshake(path: &str, matches: &Match, meets: &Meets<'_>, report: &mut Report) {
+/// A handshake comes before any request, and before an endpoint is chosen. Without `meets` it is not known where TLS ends.
+fn on_handshake(path: &str, matches: &Match, meets: Option<&Meets<'_>>, report: &mut Report) {
     if matches.needs_http() || matches.endpoint.is_some() || matches.upgrade.is_some() {
         let hint = "match by listener, direction, cluster or source alone";
         report.add(format!("{path}.match"), "nothing of this is known while the handshake goes on", hint);
-    } else if !meets.ends_tls() {
+    } else if meets.is_some_and(|meets| !meets.ends_tls()) {
         let hint = "give the listener tls: {cert, key}, or use delay, reset or blackhole";
         report.add(format!("{path}.fault.tls"), "TLS ends at no listener that the rule can meet", hint);
     }

@@ -46,6 +46,7 @@ fn experiment(method: Vec<MethodStep>) -> Experiment {
         minimum_requests: 100,
         add_ids: true,
         joined_per_second: 4_000,
+        pods: squall_config::model::Pods::default(),
     }
 }
 

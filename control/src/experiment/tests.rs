@@ -66,5 +66,6 @@ pub(super) fn experiment() -> Experiment {
         minimum_requests: 100,
         add_ids: true,
         joined_per_second: 4_000,
+        pods: squall_config::model::Pods::default(),
     }
 }

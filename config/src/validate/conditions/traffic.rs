@@ -56,7 +56,7 @@ fn scope(reader: &Reader<'_>, context: &Context<'_>, report: &mut Report) -> Opt
     let (spec, before) = (reader.spec, report.count());
     let direction = spec.direction.as_deref().and_then(|text| report.word(&reader.at("direction"), text, &DIRECTIONS));
     if let Some(name) = &spec.listener {
-        report.reference(&reader.at("listener"), "listener", name, &context.listener_names);
+        context.listener(&reader.at("listener"), name, report);
         let found = context.listeners.iter().find(|listener| listener.name.as_str() == name);
         if found.is_some_and(|listener| listener.protocol == ListenerProtocol::Tcp) {
             let detail = format!("listener {name:?} relays bytes, and this is a metric of HTTP");
@@ -68,7 +68,7 @@ fn scope(reader: &Reader<'_>, context: &Context<'_>, report: &mut Report) -> Opt
         }
     }
     if let Some(name) = &spec.cluster {
-        report.reference(&reader.at("cluster"), "cluster", name, &context.cluster_names);
+        context.cluster(&reader.at("cluster"), name, report);
     }
     let named = |name: &Option<String>| name.as_ref().and_then(|name| Name::new(name).ok());
     let scope = Scope { direction, listener: named(&spec.listener), cluster: named(&spec.cluster) };

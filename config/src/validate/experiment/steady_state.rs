@@ -77,7 +77,7 @@ fn can_be_seen(path: &str, scope: &Scope, context: &Context<'_>, report: &mut Re
             && scope.listener.as_ref().is_none_or(|name| *name == listener.name)
             && leads_to(listener)
     };
-    let all_are_known = context.listeners.len() == context.listener_names.len();
+    let all_are_known = context.is_known && context.listeners.len() == context.listener_names.len();
     if all_are_known && !context.listeners.iter().any(is_seen) {
         let detail = format!("no listener of the configuration has HTTP traffic{}", of(scope));
         report.add(path, detail, "look at other traffic, or add such a listener with protocol http or auto");

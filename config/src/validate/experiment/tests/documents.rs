@@ -70,7 +70,7 @@ fn unknown_fields_have_suggestions() {
             ("metdata", "did you mean \"metadata\"?"),
             ("spec.hypotesis", "did you mean \"hypothesis\"?"),
             ("spec.method[0].hlod", "did you mean \"hold\"?"),
-            ("spec.percentage", "\"percentage\" belongs in spec.method[].rules[]"),
+            ("spec.percentage", "\"percentage\" belongs in spec.pods"),
         ]
     );
 }
@@ -240,4 +240,39 @@ proptest! {
         *example.pointer_mut(&all[at.index(all.len())]).unwrap() = value;
         never_panics(&example, &parse_text(crate::example()).unwrap());
     }
+}
+
+#[test]
+fn pods_are_checked_and_have_no_effect_here() {
+    use std::collections::BTreeMap;
+    let text = "{selector: {matchLabels: {app: a}, matchExpressions: [{key: tier, operator: NotIn, values: [db]}, \
+                {key: x.example/y, operator: Exists}]}, percentage: 12.5}";
+    let pods = load(&[("pods", text)]).pods;
+    assert_eq!(pods.percentage, "12.5".parse::<Percentage>().unwrap());
+    let has = |labels: &[(&str, &str)]| {
+        let labels: BTreeMap<String, String> = labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        pods.selector.matches(&labels)
+    };
+    assert!(has(&[("app", "a"), ("x.example/y", "")]) && has(&[("app", "a"), ("x.example/y", ""), ("tier", "web")]));
+    assert!(!has(&[("app", "a")]) && !has(&[("app", "b"), ("x.example/y", "")]));
+    assert!(!has(&[("app", "a"), ("x.example/y", ""), ("tier", "db")]));
+    assert_eq!(load(&[]).pods, crate::model::Pods::default());
+
+    let wrong = "{selector: {matchLabels: {'a b': '-'}, matchExpressions: [{key: a, operator: in}, {key: b}, \
+                 {key: c, operator: In}, {key: d, operator: Exists, values: [x]}]}, percentage: 101}";
+    let problems = load_experiment_text(&experiment(&[("pods", wrong)]), &parse_text(&config("")).unwrap());
+    let paths: Vec<String> = problems.unwrap_err().0.into_iter().map(|problem| problem.path).collect();
+    let at = |rest: &str| format!("spec.pods.{rest}");
+    assert_eq!(
+        paths,
+        [
+            at("selector.matchLabels.a b"),
+            at("selector.matchLabels.a b"),
+            at("selector.matchExpressions[0].operator"),
+            at("selector.matchExpressions[1].operator"),
+            at("selector.matchExpressions[2].values"),
+            at("selector.matchExpressions[3].values"),
+            at("percentage"),
+        ]
+    );
 }
