@@ -128,7 +128,7 @@ impl Runner {
             run.look_at(self.sampler.share(), Instant::now());
             self.keep(run.report().clone()).await;
             self.tell(&name, number, Phase::Baseline, None);
-            let hangs_on_ids = hangs_on_ids(&run.experiment, &self.publisher.view().written.without_experiments());
+            let hangs_on_ids = hangs_on_ids(&run.experiment, &self.publisher.view().written.lasting());
             self.runs.push(Active { run, name, hangs_on_ids, shown: Instant::now(), ended: None });
             self.observe();
         }
