@@ -78,6 +78,8 @@ pub(crate) fn read<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<Pa
     let mut note = |path: serde_ignored::Path<'_>| {
         unknown.insert(ignored_path(&path));
     };
+    // One type for whatever is read: each part of a document is then compiled once, and not for each document that has it.
+    let mut note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut note;
     let deserializer = serde_ignored::Deserializer::new(value, &mut note);
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().iter().filter_map(step).collect();
