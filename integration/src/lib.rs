@@ -12,6 +12,7 @@
 //! - [`echo`]: an upstream on hyper (HTTP/1 or HTTP/2) that reports what it saw
 //! - [`exposition`]: Prometheus text, as numbers
 //! - [`foreign`]: clients that were not written here, and what one call with each came to
+//! - [`containers`]: images that are built and run, where the machine has an engine
 //! - [`pods`]: two network namespaces with a cable between them, where the machine lets a test make such
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
 //! - [`service`]: a small Service A that calls Service B, as well or as badly as a test wants
@@ -23,6 +24,7 @@ pub mod api;
 pub mod certs;
 pub mod client;
 pub mod controller;
+pub mod containers;
 pub mod dns;
 pub mod echo;
 pub mod exposition;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -84,15 +85,7 @@ impl Pod {
     /// # Panics
     /// When that does, or the namespace is gone.
     pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let namespace = File::open(format!("/run/netns/{}", self.name)).expect("the namespace is there");
-        let there = || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
-            act()
-        };
-        match std::thread::scope(|scope| scope.spawn(there).join()) {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        within(&Path::new("/run/netns").join(&self.name), act)
     }
 
     /// An address of it.
@@ -103,6 +96,22 @@ impl Pod {
     /// The same with IPv6.
     pub fn at_v6(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.v6, port)
+    }
+}
+
+/// Does something in a network namespace, on a thread of its own; its sockets, threads and programs are there, too.
+///
+/// # Panics
+/// When that does, the namespace is gone, or this user may not enter it.
+pub fn within<T: Send>(namespace: &Path, act: impl FnOnce() -> T + Send) -> T {
+    let namespace = File::open(namespace).expect("the namespace is there");
+    let there = || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may");
+        act()
+    };
+    match std::thread::scope(|scope| scope.spawn(there).join()) {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
