@@ -40,11 +40,16 @@ pub(crate) fn asks_others(experiment: &Experiment) -> bool {
     conditions.any(|condition| !matches!(condition, Condition::Traffic(_)))
 }
 
+/// Checks an experiment against the configuration in force alone.
+pub(crate) fn fits(publisher: &Publisher, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
+    validate_experiment(document, &publisher.view().written.lasting()).map_err(NotNow::Invalid)
+}
+
 /// Checks an experiment against the configuration in force, the kill switch and the experiments that are running.
 pub(crate) fn check(publisher: &Publisher, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
+    let experiment = fits(publisher, document)?;
     let view = publisher.view();
     let against = view.written.lasting();
-    let experiment = validate_experiment(document, &against).map_err(NotNow::Invalid)?;
     if let Some(halt) = &view.halt {
         return Err(NotNow::Halted(halt.reason.clone()));
     }

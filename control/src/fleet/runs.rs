@@ -10,7 +10,7 @@ use super::{SILENT, report, shortened};
 use crate::actor::CONTROLLER;
 use crate::audit::Note;
 use crate::experiment::board::{Entry, Refusal};
-use crate::experiment::start::{asks_others, check};
+use crate::experiment::start::{asks_others, check, fits};
 use crate::publish::Publisher;
 
 /// Why it ends when the controller does not order it any more.
@@ -123,12 +123,13 @@ fn begin(publisher: &Publisher, name: &str, order: &ExperimentOrder) -> Result<(
     if let Some(entry) = board.get(name) {
         return Err(taken(entry.is_ordered));
     }
-    let mut experiment = check(publisher, &order.document).map_err(|refused| refused.to_string())?;
-    if asks_others(&experiment) {
+    // What never changes is said first.
+    if asks_others(&fits(publisher, &order.document).map_err(|refused| refused.to_string())?) {
         let detail =
             "it makes Squall ask other addresses (prometheus or probe), which nobody may from outside of this pod";
         return Err(detail.to_owned());
     }
+    let mut experiment = check(publisher, &order.document).map_err(|refused| refused.to_string())?;
     // When it runs is for the controller to say.
     experiment.schedule = None;
     let name: Name = experiment.name.clone();
