@@ -107,15 +107,7 @@ impl TlsClient {
     /// # Panics
     /// When nobody listens, or the authority's files are not there.
     pub fn connect(address: SocketAddr, authority: &Authority, options: &TlsOptions<'_>) -> std::io::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&authority.path("ca.crt")) {
-            roots.add(certificate).expect("an authority that was made here");
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has all versions")
-            .with_root_certificates(roots);
+        let builder = trusting(authority);
         let mut config = match options.identity {
             None => builder.with_no_client_auth(),
             Some(name) => {
@@ -129,6 +121,24 @@ impl TlsClient {
         let name = name.try_into().expect("a well-formed name");
         let session = ClientConnection::new(Arc::new(config), name).map_err(std::io::Error::other)?;
         let socket = TcpStream::connect(address).unwrap_or_else(|e| panic!("cannot connect to {address}: {e}"));
+        Self::handshake(socket, session)
+    }
+
+    /// Connects to `localhost` if anybody is there.
+    ///
+    /// # Errors
+    /// Whatever TLS or the socket say.
+    ///
+    /// # Panics
+    /// When the authority's files are not there.
+    pub fn try_connect(address: SocketAddr, authority: &Authority) -> std::io::Result<Self> {
+        let socket = TcpStream::connect(address)?;
+        let name = "localhost".try_into().map_err(std::io::Error::other)?;
+        let session = ClientConnection::new(Arc::new(trusting(authority).with_no_client_auth()), name);
+        Self::handshake(socket, session.map_err(std::io::Error::other)?)
+    }
+
+    fn handshake(socket: TcpStream, session: ClientConnection) -> std::io::Result<Self> {
         socket.set_read_timeout(Some(PATIENCE)).expect("a connected socket takes options");
         let mut stream = StreamOwned::new(session, socket);
         while stream.conn.is_handshaking() {
@@ -158,6 +168,14 @@ impl TlsClient {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.reader.get_mut().write_all(bytes.as_ref()).expect("the peer takes bytes");
         self
+    }
+
+    /// Sends bytes, if the peer is still there.
+    ///
+    /// # Errors
+    /// What keeps it from taking them.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(bytes.as_ref())
     }
 
     /// Reads one answer to a GET.
@@ -210,6 +228,18 @@ impl TlsClient {
     pub fn socket(&self) -> &TcpStream {
         &self.reader.get_ref().sock
     }
+}
+
+fn trusting(authority: &Authority) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&authority.path("ca.crt")) {
+        roots.add(certificate).expect("an authority that was made here");
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has all versions")
+        .with_root_certificates(roots)
 }
 
 fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {

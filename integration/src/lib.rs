@@ -17,6 +17,7 @@
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
 //! - [`service`]: a small Service A that calls Service B, as well or as badly as a test wants
 //! - [`scene`]: both of them, Squall beside A, and callers: what an experiment is about
+//! - [`kubernetes`]: a cluster without machines: an API server in memory, a controller, sidecars that only talk
 //! - [`load`]: many keep-alive clients at once
 //! - [`wait`]: deadlines in place of sleeps
 
@@ -29,6 +30,7 @@ pub mod dns;
 pub mod echo;
 pub mod exposition;
 pub mod foreign;
+pub mod kubernetes;
 pub mod load;
 pub mod message;
 pub mod origin;

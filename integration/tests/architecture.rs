@@ -9,7 +9,8 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates that are shipped.
-const CRATES: [&str; 6] = ["config", "fault", "proxy", "control", "kubernetes/inject", "cli"];
+const CRATES: [&str; 8] =
+    ["config", "fault", "proxy", "control", "kubernetes/inject", "kubernetes/orders", "kubernetes/operator", "cli"];
 const LINES_MAX: usize = 500;
 
 fn root() -> PathBuf {
@@ -142,8 +143,21 @@ fn deciding_reads_no_clock_and_no_entropy() {
 }
 
 #[test]
+fn a_fleet_is_planned_without_clock_runtime_or_client() {
+    let words = ["Instant::now", "SystemTime", "Timestamp::now", "tokio", "kube::", "std::fs", "std::net"];
+    let lines = with_words("kubernetes/operator", &words);
+    let in_fleet = |line: &&String| line.starts_with("kubernetes/operator/src/fleet");
+    assert_eq!(lines.iter().filter(in_fleet).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
 fn metric_names_stand_in_one_file() {
-    let allowed = ["proxy/src/telemetry/metrics.rs", "cli/src/run/exposition.rs", "cli/src/demo"];
+    let allowed = [
+        "proxy/src/telemetry/metrics.rs",
+        "cli/src/run/exposition.rs",
+        "cli/src/demo",
+        "kubernetes/operator/src/serve/metrics",
+    ];
     let names = [
         "\"chaos_",
         "\"squall_requests",
@@ -160,6 +174,7 @@ fn metric_names_stand_in_one_file() {
         "\"squall_proxy_protocol",
         "\"squall_guard",
         "\"squall_lease",
+        "\"squall_kubernetes_",
     ];
     for folder in CRATES {
         let lines = with_words(folder, &names);

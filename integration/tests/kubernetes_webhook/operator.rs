@@ -1,6 +1,6 @@
 //! A running `squall-kubernetes` that needs no cluster.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -30,7 +30,7 @@ impl Drop for Operator {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            println!("--- squall-kubernetes said ---\n{}---", self.said());
+            let _ = writeln!(std::io::stderr(), "--- squall-kubernetes said ---\n{}---", self.said());
         }
     }
 }

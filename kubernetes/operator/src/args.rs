@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::controller::ControllerArgs;
 use crate::serve::ServeArgs;
 use crate::tls::TlsArgs;
 use crate::webhook::WebhookArgs;
@@ -18,6 +19,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Serves webhooks and sidecars until it is stopped
     Run(Box<RunArgs>),
+    /// Prints the definitions of the custom resources
+    Crds,
 }
 
 /// A part of it that can run alone.
@@ -48,7 +51,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PART")]
     pub(crate) only: Option<Part>,
     /// How much is logged: a level, or pairs target=level
-    #[arg(long, value_name = "FILTER", default_value = "info")]
+    #[arg(long, value_name = "FILTER", default_value = "info,kube_client=error,kube_runtime=warn")]
     pub(crate) log: String,
     /// Shape of the log
     #[arg(long, value_name = "SHAPE", default_value = "text")]
@@ -59,4 +62,6 @@ pub(crate) struct RunArgs {
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) webhook: WebhookArgs,
+    #[command(flatten)]
+    pub(crate) controller: ControllerArgs,
 }

@@ -12,7 +12,7 @@ mod fault_rule;
 mod structural;
 
 pub(crate) use cluster_halt::{ClusterHalt, ClusterHaltStatus};
-pub(crate) use condition::{Conditions, Moment, Says};
+pub(crate) use condition::{Conditions, Says};
 pub(crate) use experiment::{Experiment, ExperimentStatus, PodVerdict};
 pub(crate) use fault_rule::{FaultRule, FaultRuleStatus};
 

@@ -12,7 +12,9 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{LogFormat, RunArgs};
+use crate::args::{LogFormat, Part, RunArgs};
+use crate::controller;
+use crate::crds::check;
 use crate::serve::health::Health;
 use crate::serve::metrics::{Admissions, Connections, Metrics, TlsMetrics};
 use crate::serve::{self, Limits, Listener};
@@ -46,7 +48,11 @@ async fn live(args: &RunArgs) -> anyhow::Result<()> {
     let controller = args.webhook.controller_url(&args.service, &args.namespace);
     keep(&mut tasks, args, &controller, (&certificates, &stopped)).await?;
 
-    let router = webhook(args, &controller, &certificates, &metrics)?;
+    let mut router = webhook(args, &controller, &certificates, &metrics)?;
+    if args.only != Some(Part::Webhook) {
+        let sidecars = controller::start(&args.controller, (&metrics, &health), &stopped, &mut tasks).await?;
+        router = router.merge(sidecars);
+    }
     let connections = Connections::new(&metrics)?;
     let https = Listener::bind(args.serve.listen).await.context("--listen")?;
     let plain = Listener::bind(args.serve.telemetry).await.context("--telemetry")?;
@@ -120,8 +126,12 @@ fn webhook(
         }
         options
     };
-    let admissions = Admissions::new(metrics)?;
-    Ok(webhook::router(Webhook { options: Box::new(options), check: |_kind, _object| Vec::new(), admissions }))
+    let lives = args.controller.lives()?;
+    Ok(webhook::router(Webhook {
+        options: Box::new(options),
+        check: Box::new(move |kind, object| check::problems(kind, object, lives)),
+        admissions: Admissions::new(metrics)?,
+    }))
 }
 
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {

@@ -34,7 +34,7 @@ pub(crate) struct Webhook {
     /// Asked for each pod: the authority that sidecars are told of changes with time.
     pub(crate) options: Box<dyn Fn() -> Options + Send + Sync>,
     /// What makes a rule or an experiment unusable.
-    pub(crate) check: Check,
+    pub(crate) check: Box<Check>,
     pub(crate) admissions: Admissions,
 }
 
@@ -84,7 +84,7 @@ async fn validated(State(Shared(webhook, bodies)): State<Shared>, request: Reque
             return refused.answer();
         }
     };
-    let decided = catch_unwind(AssertUnwindSafe(|| validate::answer(&review, webhook.check)));
+    let decided = catch_unwind(AssertUnwindSafe(|| validate::answer(&review, &*webhook.check)));
     let (answer, outcome) = decided.unwrap_or_else(|_panic| {
         tracing::error!(object = review.title(), "validation failed; this is an error of Squall");
         let message = "it cannot be checked, by an error of Squall itself; see the log of the operator".to_owned();
@@ -101,7 +101,8 @@ fn document(answer: &Answer) -> Response {
     axum::Json(answer.document()).into_response()
 }
 
-async fn only_post() -> Response {
+async fn only_post(request: Request) -> Response {
+    body::read_on(request.into_body().into_data_stream()).await;
     let mut response = Refused(StatusCode::METHOD_NOT_ALLOWED, "POST an AdmissionReview".to_owned()).answer();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response

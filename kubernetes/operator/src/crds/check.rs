@@ -78,7 +78,8 @@ pub(crate) fn check_fault_rule(object: &Value, lives: Lives) -> Result<CheckedRu
     }
     if let Some(ttl) = ttl.filter(|ttl| *ttl > lives.longest) {
         let (ttl, longest) = (format_duration(ttl), format_duration(lives.longest));
-        let problem = Problem::new("spec.ttl", format!("{ttl} is longer than {longest}, the most that the controller takes"));
+        let problem =
+            Problem::new("spec.ttl", format!("{ttl} is longer than {longest}, the most that the controller takes"));
         problems.push(problem.with_hint(format!("write at most {longest}, or raise its --ttl-max")));
     }
     match ttl {
@@ -122,6 +123,17 @@ pub(crate) fn check_experiment(object: &Value) -> Result<CheckedExperiment, Prob
     spec.pods = None;
     document.spec = Some(spec);
     Ok(CheckedExperiment { pods: experiment.pods, document, duration: experiment.duration })
+}
+
+/// Everything that is wrong with an object of a kind, each with its place and its fix; nothing for kinds that need no check.
+pub(crate) fn problems(kind: &str, object: &Value, lives: Lives) -> Vec<String> {
+    let checked = match kind {
+        "FaultRule" => check_fault_rule(object, lives).map(|_| ()),
+        "Experiment" => check_experiment(object).map(|_| ()),
+        _ => Ok(()),
+    };
+    let Problems(problems) = checked.err().unwrap_or_default();
+    problems.iter().map(ToString::to_string).collect()
 }
 
 /// The name of an object, and what is wrong with it: names of Kubernetes can be longer than those of Squall.

@@ -30,7 +30,8 @@ pub(crate) struct ClusterHaltFields(pub(crate) Value);
 impl ClusterHaltFields {
     /// What is known of it.
     pub(crate) fn read(&self) -> ClusterHaltSpec {
-        let texts = |list: &Value| list.as_array().map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+        let texts =
+            |list: &Value| list.as_array().map(|all| all.iter().filter_map(Value::as_str).map(str::to_owned).collect());
         ClusterHaltSpec {
             reason: self.0.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned(),
             namespaces: self.0.get("namespaces").and_then(texts).unwrap_or_default(),

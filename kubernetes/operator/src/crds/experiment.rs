@@ -41,7 +41,7 @@ pub(crate) struct ExperimentStatus {
     /// Pending (no sidecar runs it), Running, Finished or Refused (it is not valid).
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) phase: String,
-    /// failed when it failed in any pod; held when it held in at least one, and in all that ran it; else inconclusive.
+    /// failed when it failed in any pod; held when it held in all of them; else inconclusive.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) verdict: String,
     /// Why, from the pods that made the verdict; at most ten.

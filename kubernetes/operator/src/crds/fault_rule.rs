@@ -57,6 +57,7 @@ pub(crate) struct FaultRuleSpec {
     pub(crate) fault: Option<FaultSpec>,
     /// So long after it was made, or after the last change of its spec, it expires, as in 30m. Default: what the controller was
     /// given as --default-ttl, 1h; at most its --ttl-max, 24h.
+    #[schemars(schema_with = "structural::duration")]
     pub(crate) ttl: Option<Scalar>,
 }
 

@@ -58,6 +58,11 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// As the configuration writes it.
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "pattern": "^\\s*([0-9]+(\\.[0-9]+)?\\s*[a-zµ]+\\s*)+$" })
+}
+
 fn of<T: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.inline_subschemas = true;
@@ -77,7 +82,7 @@ fn structural(schema: &Value) -> Value {
         kept.insert("description".to_owned(), description.clone());
     }
     match type_ {
-        "object" => fields(schema, &mut kept),
+        "object" => fields(&schema, &mut kept),
         "array" => {
             let items = schema.get("items").map_or_else(|| anything(None), structural);
             kept.insert("items".to_owned(), items);

@@ -10,6 +10,10 @@ use prometheus::{
 
 use crate::webhook::{Injected, Validated};
 
+mod fleet;
+
+pub(crate) use fleet::{Answers, FleetGauges};
+
 /// The registry, and what is shown of it. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt;
@@ -49,6 +50,8 @@ impl Bodies {
         while let Some(part) = stream.next().await {
             let part = part.map_err(|_error| Refused(StatusCode::BAD_REQUEST, "the body broke off".to_owned()))?;
             if bytes.len() + part.len() > BODY_BYTES_MAX {
+                drop((bytes, held));
+                read_on(stream).await;
                 let detail = format!("the body has more than {BODY_BYTES_MAX} bytes");
                 return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, detail));
             }
@@ -65,4 +68,17 @@ impl Bodies {
         }
         Ok((bytes, held))
     }
+}
+
+/// Lets a client send the rest of what is not going to be read, within bounds: one that is still sending may not see the
+/// answer.
+pub(super) async fn read_on(mut stream: BodyDataStream) {
+    let rest = async {
+        let mut n_left = BODY_BYTES_MAX;
+        while let Some(Ok(part)) = stream.next().await {
+            let Some(left) = n_left.checked_sub(part.len()) else { return };
+            n_left = left;
+        }
+    };
+    let _too_slow = tokio::time::timeout(READ_TIMEOUT, rest).await;
 }

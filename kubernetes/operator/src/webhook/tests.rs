@@ -13,11 +13,11 @@ fn webhooks() -> (Router, Metrics) {
     let metrics = Metrics::new().unwrap();
     let webhook = Webhook {
         options: Box::new(Options::default),
-        check: |kind, object| {
+        check: Box::new(|kind, object| {
             assert_ne!(kind, "Panic");
             let is_right = kind != "FaultRule" || object["spec"]["fault"].is_object();
             if is_right { Vec::new() } else { vec!["spec.fault: is required".to_owned()] }
-        },
+        }),
         admissions: Admissions::new(&metrics).unwrap(),
     };
     (router(webhook), metrics)

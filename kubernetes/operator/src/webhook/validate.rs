@@ -6,7 +6,7 @@ use super::review::{Answer, Review};
 
 /// Everything that is wrong with an object of a kind, each with where and how to put it right; nothing for kinds that it
 /// does not know.
-pub(crate) type Check = fn(kind: &str, object: &Value) -> Vec<String>;
+pub(crate) type Check = dyn Fn(&str, &Value) -> Vec<String> + Send + Sync;
 
 /// What became of an object; the label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum Outcome {
 }
 
 /// Decides about one review.
-pub(crate) fn answer(review: &Review, check: Check) -> (Answer, Outcome) {
+pub(crate) fn answer(review: &Review, check: &Check) -> (Answer, Outcome) {
     if let Some(problem) = review.problem() {
         return (review.deny(400, "BadRequest", problem), Outcome::Denied);
     }
@@ -64,7 +64,7 @@ mod tests {
             "uid": "1", "kind": { "group": "squall.dev", "version": "v1alpha1", "kind": "FaultRule" },
             "subResource": sub_resource, "name": "slow", "namespace": "shop", "operation": operation, "object": object,
         } });
-        let (answer, outcome) = answer(&Review::read(review.to_string().as_bytes()).unwrap(), check);
+        let (answer, outcome) = answer(&Review::read(review.to_string().as_bytes()).unwrap(), &check);
         (answer.document()["response"].clone(), outcome)
     }
 
@@ -103,7 +103,7 @@ mod tests {
             "uid": "1", "kind": { "group": "squall.dev", "kind": "FaultRule" }, "operation": "UPDATE",
             "object": { "metadata": { "labels": {} }, "spec": {} }, "oldObject": { "spec": {} },
         } });
-        let labelled = answer(&Review::read(review.to_string().as_bytes()).unwrap(), check);
+        let labelled = answer(&Review::read(review.to_string().as_bytes()).unwrap(), &check);
         assert_eq!(labelled.1, Outcome::Ignored);
     }
 }

@@ -1,0 +1,21 @@
+//! A cluster without machines: an API server in memory, a controller beside it, and sidecars that only talk.
+//!
+//! - [`ApiServer`]: objects, watches, statuses, tokens and events, over plain HTTP, and all that can go wrong with it
+//! - [`Operator`]: the real `squall-kubernetes`, stopped when it goes out of scope
+//! - [`Follower`]: asks for orders over TLS as a sidecar does, follows them, and remembers what it was told
+
+mod answer;
+mod follower;
+mod objects;
+mod operator;
+mod patch;
+mod place;
+mod server;
+mod store;
+mod tokens;
+
+pub use follower::{Follower, Manners, ask};
+pub use objects::{condition, holds};
+pub use operator::Operator;
+pub use server::{ApiServer, Trouble};
+pub use tokens::Token;

@@ -1,0 +1,302 @@
+//! The API server: plain HTTP/1.1, a thread for each connection.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::answer::{Answered, failure, status};
+use super::place::Place;
+use super::store::Store;
+use super::tokens::{Token, review};
+use crate::message::{read_chunked, read_head};
+
+/// What goes wrong until it does no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Every request is answered with this status.
+    Answers(u16),
+    /// Connections are closed as soon as they are there.
+    Down,
+}
+
+/// A running API server. It ends when it goes out of scope.
+#[derive(Debug)]
+pub struct ApiServer {
+    /// Where it listens.
+    pub address: SocketAddr,
+    directory: tempfile::TempDir,
+    pub(super) shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) store: Store,
+    pub(super) tokens: BTreeMap<String, Token>,
+    pub(super) trouble: Option<Trouble>,
+    /// Watches of an older number end.
+    pub(super) cut: u64,
+    /// So many patches are answered with 409.
+    pub(super) conflicts: usize,
+    /// Calls by method and path, without their queries.
+    pub(super) calls: BTreeMap<String, usize>,
+    connections: Vec<TcpStream>,
+    is_over: bool,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for ApiServer {
+    fn default() -> Self {
+        Self::start()
+    }
+}
+
+impl ApiServer {
+    /// An empty one.
+    ///
+    /// # Panics
+    /// When no port or no file can be had.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let server = Self { address, directory, shared: Arc::default() };
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "clusters": [{ "name": "test", "cluster": { "server": format!("http://{address}") } }],
+            "users": [{ "name": "test", "user": {} }],
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test", "namespace": "default" } }],
+        });
+        std::fs::write(server.kubeconfig(), config.to_string()).expect("a file can be written");
+        let shared = Arc::clone(&server.shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut state = shared.state();
+                if state.is_over {
+                    return;
+                }
+                if state.trouble == Some(Trouble::Down) {
+                    continue;
+                }
+                state.connections.extend(stream.try_clone());
+                drop(state);
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || converse(&stream, &shared));
+            }
+        });
+        server
+    }
+
+    /// The file for `KUBECONFIG`.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.path().join("kubeconfig")
+    }
+
+    /// Something goes wrong from now on, or no more. What is open is cut.
+    pub fn trouble(&self, trouble: Option<Trouble>) {
+        let mut state = self.shared.state();
+        state.trouble = trouble;
+        if trouble.is_some() {
+            state.cut += 1;
+            for stream in state.connections.drain(..) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
+    /// Ends all watches, in the middle.
+    pub fn cut_watches(&self) {
+        self.shared.state().cut += 1;
+        self.shared.changed.notify_all();
+    }
+
+    /// Forgets what has happened, and ends all watches: those that begin where they were are told 410.
+    pub fn forget_history(&self) {
+        self.shared.state().store.forget();
+        self.cut_watches();
+    }
+
+    /// So many patches that come next are answered with 409.
+    pub fn conflict(&self, n: usize) {
+        self.shared.state().conflicts = n;
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.shared.state().is_over = true;
+        self.trouble(Some(Trouble::Down));
+        // The loop of accept looks once more.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: BTreeMap<String, String>,
+    pub(super) content_type: String,
+    pub(super) body: Value,
+}
+
+fn converse(stream: &TcpStream, shared: &Shared) {
+    let mut reader = BufReader::new(stream);
+    while let Some(call) = read(&mut reader) {
+        let is_watch = call.query.get("watch").is_some_and(|value| value == "true" || value == "1");
+        let trouble = {
+            let mut state = shared.state();
+            *state.calls.entry(format!("{} {}", call.method, call.path)).or_default() += 1;
+            state.trouble
+        };
+        let done = match trouble {
+            Some(Trouble::Answers(code)) => write(stream, &failure(code, "Trouble", "as the test wants it")),
+            Some(Trouble::Down) => return,
+            None if is_watch && watch(stream, &call, shared) => Ok(()),
+            None if is_watch => return,
+            None => {
+                let answer = answer(&call, &mut shared.state());
+                shared.changed.notify_all();
+                write(stream, &answer)
+            }
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut BufReader<&TcpStream>) -> Option<Call> {
+    let (line, fields) = read_head(reader).ok()??;
+    let field = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let mut words = line.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let query = query.split('&').filter_map(|pair| pair.split_once('='));
+    let query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut body = Vec::new();
+    if field("transfer-encoding").is_some() {
+        let mut answer = crate::message::Answer::default();
+        read_chunked(reader, &mut answer).ok()?;
+        body = answer.body;
+    } else if let Some(length) = field("content-length").and_then(|length| length.parse::<u64>().ok()) {
+        reader.take(length).read_to_end(&mut body).ok()?;
+    }
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let content_type = field("content-type").unwrap_or_default().to_owned();
+    Some(Call { method, path: path.to_owned(), query, content_type, body })
+}
+
+fn write(mut stream: &TcpStream, (code, body): &Answered) -> std::io::Result<()> {
+    let body = body.to_string();
+    write!(
+        stream,
+        "HTTP/1.1 {code} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn answer(call: &Call, state: &mut State) -> Answered {
+    if call.path == "/version" {
+        return (200, json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.0" }));
+    }
+    let Some(place) = Place::of(&call.path) else { return failure(404, "NotFound", &call.path) };
+    if place.resource.plural == "tokenreviews" {
+        let token = call.body["spec"]["token"].as_str().and_then(|token| state.tokens.get(token));
+        return (201, review(call.body.clone(), token));
+    }
+    let part = place.part.as_deref();
+    match (call.method.as_str(), place.key()) {
+        ("GET", None) => (200, state.store.list(&place)),
+        ("GET", Some(key)) => match state.store.get(&key) {
+            Some(object) => (200, object.clone()),
+            None => failure(404, "NotFound", &call.path),
+        },
+        ("POST", None) => state.store.create(&place, call.body.clone()),
+        ("PUT", Some(key)) => state.store.replace(&key, part, &call.body),
+        ("PATCH", Some(_)) if state.conflicts > 0 => {
+            state.conflicts -= 1;
+            failure(409, "Conflict", "as the test wants it")
+        }
+        ("PATCH", Some(key)) => {
+            let manager = call.query.get("fieldManager").map_or("unknown", String::as_str);
+            state.store.patch(&key, part, (&call.content_type, manager), &call.body)
+        }
+        ("DELETE", Some(key)) => state.store.delete(&key),
+        _ => failure(405, "MethodNotAllowed", &call.method),
+    }
+}
+
+/// Tells changes from a version on, a line of JSON each, until the time is over. Whether the connection is still good: a watch
+/// that is cut ends in the middle.
+fn watch(mut stream: &TcpStream, call: &Call, shared: &Shared) -> bool {
+    let Some(place) = Place::of(&call.path) else { return false };
+    let mut version: u64 = call.query.get("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let seconds = call.query.get("timeoutSeconds").and_then(|text| text.parse().ok()).unwrap_or(290);
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let cut = shared.state().cut;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    if stream.write_all(head.as_bytes()).is_err() {
+        return false;
+    }
+    loop {
+        let state = shared.state();
+        if state.cut != cut {
+            let _ = stream.shutdown(Shutdown::Both);
+            return false;
+        }
+        let is_over = Instant::now() >= end;
+        let (lines, is_last) = news(&state.store, &place, version, is_over);
+        version = state.store.version();
+        if lines.is_empty() {
+            let wait = end.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
+            drop(shared.changed.wait_timeout(state, wait));
+            continue;
+        }
+        drop(state);
+        let chunk = |line: &String| format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
+        let mut text: String = lines.iter().map(chunk).collect();
+        text.push_str(if is_last { "0\r\n\r\n" } else { "" });
+        if stream.write_all(text.as_bytes()).is_err() {
+            return false;
+        }
+        if is_last {
+            return true;
+        }
+    }
+}
+
+/// What a watch tells next, and whether that is the last.
+fn news(store: &Store, place: &Place, version: u64, is_over: bool) -> (Vec<String>, bool) {
+    if version < store.forgotten {
+        let gone = status(410, "Expired", "too old resource version");
+        return (vec![json!({ "type": "ERROR", "object": gone }).to_string()], true);
+    }
+    let changes = store.history.iter().filter(|change| change.version > version && place.has(&change.key));
+    let mut lines: Vec<String> =
+        changes.map(|change| json!({ "type": change.type_, "object": change.object }).to_string()).collect();
+    if is_over {
+        let metadata = json!({ "resourceVersion": store.version().to_string() });
+        let object = json!({ "kind": "Bookmark", "apiVersion": place.resource.api_version(), "metadata": metadata });
+        lines.push(json!({ "type": "BOOKMARK", "object": object }).to_string());
+    }
+    (lines, is_over)
+}
