@@ -95,6 +95,14 @@ impl Program {
         Self::nginx_at(address, test, "proxy_protocol", TOLD)
     }
 
+    /// nginx with these lines in its one `server`; `None` when it is left out.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx_of(test: &str, server: &str) -> Option<Self> {
+        Self::nginx_with(test, "", server)
+    }
+
     fn nginx_with(test: &str, listen: &str, server: &str) -> Option<Self> {
         Self::nginx_at(free_address(), test, listen, server)
     }
@@ -218,7 +226,10 @@ fn certificate(authority: &Authority, name: &str) -> String {
 }
 
 /// A loopback address that was free a moment ago, for programs that cannot let the system choose.
-fn free_address() -> SocketAddr {
+///
+/// # Panics
+/// When there is none.
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
     listener.local_addr().expect("a bound socket has an address")
 }
@@ -254,18 +265,27 @@ pub fn python_program(name: &str, test: &str) -> Option<PathBuf> {
 
 /// Node that finds the packages of `integration/clients/node`; `None` when it is left out.
 pub fn node(test: &str) -> Option<Command> {
-    let program = find("node", test)?;
+    let (program, packages) = (find("node", test)?, node_packages(test)?);
+    let mut command = Command::new(program);
+    command.env("NODE_PATH", packages);
+    Some(command)
+}
+
+/// A file of one of those packages; `None` when it is left out.
+pub fn node_file(path: &str, test: &str) -> Option<PathBuf> {
+    Some(node_packages(test)?.join(path))
+}
+
+fn node_packages(test: &str) -> Option<PathBuf> {
     let packages = std::env::var_os("SQUALL_NODE")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/node")), PathBuf::from)
         .join("node_modules");
     let without = std::env::var("SQUALL_WITHOUT").unwrap_or_default();
-    if !packages.is_dir() || without.split_whitespace().any(|w| w == "npm") {
-        let _ = writeln!(std::io::stderr(), "left out: {test} needs the packages for Node of integration/run");
-        return None;
+    if packages.is_dir() && !without.split_whitespace().any(|w| w == "npm") {
+        return Some(packages);
     }
-    let mut command = Command::new(program);
-    command.env("NODE_PATH", packages);
-    Some(command)
+    let _ = writeln!(std::io::stderr(), "left out: {test} needs the packages for Node of integration/run");
+    None
 }
 
 /// A server of `integration/clients` that is stopped, by its id, when it goes out of scope.

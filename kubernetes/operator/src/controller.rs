@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use clap::Args;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use kube::client::ClientBuilder;
 use squall_config::units::{Percentage, format_duration, parse_duration};
 use tokio::sync::watch;
@@ -99,20 +101,26 @@ pub(crate) async fn start(
     let client = client(&settings, &footing).await?;
     let dispatch = Arc::new(Dispatch::new(settings));
     let context = Arc::new(Context::new(client.clone(), Arc::clone(&dispatch), footing.clone(), lives));
-    tasks.spawn(reconcile::run::<ClusterHalt>(Arc::clone(&context), stopped.clone()));
-    tasks.spawn(reconcile::run::<FaultRule>(Arc::clone(&context), stopped.clone()));
-    tasks.spawn(reconcile::run::<Experiment>(context, stopped.clone()));
+    let mut spawn = |work: BoxFuture<'static, ()>| {
+        tasks.spawn(until_end(stopped.clone(), work));
+    };
+    spawn(reconcile::run::<ClusterHalt>(Arc::clone(&context)).boxed());
+    spawn(reconcile::run::<FaultRule>(Arc::clone(&context)).boxed());
+    spawn(reconcile::run::<Experiment>(context).boxed());
     let gauges = FleetGauges::new(metrics)?;
-    let (planned, shown, seen, end) = (Arc::clone(&dispatch), Arc::clone(&dispatch), footing.clone(), stopped.clone());
-    tasks.spawn(until_end(end.clone(), async move { planned.run().await }));
-    tasks.spawn(until_end(end, async move { show(gauges, &shown, &seen).await }));
-    let counts = Answers::new(metrics)?;
+    let (planned, shown, seen) = (Arc::clone(&dispatch), Arc::clone(&dispatch), footing.clone());
+    spawn(async move { planned.run().await }.boxed());
+    spawn(async move { show(gauges, &shown, &seen).await }.boxed());
     health.waits(PART, "not all rules have been listed");
     let (listing, well) = (footing.clone(), health.clone());
-    tasks.spawn(until_end(stopped.clone(), async move {
-        listing.wait_listed().await;
-        well.is_well(PART);
-    }));
+    spawn(
+        async move {
+            listing.wait_listed().await;
+            well.is_well(PART);
+        }
+        .boxed(),
+    );
+    let counts = Answers::new(metrics)?;
     let desk = Desk { dispatch, footing, tokens: Tokens::new(client), counts, stopped: stopped.clone() };
     Ok(sidecars::router(desk))
 }

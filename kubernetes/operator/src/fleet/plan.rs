@@ -80,16 +80,21 @@ pub(super) fn plan(fleet: &Fleet, now: Timestamp) -> Plan {
     for sidecar in fleet.sidecars.values() {
         namespaces.entry(&sidecar.pod.namespace).or_default().push(sidecar);
     }
-    for item in &items {
+    let mut given: BTreeMap<String, Vec<Item<'_>>> = BTreeMap::new();
+    for item in items {
         let there = namespaces.get(item.namespace()).map_or(&[][..], Vec::as_slice);
-        let halted = halts.of_namespace(item.namespace());
-        let share = share_of(*item, there, halted, &mut plan);
+        let share = share_of(item, there, halts.of_namespace(item.namespace()), &mut plan);
+        for pod in &share.hit {
+            given.entry(pod.clone()).or_default().push(item);
+        }
         plan.shares.insert(item.rank().uid.clone(), share);
     }
+    let lease_ms = u64::try_from(fleet.settings.lease.as_millis()).unwrap_or(u64::MAX);
     for sidecar in fleet.sidecars.values() {
-        let orders = orders_of(sidecar, &items, &plan, halts.of_namespace(&sidecar.pod.namespace));
-        let lease_ms = u64::try_from(fleet.settings.lease.as_millis()).unwrap_or(u64::MAX);
-        plan.orders.insert(sidecar.pod.uid.clone(), Arc::new(orders::named(Orders { lease_ms, ..orders })));
+        let items = given.get(&sidecar.pod.uid).map_or(&[][..], Vec::as_slice);
+        let halt = halts.of_namespace(&sidecar.pod.namespace).map(Halt::text);
+        let orders = Orders { lease_ms, halt, ..orders_of(items) };
+        plan.orders.insert(sidecar.pod.uid.clone(), Arc::new(orders::named(orders)));
     }
     debug_assert!(plan.pods_hit.len() <= plan.pods_hit_max, "no more pods are hit than may be");
     plan
@@ -142,19 +147,16 @@ fn share_of(item: Item<'_>, there: &[&Sidecar], halted: Option<&Halt>, plan: &mu
     share
 }
 
-/// A sidecar that halts gets no rules: what was in force when the halt began ends, too.
-fn orders_of(sidecar: &Sidecar, items: &[Item<'_>], plan: &Plan, halted: Option<&Halt>) -> Orders {
-    let mut orders = Orders { halt: halted.map(Halt::text), ..Orders::default() };
-    for item in items.iter().filter(|item| item.namespace() == sidecar.pod.namespace) {
-        let share = plan.shares.get(&item.rank().uid);
-        if !share.is_some_and(|share| share.hit.contains(&sidecar.pod.uid)) {
-            continue;
-        }
+/// What a sidecar does. One that halts gets nothing to do: what was in force when the halt began ends, too.
+fn orders_of(items: &[Item<'_>]) -> Orders {
+    let mut orders = Orders::default();
+    for item in items {
         match item {
             Item::Rule(rule) => orders.rules.push((*rule.rule).clone()),
-            Item::Experiment(experiment) if experiment.participants.is_some() => orders
-                .experiments
-                .push(ExperimentOrder { run: experiment.run.clone(), document: (*experiment.document).clone() }),
+            Item::Experiment(experiment) if experiment.participants.is_some() => {
+                let (run, document) = (experiment.run.clone(), (*experiment.document).clone());
+                orders.experiments.push(ExperimentOrder { run, document });
+            }
             Item::Experiment(_) => {}
         }
     }

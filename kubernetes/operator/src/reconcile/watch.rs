@@ -15,7 +15,6 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, applier, reflector, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch::Receiver;
 
 use super::{Context, Error, RETRY_AFTER};
 
@@ -38,14 +37,11 @@ pub(crate) trait Kind:
     fn reconcile(object: Arc<Self>, context: Arc<Context>) -> impl Future<Output = Result<Action, Error>> + Send;
 }
 
-/// Follows all objects of a kind until `stopped` says so.
-pub(crate) async fn run<K: Kind>(context: Arc<Context>, mut stopped: Receiver<bool>) {
+/// Follows all objects of a kind, for as long as it is polled.
+pub(crate) async fn run<K: Kind>(context: Arc<Context>) {
     let (store, objects) = objects::<K>(&context);
     let news = news(&context, store.clone());
-    let ended = async move {
-        let _sender_is_gone = stopped.wait_for(|stopped| *stopped).await;
-    };
-    let queue = stream::select(objects, news).take_until(ended).map(Ok::<_, Infallible>);
+    let queue = stream::select(objects, news).map(Ok::<_, Infallible>);
     let config = controller::Config::default().concurrency(CONCURRENCY);
     let reconcile = |object, context| Box::pin(K::reconcile(object, context));
     let retry = |_object, _error: &Error, _context| Action::requeue(RETRY_AFTER);
