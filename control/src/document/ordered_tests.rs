@@ -251,7 +251,7 @@ fn document(has_c: bool) -> ConfigSpec {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_comes_the_own_rules_are_as_without_orders(steps in prop::collection::vec(step(), 1..12)) {
