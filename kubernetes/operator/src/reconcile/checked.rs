@@ -14,9 +14,12 @@ use super::{Error, title};
 /// What an object means, or what is wrong with it.
 pub(super) type Verdict<T> = Arc<Result<T, Problems>>;
 
-/// By the uid of the object, for one generation of it.
+/// By the uid of the object: its generation, and what was found.
+type Found<T> = HashMap<String, (Option<i64>, Verdict<T>)>;
+
+/// What has been checked, for one generation of each object.
 #[derive(Debug)]
-pub(super) struct Checked<T>(Mutex<HashMap<String, (Option<i64>, Verdict<T>)>>);
+pub(super) struct Checked<T>(Mutex<Found<T>>);
 
 impl<T> Default for Checked<T> {
     fn default() -> Self {
@@ -25,7 +28,7 @@ impl<T> Default for Checked<T> {
 }
 
 impl<T> Checked<T> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Option<i64>, Verdict<T>)>> {
+    fn lock(&self) -> MutexGuard<'_, Found<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
