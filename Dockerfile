@@ -51,5 +51,20 @@ COPY LICENSE /LICENSE
 ENTRYPOINT ["/squall"]
 CMD ["net-init"]
 
+# What Squall is in a cluster besides its sidecars: the webhooks and the controller.
+#   docker build --target operator -t squall-kubernetes .
+FROM build AS operator-build
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked -p squall-kubernetes && cp target/release/squall-kubernetes /squall-kubernetes
+
+FROM base AS operator
+LABEL org.opencontainers.image.title="Squall for Kubernetes" \
+      org.opencontainers.image.description="Gives pods their Squall sidecar, and orders faults and experiments"
+EXPOSE 9443 9472
+COPY --from=operator-build /squall-kubernetes /squall-kubernetes
+ENTRYPOINT ["/squall-kubernetes"]
+CMD ["run"]
+
 FROM squall
 COPY --from=build /squall /squall
