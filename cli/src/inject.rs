@@ -66,7 +66,7 @@ pub(crate) struct InjectArgs {
     /// Networks that are reached without the sidecar, such as 10.96.0.0/12
     #[arg(long, value_name = "NETWORKS")]
     skip_subnets: Option<String>,
-    /// The controller whose orders sidecars follow, such as https://squall.squall-system.svc [default: none]
+    /// Where the controller is whose orders sidecars follow: `https://` and its host [default: none]
     #[arg(long, value_name = "URL", requires = "controller_ca", help_heading = "In a cluster")]
     controller: Option<String>,
     /// The authorities that vouch for it, PEM; they are put into an annotation
