@@ -24,8 +24,8 @@
 pub mod api;
 pub mod certs;
 pub mod client;
-pub mod controller;
 pub mod containers;
+pub mod controller;
 pub mod dns;
 pub mod echo;
 pub mod exposition;

@@ -6,6 +6,7 @@ mod bounds;
 mod experiments;
 mod halts;
 mod many;
+mod real;
 mod refusals;
 mod rules;
 mod troubles;
