@@ -40,6 +40,7 @@ fn a_halt_of_a_namespace_leaves_the_others_alone() {
     let pay = world.follower("pay", "a", Manners::default());
     world.server.create(rule("slow"), &late("10m"));
     world.server.create(("FaultRule", "pay", "late"), &late("10m"));
+    until_rules(&shop, PATIENCE, &["slow"]);
     until_rules(&pay, PATIENCE, &["late"]);
     world.server.create(HALT, &json!({ "namespaces": ["shop"] }));
     until_rules(&shop, PATIENCE, &[]);
