@@ -16,6 +16,6 @@ mod tokens;
 
 pub use follower::{Follower, Manners, ask};
 pub use objects::{condition, holds};
-pub use operator::Operator;
+pub use operator::{Operator, binary};
 pub use server::{ApiServer, Trouble};
 pub use tokens::Token;

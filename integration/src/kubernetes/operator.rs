@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::server::ApiServer;
@@ -12,30 +12,18 @@ use crate::api::Api;
 use crate::certs::Authority;
 use crate::wait::{PATIENCE, eventually};
 
-/// The binary under test: `SQUALL_KUBERNETES_BIN`, else that of the last build for development, which is made when it is not
-/// there.
+/// The binary under test: `SQUALL_KUBERNETES_BIN`, else that of the last build for development.
 ///
 /// # Panics
-/// When it cannot be made.
-pub(super) fn binary() -> PathBuf {
-    static BUILD: Once = Once::new();
-    if let Some(path) = std::env::var_os("SQUALL_KUBERNETES_BIN") {
-        return PathBuf::from(path);
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let path = root.join("target/debug/squall-kubernetes");
-    BUILD.call_once(|| {
-        if !path.exists() {
-            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-            let built =
-                Command::new(cargo).args(["build", "-q", "-p", "squall-kubernetes"]).current_dir(&root).status();
-            assert!(built.is_ok_and(|status| status.success()), "squall-kubernetes cannot be built");
-        }
-    });
+/// When it is not there, with the command that makes it.
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("SQUALL_KUBERNETES_BIN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/squall-kubernetes"), PathBuf::from);
+    assert!(path.exists(), "{} is not there: run `cargo build -p squall-kubernetes`", path.display());
     path
 }
 
-/// A controller of an [`ApiServer`].
+/// A running one: with the controller of an [`ApiServer`], or with webhooks alone.
 #[derive(Debug)]
 pub struct Operator {
     child: Child,
@@ -64,15 +52,25 @@ impl Operator {
     /// # Panics
     /// When it ends, with what it said.
     pub fn launch(server: &ApiServer, authority: &Authority, arguments: &[&str]) -> Self {
+        Self::spawn(&server.kubeconfig(), authority, arguments)
+    }
+
+    /// Starts webhooks alone, with no way to any API server.
+    ///
+    /// # Panics
+    /// When it ends, with what it said.
+    pub fn webhooks(authority: &Authority, arguments: &[&str]) -> Self {
+        Self::spawn(Path::new("/nowhere"), authority, &[&["--only", "webhook"], arguments].concat())
+    }
+
+    /// With what the authority issues as `operator`.
+    fn spawn(kubeconfig: &Path, authority: &Authority, arguments: &[&str]) -> Self {
         authority.issue("operator");
         let files = ["operator.crt", "operator.key", "ca.crt"].map(|name| authority.file(name));
         let mut command = Command::new(binary());
         command.args(["run", "--listen", "127.0.0.1:0", "--telemetry", "127.0.0.1:0"]);
         command.args(["--tls-cert", &files[0], "--tls-key", &files[1], "--tls-ca", &files[2]]).args(arguments);
-        command
-            .env("KUBECONFIG", server.kubeconfig())
-            .env_remove("POD_NAMESPACE")
-            .env_remove("KUBERNETES_SERVICE_HOST");
+        command.env("KUBECONFIG", kubeconfig).env_remove("POD_NAMESPACE").env_remove("KUBERNETES_SERVICE_HOST");
         let spawned = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.expect("the binary starts");
         let (stderr, log) = (child.stderr.take().expect("stderr is a pipe"), Arc::new(Mutex::new(String::new())));
@@ -126,16 +124,17 @@ impl Operator {
         assert!(done.is_ok_and(|status| status.success()), "it does not take signals");
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks it to end, and waits for that; gives what it said.
     ///
     /// # Panics
     /// When it does not end.
-    pub fn end(mut self) {
+    pub fn end(mut self) -> String {
         self.ask_to_end();
         let ended = eventually("the end of the controller", Duration::from_secs(20), || {
             self.child.try_wait().expect("a child can be asked")
         });
         assert!(ended.success(), "{ended}: {}", self.said());
+        self.said()
     }
 
     /// Ends it on the spot.

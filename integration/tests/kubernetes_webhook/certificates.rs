@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use squall_integration::wait::PATIENCE;
 use squall_integration::{Authority, TlsClient, TlsOptions, eventually};
 
-use crate::operator::{Operator, binary};
+use squall_integration::kubernetes::{Operator, binary};
 
 fn shown(operator: &Operator, authority: &Authority) -> Vec<u8> {
     TlsClient::connect(operator.https, authority, &TlsOptions::default()).unwrap().peer_certificate()
@@ -16,7 +16,7 @@ fn shown(operator: &Operator, authority: &Authority) -> Vec<u8> {
 #[test]
 fn a_new_certificate_is_taken_while_handshakes_go_on() {
     let authority = Arc::new(Authority::new());
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let (is_over, n_done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let callers: Vec<_> = (0..2)
         .map(|_| {
@@ -33,7 +33,7 @@ fn a_new_certificate_is_taken_while_handshakes_go_on() {
         .collect();
     let mut before = shown(&operator, &authority);
     for _ in 0..3 {
-        authority.issue("tls");
+        authority.issue("operator");
         before = eventually("the new certificate", PATIENCE, || {
             Some(shown(&operator, &authority)).filter(|now| *now != before)
         });
@@ -52,24 +52,24 @@ fn a_new_certificate_is_taken_while_handshakes_go_on() {
 #[test]
 fn a_pair_that_is_no_good_leaves_the_one_before() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let before = shown(&operator, &authority);
-    let key = std::fs::read(authority.path("tls.key")).unwrap();
+    let key = std::fs::read(authority.path("operator.key")).unwrap();
     authority.issue("other");
     let failed = || operator.metric("squall_kubernetes_tls_loads_total{result=\"error\"}");
     // The key of another certificate; a text; nothing at all.
-    std::fs::copy(authority.path("other.key"), authority.path("tls.key")).unwrap();
+    std::fs::copy(authority.path("other.key"), authority.path("operator.key")).unwrap();
     eventually("the key of another is told", PATIENCE, || (failed() == 1.0).then_some(()));
-    std::fs::write(authority.path("tls.crt"), "text").unwrap();
+    std::fs::write(authority.path("operator.crt"), "text").unwrap();
     eventually("a text is told", PATIENCE, || (failed() == 2.0).then_some(()));
-    std::fs::remove_file(authority.path("tls.crt")).unwrap();
+    std::fs::remove_file(authority.path("operator.crt")).unwrap();
     eventually("a file that has gone is told", PATIENCE, || (failed() == 3.0).then_some(()));
     assert_eq!(shown(&operator, &authority), before);
     assert_eq!(operator.plain().get("/readyz").status, 200, "it can do what it is for");
     assert!(operator.said().contains("the key is not that of the certificate"), "{}", operator.said());
 
-    std::fs::write(authority.path("tls.key"), key).unwrap();
-    authority.issue("tls");
+    std::fs::write(authority.path("operator.key"), key).unwrap();
+    authority.issue("operator");
     eventually("the next one that is good", PATIENCE, || (shown(&operator, &authority) != before).then_some(()));
     assert_eq!(failed(), 3.0, "what is bad is told once");
 }
@@ -77,7 +77,7 @@ fn a_pair_that_is_no_good_leaves_the_one_before() {
 #[test]
 fn what_cannot_be_used_at_the_start_ends_it_with_the_reason() {
     let authority = Authority::new();
-    authority.issue("tls");
+    authority.issue("operator");
     authority.issue("other");
     let file = |name: &str| authority.file(name);
     let run = |arguments: &[&str]| {
@@ -90,7 +90,7 @@ fn what_cannot_be_used_at_the_start_ends_it_with_the_reason() {
             .unwrap();
         (done.status.success(), String::from_utf8(done.stderr).unwrap())
     };
-    let (cert, key, other) = (file("tls.crt"), file("tls.key"), file("other.key"));
+    let (cert, key, other) = (file("operator.crt"), file("operator.key"), file("other.key"));
     for (arguments, why) in [
         (&["--tls-cert", &cert, "--tls-key", &other][..], "the key is not that of the certificate"),
         (&["--tls-cert", "/not/there", "--tls-key", &key], "/not/there cannot be read"),

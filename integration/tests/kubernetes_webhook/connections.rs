@@ -7,8 +7,8 @@ use std::time::Duration;
 use squall_integration::wait::PATIENCE;
 use squall_integration::{Authority, TlsClient, TlsOptions, eventually};
 
-use crate::operator::Operator;
 use crate::{Curl, review};
+use squall_integration::kubernetes::Operator;
 
 fn post(client: &mut TlsClient) -> u16 {
     let body = review("replica-set-pod").to_string();
@@ -22,7 +22,7 @@ fn post(client: &mut TlsClient) -> u16 {
 #[test]
 fn both_versions_of_tls_and_of_http_are_spoken() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let Some(curl) = Curl::find(&authority, &operator, "webhook: versions") else { return };
     let body = review("replica-set-pod").to_string();
     let data = ["--data-binary", &body, "--header", "Content-Type: application/json"];
@@ -41,7 +41,7 @@ fn both_versions_of_tls_and_of_http_are_spoken() {
 #[test]
 fn nobody_keeps_a_place_by_saying_nothing() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &["--connections-max", "2"]);
+    let operator = Operator::webhooks(&authority, &["--connections-max", "2"]);
     // Two that say nothing take both places, and the next one need not wait to know.
     let silent: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(operator.https).unwrap()).collect();
     eventually("there is no place", PATIENCE, || {
@@ -63,7 +63,7 @@ fn nobody_keeps_a_place_by_saying_nothing() {
 #[test]
 fn what_is_not_tls_ends_at_once() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let mut plain = TcpStream::connect(operator.https).unwrap();
     plain.set_read_timeout(Some(PATIENCE)).unwrap();
     plain.write_all(b"POST /inject HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
@@ -78,7 +78,7 @@ fn what_is_not_tls_ends_at_once() {
 #[test]
 fn what_has_begun_is_answered_before_the_end() {
     let authority = Authority::new();
-    let mut operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     assert_eq!((operator.plain().get("/livez").status, operator.plain().get("/readyz").status), (200, 200));
     let mut client = TlsClient::connect(operator.https, &authority, &TlsOptions::default()).unwrap();
     assert_eq!(post(&mut client), 200);
@@ -89,7 +89,7 @@ fn what_has_begun_is_answered_before_the_end() {
         squall_integration::wait::pause(Duration::from_millis(500));
         client.send(&body[100..]).answer().map(|answer| answer.status)
     });
-    assert!(operator.end().success(), "{}", operator.said());
+    let said = operator.end();
     assert_eq!(rest.join().unwrap().unwrap(), 200);
-    assert!(operator.said().contains("ending"));
+    assert!(said.contains("ending"));
 }

@@ -8,8 +8,8 @@ use squall_inject::{ANNOTATION_STATUS, Decision, Options, inject};
 use squall_integration::Authority;
 use squall_integration::programs::{python, script};
 
-use crate::operator::Operator;
 use crate::{Curl, review, reviews};
+use squall_integration::kubernetes::Operator;
 
 /// What the API server makes of an answer.
 fn applied(review: &Value, answer: &Value) -> Value {
@@ -46,7 +46,7 @@ fn warnings(answer: &Value) -> Vec<&str> {
 #[test]
 fn reviews_of_an_api_server_are_answered_as_it_understands_them() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let Some(curl) = Curl::find(&authority, &operator, "webhook: injection over TLS") else { return };
     let mut injected = Vec::new();
     for (name, review) in reviews() {
@@ -98,7 +98,7 @@ fn is_valid(pods: Vec<Value>) {
 #[test]
 fn a_pod_that_gets_none_starts_and_whoever_made_it_is_told() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &["--namespace", "squall"]);
+    let operator = Operator::webhooks(&authority, &["--namespace", "squall"]);
     let Some(curl) = Curl::find(&authority, &operator, "webhook: warnings over TLS") else { return };
     for (name, told) in [
         ("daemon-set-host-network", &["squall: not injected: it uses the network of its node (hostNetwork)"][..]),
@@ -133,7 +133,7 @@ fn pods_get_what_the_flags_say() {
     let authority = Authority::new();
     let flags =
         ["--image", "r.example/squall:2", "--init-image", "r.example/init:2", "--inject-default", "log-level=debug"];
-    let operator = Operator::start(&authority, &flags);
+    let operator = Operator::webhooks(&authority, &flags);
     let Some(curl) = Curl::find(&authority, &operator, "webhook: defaults over TLS") else { return };
     let review = review("replica-set-pod");
     let pod = applied(&review, &curl.post("/inject", &review));
@@ -149,7 +149,7 @@ fn pods_get_what_the_flags_say() {
 #[test]
 fn rules_that_go_are_let_go() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let Some(curl) = Curl::find(&authority, &operator, "webhook: validation over TLS") else { return };
     for name in ["fault-rule", "fault-rule-deleted", "replica-set-pod"] {
         let answer = curl.post("/validate", &review(name));

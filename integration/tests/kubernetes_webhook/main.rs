@@ -6,7 +6,6 @@ mod certificates;
 mod connections;
 mod injecting;
 mod malformed;
-mod operator;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,7 +37,7 @@ struct Curl {
 }
 
 impl Curl {
-    fn find(authority: &Authority, operator: &operator::Operator, test: &str) -> Option<Self> {
+    fn find(authority: &Authority, operator: &squall_integration::kubernetes::Operator, test: &str) -> Option<Self> {
         let program = find("curl", test)?;
         Some(Self {
             program,

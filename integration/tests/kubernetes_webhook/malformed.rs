@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 use squall_integration::Authority;
 
-use crate::operator::Operator;
 use crate::{Curl, review};
+use squall_integration::kubernetes::Operator;
 
 #[test]
 fn what_is_no_review_is_refused_with_a_reason() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let Some(curl) = Curl::find(&authority, &operator, "webhook: malformed reviews") else { return };
     let directory = tempfile::tempdir().unwrap();
     let large = directory.path().join("large");
@@ -42,7 +42,7 @@ fn what_is_no_review_is_refused_with_a_reason() {
 #[test]
 fn a_review_that_is_wrong_somewhere_is_answered_as_one() {
     let authority = Authority::new();
-    let operator = Operator::start(&authority, &[]);
+    let operator = Operator::webhooks(&authority, &[]);
     let Some(curl) = Curl::find(&authority, &operator, "webhook: reviews that are wrong") else { return };
     for (place, value) in [
         ("/apiVersion", json!("admission.k8s.io/v1beta1")),

@@ -27,7 +27,7 @@ pub(crate) use validate::{Check, Outcome as Validated};
 
 use crate::serve::metrics::Admissions;
 use body::Bodies;
-use review::Answer;
+use review::{Answer, Review};
 
 /// What the handlers share.
 pub(crate) struct Webhook {
@@ -41,6 +41,16 @@ pub(crate) struct Webhook {
 #[derive(Clone)]
 struct Shared(Arc<Webhook>, Arc<Bodies>);
 
+impl Shared {
+    /// Reads a review, or answers what is none.
+    async fn review(&self, request: Request) -> Result<Review, Response> {
+        self.1.review(request).await.map_err(|refused| {
+            self.0.admissions.unreadable();
+            refused.answer()
+        })
+    }
+}
+
 /// The routes `/inject` and `/validate`.
 pub(crate) fn router(webhook: Webhook) -> Router {
     Router::new()
@@ -49,15 +59,13 @@ pub(crate) fn router(webhook: Webhook) -> Router {
         .with_state(Shared(Arc::new(webhook), Arc::default()))
 }
 
-async fn injected(State(Shared(webhook, bodies)): State<Shared>, request: Request) -> Response {
+async fn injected(State(shared): State<Shared>, request: Request) -> Response {
     let began = Instant::now();
-    let review = match bodies.review(request).await {
+    let review = match shared.review(request).await {
         Ok(review) => review,
-        Err(refused) => {
-            webhook.admissions.unreadable();
-            return refused.answer();
-        }
+        Err(response) => return response,
     };
+    let webhook = &shared.0;
     let options = (webhook.options)();
     let decided = catch_unwind(AssertUnwindSafe(|| inject::answer(&review, &options)));
     let (answer, outcome) = decided.unwrap_or_else(|_panic| {
@@ -75,15 +83,13 @@ async fn injected(State(Shared(webhook, bodies)): State<Shared>, request: Reques
     document(&answer)
 }
 
-async fn validated(State(Shared(webhook, bodies)): State<Shared>, request: Request) -> Response {
+async fn validated(State(shared): State<Shared>, request: Request) -> Response {
     let began = Instant::now();
-    let review = match bodies.review(request).await {
+    let review = match shared.review(request).await {
         Ok(review) => review,
-        Err(refused) => {
-            webhook.admissions.unreadable();
-            return refused.answer();
-        }
+        Err(response) => return response,
     };
+    let webhook = &shared.0;
     let decided = catch_unwind(AssertUnwindSafe(|| validate::answer(&review, &*webhook.check)));
     let (answer, outcome) = decided.unwrap_or_else(|_panic| {
         tracing::error!(object = review.title(), "validation failed; this is an error of Squall");
