@@ -1,7 +1,5 @@
 //! File text → Spec → model, with line and column in problems.
 
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
@@ -10,6 +8,7 @@ use crate::model::{Config, Experiment};
 use crate::parse::{Parsed, parse};
 use crate::path::is_within;
 use crate::problem::{Problem, Problems};
+use crate::schema::Document;
 use crate::spec::{ConfigSpec, ExperimentDocument, GameDayDocument};
 use crate::toxiproxy::lower;
 use crate::validate::{validate, validate_experiment, validate_game_day};
@@ -81,7 +80,7 @@ pub fn load_game_day_text(text: &str) -> Result<GameDayDocument, Problems> {
     loaded(text, GAME_DAY_HINT, validate_game_day).map(|(document, ())| document)
 }
 
-fn parsed<T: DeserializeOwned + JsonSchema>(text: &str, hint: &str) -> Result<T, Problems> {
+fn parsed<T: Document>(text: &str, hint: &str) -> Result<T, Problems> {
     let parsed = read(text, hint)?;
     match parsed.spec {
         Some(spec) if parsed.problems.is_empty() => Ok(spec),
@@ -89,7 +88,7 @@ fn parsed<T: DeserializeOwned + JsonSchema>(text: &str, hint: &str) -> Result<T,
     }
 }
 
-fn loaded<T: DeserializeOwned + JsonSchema, M>(
+fn loaded<T: Document, M>(
     text: &str,
     hint: &str,
     validate: impl FnOnce(&T) -> Result<M, Problems>,
@@ -111,7 +110,7 @@ fn loaded<T: DeserializeOwned + JsonSchema, M>(
     Err(located(text, problems))
 }
 
-fn read<T: DeserializeOwned + JsonSchema>(text: &str, hint: &str) -> Result<Parsed<T>, Problems> {
+fn read<T: Document>(text: &str, hint: &str) -> Result<Parsed<T>, Problems> {
     let value = yaml(text)?;
     if value.is_null() {
         return Err(Problem::new("", "the file is empty").with_hint(hint).into());

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::path::{Path, Step, render};
 use crate::problem::{Problem, Problems};
+use crate::schema::Document;
 use crate::vocabulary::Vocabulary;
 
 /// Reading goes on after this many wrong types at most; each costs one more pass over the document.
@@ -30,7 +30,7 @@ pub(crate) struct Parsed<T> {
 ///
 /// # Errors
 /// All unknown fields (with what may have been meant) and all fields of a wrong type.
-pub fn parse_value<T: DeserializeOwned + JsonSchema>(value: &Value) -> Result<T, Problems> {
+pub fn parse_value<T: Document>(value: &Value) -> Result<T, Problems> {
     let parsed = parse(value);
     match parsed.spec {
         Some(spec) if parsed.problems.is_empty() => Ok(spec),
@@ -38,7 +38,7 @@ pub fn parse_value<T: DeserializeOwned + JsonSchema>(value: &Value) -> Result<T,
     }
 }
 
-pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(value: &Value) -> Parsed<T> {
+pub(crate) fn parse<T: Document>(value: &Value) -> Parsed<T> {
     let mut value = value.clone();
     let vocabulary = Vocabulary::of::<T>();
     let mut removed = Removed::default();

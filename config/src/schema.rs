@@ -1,20 +1,62 @@
 //! The JSON Schema of what may be written.
+//!
+//! It is made from the types that read it, and kept in `schema/documents.json`, where a test compares the two: what makes it is half
+//! a megabyte of code that no Squall needs when it runs.
 
-use schemars::JsonSchema;
+use std::collections::BTreeSet;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
-use serde_json::Value;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use crate::spec::{ConfigSpec, ExperimentDocument};
+use crate::spec::{ConfigSpec, ExperimentDocument, GameDayDocument, RuleSpec, RulesSpec};
 
-/// The JSON Schema (2020-12) of the configuration file, made from the types that read it.
-pub fn schema() -> Value {
-    of::<ConfigSpec>()
+const DOCUMENTS: &str = include_str!("schema/documents.json");
+/// Where a schema has those that it refers to.
+const DEFINITIONS: &str = "$defs";
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// What can be read as a whole.
+pub trait Document: DeserializeOwned {
+    /// The JSON Schema (2020-12) of it.
+    fn schema() -> Value;
 }
 
-/// The JSON Schema (2020-12) of an experiment, made from the types that read it.
+macro_rules! documents {
+    ($($document:ty),*) => {
+        $(impl Document for $document {
+            fn schema() -> Value {
+                kept(&<$document as JsonSchema>::schema_name())
+            }
+        })*
+
+        /// What [`DOCUMENTS`] has to be.
+        #[cfg(test)]
+        fn documents() -> Map<String, Value> {
+            let mut generator = generator();
+            $(generator.subschema_for::<$document>();)*
+            generator.take_definitions(true)
+        }
+    };
+}
+
+documents!(ConfigSpec, RuleSpec, RulesSpec, ExperimentDocument, GameDayDocument);
+
+/// The schemas of all types of all documents, by name; they refer to each other as `#/$defs/NAME`.
+pub fn schemas() -> &'static str {
+    DOCUMENTS
+}
+
+/// The JSON Schema (2020-12) of the configuration file.
+pub fn schema() -> Value {
+    ConfigSpec::schema()
+}
+
+/// The JSON Schema (2020-12) of an experiment.
 pub fn experiment_schema() -> Value {
-    of::<ExperimentDocument>()
+    ExperimentDocument::schema()
 }
 
 /// A commented configuration file to begin with; it is valid.
@@ -27,16 +69,56 @@ pub fn example_experiment() -> &'static str {
     include_str!("example_experiment.yaml")
 }
 
-/// The schema of any of the documents.
-pub(crate) fn of<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(refuse_unknown));
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+/// The JSON Schema (2020-12) of a type, made anew.
+pub fn schema_of<T: JsonSchema>() -> Value {
+    generator().into_root_schema_for::<T>().to_value()
+}
+
+fn generator() -> SchemaGenerator {
+    SchemaSettings::draft2020_12().with_transform(RecursiveTransform(refuse_unknown)).into_generator()
 }
 
 /// Unknown fields are errors, for an editor too.
 fn refuse_unknown(schema: &mut schemars::Schema) {
     if schema.get("properties").is_some() && schema.get("additionalProperties").is_none() {
         schema.insert("additionalProperties".into(), false.into());
+    }
+}
+
+/// The schema of this name, with those that it refers to.
+fn kept(name: &str) -> Value {
+    // A test reads all of them.
+    let mut all: Map<String, Value> = serde_json::from_str(DOCUMENTS).unwrap_or_default();
+    let root = all.remove(name).unwrap_or_default();
+    let mut needed = BTreeSet::new();
+    collect_references(&root, &all, &mut needed);
+    let definitions: Map<_, _> = all.into_iter().filter(|(name, _)| needed.contains(name)).collect();
+    let mut schema = Map::new();
+    schema.insert("$schema".to_owned(), DIALECT.into());
+    schema.insert("title".to_owned(), name.into());
+    if let Value::Object(root) = root {
+        schema.extend(root);
+    }
+    schema.insert(DEFINITIONS.to_owned(), definitions.into());
+    schema.into()
+}
+
+/// Adds the names of the schemas that this one refers to, and those refer to. No type of a document contains itself, but a name
+/// that was seen is not looked at again, so that this ends whatever it reads.
+fn collect_references(schema: &Value, all: &Map<String, Value>, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            let reference = fields.get("$ref").and_then(Value::as_str);
+            if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/$defs/"))
+                && found.insert(name.to_owned())
+                && let Some(target) = all.get(name)
+            {
+                collect_references(target, all, found);
+            }
+            fields.values().for_each(|field| collect_references(field, all, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, all, found)),
+        _ => {}
     }
 }
 

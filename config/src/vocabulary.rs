@@ -1,10 +1,10 @@
 //! Which fields there are, taken from the schema, to tell what an unknown one may have meant.
 
-use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::path::{Path, Step, render};
 use crate::problem::Problem;
+use crate::schema::Document;
 
 /// Fields that are planned and therefore known by name: where, which, and what works until then.
 const NOT_YET: [(&str, &str); 1] = [("telemetry", "tls")];
@@ -15,8 +15,8 @@ pub(crate) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub(crate) fn of<T: JsonSchema>() -> Self {
-        Self { schema: crate::schema::of::<T>() }
+    pub(crate) fn of<T: Document>() -> Self {
+        Self { schema: T::schema() }
     }
 
     /// The problem of a field that does not exist.

@@ -50,6 +50,7 @@ pub use data_plane::{
 };
 pub use fleet::board::{ControllerAnswer, ControllerStats};
 pub use guards::board::GuardStats;
+pub use openapi::openapi;
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};

@@ -1,6 +1,5 @@
-//! The API's description (OpenAPI 3.1), made from the table of calls and the types.
-
-use std::sync::OnceLock;
+//! The API's description (OpenAPI 3.1): made from the table of calls and the types, and kept in `openapi.json`, where a test
+//! compares the two, so that no Squall has to make it. The schemas of documents are those that the configuration keeps.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -20,38 +19,55 @@ use crate::routes::{Body, Route, routes};
 use crate::view::RuleStatus;
 
 const SCHEMAS: &str = "#/components/schemas/";
+/// Where schemas of documents refer to.
+const DEFINITIONS: &str = "#/$defs/";
 
-/// The description; made once.
-pub(crate) fn document() -> &'static Value {
-    static DOCUMENT: OnceLock<Value> = OnceLock::new();
-    DOCUMENT.get_or_init(|| {
-        let mut paths = Map::new();
-        for route in routes() {
-            let path = paths.entry(route.path).or_insert_with(|| json!({}));
-            path[route.method.as_str().to_lowercase()] = operation(&route);
-        }
-        json!({
-            "openapi": "3.1.0",
-            "info": {
-                "title": "Squall control API",
-                "version": env!("CARGO_PKG_VERSION"),
-                "description": "Changes which faults are injected while traffic flows.",
-                "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
-            },
-            "paths": paths,
-            // Where there is a token file; else nobody is asked for a token.
-            "security": [{ "token": [] }, {}],
-            "components": {
-                "schemas": schemas(),
-                "parameters": parameters(),
-                "securitySchemes": {
-                    "token": {
-                        "type": "http", "scheme": "bearer",
-                        "description": "A token of control.token_file; the role that a call needs is its x-squall-role.",
-                    },
+/// The description without the schemas of documents.
+const KEPT: &str = include_str!("openapi.json");
+
+/// The description.
+pub(crate) fn document() -> Value {
+    // A test reads it.
+    let mut document: Value = serde_json::from_str(KEPT).unwrap_or_default();
+    if let Value::Object(schemas) = &mut document["components"]["schemas"] {
+        schemas.extend(of_documents());
+    }
+    document
+}
+
+/// The schemas of documents, by name.
+fn of_documents() -> Map<String, Value> {
+    serde_json::from_str(&squall_config::schemas().replace(DEFINITIONS, SCHEMAS)).unwrap_or_default()
+}
+
+/// The description without the schemas of documents, made anew.
+pub fn openapi() -> Value {
+    let mut paths = Map::new();
+    for route in routes() {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_lowercase()] = operation(&route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Squall control API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Changes which faults are injected while traffic flows.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "paths": paths,
+        // Where there is a token file; else nobody is asked for a token.
+        "security": [{ "token": [] }, {}],
+        "components": {
+            "schemas": schemas(),
+            "parameters": parameters(),
+            "securitySchemes": {
+                "token": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A token of control.token_file; the role that a call needs is its x-squall-role.",
                 },
             },
-        })
+        },
     })
 }
 
@@ -176,10 +192,13 @@ fn schemas() -> Value {
     generator.subschema_for::<NoteIn>();
     generator.subschema_for::<Plan>();
     generator.subschema_for::<AuditOut>();
-    let mut schemas = Value::Object(generator.take_definitions(false));
+    let documents = of_documents();
+    let mut schemas = generator.take_definitions(false);
+    schemas.retain(|name, _| !documents.contains_key(name));
+    let mut schemas = Value::Object(schemas);
 
     // What was got can be put back: `status` is allowed in a body and not looked at.
-    let mut rule = schemas["RuleSpec"].clone();
+    let mut rule = documents["RuleSpec"].clone();
     rule["properties"]["status"] = json!({ "$ref": format!("{SCHEMAS}RuleStatus"), "readOnly": true });
     rule["properties"]["experiment"] = json!({
         "type": "string", "readOnly": true, "description": "The experiment that the rule belongs to, and ends with.",
@@ -204,3 +223,6 @@ fn schemas() -> Value {
     });
     schemas
 }
+
+#[cfg(test)]
+mod tests;

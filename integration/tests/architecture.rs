@@ -249,8 +249,23 @@ fn names_of_packages_are_explained_once() {
     for line in shared.lines().filter(|l| l.contains('=') && !l.starts_with('#')) {
         let name = line.split('=').next().unwrap().trim();
         let is_for_tests =
-            ["proptest", "insta", "jsonschema", "tempfile", "criterion", "gungraun", "plotters", "statrs"]
+            ["proptest", "insta", "jsonschema", "tempfile", "criterion", "gungraun", "plotters", "shuttle", "statrs"]
                 .contains(&name);
         assert!(is_for_tests || users.contains_key(name), "{name} is in the workspace's list, but nobody uses it");
+    }
+}
+
+#[test]
+fn what_a_manifest_asks_for_is_used() {
+    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1"])).unwrap();
+    for package in metadata["packages"].as_array().unwrap() {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+        let folder = manifest.parent().unwrap().strip_prefix(root().canonicalize().unwrap()).unwrap();
+        let texts: Vec<String> = sources(folder.to_str().unwrap()).into_iter().map(|(_, text)| text).collect();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap().replace('-', "_");
+            let is_named = |text: &String| text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == name);
+            assert!(texts.iter().any(is_named), "{} asks for {name} and never uses it", package["name"]);
+        }
     }
 }

@@ -8,6 +8,25 @@ fn value(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
 }
 
+/// A definition in each line, so that a change of a type is a change of a line.
+fn written(documents: &Map<String, Value>) -> String {
+    let lines: Vec<String> = documents.iter().map(|(name, schema)| format!("{}:{schema}", json!(name))).collect();
+    format!("{{\n{}\n}}\n", lines.join(",\n"))
+}
+
+/// `SQUALL_UPDATE=1` writes them.
+#[test]
+fn the_kept_schemas_are_those_of_the_types() {
+    let made = written(&documents());
+    if std::env::var_os("SQUALL_UPDATE").is_some() {
+        return std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/documents.json"), &made).unwrap();
+    }
+    assert!(made == DOCUMENTS, "run `SQUALL_UPDATE=1 cargo test -p squall-config schema`");
+    assert!(schema() == schema_of::<ConfigSpec>());
+    assert!(experiment_schema() == schema_of::<ExperimentDocument>());
+    assert!(RulesSpec::schema() == schema_of::<RulesSpec>());
+}
+
 #[test]
 fn the_schema_is_2020_12_and_refuses_unknown_fields() {
     let schema = schema();

@@ -5,12 +5,10 @@
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use squall_config::parse_value;
 use squall_config::spec::{ExperimentDocument, RuleSpec};
+use squall_config::{Document, parse_value};
 
 use super::board::ControllerAnswer;
 use super::shortened;
@@ -107,7 +105,7 @@ fn experiment(written: &Value) -> Result<ExperimentOrder, Unread> {
     }
 }
 
-fn parsed<T: DeserializeOwned + JsonSchema>(written: &Value, name: &Value) -> Result<T, Unread> {
+fn parsed<T: Document>(written: &Value, name: &Value) -> Result<T, Unread> {
     let name = shortened(name.as_str().unwrap_or_default());
     parse_value(written).map_err(|problems| Unread { name, problem: shortened(&problems.to_string()) })
 }

@@ -12,7 +12,7 @@ use squall_integration::{Settings, Squall};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
 /// Worlds at once, over all tests: they wait more than they work, but two cores have to be enough for their latencies.
-static PLACES: Semaphore = Semaphore::const_new(4);
+static PLACES: Semaphore = Semaphore::const_new(6);
 
 pub(crate) struct World {
     _place: SemaphorePermit<'static>,

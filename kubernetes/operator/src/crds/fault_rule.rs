@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use squall_config::spec::{FaultSpec, MatchSpec, PodsSpec, RuleSpec, SampleSpec, Scalar};
+use squall_config::{Document, schema_of};
 
 use super::condition::{Conditions, Moment};
 use super::structural;
@@ -61,6 +62,12 @@ pub(crate) struct FaultRuleSpec {
     /// given as --default-ttl, 1h; at most its --ttl-max, 24h.
     #[schemars(schema_with = "structural::duration")]
     pub(crate) ttl: Option<Scalar>,
+}
+
+impl Document for FaultRuleSpec {
+    fn schema() -> Value {
+        schema_of::<Self>()
+    }
 }
 
 impl FaultRuleSpec {
