@@ -3,9 +3,7 @@
 //! serde ends at the first wrong type. Here the wrong field is noted, taken out and the rest is read again, so that one
 //! answer names them all. Fields of a Spec are optional, so what remains can always be read.
 
-use std::collections::BTreeSet;
-
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::path::{Path, Step, render};
@@ -55,9 +53,7 @@ pub(crate) fn parse<T: Document>(value: &Value) -> Parsed<T> {
         removed.push(path);
     }
     loop {
-        let mut unknown = BTreeSet::new();
-        let result = read::<T>(&value, &mut unknown);
-        let finished = match result {
+        let finished = match read(&value) {
             Ok(spec) => Some(spec),
             Err((path, message)) => {
                 problems.push(Problem::new(render(&removed.original(&path)), humanize(&message)));
@@ -68,19 +64,17 @@ pub(crate) fn parse<T: Document>(value: &Value) -> Parsed<T> {
                 None
             }
         };
+        let unknown = vocabulary.unknown_fields(&value);
         problems.extend(unknown.iter().map(|path| vocabulary.unknown_field(&removed.original(path))));
         return Parsed { spec: finished, problems, removed };
     }
 }
 
 /// One attempt; the error is the place and the message.
-pub(crate) fn read<T: DeserializeOwned>(value: &Value, unknown: &mut BTreeSet<Path>) -> Result<T, (Path, String)> {
-    let mut note = |path: serde_ignored::Path<'_>| {
-        unknown.insert(ignored_path(&path));
-    };
-    // One type for whatever is read: each part of a document is then compiled once, and not for each document that has it.
-    let mut note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut note;
-    let deserializer = serde_ignored::Deserializer::new(value, &mut note);
+pub(crate) fn read<'de, T: Deserialize<'de>, D>(deserializer: D) -> Result<T, (Path, String)>
+where
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().iter().filter_map(step).collect();
         (path, error.into_inner().to_string())
@@ -93,21 +87,6 @@ fn step(segment: &serde_path_to_error::Segment) -> Option<Step> {
         serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
         _ => None,
     }
-}
-
-fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
-    use serde_ignored::Path as Ignored;
-    let (parent, step) = match path {
-        Ignored::Root => return Path::new(),
-        Ignored::Seq { parent, index } => (parent, Some(Step::Index(*index))),
-        Ignored::Map { parent, key } => (parent, Some(Step::Key(key.clone()))),
-        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
-            (parent, None)
-        }
-    };
-    let mut steps = ignored_path(parent);
-    steps.extend(step);
-    steps
 }
 
 /// Takes the value at `path` out; `false` when there is none or it is the document itself.

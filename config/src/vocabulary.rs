@@ -38,29 +38,52 @@ impl Vocabulary {
 
     /// Lists where only an object makes sense, in the order of the document.
     pub(crate) fn lists_for_objects(&self, value: &Value) -> Vec<Path> {
+        self.find(value, |value, nodes| value.is_array() && !has(nodes, "items") && has(nodes, "properties"))
+    }
+
+    /// Fields that no type has, in the order of the document; what is in them is not looked at.
+    pub(crate) fn unknown_fields(&self, value: &Value) -> Vec<Path> {
+        self.find(value, |_, nodes| nodes.is_empty())
+    }
+
+    /// The places of values of which this is true, given the schemas that they have to satisfy one of; none of those inside them.
+    fn find(&self, value: &Value, is_sought: impl Fn(&Value, &[&Value]) -> bool) -> Vec<Path> {
         let mut found = Vec::new();
-        self.find_lists(value, &self.resolve(&self.schema), &mut Path::new(), &mut found);
+        self.find_below(value, &self.resolve(&self.schema), &mut Path::new(), &mut |value, nodes, path| {
+            let is_sought = is_sought(value, nodes);
+            if is_sought {
+                found.push(path.clone());
+            }
+            is_sought
+        });
         found
     }
 
     /// Documents are at most as deep as their parsers allow (64 and 128 levels), and so is this recursion.
-    fn find_lists(&self, value: &Value, nodes: &[&Value], path: &mut Path, found: &mut Vec<Path>) {
-        let mut visit = |step: Step, child: &Value, found: &mut Vec<Path>| {
+    fn find_below(
+        &self,
+        value: &Value,
+        nodes: &[&Value],
+        path: &mut Path,
+        is_found: &mut impl FnMut(&Value, &[&Value], &Path) -> bool,
+    ) {
+        if is_found(value, nodes, path) {
+            return;
+        }
+        let mut visit = |step: Step, child: &Value| {
             let nodes: Vec<&Value> = nodes.iter().flat_map(|node| self.child(node, &step)).collect();
             path.push(step);
-            if !nodes.is_empty() {
-                self.find_lists(child, &nodes, path, found);
-            }
+            self.find_below(child, &nodes, path, is_found);
             path.pop();
         };
         match value {
-            Value::Array(items) if nodes.iter().any(|node| node.get("items").is_some()) => {
-                items.iter().enumerate().for_each(|(index, item)| visit(Step::Index(index), item, found));
+            Value::Array(items) if has(nodes, "items") => {
+                items.iter().enumerate().for_each(|(index, item)| visit(Step::Index(index), item));
             }
-            Value::Array(_) if nodes.iter().any(|node| node.get("properties").is_some()) => found.push(path.clone()),
-            Value::Object(fields) => {
-                fields.iter().for_each(|(name, field)| visit(Step::Key(name.clone()), field, found));
+            Value::Object(fields) if has(nodes, "properties") || has(nodes, "additionalProperties") => {
+                fields.iter().for_each(|(name, field)| visit(Step::Key(name.clone()), field));
             }
+            // Of a type that has no parts; that is another problem.
             _ => {}
         }
     }
@@ -97,7 +120,7 @@ impl Vocabulary {
             }
             Step::Index(_) => node.get("items"),
         };
-        child.map(|child| self.resolve(child)).unwrap_or_default()
+        child.filter(|child| **child != Value::Bool(false)).map(|child| self.resolve(child)).unwrap_or_default()
     }
 
     /// The node itself, what it refers to, and its alternatives.
@@ -139,6 +162,10 @@ impl Vocabulary {
 
 fn properties(node: &Value) -> impl Iterator<Item = (&String, &Value)> {
     node.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+fn has(nodes: &[&Value], keyword: &str) -> bool {
+    nodes.iter().any(|node| node.get(keyword).is_some())
 }
 
 /// The candidate that `text` may be a slip of the finger for.

@@ -1,6 +1,6 @@
-//! Containers as an engine runs them: images built from `Dockerfile`, processes in namespaces of their own.
+//! Containers as an engine runs them: images that Buildah builds from `Dockerfile`, processes in namespaces of their own.
 //!
-//! Podman with runc, without a daemon, on storage that ends with the test. Namespaces, seccomp, capabilities and mounts are those of
+//! Buildah, and Podman with runc, without a daemon, on storage that ends with the test. Namespaces, seccomp, capabilities and mounts are those of
 //! any OCI runtime, which `chroot` would not give. Storage of layers by copying (`vfs`) and cgroups without systemd also work
 //! where the test itself is in a container.
 
@@ -18,6 +18,7 @@ use crate::wait::{PATIENCE, eventually};
 /// An engine with its own images and containers.
 #[derive(Debug)]
 pub struct Engine {
+    buildah: PathBuf,
     podman: PathBuf,
     storage: tempfile::TempDir,
 }
@@ -28,23 +29,29 @@ impl Engine {
     /// # Panics
     /// When no temporary directory can be made.
     pub fn new(test: &str) -> Option<Self> {
-        let podman = find("podman", test)?;
+        let (buildah, podman) = (find("buildah", test)?, find("podman", test)?);
         find("runc", test)?;
         if !rustix::process::geteuid().is_root() {
             let _ = writeln!(std::io::stderr(), "left out: {test} needs root");
             return None;
         }
-        Some(Self { podman, storage: tempfile::tempdir().expect("a temporary directory can be made") })
+        Some(Self { buildah, podman, storage: tempfile::tempdir().expect("a temporary directory can be made") })
     }
 
     /// The engine with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.podman);
-        for (option, folder) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
+        let mut command = self.of_storage(&self.podman);
+        command.arg("--tmpdir").arg(self.storage.path().join("tmp"));
+        command.args(["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]).args(arguments);
+        command
+    }
+
+    fn of_storage(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        for (option, folder) in [("--root", "root"), ("--runroot", "run")] {
             command.arg(option).arg(self.storage.path().join(folder));
         }
-        command.args(["--storage-driver", "vfs", "--runtime", "runc", "--cgroup-manager", "cgroupfs"]);
-        command.args(["--events-backend", "file"]).args(arguments).stdin(Stdio::null());
+        command.args(["--storage-driver", "vfs"]).stdin(Stdio::null());
         command
     }
 
@@ -61,9 +68,7 @@ impl Engine {
     /// # Panics
     /// When it does not.
     pub fn must(&self, arguments: &[&str]) -> String {
-        let done = self.output(arguments);
-        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+        succeeded(self.command(arguments))
     }
 
     /// Builds a target of the `Dockerfile` in `context`, or of what it says in `dockerfile`, and names it `tag`.
@@ -71,10 +76,11 @@ impl Engine {
     /// # Panics
     /// When that does not succeed.
     pub fn build(&self, context: &Path, arguments: &[&str], tag: &str) {
-        let context = context.display().to_string();
         // OCI images have no health check. Nothing here needs a network, and no step runs anything.
-        let fixed = ["build", "--format", "docker", "--isolation", "chroot", "--pull=never", "--tag", tag];
-        self.must(&[&fixed[..], arguments, &[context.as_str()]].concat());
+        let fixed = ["build", "--format", "docker", "--isolation", "chroot", "--pull-never", "--tag", tag];
+        let mut command = self.of_storage(&self.buildah);
+        command.args(fixed).args(arguments).arg(context);
+        succeeded(command);
     }
 
     /// What the engine knows of an image or a container.
@@ -103,6 +109,13 @@ impl Engine {
         container.pid = state["Pid"].as_u64().filter(|pid| *pid > 0).unwrap_or_else(|| panic!("no process in {state}"));
         container
     }
+}
+
+/// What it prints, when it succeeds.
+fn succeeded(mut command: Command) -> String {
+    let done = command.output().expect("the engine can be started");
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
 /// A container, removed when it goes out of scope.

@@ -21,31 +21,47 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Within 50 ms; on a machine that is busy with something else, within what it takes for as many requests that nothing holds.
 #[test]
 fn halt_releases_a_thousand_held_requests_within_50_ms() {
     let _alone = alone();
     for (what, fault) in [("delay", json!({"delay": "60s"})), ("blackhole", json!({"blackhole": true}))] {
-        let is_in_time = (0..ROUNDS).any(|_| {
+        let mut carried = Duration::ZERO;
+        let mut last = Duration::MAX;
+        for _ in 0..ROUNDS {
             // An upstream that refuses, so that what follows the release costs next to nothing.
             let squall = Squall::start(&Settings::http(refusing()));
             squall.api().rule("r", &json!({"percentage": 100, "fault": fault}));
-            let last = last_release(&squall);
-            eprintln!("{what}: the last of 1,000 held requests was answered {last:?} after halt was");
+            let release = release(&squall);
+            eprintln!(
+                "{what}: the last of 1,000 held requests was answered {:?} after halt was, {release:?}",
+                release.last
+            );
             assert_eq!(squall.api().metrics().sum("chaos_active_faults", &[("rule", "r")]), 0.0);
-            last <= Duration::from_millis(50)
-        });
-        assert!(is_in_time, "{what}: never within 50 ms");
+            (last, carried) = (last.min(release.last), carried.max(release.carried));
+            if last <= Duration::from_millis(50) {
+                break;
+            }
+        }
+        let limit = carried.max(Duration::from_millis(50));
+        assert!(last <= limit, "{what}: {last:?}, and never within {limit:?}");
     }
 }
 
-/// From the answer to halt until the last of 1,000 requests is answered: half of them over HTTP/1 connections of their
-/// own, half as streams of five HTTP/2 connections.
-fn last_release(squall: &Squall) -> Duration {
+/// How fast a thousand requests are answered.
+#[derive(Debug)]
+struct Release {
+    /// From the answer to halt until the last of those that were held is answered.
+    last: Duration,
+    /// What as many take afterwards, from the first that is sent to the last that is answered.
+    carried: Duration,
+}
+
+/// Half of the requests come over HTTP/1 connections of their own, half as streams of five HTTP/2 connections.
+fn release(squall: &Squall) -> Release {
     let (api, address) = (squall.api(), squall.to_b());
     let mut singles: Vec<_> = (0..500).map(|_| RawClient::connect(address)).collect();
-    for client in &mut singles {
-        client.send("GET /v1/x HTTP/1.1\r\nHost: b\r\n\r\n");
-    }
+    send_all(&mut singles);
     client::run(Duration::from_secs(60), async {
         let mut streams = Vec::new();
         for _ in 0..5 {
@@ -58,18 +74,33 @@ fn last_release(squall: &Squall) -> Duration {
             });
             api.halt();
             let halted = Instant::now();
-            for client in &singles {
-                let n = client.stream().read(&mut [0; 1024]).expect("an answer");
-                assert!(n > 0, "an answer, not an end");
-            }
-            (halted, halted.elapsed())
+            read_all(&singles);
+            (singles, halted, halted.elapsed())
         });
-        let (halted, mut last) = singles.await.unwrap();
+        let (mut singles, halted, mut last) = singles.await.unwrap();
         for stream in streams {
             last = last.max(stream.await.unwrap().saturating_duration_since(halted));
         }
-        last
+        let begun = Instant::now();
+        for _ in 0..2 {
+            send_all(&mut singles);
+            read_all(&singles);
+        }
+        Release { last, carried: begun.elapsed() }
     })
+}
+
+fn send_all(clients: &mut [RawClient]) {
+    for client in clients {
+        client.send("GET /v1/x HTTP/1.1\r\nHost: b\r\n\r\n");
+    }
+}
+
+fn read_all(clients: &[RawClient]) {
+    for client in clients {
+        let n = client.stream().read(&mut [0; 1024]).expect("an answer");
+        assert!(n > 0, "an answer, not an end");
+    }
 }
 
 async fn answered_at(mut client: Client) -> Instant {

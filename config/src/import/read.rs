@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::parse;
-use crate::path::{Step, render};
+use crate::path::{Path, Step, render};
 use crate::problem::Problem;
 
 use super::sheet::Sheet;
@@ -24,7 +24,12 @@ pub(super) fn read<T: DeserializeOwned>(
     sheet: &mut Sheet<'_>,
 ) -> Result<T, Problem> {
     let mut ignored = BTreeSet::new();
-    let read = parse::read::<T>(value, &mut ignored)
+    let mut note = |path: serde_ignored::Path<'_>| {
+        ignored.insert(ignored_path(&path));
+    };
+    // One type for whatever is read: what several documents have is then compiled once.
+    let mut note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut note;
+    let read = parse::read(serde_ignored::Deserializer::new(value, &mut note))
         .map_err(|(path, message)| Problem::new(render(&path), parse::humanize(&message)))?;
     for path in ignored {
         if path.first().is_some_and(|step| matches!(step, Step::Key(key) if BOOKKEEPING.contains(&key.as_str()))) {
@@ -39,6 +44,21 @@ pub(super) fn read<T: DeserializeOwned>(
         }
     }
     Ok(read)
+}
+
+fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
+    use serde_ignored::Path as Ignored;
+    let (parent, step) = match path {
+        Ignored::Root => return Path::new(),
+        Ignored::Seq { parent, index } => (parent, Some(Step::Index(*index))),
+        Ignored::Map { parent, key } => (parent, Some(Step::Key(key.clone()))),
+        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
+            (parent, None)
+        }
+    };
+    let mut steps = ignored_path(parent);
+    steps.extend(step);
+    steps
 }
 
 fn without_indices(path: &str) -> String {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::spec::{ConfigSpec, RuleSpec, RulesSpec};
+use crate::spec::{ConfigSpec, ExperimentDocument, RuleSpec, RulesSpec};
 
 fn rule_problems(value: &Value) -> Vec<String> {
     parse_value::<RuleSpec>(value).unwrap_err().0.iter().map(ToString::to_string).collect()
@@ -60,6 +60,49 @@ fn unknown_fields_are_told_where_they_belong() {
         parse_value::<ConfigSpec>(&body).unwrap_err().0.into_iter().map(|p| p.to_string()).collect();
     assert_eq!(problems.iter().filter(|p| p.contains("not supported yet")).count(), 1, "{problems:?}");
     assert!(problems.iter().any(|p| p.contains("\"weight\" belongs in clusters[].endpoints[]")), "{problems:?}");
+}
+
+/// Every object of a document, by pointer.
+fn objects(place: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            found.push(place.to_owned());
+            fields.iter().for_each(|(name, field)| objects(&format!("{place}/{name}"), field, found));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| objects(&format!("{place}/{index}"), item, found));
+        }
+        _ => {}
+    }
+}
+
+/// Wherever a field is added, the schema tells as unknown what serde leaves out.
+fn assert_tells_what_is_ignored<T: Document>(text: &str) {
+    let document: Value = serde_saphyr::from_str(text).unwrap();
+    let (mut places, mut told) = (Vec::new(), 0);
+    objects("", &document, &mut places);
+    for place in &places {
+        let mut changed = document.clone();
+        changed.pointer_mut(place).unwrap()["zzz"] = json!({"zzz": 1});
+        let mut ignored = Vec::new();
+        let read: Result<T, _> =
+            serde_ignored::deserialize(&changed, |path| ignored.push(path.to_string().replace(".?", "")));
+        if read.is_ok() {
+            let found = Vocabulary::of::<T>().unknown_fields(&changed);
+            let dotted: Vec<String> =
+                found.iter().map(|path| render(path).replace('[', ".").replace(']', "")).collect();
+            assert_eq!(dotted, ignored, "{place}");
+            told += ignored.len();
+        }
+    }
+    assert!(told * 3 > places.len(), "{told} of {}", places.len());
+}
+
+#[test]
+fn unknown_is_what_is_ignored() {
+    assert_tells_what_is_ignored::<ConfigSpec>(crate::validate::tests::EVERYTHING);
+    assert_tells_what_is_ignored::<ConfigSpec>(crate::example());
+    assert_tells_what_is_ignored::<ExperimentDocument>(crate::example_experiment());
 }
 
 #[test]
