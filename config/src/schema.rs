@@ -3,6 +3,7 @@
 //! It is made from the types that read it, and kept in `schema/documents.json`, where a test compares the two: what makes it is half
 //! a megabyte of code that no Squall needs when it runs.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use schemars::generate::SchemaSettings;
@@ -19,30 +20,18 @@ const DEFINITIONS: &str = "$defs";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// What can be read as a whole.
-pub trait Document: DeserializeOwned {
-    /// The JSON Schema (2020-12) of it.
-    fn schema() -> Value;
+pub trait Document: DeserializeOwned + JsonSchema {
+    /// The schemas of its type and of those that it refers to (as `#/$defs/NAME`), by name, in JSON.
+    fn schemas() -> Cow<'static, str> {
+        Cow::Borrowed(DOCUMENTS)
+    }
 }
 
-macro_rules! documents {
-    ($($document:ty),*) => {
-        $(impl Document for $document {
-            fn schema() -> Value {
-                kept(&<$document as JsonSchema>::schema_name())
-            }
-        })*
-
-        /// What [`DOCUMENTS`] has to be.
-        #[cfg(test)]
-        fn documents() -> Map<String, Value> {
-            let mut generator = generator();
-            $(generator.subschema_for::<$document>();)*
-            generator.take_definitions(true)
-        }
-    };
-}
-
-documents!(ConfigSpec, RuleSpec, RulesSpec, ExperimentDocument, GameDayDocument);
+impl Document for ConfigSpec {}
+impl Document for RuleSpec {}
+impl Document for RulesSpec {}
+impl Document for ExperimentDocument {}
+impl Document for GameDayDocument {}
 
 /// The schemas of all types of all documents, by name; they refer to each other as `#/$defs/NAME`.
 pub fn schemas() -> &'static str {
@@ -51,12 +40,12 @@ pub fn schemas() -> &'static str {
 
 /// The JSON Schema (2020-12) of the configuration file.
 pub fn schema() -> Value {
-    ConfigSpec::schema()
+    kept(&ConfigSpec::schema_name())
 }
 
 /// The JSON Schema (2020-12) of an experiment.
 pub fn experiment_schema() -> Value {
-    ExperimentDocument::schema()
+    kept(&ExperimentDocument::schema_name())
 }
 
 /// A commented configuration file to begin with; it is valid.
@@ -69,9 +58,11 @@ pub fn example_experiment() -> &'static str {
     include_str!("example_experiment.yaml")
 }
 
-/// The JSON Schema (2020-12) of a type, made anew.
-pub fn schema_of<T: JsonSchema>() -> Value {
-    generator().into_root_schema_for::<T>().to_value()
+/// What [`Document::schemas`] is for a type, made anew.
+pub fn schemas_of<T: JsonSchema>() -> String {
+    let mut generator = generator();
+    generator.subschema_for::<T>();
+    Value::Object(generator.take_definitions(true)).to_string()
 }
 
 fn generator() -> SchemaGenerator {

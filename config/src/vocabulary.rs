@@ -1,5 +1,11 @@
 //! Which fields there are, taken from the schema, to tell what an unknown one may have meant.
 
+use std::collections::BTreeMap;
+use std::fmt::{self, Formatter};
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::path::{Path, Step, render};
@@ -11,12 +17,84 @@ const NOT_YET: [(&str, &str); 1] = [("telemetry", "tls")];
 
 /// The fields of one kind of document.
 pub(crate) struct Vocabulary {
-    schema: Value,
+    types: BTreeMap<String, Schema>,
+    root: Schema,
+}
+
+/// What of a JSON Schema says which fields there are; the rest is not kept, since each document that is read asks for it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Schema {
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+    properties: Option<BTreeMap<String, Schema>>,
+    additional_properties: Option<Additional>,
+    items: Option<Box<Schema>>,
+    any_of: Vec<Schema>,
+    one_of: Vec<Schema>,
+    all_of: Vec<Schema>,
+}
+
+/// What fields may be that have no name.
+#[derive(Debug)]
+enum Additional {
+    Refused,
+    Of(Box<Schema>),
+}
+
+impl<'de> Deserialize<'de> for Additional {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BooleanOrSchema;
+        impl<'de> Visitor<'de> for BooleanOrSchema {
+            type Value = Additional;
+            fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a boolean or a schema")
+            }
+            fn visit_bool<E>(self, is_open: bool) -> Result<Additional, E> {
+                Ok(if is_open { Additional::Of(Box::default()) } else { Additional::Refused })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Additional, A::Error> {
+                Schema::deserialize(MapAccessDeserializer::new(map)).map(|schema| Additional::Of(Box::new(schema)))
+            }
+        }
+        deserializer.deserialize_any(BooleanOrSchema)
+    }
+}
+
+impl Schema {
+    fn fields(&self) -> impl Iterator<Item = (&String, &Self)> {
+        self.properties.iter().flatten()
+    }
+
+    /// What the part at `step` has to satisfy, as far as this one says.
+    fn part(&self, step: &Step) -> Option<&Self> {
+        match step {
+            Step::Index(_) => self.items.as_deref(),
+            Step::Key(key) => {
+                match (self.properties.as_ref().and_then(|fields| fields.get(key)), &self.additional_properties) {
+                    (Some(field), _) => Some(field),
+                    (None, Some(Additional::Of(schema))) => Some(schema),
+                    (None, Some(Additional::Refused) | None) => None,
+                }
+            }
+        }
+    }
+
+    fn is_list(&self) -> bool {
+        self.items.is_some()
+    }
+
+    fn is_object(&self) -> bool {
+        self.properties.is_some() || self.additional_properties.is_some()
+    }
 }
 
 impl Vocabulary {
     pub(crate) fn of<T: Document>() -> Self {
-        Self { schema: T::schema() }
+        // Tests read the schemas of all documents.
+        let mut types: BTreeMap<String, Schema> = serde_json::from_str(&T::schemas()).unwrap_or_default();
+        let root = types.remove(&*T::schema_name()).unwrap_or_default();
+        Self { types, root }
     }
 
     /// The problem of a field that does not exist.
@@ -38,19 +116,23 @@ impl Vocabulary {
 
     /// Lists where only an object makes sense, in the order of the document.
     pub(crate) fn lists_for_objects(&self, value: &Value) -> Vec<Path> {
-        self.find(value, |value, nodes| value.is_array() && !has(nodes, "items") && has(nodes, "properties"))
+        self.find(value, |value, schemas| {
+            value.is_array()
+                && !any(schemas, Schema::is_list)
+                && schemas.iter().any(|schema| schema.properties.is_some())
+        })
     }
 
     /// Fields that no type has, in the order of the document; what is in them is not looked at.
     pub(crate) fn unknown_fields(&self, value: &Value) -> Vec<Path> {
-        self.find(value, |_, nodes| nodes.is_empty())
+        self.find(value, |_, schemas| schemas.is_empty())
     }
 
     /// The places of values of which this is true, given the schemas that they have to satisfy one of; none of those inside them.
-    fn find(&self, value: &Value, is_sought: impl Fn(&Value, &[&Value]) -> bool) -> Vec<Path> {
+    fn find(&self, value: &Value, is_sought: impl Fn(&Value, &[&Schema]) -> bool) -> Vec<Path> {
         let mut found = Vec::new();
-        self.find_below(value, &self.resolve(&self.schema), &mut Path::new(), &mut |value, nodes, path| {
-            let is_sought = is_sought(value, nodes);
+        self.find_below(value, &self.resolve(&self.root), &mut Path::new(), &mut |value, schemas, path| {
+            let is_sought = is_sought(value, schemas);
             if is_sought {
                 found.push(path.clone());
             }
@@ -63,24 +145,24 @@ impl Vocabulary {
     fn find_below(
         &self,
         value: &Value,
-        nodes: &[&Value],
+        schemas: &[&Schema],
         path: &mut Path,
-        is_found: &mut impl FnMut(&Value, &[&Value], &Path) -> bool,
+        is_found: &mut impl FnMut(&Value, &[&Schema], &Path) -> bool,
     ) {
-        if is_found(value, nodes, path) {
+        if is_found(value, schemas, path) {
             return;
         }
-        let mut visit = |step: Step, child: &Value| {
-            let nodes: Vec<&Value> = nodes.iter().flat_map(|node| self.child(node, &step)).collect();
+        let mut visit = |step: Step, part: &Value| {
+            let schemas = self.parts(schemas, &step);
             path.push(step);
-            self.find_below(child, &nodes, path, is_found);
+            self.find_below(part, &schemas, path, is_found);
             path.pop();
         };
         match value {
-            Value::Array(items) if has(nodes, "items") => {
+            Value::Array(items) if any(schemas, Schema::is_list) => {
                 items.iter().enumerate().for_each(|(index, item)| visit(Step::Index(index), item));
             }
-            Value::Object(fields) if has(nodes, "properties") || has(nodes, "additionalProperties") => {
+            Value::Object(fields) if any(schemas, Schema::is_object) => {
                 fields.iter().for_each(|(name, field)| visit(Step::Key(name.clone()), field));
             }
             // Of a type that has no parts; that is another problem.
@@ -106,49 +188,38 @@ impl Vocabulary {
 
     /// The fields at `path`.
     fn fields(&self, path: &[Step]) -> Vec<String> {
-        let mut nodes = self.resolve(&self.schema);
-        for step in path {
-            nodes = nodes.iter().flat_map(|node| self.child(node, step)).collect();
-        }
-        nodes.iter().flat_map(|node| properties(node).map(|(name, _)| name.clone())).collect()
+        let root = self.resolve(&self.root);
+        let schemas = path.iter().fold(root, |schemas, step| self.parts(&schemas, step));
+        schemas.iter().flat_map(|schema| schema.fields().map(|(name, _)| name.clone())).collect()
     }
 
-    fn child<'a>(&'a self, node: &'a Value, step: &Step) -> Vec<&'a Value> {
-        let child = match step {
-            Step::Key(key) => {
-                node.get("properties").and_then(|p| p.get(key)).or_else(|| node.get("additionalProperties"))
-            }
-            Step::Index(_) => node.get("items"),
-        };
-        child.filter(|child| **child != Value::Bool(false)).map(|child| self.resolve(child)).unwrap_or_default()
+    fn parts<'a>(&'a self, schemas: &[&'a Schema], step: &Step) -> Vec<&'a Schema> {
+        schemas.iter().filter_map(|schema| schema.part(step)).flat_map(|part| self.resolve(part)).collect()
     }
 
-    /// The node itself, what it refers to, and its alternatives.
-    fn resolve<'a>(&'a self, node: &'a Value) -> Vec<&'a Value> {
-        let mut nodes = vec![node];
-        if let Some(pointer) = node.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {
-            nodes.extend(self.schema.pointer(pointer).map(|target| self.resolve(target)).unwrap_or_default());
-        }
-        for alternatives in ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| node.get(key)?.as_array()) {
-            nodes.extend(alternatives.iter().flat_map(|alternative| self.resolve(alternative)));
-        }
-        nodes
+    /// The schema itself, what it refers to, and its alternatives.
+    fn resolve<'a>(&'a self, schema: &'a Schema) -> Vec<&'a Schema> {
+        let name = schema.reference.as_deref().and_then(|reference| reference.strip_prefix("#/$defs/"));
+        let target = name.and_then(|name| self.types.get(name));
+        let alternatives = schema.any_of.iter().chain(&schema.one_of).chain(&schema.all_of);
+        let others = target.into_iter().chain(alternatives).flat_map(|other| self.resolve(other));
+        std::iter::once(schema).chain(others).collect()
     }
 
     /// All fields with their places, as in (`rules[].match`, `path`). No type of a document contains itself, so this
     /// ends.
     fn everywhere(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
-        let mut open = vec![(Path::new(), &self.schema)];
-        while let Some((place, node)) = open.pop() {
-            for node in self.resolve(node) {
-                for (name, child) in properties(node) {
+        let mut open = vec![(Path::new(), &self.root)];
+        while let Some((place, schema)) = open.pop() {
+            for schema in self.resolve(schema) {
+                for (name, field) in schema.fields() {
                     found.push((render(&place).replace("[0]", "[]"), name.clone()));
                     let mut place = place.clone();
                     place.push(Step::Key(name.clone()));
-                    open.push((place, child));
+                    open.push((place, field));
                 }
-                if let Some(items) = node.get("items") {
+                if let Some(items) = &schema.items {
                     let mut place = place.clone();
                     place.push(Step::Index(0));
                     open.push((place, items));
@@ -160,12 +231,8 @@ impl Vocabulary {
     }
 }
 
-fn properties(node: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    node.get("properties").and_then(Value::as_object).into_iter().flatten()
-}
-
-fn has(nodes: &[&Value], keyword: &str) -> bool {
-    nodes.iter().any(|node| node.get(keyword).is_some())
+fn any(schemas: &[&Schema], is_so: fn(&Schema) -> bool) -> bool {
+    schemas.iter().any(|schema| is_so(schema))
 }
 
 /// The candidate that `text` may be a slip of the finger for.

@@ -2,13 +2,15 @@
 
 #![allow(clippy::duplicated_attributes, reason = "two columns may be of the same type")]
 
+use std::borrow::Cow;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{CustomResource, CustomResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use squall_config::spec::{FaultSpec, MatchSpec, PodsSpec, RuleSpec, SampleSpec, Scalar};
-use squall_config::{Document, schema_of};
+use squall_config::{Document, schemas_of};
 
 use super::condition::{Conditions, Moment};
 use super::structural;
@@ -65,8 +67,8 @@ pub(crate) struct FaultRuleSpec {
 }
 
 impl Document for FaultRuleSpec {
-    fn schema() -> Value {
-        schema_of::<Self>()
+    fn schemas() -> Cow<'static, str> {
+        Cow::Owned(schemas_of::<Self>())
     }
 }
 
