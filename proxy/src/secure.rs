@@ -10,9 +10,9 @@ use rustls::ServerConfig;
 use squall_config::model::ListenerTls;
 use tokio::net::TcpStream;
 
+use crate::net::session::Session;
 use crate::net::stream::Stream;
 use crate::tls::accept::{Failed, Handshake, accept, current};
-use crate::tls::session::Session;
 use crate::tls::{fault, hello};
 use crate::view::ListenerView;
 use crate::worker::Worker;

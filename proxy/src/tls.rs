@@ -1,6 +1,6 @@
 //! TLS, both sides (RFC 8446, RFC 5246): [`accept`] with clients, [`connect`] with endpoints, [`certs`] from files,
-//! [`store`] for what is in use, [`session`] for a connection, [`hello`] where TLS is only
-//! passed on, [`authority`] where it is opened on its way to third parties, [`fault`] where rules let handshakes go wrong.
+//! [`store`] for what is in use, [`hello`] where TLS is only passed on, [`authority`] where it is opened on its way to third
+//! parties, [`fault`] where rules let handshakes go wrong.
 
 pub(crate) mod accept;
 pub(crate) mod authority;
@@ -9,7 +9,6 @@ pub(crate) mod connect;
 pub(crate) mod fault;
 pub(crate) mod hello;
 mod minted;
-pub(crate) mod session;
 pub(crate) mod store;
 mod throwaway;
 

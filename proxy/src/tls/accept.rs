@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::{FallibleAccept, TlsAcceptor};
 
 use super::certs::Server;
-use super::session::Session;
 use super::store::Cell;
 use crate::net::linger::Linger;
+use crate::net::session::Session;
 
 /// How a handshake with a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

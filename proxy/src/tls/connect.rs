@@ -12,9 +12,9 @@ use tokio_rustls::TlsConnector;
 
 use super::ALPN_HTTP2;
 use super::accept::tls_error;
-use super::session::Session;
 use crate::error::{ErrorKind, ProxyError};
 use crate::net::proxy_protocol::{self, Ends};
+use crate::net::session::Session;
 use crate::net::stream::Stream;
 use crate::upstream::connect::dial;
 use crate::upstream::shared::SharedCluster;

@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::accept::{Failed, Handshake, finish};
-use super::session::Session;
 use super::throwaway;
 use crate::hold::{Until, hold};
+use crate::net::session::Session;
 use crate::telemetry::shard::FaultKey;
 use crate::view::ListenerView;
 use crate::worker::Worker;
