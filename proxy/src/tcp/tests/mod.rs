@@ -30,7 +30,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::end::{RelayEnd, RelayOutcome};
-use super::relay::{RelayContext, RelayRecord, relay};
+use super::record::RelayRecord;
+use super::relay::{RelayContext, relay};
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;
