@@ -11,6 +11,7 @@ use tokio_rustls::{FallibleAccept, TlsAcceptor};
 
 use super::certs::Server;
 use super::store::Cell;
+use crate::error::tls_error;
 use crate::net::linger::Linger;
 use crate::net::session::Session;
 
@@ -69,11 +70,6 @@ impl Handshake {
             None => Self::Closed,
         }
     }
-}
-
-/// What TLS itself has to say of an error.
-pub(crate) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
 }
 
 /// What a handshake on a listener uses now.
