@@ -92,7 +92,7 @@ pub(crate) async fn accept(stream: TcpStream, config: Arc<ServerConfig>, limit: 
 }
 
 /// Brings a handshake that has begun to its end.
-pub(super) async fn finish(handshake: FallibleAccept<TcpStream>, limit: Duration) -> Result<Session, Failed> {
+pub(crate) async fn finish(handshake: FallibleAccept<TcpStream>, limit: Duration) -> Result<Session, Failed> {
     match tokio::time::timeout(limit, handshake).await {
         Ok(Ok(stream)) => Ok(Session::new(stream)),
         Ok(Err((error, socket))) => Err(Failed { told: Some(socket), ..Failed::of(error) }),
@@ -111,7 +111,7 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// What an error of a handshake says.
-    pub(super) fn of(error: io::Error) -> Self {
+    pub(crate) fn of(error: io::Error) -> Self {
         Self { end: Handshake::of(&error), error, told: None }
     }
 
