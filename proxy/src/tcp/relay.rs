@@ -23,12 +23,13 @@ use tokio::sync::watch;
 
 use super::active::{ActiveFaults, Cutoff, Terminal};
 use super::control::{Control, Event};
-use super::end::{RelayEnd, RelayOutcome, Side, close, close_both};
+use super::end::{RelayEnd, RelayOutcome, Side};
 use super::fault::{Circumstances, ConnectionFaults, Subject};
 use super::pump::{Intake, Pump, PumpEnd};
 use super::record::RelayRecord;
 use crate::http::opening::Opening;
 use crate::life::Life;
+use crate::net::linger::linger;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
 use crate::net::timer::sleep_until_exact;
@@ -102,8 +103,7 @@ where
     let end = match relay.establish(&downstream, dial).await {
         Err(end) => {
             if farewell(&end, Side::Downstream).say(&downstream) {
-                // Boxed, so that a connection does not carry its buffer.
-                Box::pin(close(&mut downstream)).await;
+                linger(&mut downstream).await;
             }
             end
         }
@@ -111,7 +111,8 @@ where
             let end = relay.flow(&mut downstream, &mut upstream).await.into_end();
             let is_to_close = farewell(&end, Side::Downstream).say(&downstream);
             if farewell(&end, Side::Upstream).say(&upstream) | is_to_close {
-                Box::pin(close_both(&mut downstream, &mut upstream)).await;
+                // At the same time: neither side's end waits for the other's.
+                tokio::join!(linger(&mut downstream), linger(&mut upstream));
             }
             end
         }

@@ -1,6 +1,5 @@
 //! The handshake with a client.
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use tokio_rustls::{FallibleAccept, TlsAcceptor};
 use super::certs::Server;
 use super::store::Cell;
 use crate::error::tls_error;
-use crate::net::linger::Linger;
+use crate::net::linger::linger;
 use crate::net::session::Session;
 
 /// How a handshake with a client ended.
@@ -123,7 +122,6 @@ impl Failed {
     /// Closes the connection so that the alert arrives.
     pub(crate) async fn close(self) {
         let Some(mut socket) = self.told.filter(|_| self.end != Handshake::Closed) else { return };
-        let mut linger = Linger::default();
-        poll_fn(|cx| linger.poll(&mut socket, cx)).await;
+        linger(&mut socket).await;
     }
 }
