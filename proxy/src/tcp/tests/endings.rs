@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use squall_config::model::{Http2Code, Reset, ResetMoment, Truncate};
-use tokio::io::AsyncWriteExt;
-
 use super::*;
+use squall_config::model::{Http2Code, Reset, ResetMoment, Truncate};
 
 fn truncate(on: Phase, bytes: u64) -> Fault {
     Fault::Truncate(Truncate::AfterBytes { on, bytes })
@@ -15,8 +13,6 @@ fn reset_after_data(on: Phase, milliseconds: u64) -> Fault {
     let moment = ResetMoment::AfterData { on, time: Duration::from_millis(milliseconds) };
     Fault::Reset(Reset { moment, code: Http2Code::INTERNAL_ERROR })
 }
-
-const RESET: Option<io::ErrorKind> = Some(io::ErrorKind::ConnectionReset);
 
 /// Both sides of a connection that was open before any rule, after `before` bytes in each direction.
 async fn open(world: &World, before: usize) -> (Link, TcpStream) {
@@ -95,14 +91,6 @@ fn both_directions_can_be_truncated_and_the_first_that_comes_ends_it() {
     });
 }
 
-/// The sender and the receiver of a direction.
-fn ends<'a>(on: Phase, link: &'a mut Link, server: &'a mut TcpStream) -> (&'a mut TcpStream, &'a mut TcpStream) {
-    match on {
-        Phase::Request => (&mut link.client, server),
-        Phase::Response => (server, &mut link.client),
-    }
-}
-
 #[test]
 fn a_reset_after_data_waits_for_the_first_byte_and_then_for_its_time() {
     for (on, is_new) in [(Phase::Request, true), (Phase::Request, false), (Phase::Response, false)] {
@@ -174,13 +162,11 @@ fn what_a_lifted_reset_held_back_passes_in_order() {
             world.publish(armed(60_000), false);
             tokio::task::yield_now().await;
             link.client.write_all(b"held ").await.unwrap();
-            let silence = tokio::time::timeout(Duration::from_millis(100), server.read_u8()).await;
-            assert!(silence.is_err(), "{silence:?}");
+            assert_silent(&mut server).await;
             // What was held is data to the next definition of the rule.
             world.publish(armed(50_000), false);
             link.client.write_all(b"back").await.unwrap();
-            let silence = tokio::time::timeout(Duration::from_millis(100), server.read_u8()).await;
-            assert!(silence.is_err(), "{silence:?}");
+            assert_silent(&mut server).await;
             world.publish(others, false);
             link.client.shutdown().await.unwrap();
             assert_eq!(read_all(&mut server).await, (b"held back".to_vec(), None));
