@@ -191,3 +191,33 @@ fn what_was_read_before_a_reset_waits_for_data_passes() {
         assert_eq!(read_all(&mut server).await, (vec![], RESET));
     });
 }
+
+#[test]
+fn who_pours_behind_an_end_sees_it_and_is_held_up_for_its_time() {
+    run(async {
+        let world = World::new(vec![rule("r", truncate(Phase::Request, 10))]);
+        let link = world.connect().await;
+        let mut server = link.accept().await;
+        let Link { mut client, relay, .. } = link;
+        let start = Instant::now();
+        let (mut reader, mut writer) = client.split();
+        let pour = async {
+            let (block, mut poured) = (pattern(64 * 1024), 0);
+            while let Ok(n) = writer.write(&block).await {
+                poured += n;
+            }
+            (poured, start.elapsed())
+        };
+        let mut answer = Vec::new();
+        let ((poured, took), answered, got) =
+            tokio::join!(pour, reader.read_to_end(&mut answer), read_all(&mut server));
+        assert_eq!(got, (pattern(10), None));
+        answered.unwrap();
+        assert!(answer.is_empty(), "{answer:?}");
+        assert!((Duration::from_secs(1)..Duration::from_secs(3)).contains(&took), "{took:?}");
+        // What is read of it, and what both sockets hold.
+        assert!(poured < 64 << 20, "{poured} bytes");
+        let end = relay.await.unwrap().end;
+        assert!(matches!(end, RelayEnd::Injected { kind: "truncate", .. }), "{end:?}");
+    });
+}
