@@ -23,7 +23,9 @@ fn a_refused_connection_is_502() {
     let squall = Squall::start(&Settings::http(refusing()));
     let mut client = RawClient::connect(squall.to_b());
     failed(&client.get("/"), 502);
-    failed(&client.get("/"), 502);
+    let answer = client.get("/");
+    failed(&answer, 502);
+    assert_eq!(answer.header("x-squall-error"), Some("upstream_connect_refused"));
     let metrics = squall.api().metrics();
     assert_eq!(metrics.sum("squall_requests_total", &[("origin", "proxy"), ("status_class", "5xx")]), 2.0);
 }

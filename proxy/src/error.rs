@@ -1,8 +1,7 @@
 //! Failures of an exchange that nobody injected: who is to blame, what happened, what is answered.
 
 use http::StatusCode;
-
-use crate::tls::connect::{kind_of_copied, kind_of_tls};
+use rustls::CertificateError;
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +156,11 @@ impl ProxyError {
         Self::caused_by(kind, error)
     }
 
+    /// A failure of a TLS handshake.
+    pub(crate) fn handshake(error: std::io::Error) -> Self {
+        Self::caused_by(kind_of_tls(&error).unwrap_or(ErrorKind::TlsFailed), error)
+    }
+
     /// A failure of a connection before there was a response head.
     pub(crate) fn io(error: std::io::Error) -> Self {
         let is_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
@@ -182,4 +186,34 @@ impl ProxyError {
 fn is_reset(error: &h2::Error) -> bool {
     let is_reset_by_kernel = error.get_io().is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset);
     is_reset_by_kernel || (error.is_remote() && error.reason().is_some())
+}
+
+/// What TLS itself has to say of an error.
+pub(crate) fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// The kind of an error that TLS has caused.
+fn kind_of_tls(error: &std::io::Error) -> Option<ErrorKind> {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+    };
+    use rustls::Error::{AlertReceived, InvalidCertificate};
+    Some(match tls_error(error)? {
+        InvalidCertificate(Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }) => {
+            ErrorKind::TlsExpired
+        }
+        InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => ErrorKind::TlsWrongName,
+        InvalidCertificate(_) => ErrorKind::TlsUntrusted,
+        AlertReceived(_) => ErrorKind::TlsRefused,
+        _ => ErrorKind::TlsFailed,
+    })
+}
+
+/// The same of an error that went through the HTTP/2 codec, which keeps its kind and its text alone.
+fn kind_of_copied(error: &std::io::Error) -> Option<ErrorKind> {
+    // Sockets have no such kind.
+    let is_of_tls = error.kind() == std::io::ErrorKind::InvalidData;
+    let is_alert = || error.to_string().contains("received fatal alert");
+    is_of_tls.then(|| if is_alert() { ErrorKind::TlsRefused } else { ErrorKind::TlsFailed })
 }

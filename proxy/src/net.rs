@@ -1,4 +1,5 @@
-//! Sockets, who listens here, what happens when they close, bytes that stay in the kernel, and exact time.
+//! Sockets and the TLS sessions on them, who listens here, what happens when they close, bytes that stay in the kernel, and
+//! exact time.
 
 pub(crate) mod dialled;
 #[cfg(test)]
@@ -8,6 +9,7 @@ pub(crate) mod original_dst;
 pub(crate) mod own;
 pub(crate) mod proxy_protocol;
 pub(crate) mod reset;
+pub(crate) mod session;
 pub(crate) mod socket;
 pub(crate) mod splice;
 pub(crate) mod stream;

@@ -1,19 +1,23 @@
-//! The TLS that a client speaks, done or looked at before the first byte of the application.
+//! The TLS that a client speaks, done or looked at before the first byte of the application; [`fault`] where rules let it go
+//! wrong.
+
+mod fault;
 
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
 use squall_config::model::ListenerTls;
 use tokio::net::TcpStream;
 
+use crate::net::session::Session;
 use crate::net::stream::Stream;
 use crate::tls::accept::{Failed, Handshake, accept, current};
-use crate::tls::session::Session;
-use crate::tls::{fault, hello};
+use crate::tls::hello;
 use crate::view::ListenerView;
 use crate::worker::Worker;
 
@@ -49,8 +53,7 @@ impl Client<'_> {
                     Ok(Secured { stream: Stream::Tls(Box::new(session)), seen, server_name })
                 }
                 _ => {
-                    let limit = self.listener.compiled.listener.header_timeout;
-                    let server_name = Box::pin(hello::server_name(&mut stream, &mut seen, limit)).await?;
+                    let server_name = Box::pin(hello::server_name(&mut stream, &mut seen, self.time_limit())).await?;
                     Ok(Secured { stream: Stream::Plain(stream), seen, server_name })
                 }
             }
@@ -78,17 +81,19 @@ impl Client<'_> {
 
     /// A handshake, which rules may have a part in.
     async fn handshake(self, stream: TcpStream, config: Arc<ServerConfig>) -> Result<Session, Failed> {
-        let Self { worker, listener, source } = self;
-        let limit = listener.compiled.listener.header_timeout;
         // Boxed, because a handshake is large and soon over.
-        let session = if listener.compiled.has_tls_rules() {
-            let place = fault::Place { worker, listener, source, limit };
-            Box::pin(fault::accept(place, stream, config)).await?
+        let session = if self.listener.compiled.has_tls_rules() {
+            Box::pin(fault::accept(self, stream, config)).await?
         } else {
-            Box::pin(accept(stream, config, limit)).await?
+            Box::pin(accept(stream, config, self.time_limit())).await?
         };
-        listener.shard.count_handshake(Handshake::Done);
+        self.listener.shard.count_handshake(Handshake::Done);
         Ok(session)
+    }
+
+    /// How long a handshake may take, and each of its two parts where a fault may come between them.
+    fn time_limit(self) -> Duration {
+        self.listener.compiled.listener.header_timeout
     }
 
     /// Counts and tells what failed.

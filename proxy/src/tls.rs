@@ -1,17 +1,15 @@
 //! TLS, both sides (RFC 8446, RFC 5246): [`accept`] with clients, [`connect`] with endpoints, [`certs`] from files,
-//! [`store`] for what is in use, [`session`] for a connection, [`hello`] where TLS is only
-//! passed on, [`authority`] where it is opened on its way to third parties, [`fault`] where rules let handshakes go wrong.
+//! [`store`] for what is in use, [`hello`] where TLS is only passed on, [`authority`] where it is opened on its way to third
+//! parties, [`throwaway`] for certificates that rules want to be wrong.
 
 pub(crate) mod accept;
 pub(crate) mod authority;
 pub(crate) mod certs;
 pub(crate) mod connect;
-pub(crate) mod fault;
 pub(crate) mod hello;
 mod minted;
-pub(crate) mod session;
 pub(crate) mod store;
-mod throwaway;
+pub(crate) mod throwaway;
 
 use std::sync::{Arc, LazyLock};
 

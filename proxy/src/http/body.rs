@@ -1,6 +1,7 @@
 //! Bodies on their way: counted, altered by faults, and the end of every exchange.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -315,8 +316,6 @@ impl Body for ResponseBody {
 /// Reads and drops what is left of a request that a rule answered, so that the answer is not destroyed by a reset for
 /// unread bytes; within limits, after which the stream is reset. On HTTP/1 the server does the same.
 pub(crate) fn discard(body: RequestBody) {
-    const BYTES_MAX: u64 = 1024 * 1024;
-    const TIME_MAX: Duration = Duration::from_secs(5);
     let mut body = match body {
         RequestBody::Http2(body, _) => body,
         RequestBody::Altered(altered) => match *altered {
@@ -325,17 +324,23 @@ pub(crate) fn discard(body: RequestBody) {
         },
         RequestBody::Http1(..) | RequestBody::Empty => return,
     };
-    tokio::task::spawn_local(async move {
-        let read = async {
-            let mut left = BYTES_MAX;
-            while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-                left = left.saturating_sub(frame.data_ref().map_or(0, |d| d.len() as u64));
-                if left == 0 {
-                    return;
-                }
+    tokio::task::spawn_local(async move { discard_frames(|cx| Pin::new(&mut body).poll_frame(cx)).await });
+}
+
+/// Reads and drops what is left of a body whose request is answered: for so long, and so many bytes of it.
+pub(crate) async fn discard_frames<E>(mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>>) {
+    const TIME_MAX: Duration = Duration::from_secs(5);
+    const BYTES_MAX: usize = 1024 * 1024;
+    let mut left = BYTES_MAX;
+    let read = poll_fn(|cx| {
+        loop {
+            let Some(Ok(frame)) = ready!(next(cx)) else { return Poll::Ready(()) };
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return Poll::Ready(());
             }
-        };
-        // Either end is fine: the body ended, or it had its time.
-        let _ = tokio::time::timeout(TIME_MAX, read).await;
+        }
     });
+    // Either end is fine: the body ended, or it had its time.
+    let _ = tokio::time::timeout(TIME_MAX, read).await;
 }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
@@ -18,7 +18,7 @@ use super::sending::{SendError, Sending};
 use super::socket::Socket;
 use super::tunnel::Tunnel;
 use crate::connection::{self, Downstream};
-use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::body::{RequestBody, ResponseBody, discard_frames};
 use crate::http::exchange::exchange;
 use crate::http::interrupt::{ConnectionEnd, Interrupt};
 use crate::http::patience::Patience;
@@ -31,10 +31,6 @@ use crate::telemetry::shard::Cut;
 /// How long an idle keep-alive connection may still bring one request while draining; its answer then says `close`,
 /// which a client understands, while a connection closed under its hands looks like a failure.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
-
-/// How long, and for how many bytes, the body of a request is read on that was answered before it came.
-const DISCARD: Duration = Duration::from_secs(5);
-const DISCARD_BYTES_MAX: usize = 1024 * 1024;
 
 /// What becomes of the connection after an exchange.
 enum Next {
@@ -232,18 +228,7 @@ impl Connection {
         if self.socket.is_body_done() {
             return true;
         }
-        let mut left = DISCARD_BYTES_MAX;
-        let read = poll_fn(|cx| {
-            loop {
-                let Some(Ok(frame)) = ready!(self.socket.poll_body(cx)) else { return Poll::Ready(()) };
-                left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
-                if left == 0 {
-                    return Poll::Ready(());
-                }
-            }
-        });
-        // Either end is fine: the body ended, or it had its time.
-        let _ = tokio::time::timeout(DISCARD, read).await;
+        discard_frames(|cx| self.socket.poll_body(cx)).await;
         self.socket.is_body_done()
     }
 

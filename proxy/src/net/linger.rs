@@ -1,5 +1,6 @@
 //! The end of a connection whose last words should arrive.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -55,6 +56,12 @@ impl Linger {
     }
 }
 
+/// Lingers to the end, on a connection that nobody else has a part in.
+pub(crate) async fn linger<T: AsyncRead + AsyncWrite + Unpin>(io: &mut T) {
+    let mut linger = Linger::default();
+    poll_fn(|cx| linger.poll(io, cx)).await;
+}
+
 fn read_and_drop<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
     let mut block = [0; 16 * 1024];
     let mut dropped = ReadBuf::new(&mut block);
@@ -65,8 +72,6 @@ fn read_and_drop<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>) -> Poll
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::future::poll_fn;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::time::Instant;
@@ -77,8 +82,7 @@ mod tests {
     async fn say_and_linger(mut server: TcpStream) -> Duration {
         server.write_all(b"last words").await.unwrap();
         let begun = Instant::now();
-        let mut linger = Linger::default();
-        poll_fn(|cx| linger.poll(&mut server, cx)).await;
+        linger(&mut server).await;
         begun.elapsed()
     }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tls::session::Session;
+use super::session::Session;
 
 /// What is read and written is what the application says, whatever is around it.
 ///

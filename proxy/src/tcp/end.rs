@@ -2,16 +2,11 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::time::Duration;
 
 use squall_config::model::Name;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::active::How;
 use crate::net::stream::Stream;
-
-/// How long a connection that Squall ends is read on, so that the kernel does not answer late bytes with a reset.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// One of the two connections of a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,22 +80,6 @@ impl Farewell {
         }
         self == Self::Close
     }
-}
-
-/// Closes both sides at the same time.
-pub(super) async fn close_both(downstream: &mut Stream, upstream: &mut Stream) {
-    tokio::join!(close(downstream), close(upstream));
-}
-
-/// Sends FIN, then reads and drops what still comes, for a while.
-pub(super) async fn close(stream: &mut Stream) {
-    let drain = async {
-        let mut scratch = [0; 4096];
-        let is_open = stream.shutdown().await.is_ok();
-        while is_open && stream.read(&mut scratch).await.is_ok_and(|read| read > 0) {}
-    };
-    // Either end is fine: the peer closed, or it had its time.
-    let _ = tokio::time::timeout(LINGER, drain).await;
 }
 
 impl RelayEnd<Infallible> {

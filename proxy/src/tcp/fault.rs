@@ -12,7 +12,7 @@ use squall_fault::plan::{FaultPlan, RuleIndex};
 use squall_fault::snapshot::{CompiledListener, CompiledRule, RuleState, Snapshot};
 
 use super::active::{ActiveFaults, On, Passed, Terminal};
-use super::relay::RelayRecord;
+use super::record::RelayRecord;
 
 /// The decisions of one connection.
 ///

@@ -12,7 +12,7 @@ use squall_config::model::Phase;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::relay::RelayRecord;
+use super::record::RelayRecord;
 use super::stream::{Front, StreamFaults, StreamSpec};
 use crate::net::splice::Pipe;
 use crate::net::stream::Stream;

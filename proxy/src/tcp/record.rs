@@ -8,13 +8,24 @@ use std::time::{Duration, Instant};
 use squall_config::model::{Name, Phase};
 
 use super::end::{RelayEnd, RelayOutcome};
-use super::relay::RelayRecord;
 use crate::error::ProxyError;
 use crate::telemetry::access_log::{InjectedFault, Line, now_text};
 use crate::telemetry::shard::{FaultKey, Origin};
 use crate::upstream::shared::SharedEndpoint;
 use crate::view::ListenerView;
 use crate::worker::Worker;
+
+/// What a relay tells while it runs. Called on the worker, from within polls: it must not block.
+pub(crate) trait RelayRecord {
+    /// A fault of this rule began to be applied; once per connection, rule and kind.
+    fn on_injected(&self, rule: &Name, kind: &'static str);
+    /// A rule in shadow mode would have injected something; once per connection and rule.
+    fn on_shadow(&self, rule: &Name);
+    /// A chunk of the stream was held for so long, measured. Under several delays the first of the rules gets it all.
+    fn on_latency(&self, rule: &Name, latency: Duration);
+    /// Bytes were written: `Request` towards upstream, `Response` towards downstream.
+    fn on_bytes(&self, flow: Phase, bytes: u64);
+}
 
 /// Follows one connection.
 #[derive(Debug)]

@@ -23,11 +23,13 @@ use tokio::sync::watch;
 
 use super::active::{ActiveFaults, Cutoff, Terminal};
 use super::control::{Control, Event};
-use super::end::{RelayEnd, RelayOutcome, Side, close, close_both};
+use super::end::{RelayEnd, RelayOutcome, Side};
 use super::fault::{Circumstances, ConnectionFaults, Subject};
 use super::pump::{Intake, Pump, PumpEnd};
+use super::record::RelayRecord;
 use crate::http::opening::Opening;
 use crate::life::Life;
+use crate::net::linger::linger;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
 use crate::net::timer::sleep_until_exact;
@@ -36,18 +38,6 @@ use crate::upstream::shared::SharedEndpoint;
 
 /// RST makes the kernel discard what it has not sent yet. The bytes that a reset lets pass first get this long to leave.
 const RESET_GRACE: Duration = Duration::from_millis(20);
-
-/// What a relay tells while it runs. Called on the worker, from within polls: it must not block.
-pub(crate) trait RelayRecord {
-    /// A fault of this rule began to be applied; once per connection, rule and kind.
-    fn on_injected(&self, rule: &Name, kind: &'static str);
-    /// A rule in shadow mode would have injected something; once per connection and rule.
-    fn on_shadow(&self, rule: &Name);
-    /// A chunk of the stream was held for so long, measured. Under several delays the first of the rules gets it all.
-    fn on_latency(&self, rule: &Name, latency: Duration);
-    /// Bytes were written: `Request` towards upstream, `Response` towards downstream.
-    fn on_bytes(&self, flow: Phase, bytes: u64);
-}
 
 /// What a relay needs to know and to have.
 pub(crate) struct RelayContext<D> {
@@ -113,8 +103,7 @@ where
     let end = match relay.establish(&downstream, dial).await {
         Err(end) => {
             if farewell(&end, Side::Downstream).say(&downstream) {
-                // Boxed, so that a connection does not carry its buffer.
-                Box::pin(close(&mut downstream)).await;
+                linger(&mut downstream).await;
             }
             end
         }
@@ -122,7 +111,8 @@ where
             let end = relay.flow(&mut downstream, &mut upstream).await.into_end();
             let is_to_close = farewell(&end, Side::Downstream).say(&downstream);
             if farewell(&end, Side::Upstream).say(&upstream) | is_to_close {
-                Box::pin(close_both(&mut downstream, &mut upstream)).await;
+                // At the same time: neither side's end waits for the other's.
+                tokio::join!(linger(&mut downstream), linger(&mut upstream));
             }
             end
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use prometheus::proto::{Bucket, Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Metric, MetricFamily, MetricType};
 use squall_config::model::Cluster;
 use squall_fault::snapshot::Snapshot;
 
@@ -17,9 +17,10 @@ use crate::upstream::caps::CAPS;
 use crate::upstream::shared::SharedCluster;
 use crate::upstream::status;
 
+use super::families::{counter, family, gauge, histogram, seconds};
 use super::shard::{
-    BUCKETS, CONNECT_RESULTS, ClusterShard, Count, Cut, FaultKey, FaultShard, Histogram, ListenerKey, ListenerShard,
-    Origin, STATUS_CLASSES, Shard,
+    CONNECT_RESULTS, ClusterShard, Count, Cut, FaultKey, FaultShard, ListenerKey, ListenerShard, Origin,
+    STATUS_CLASSES, Shard,
 };
 use super::trace::queue::SpanCounts;
 
@@ -422,72 +423,4 @@ fn listener_labels(key: &ListenerKey) -> [(&str, &str); 3] {
 
 fn sum<V>(shards: &[Arc<V>], count: impl Fn(&V) -> &Count) -> u64 {
     shards.iter().map(|s| count(s).get()).sum()
-}
-
-fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
-}
-
-fn labelled(labels: &[(&str, &str)]) -> Metric {
-    let pairs = labels.iter().map(|(name, value)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    });
-    Metric::from_label(pairs.collect())
-}
-
-fn counter(labels: &[(&str, &str)], value: u64) -> Metric {
-    let mut metric = labelled(labels);
-    let mut counter = Counter::default();
-    counter.set_value(value as f64);
-    metric.set_counter(counter);
-    metric
-}
-
-fn seconds(labels: &[(&str, &str)], value: std::time::Duration) -> Metric {
-    let mut metric = labelled(labels);
-    let mut counter = Counter::default();
-    counter.set_value(value.as_secs_f64());
-    metric.set_counter(counter);
-    metric
-}
-
-fn gauge(labels: &[(&str, &str)], value: f64) -> Metric {
-    let mut metric = labelled(labels);
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    metric.set_gauge(gauge);
-    metric
-}
-
-fn histogram<'a>(labels: &[(&str, &str)], shards: impl Iterator<Item = &'a Histogram>) -> Metric {
-    let (mut counts, mut sum_ns) = ([0u64; BUCKETS.len() + 1], 0u64);
-    for shard in shards {
-        for (total, count) in counts.iter_mut().zip(&shard.buckets) {
-            *total += count.get();
-        }
-        sum_ns += shard.sum_ns.get();
-    }
-    let mut cumulative = 0;
-    let buckets = BUCKETS.iter().zip(&counts).map(|(bound, count)| {
-        cumulative += count;
-        let mut bucket = Bucket::default();
-        bucket.set_upper_bound(*bound);
-        bucket.set_cumulative_count(cumulative);
-        bucket
-    });
-    let mut histogram = prometheus::proto::Histogram::default();
-    histogram.set_bucket(buckets.collect());
-    histogram.set_sample_count(counts.iter().sum());
-    histogram.set_sample_sum(sum_ns as f64 / 1e9);
-    let mut metric = labelled(labels);
-    metric.set_histogram(histogram);
-    metric
 }

@@ -1,6 +1,5 @@
 //! The handshake with a client.
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +9,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::{FallibleAccept, TlsAcceptor};
 
 use super::certs::Server;
-use super::session::Session;
 use super::store::Cell;
-use crate::net::linger::Linger;
+use crate::error::tls_error;
+use crate::net::linger::linger;
+use crate::net::session::Session;
 
 /// How a handshake with a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +71,6 @@ impl Handshake {
     }
 }
 
-/// What TLS itself has to say of an error.
-pub(crate) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
 /// What a handshake on a listener uses now.
 ///
 /// # Errors
@@ -96,7 +91,7 @@ pub(crate) async fn accept(stream: TcpStream, config: Arc<ServerConfig>, limit: 
 }
 
 /// Brings a handshake that has begun to its end.
-pub(super) async fn finish(handshake: FallibleAccept<TcpStream>, limit: Duration) -> Result<Session, Failed> {
+pub(crate) async fn finish(handshake: FallibleAccept<TcpStream>, limit: Duration) -> Result<Session, Failed> {
     match tokio::time::timeout(limit, handshake).await {
         Ok(Ok(stream)) => Ok(Session::new(stream)),
         Ok(Err((error, socket))) => Err(Failed { told: Some(socket), ..Failed::of(error) }),
@@ -115,7 +110,7 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// What an error of a handshake says.
-    pub(super) fn of(error: io::Error) -> Self {
+    pub(crate) fn of(error: io::Error) -> Self {
         Self { end: Handshake::of(&error), error, told: None }
     }
 
@@ -127,7 +122,6 @@ impl Failed {
     /// Closes the connection so that the alert arrives.
     pub(crate) async fn close(self) {
         let Some(mut socket) = self.told.filter(|_| self.end != Handshake::Closed) else { return };
-        let mut linger = Linger::default();
-        poll_fn(|cx| linger.poll(&mut socket, cx)).await;
+        linger(&mut socket).await;
     }
 }

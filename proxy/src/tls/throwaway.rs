@@ -36,7 +36,7 @@ static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(Mutex::default);
 /// What a handshake uses in the place of `right`: the same in everything (also in whose clients are served) but for its
 /// certificate, and that no session is taken up again, for then none would be shown. `name` is what the client
 /// asks for. `None` when no certificate can be made.
-pub(super) fn instead_of(right: &ServerConfig, wrong: WrongCertificate, name: &str) -> Option<Arc<ServerConfig>> {
+pub(crate) fn instead_of(right: &ServerConfig, wrong: WrongCertificate, name: &str) -> Option<Arc<ServerConfig>> {
     let key = key(wrong, name)?;
     let mut config = right.clone();
     config.cert_resolver = Arc::new(SingleCertAndKey::from(key));

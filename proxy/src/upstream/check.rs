@@ -9,12 +9,13 @@ use http::{Request, Response, StatusCode, Version, request};
 use squall_config::model::{Cluster, ClusterProtocol, HealthCheck, Probe};
 use tokio::time::MissedTickBehavior;
 
+use super::connect::open;
 use super::shared::{SharedCluster, SharedEndpoint};
 use crate::error::{ErrorKind, ProxyError};
 use crate::http::body::RequestBody;
 use crate::http::request::Incoming;
 use crate::net::stream::Stream;
-use crate::tls::connect::{Inside, open};
+use crate::tls::connect::Inside;
 use crate::{http1, http2};
 
 /// Checks all endpoints at each interval, at once and then again, for as long as the cluster lives. A round is over before

@@ -6,12 +6,43 @@ use std::pin::pin;
 use std::time::Instant;
 
 use squall_config::model::Endpoint;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::shared::SharedCluster;
 use crate::error::{ErrorKind, ProxyError};
 use crate::net::own::OwnAddresses;
+use crate::net::proxy_protocol::{self, Ends};
 use crate::net::socket;
+use crate::net::stream::Stream;
+use crate::tls::connect::{Inside, handshake};
+
+/// A new connection to an endpoint, for the connection that it carries first, or for Squall itself: with a PROXY protocol
+/// header and under TLS if the cluster has them, within the cluster's `connect_timeout`.
+pub(crate) async fn open(
+    shared: &SharedCluster,
+    endpoint: &Endpoint,
+    inside: Inside,
+    carried: Option<&Ends>,
+) -> Result<Stream, ProxyError> {
+    let (begun, cluster) = (Instant::now(), &shared.cluster);
+    let mut stream = dial(shared, endpoint).await?;
+    if let Some(version) = cluster.proxy_protocol {
+        // Into an empty socket: it takes it at once.
+        let header = proxy_protocol::header(version, carried.copied()).map_err(ProxyError::io)?;
+        stream.write_all(&header).await.map_err(ProxyError::io)?;
+    }
+    if cluster.tls.is_none() {
+        return Ok(Stream::Plain(stream));
+    }
+    let Some(connector) = shared.tls.as_ref().and_then(|cell| cell.current()) else {
+        return Err(ProxyError::caused_by(ErrorKind::TlsFailed, io::Error::other("no authorities are loaded")));
+    };
+    let left = cluster.connect_timeout.saturating_sub(begun.elapsed());
+    // Boxed, because a handshake is large, and every connection would carry its size through all that dials.
+    let session = Box::pin(handshake((cluster, &connector), endpoint, inside, stream, left)).await?;
+    Ok(Stream::Tls(Box::new(session)))
+}
 
 /// Connects to the endpoint within the cluster's `connect_timeout`, unless Squall itself listens there: what a name stands
 /// for, and where a port chosen by the system is, nobody knows before. A name that has no address yet has none now.

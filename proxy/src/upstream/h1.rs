@@ -8,11 +8,12 @@ use http::response;
 use http_body::Body;
 
 use super::cluster::{ClusterState, EndpointState};
+use super::connect::open;
 use crate::error::ProxyError;
 use crate::http::request::Incoming;
 use crate::http1::client::{Answer, Connection, Download};
 use crate::net::proxy_protocol::Ends;
-use crate::tls::connect::{Inside, open};
+use crate::tls::connect::Inside;
 
 /// The body of an answer. Dropped when it was read to its end, it gives its connection back to the pool.
 #[derive(Debug)]

@@ -6,12 +6,13 @@ use http::response;
 
 use super::caps::ConnectionPermit;
 use super::cluster::{ClusterState, EndpointState};
+use super::connect::open;
 use crate::error::ProxyError;
 use crate::http::request::Incoming;
 use crate::http2::body::IncomingBody;
 use crate::http2::client::Connection;
 use crate::net::proxy_protocol::Ends;
-use crate::tls::connect::{Inside, open};
+use crate::tls::connect::Inside;
 
 /// The connection, once there is one.
 #[derive(Debug, Default)]

@@ -2,10 +2,8 @@
 
 use std::time::Instant;
 
-use squall_config::model::{Http2Code, Reset, ResetMoment, Truncate};
-use tokio::io::AsyncWriteExt;
-
 use super::*;
+use squall_config::model::{Http2Code, Reset, ResetMoment, Truncate};
 
 fn truncate(on: Phase, bytes: u64) -> Fault {
     Fault::Truncate(Truncate::AfterBytes { on, bytes })
@@ -15,8 +13,6 @@ fn reset_after_data(on: Phase, milliseconds: u64) -> Fault {
     let moment = ResetMoment::AfterData { on, time: Duration::from_millis(milliseconds) };
     Fault::Reset(Reset { moment, code: Http2Code::INTERNAL_ERROR })
 }
-
-const RESET: Option<io::ErrorKind> = Some(io::ErrorKind::ConnectionReset);
 
 /// Both sides of a connection that was open before any rule, after `before` bytes in each direction.
 async fn open(world: &World, before: usize) -> (Link, TcpStream) {
@@ -95,14 +91,6 @@ fn both_directions_can_be_truncated_and_the_first_that_comes_ends_it() {
     });
 }
 
-/// The sender and the receiver of a direction.
-fn ends<'a>(on: Phase, link: &'a mut Link, server: &'a mut TcpStream) -> (&'a mut TcpStream, &'a mut TcpStream) {
-    match on {
-        Phase::Request => (&mut link.client, server),
-        Phase::Response => (server, &mut link.client),
-    }
-}
-
 #[test]
 fn a_reset_after_data_waits_for_the_first_byte_and_then_for_its_time() {
     for (on, is_new) in [(Phase::Request, true), (Phase::Request, false), (Phase::Response, false)] {
@@ -174,13 +162,11 @@ fn what_a_lifted_reset_held_back_passes_in_order() {
             world.publish(armed(60_000), false);
             tokio::task::yield_now().await;
             link.client.write_all(b"held ").await.unwrap();
-            let silence = tokio::time::timeout(Duration::from_millis(100), server.read_u8()).await;
-            assert!(silence.is_err(), "{silence:?}");
+            assert_silent(&mut server).await;
             // What was held is data to the next definition of the rule.
             world.publish(armed(50_000), false);
             link.client.write_all(b"back").await.unwrap();
-            let silence = tokio::time::timeout(Duration::from_millis(100), server.read_u8()).await;
-            assert!(silence.is_err(), "{silence:?}");
+            assert_silent(&mut server).await;
             world.publish(others, false);
             link.client.shutdown().await.unwrap();
             assert_eq!(read_all(&mut server).await, (b"held back".to_vec(), None));
@@ -203,5 +189,35 @@ fn what_was_read_before_a_reset_waits_for_data_passes() {
         assert_eq!(&text, b"before");
         link.client.write_all(b"trigger").await.unwrap();
         assert_eq!(read_all(&mut server).await, (vec![], RESET));
+    });
+}
+
+#[test]
+fn who_pours_behind_an_end_sees_it_and_is_held_up_for_its_time() {
+    run(async {
+        let world = World::new(vec![rule("r", truncate(Phase::Request, 10))]);
+        let link = world.connect().await;
+        let mut server = link.accept().await;
+        let Link { mut client, relay, .. } = link;
+        let start = Instant::now();
+        let (mut reader, mut writer) = client.split();
+        let pour = async {
+            let (block, mut poured) = (pattern(64 * 1024), 0);
+            while let Ok(n) = writer.write(&block).await {
+                poured += n;
+            }
+            (poured, start.elapsed())
+        };
+        let mut answer = Vec::new();
+        let ((poured, took), answered, got) =
+            tokio::join!(pour, reader.read_to_end(&mut answer), read_all(&mut server));
+        assert_eq!(got, (pattern(10), None));
+        answered.unwrap();
+        assert!(answer.is_empty(), "{answer:?}");
+        assert!((Duration::from_secs(1)..Duration::from_secs(3)).contains(&took), "{took:?}");
+        // What is read of it, and what both sockets hold.
+        assert!(poured < 64 << 20, "{poured} bytes");
+        let end = relay.await.unwrap().end;
+        assert!(matches!(end, RelayEnd::Injected { kind: "truncate", .. }), "{end:?}");
     });
 }

@@ -2,12 +2,8 @@
 
 use std::time::Instant;
 
-use squall_config::model::{Blackhole, Http2Code, Reset, ResetMoment};
-use tokio::io::AsyncWriteExt;
-
 use super::*;
-
-const RESET: Option<io::ErrorKind> = Some(io::ErrorKind::ConnectionReset);
+use squall_config::model::{Blackhole, Http2Code, Reset, ResetMoment};
 
 fn reset_after(after_bytes: u64) -> Fault {
     reset(ResetMoment::Response { after_bytes })
@@ -19,12 +15,6 @@ fn reset(moment: ResetMoment) -> Fault {
 
 fn blackhole(max: Option<Duration>) -> Fault {
     Fault::Blackhole(Blackhole { direction: None, max, idle: None })
-}
-
-/// Fails when `stream` gets anything within a time in which it would have.
-async fn assert_silent(stream: &mut TcpStream) {
-    let read = tokio::time::timeout(Duration::from_millis(100), stream.read_u8()).await;
-    assert!(read.is_err(), "expected silence, got {read:?}");
 }
 
 #[test]

@@ -2,33 +2,12 @@
 
 use std::time::Instant;
 
-use tokio::io::AsyncWriteExt;
-
 use super::*;
 
 const NEVER: Option<Duration> = None;
 
 fn hole(direction: Phase, max: Option<Duration>, idle: Option<Duration>) -> Rule {
     rule("hole", Fault::Blackhole(Blackhole { direction: Some(direction), max, idle }))
-}
-
-/// The sender and the receiver of a direction.
-fn ends<'a>(on: Phase, link: &'a mut Link, server: &'a mut TcpStream) -> (&'a mut TcpStream, &'a mut TcpStream) {
-    match on {
-        Phase::Request => (&mut link.client, server),
-        Phase::Response => (server, &mut link.client),
-    }
-}
-
-/// Fails when `stream` gets anything within a time in which it would have.
-async fn assert_silent(stream: &mut TcpStream) {
-    let read = tokio::time::timeout(Duration::from_millis(50), stream.read_u8()).await;
-    assert!(read.is_err(), "expected silence, got {read:?}");
-}
-
-async fn assert_flows(from: &mut TcpStream, to: &mut TcpStream) {
-    from.write_all(b"x").await.unwrap();
-    assert_eq!(to.read_u8().await.unwrap(), b'x');
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Connections that end with their listener, and those that outlive it.
 
-use tokio::io::AsyncWriteExt;
-
 use super::*;
 
 /// What becomes of the listener.
@@ -26,11 +24,6 @@ impl World {
         world.set_listener(Now::Start(start), rules);
         world
     }
-}
-
-async fn assert_flows(from: &mut TcpStream, to: &mut TcpStream) {
-    from.write_all(b"x").await.unwrap();
-    assert_eq!(to.read_u8().await.unwrap(), b'x');
 }
 
 #[test]

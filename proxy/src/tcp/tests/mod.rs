@@ -24,13 +24,14 @@ use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::end::{RelayEnd, RelayOutcome};
-use super::relay::{RelayContext, RelayRecord, relay};
+use super::record::RelayRecord;
+use super::relay::{RelayContext, relay};
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;
@@ -39,6 +40,9 @@ use crate::tenure::Tenure;
 use crate::upstream::shared::SharedEndpoint;
 
 type Outcome = RelayOutcome<io::Error>;
+
+/// How a stream ends that was reset.
+const RESET: Option<io::ErrorKind> = Some(io::ErrorKind::ConnectionReset);
 
 /// Runs a test as a worker would, within a deadline.
 fn run(test: impl Future<Output = ()>) {
@@ -282,4 +286,23 @@ async fn read_all(stream: &mut TcpStream) -> (Vec<u8>, Option<io::ErrorKind>) {
     let mut all = Vec::new();
     let end = stream.read_to_end(&mut all).await.err().map(|error| error.kind());
     (all, end)
+}
+
+/// The sender and the receiver of a direction.
+fn ends<'a>(on: Phase, link: &'a mut Link, server: &'a mut TcpStream) -> (&'a mut TcpStream, &'a mut TcpStream) {
+    match on {
+        Phase::Request => (&mut link.client, server),
+        Phase::Response => (server, &mut link.client),
+    }
+}
+
+/// Fails when `stream` gets anything within a time in which it would have.
+async fn assert_silent(stream: &mut TcpStream) {
+    let read = tokio::time::timeout(Duration::from_millis(100), stream.read_u8()).await;
+    assert!(read.is_err(), "expected silence, got {read:?}");
+}
+
+async fn assert_flows(from: &mut TcpStream, to: &mut TcpStream) {
+    from.write_all(b"x").await.unwrap();
+    assert_eq!(to.read_u8().await.unwrap(), b'x');
 }

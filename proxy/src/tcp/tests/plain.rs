@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::io::AsyncWriteExt;
 
 use super::super::end::Side;
 use super::*;

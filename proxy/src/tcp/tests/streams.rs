@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use squall_config::model::Throttle;
 use squall_config::units::ByteRate;
-use tokio::io::AsyncWriteExt;
 
 use super::*;
 
