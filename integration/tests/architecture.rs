@@ -248,9 +248,19 @@ fn names_of_packages_are_explained_once() {
     let shared = text.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
     for line in shared.lines().filter(|l| l.contains('=') && !l.starts_with('#')) {
         let name = line.split('=').next().unwrap().trim();
-        let is_for_tests =
-            ["proptest", "insta", "jsonschema", "tempfile", "criterion", "gungraun", "plotters", "shuttle", "statrs"]
-                .contains(&name);
+        let is_for_tests = [
+            "proptest",
+            "insta",
+            "jsonschema",
+            "libtest-mimic",
+            "tempfile",
+            "criterion",
+            "gungraun",
+            "plotters",
+            "shuttle",
+            "statrs",
+        ]
+        .contains(&name);
         assert!(is_for_tests || users.contains_key(name), "{name} is in the workspace's list, but nobody uses it");
     }
 }

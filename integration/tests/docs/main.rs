@@ -1,0 +1,38 @@
+//! Every command of every page is run, or says why not; every link leads somewhere; what is generated has not drifted.
+//!
+//! A comment before each `sh` block says what becomes of it: `<!-- docs: start -->` (runs until its section ends), `run` (each
+//! line must succeed) or `skip` with a reason. `file NAME` before a block of another kind puts it where the commands of its
+//! section run. Ports of the text are replaced by free ones.
+//!
+//! The tests are found, not listed: `cargo test --test docs -- docs/tls.md` runs those of one page, and `SQUALL_UPDATE=1` writes what is
+//! generated in docs/reference/.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod api;
+mod checks;
+mod page;
+mod reference;
+mod schema;
+mod section;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use page::pages;
+
+fn main() -> ExitCode {
+    let mut trials = Vec::new();
+    for page in pages() {
+        for (title, blocks) in page.sections() {
+            let page = page.name.clone();
+            let name = format!("{page}: {title}");
+            trials.push(Trial::test(name, move || section::run(&page, &title, &blocks).map_err(Failed::from)));
+        }
+    }
+    for (name, check) in checks::ALL.into_iter().chain(reference::ALL) {
+        trials.push(Trial::test(name, move || check().map_err(Failed::from)));
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

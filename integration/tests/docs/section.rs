@@ -1,0 +1,200 @@
+//! Runs what a section of a page says.
+
+use std::fmt::Write as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use squall_integration::Api;
+use squall_integration::echo::Echo;
+use squall_integration::programs::find;
+use squall_integration::squall::binary;
+use squall_integration::wait::pause;
+
+use crate::page::{Block, root};
+
+/// Whoever measures has the machine to itself.
+static QUIET: RwLock<()> = RwLock::new(());
+
+/// Every address of pages and examples, and what stands for it in this run.
+struct Ports(Vec<(&'static str, String)>);
+
+impl Ports {
+    fn new(echoes: &[Echo; 3]) -> Self {
+        let names = [
+            "127.0.0.1:8080",
+            "127.0.0.1:8081",
+            "127.0.0.1:9470",
+            "127.0.0.1:9471",
+            "127.0.0.1:8474",
+            "127.0.0.1:3128",
+        ];
+        // All are held until all are chosen, so that none is chosen twice.
+        let held = names.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+        let mut all: Vec<_> = held.iter().map(|(name, l)| (*name, l.local_addr().unwrap().to_string())).collect();
+        // What other machines reach is not opened to them by a test.
+        all.push(("0.0.0.0:9470", all[2].1.clone()));
+        let upstreams = ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002"];
+        all.extend(upstreams.into_iter().zip(echoes).map(|(name, echo)| (name, echo.address.to_string())));
+        all.push(("127.0.0.1:3000", echoes[0].address.to_string()));
+        Self(all)
+    }
+
+    fn apply(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+    }
+
+    fn control(&self) -> String {
+        self.apply("127.0.0.1:9470")
+    }
+}
+
+/// Stops what a section started.
+struct Started(Vec<Child>);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A directory with the examples in it, ports replaced.
+fn directory(ports: &Ports) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for folder in ["config/examples", "config/examples/import", "config/experiments", "deploy/kubernetes"] {
+        let examples = directory.path().join(folder);
+        std::fs::create_dir_all(&examples).unwrap();
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let text = ports.apply(&std::fs::read_to_string(&path).unwrap());
+                std::fs::write(examples.join(path.file_name().unwrap()), text).unwrap();
+            }
+        }
+    }
+    directory
+}
+
+fn bash(text: &str, here: &Path) -> Command {
+    let shown =
+        "set -euo pipefail\ncurl() { command curl --fail-with-body --silent --show-error --max-time 30 \"$@\"; }\n";
+    let mut command = Command::new("bash");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQUALL_")) {
+        command.env_remove(name);
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    let own = binary().canonicalize().unwrap().parent().unwrap().display().to_string();
+    command.args(["-c", &format!("{shown}{text}")]).current_dir(here).stdin(Stdio::null());
+    // As short as a demo can be to conclude something.
+    command.env("PATH", format!("{own}:{path}")).env("NO_COLOR", "1").env("SQUALL_DEMO_SECONDS", "10");
+    command
+}
+
+/// The commands of a block, each with its line: those that end in `\` go on in the next.
+fn commands(block: &Block, text: &str) -> Vec<(usize, String)> {
+    let (mut commands, mut open) = (Vec::new(), None::<(usize, String)>);
+    for (number, line) in text.lines().enumerate() {
+        let (at, mut whole) = open.take().unwrap_or((block.line + 1 + number, String::new()));
+        whole.push_str(line);
+        if line.ends_with('\\') {
+            whole.push('\n');
+            open = Some((at, whole));
+        } else if !whole.trim().is_empty() && !whole.starts_with('#') {
+            commands.push((at, whole));
+        }
+    }
+    commands.extend(open);
+    commands
+}
+
+/// Starts what runs until the section ends, and waits until it is ready.
+fn start(text: &str, here: &Path, control: &str) -> Result<Child, String> {
+    let mut command = bash(&format!("exec env {text}"), here);
+    // Where no text says where the control API listens.
+    command.env("SQUALL_CONTROL", control).stdout(Stdio::null());
+    let log = here.join("started.log");
+    let mut child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().map_err(|e| e.to_string())?;
+    let (begin, address) = (Instant::now(), control.parse().unwrap());
+    let is_ready = || TcpStream::connect(address).is_ok() && Api { address }.get("/readyz").status == 200;
+    while !is_ready() {
+        let has_ended = child.try_wait().is_ok_and(|status| status.is_some());
+        if has_ended || begin.elapsed() > Duration::from_secs(10) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("is not ready:\n{}", std::fs::read_to_string(&log).unwrap_or_default()));
+        }
+        pause(Duration::from_millis(20));
+    }
+    Ok(child)
+}
+
+fn run_line(line: &str, here: &Path, control: &str) -> Result<(), String> {
+    let mut command = bash(line, here);
+    let done = command.env("SQUALL_CONTROL", format!("http://{control}")).output().map_err(|e| e.to_string())?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let mut said = format!("{}\n", done.status);
+    for bytes in [&done.stdout, &done.stderr] {
+        let _ = writeln!(said, "{}", String::from_utf8_lossy(bytes));
+    }
+    Err(said)
+}
+
+/// A block that is not run says why, and is at least what bash can read; tests that it names are there.
+fn skipped(block: &Block, reason: &str) -> Result<(), String> {
+    if reason.len() < 15 {
+        return Err("skip needs a reason".to_owned());
+    }
+    for test in reason.split('`').skip(1).step_by(2) {
+        let is_test = ["", ".rs"].iter().any(|end| root().join(format!("integration/tests/{test}{end}")).exists());
+        if !is_test {
+            return Err(format!("the tests of {test:?} are not in integration/tests"));
+        }
+    }
+    let done = Command::new("bash").args(["-n", "-c", &block.text]).output().map_err(|e| e.to_string())?;
+    if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
+}
+
+/// Does what the blocks of a section say, from the first to the last.
+pub(crate) fn run(page: &str, title: &str, blocks: &[Block]) -> Result<(), String> {
+    if find("curl", &format!("{page}: {title}")).is_none() {
+        return Ok(());
+    }
+    let measures = blocks.iter().any(|b| b.text.contains("squall demo") && b.marker == "run");
+    let _alone = measures.then(|| QUIET.write().unwrap_or_else(PoisonError::into_inner));
+    let _beside = (!measures).then(|| QUIET.read().unwrap_or_else(PoisonError::into_inner));
+    let echoes = [(); 3].map(|()| Echo::http1());
+    let ports = Ports::new(&echoes);
+    let (directory, control, mut started) = (directory(&ports), ports.control(), Started(Vec::new()));
+    let here = directory.path();
+    for block in blocks {
+        let text = ports.apply(&block.text);
+        let failed = |line: usize, what: &str, why: String| format!("{page}:{line}, {title:?}: {what}\n{why}");
+        match block.marker.split_once(' ').unwrap_or((&block.marker, "")) {
+            ("file", name) => std::fs::write(here.join(name), text).unwrap(),
+            ("start", "") => {
+                let child = start(text.trim(), here, &control);
+                started.0.push(child.map_err(|why| failed(block.line + 1, text.trim(), why))?);
+            }
+            ("run", "") => {
+                for (number, line) in commands(block, &text) {
+                    run_line(&line, here, &control).map_err(|why| failed(number, &line, why))?;
+                }
+            }
+            ("skip,", reason) => {
+                skipped(block, reason).map_err(|why| failed(block.line, "a block that is not run", why))?;
+            }
+            _ => {
+                let why = "a comment `<!-- docs: start, run or skip, WHY -->` has to stand before it".to_owned();
+                return Err(failed(block.line, &format!("the marker {:?}", block.marker), why));
+            }
+        }
+    }
+    Ok(())
+}
