@@ -1,11 +1,12 @@
 //! The data plane: carries A's traffic and applies the decided faults to it.
 //!
-//! **The life of a request**, in order: [`listener`] accepts, [`secure`] ends TLS, [`connection`] tells the protocol ([`protocol`]) and
-//! counts, [`http1::server`] or [`http2::server`] reads requests, [`http::exchange`] ★ is the request from head to end:
+//! **The life of a request**, in order: [`listener`] accepts, [`secure`] ends TLS, [`connection`] tells the protocol ([`protocol`]),
+//! [`http1::server`] or [`http2::server`] reads requests, which share a [`downstream`], [`http::exchange`] ★ is the request from
+//! head to end:
 //! view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`], head of the
 //! answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
 //!
-//! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::relay`] ★. A tunnel is one too, from the switch of
+//! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::served`], [`tcp::relay`] ★. A tunnel is one too, from the switch of
 //! protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]), unless what is in it is opened: then it is a connection
 //! once more.
 //!
@@ -37,6 +38,7 @@ mod balance;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod connection;
+mod downstream;
 mod error;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;

@@ -20,7 +20,7 @@ use super::going_away::GoingAway;
 use super::sending::{Sending, Stopped};
 use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
-use crate::connection::{Downstream, Origin};
+use crate::downstream::{Downstream, Origin};
 use crate::http::body::{RequestBody, ResponseBody, Upload};
 use crate::http::date;
 use crate::http::exchange::exchange;
