@@ -150,14 +150,27 @@ fn nginx_reads_the_header_also_before_tls_and_on_tcp() {
     }
 }
 
-#[test]
-fn one_connection_for_many_clients_cannot_name_one() {
-    let settings = Settings::new().listener("to-b", "http", "b");
-    let settings = settings.cluster_with("b", "http2", &["127.0.0.1:9".parse().unwrap()], "proxy_protocol: v2");
+/// What is said of a configuration whose cluster cannot send headers.
+fn refused(settings: &Settings) -> String {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("squall.yaml");
     std::fs::write(&file, settings.text()).unwrap();
     let done = squall_integration::squall::output(&["config", "validate", &file.display().to_string()]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.code() == Some(3) && said.contains("clusters[0].proxy_protocol"), "{said}");
+    said
+}
+
+#[test]
+fn one_connection_for_many_clients_cannot_name_one() {
+    let settings = Settings::new().listener("to-b", "http", "b");
+    refused(&settings.cluster_with("b", "http2", &["127.0.0.1:9".parse().unwrap()], "proxy_protocol: v2"));
+}
+
+#[test]
+fn destinations_that_clients_choose_get_no_header() {
+    let settings = Settings::new().listener("dev", "http", "outside");
+    let more = "destinations: [\"*:*\"]\nproxy_protocol: v1";
+    let said = refused(&settings.cluster_with("outside", "http1", &[], more));
+    assert!(said.contains("proxy_protocol and destinations exclude each other"), "{said}");
 }

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::balance::Loads;
-use crate::connection::{Downstream, Origin};
+use crate::downstream::{Downstream, Origin};
 use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
 use crate::http::request::{Hop, Incoming};

@@ -1,13 +1,13 @@
 //! The data plane: carries A's traffic and applies the decided faults to it.
 //!
-//! **The life of a request**, in order: [`listener`] accepts, [`secure`] ends TLS, [`connection`] tells the protocol ([`protocol`]) and
-//! counts, [`http1::server`] or [`http2::server`] reads requests, [`http::exchange`] ★ is the request from head to end:
-//! view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`], head of the
-//! answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
+//! **The life of a request**, in order: [`listener`] accepts, [`secure`] ends TLS, [`connection`] tells the protocol
+//! ([`protocol`]), [`http1::server`] or [`http2::server`] reads requests, which share a [`downstream`], [`http::exchange`] ★ is the
+//! request from head to end: view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`],
+//! head of the answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
 //!
-//! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::relay`] ★. A tunnel is one too, from the switch of
-//! protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]), unless what is in it is opened: then it is a connection
-//! once more.
+//! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::served`], [`tcp::relay`] ★. A tunnel is one too, from the
+//! switch of protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]), unless what is in it is opened: then it is a
+//! connection once more.
 //!
 //! **The end of a listener** leaves its connections alone, unless it was made at run time and has a start: [`tenure`].
 //!
@@ -27,8 +27,8 @@
 //! names and makes health checks, on a thread of its own; a worker picks one ([`upstream::cluster`]) before the decision.
 //!
 //! A worker shares nothing for a request that no rule matches: thread, runtime, sockets, upstream connections and
-//! counters are its own ([`worker`]); [`workers`] is all of them, for the rest of the process. Connections, and at times
-//! streams, go to the worker that has least to do ([`balance`]).
+//! counters are its own ([`worker`]); [`workers`] is all of them, with their threads, for the rest of the process. Connections,
+//! and at times streams, go to the worker that has least to do ([`balance`]).
 
 #![cfg_attr(docsrs, allow(rustdoc::private_intra_doc_links))]
 #![allow(rustdoc::private_intra_doc_links, reason = "the map is for those who read the code")]
@@ -37,6 +37,7 @@ mod balance;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod connection;
+mod downstream;
 mod error;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;

@@ -13,13 +13,10 @@ use tokio::sync::oneshot;
 use crate::balance::Claim;
 use crate::connection;
 use crate::tenure::{self, Tenure};
-use crate::worker::Worker;
+use crate::worker::{Closing, Command, Worker};
 
 /// Pause after running out of descriptors or connections: a loop would only burn the processor.
 const BACK_OFF: Duration = Duration::from_millis(50);
-
-/// Dropped when a socket is closed.
-pub(crate) type Closing = std::sync::mpsc::Sender<()>;
 
 /// Accepts until told to stop, then takes what already waits in the socket's queue: the kernel would reset it.
 pub(crate) async fn accept(
@@ -63,11 +60,23 @@ pub(crate) async fn accept(
 fn place(worker: &Rc<Worker>, name: &Name, accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<io::Error> {
     match accepted {
         Ok((stream, source)) => {
-            worker.place(name, stream, source);
+            place_one(worker, name, stream, source);
             None
         }
         Err(error) if is_of_one_connection(&error) => None,
         Err(error) => Some(error),
+    }
+}
+
+/// Serves an accepted connection, here or on a worker that has less to do.
+fn place_one(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source: SocketAddr) {
+    let claim = worker.claim();
+    if worker.has(&claim) {
+        return serve(worker, name, stream, source, claim);
+    }
+    match stream.into_std() {
+        Ok(stream) => worker.tell(claim.worker, Command::Serve(name.clone(), stream, source, claim)),
+        Err(error) => tracing::debug!(%error, listener = %name, "connection ended before it began"),
     }
 }
 

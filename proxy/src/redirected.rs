@@ -6,13 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::request;
 use squall_config::model::{HostPort, ListenerProtocol};
 use squall_fault::snapshot::Sought;
 use tokio::net::TcpStream;
 
-use crate::connection::Downstream;
-use crate::http::request::authority;
 use crate::net::original_dst::original_dst;
 use crate::net::own::OwnAddresses;
 use crate::net::proxy_protocol::Ends;
@@ -97,27 +94,4 @@ fn protocol(listener: &ListenerView, detected: Protocol, seen: &[u8]) -> Protoco
 /// The server name in a ClientHello; `None` when there is none, or what comes is something else.
 async fn asked_for(stream: &mut Stream, seen: &mut BytesMut, limit: Duration) -> Option<Arc<str>> {
     tokio::time::timeout(limit, hello::read(stream, seen)).await.ok()?.ok()?
-}
-
-impl Downstream {
-    /// The listener as of the newest snapshot; on a redirected connection, as that of the cluster that a request with this
-    /// head belongs to.
-    pub(crate) fn listener_of(&self, head: Option<&request::Parts>) -> Rc<ListenerView> {
-        let listener = self.current_listener();
-        match &self.destination {
-            None => listener,
-            Some(destination) => self.belonging(&listener, destination, head),
-        }
-    }
-
-    #[cold]
-    fn belonging(
-        &self,
-        listener: &Rc<ListenerView>,
-        destination: &HostPort,
-        head: Option<&request::Parts>,
-    ) -> Rc<ListenerView> {
-        let (server_name, authority) = (self.server_name.as_deref(), head.map(authority));
-        Rc::clone(listener.belonging(Sought { server_name, destination: Some(destination), authority }))
-    }
 }

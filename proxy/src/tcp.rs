@@ -7,6 +7,7 @@ pub(crate) mod fault;
 mod pump;
 pub(crate) mod record;
 pub(crate) mod relay;
+pub(crate) mod served;
 mod stream;
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use squall_config::model::Name;
 use squall_fault::snapshot::Snapshot;
 use tokio::sync::watch;
 
-use crate::connection::{self, Opened};
+use crate::connection;
+use crate::downstream::Opened;
 use crate::view::ListenerView;
 
 /// How long the server of a connection may take to see that it has ended.

@@ -12,14 +12,11 @@ use squall_config::model::Name;
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotReader;
-use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::balance::{Claim, Loads, Sharing};
 use crate::http::wire::Wire;
-use crate::http2::server::Guest;
 use crate::life::Life;
-use crate::listener::{self, Closing, accept};
 use crate::net::own::OwnAddresses;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::outcome::Observation;
@@ -31,11 +28,13 @@ use crate::telemetry::trace::Traces;
 use crate::upstream::registry::Registry;
 use crate::view::{ListenerView, View};
 
-/// How often time limits of connections, and the load of the workers, are looked at.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
+/// Dropped when a socket is closed.
+pub(crate) type Closing = std::sync::mpsc::Sender<()>;
+
+/// Serves a stream of a connection that another worker serves.
+pub(crate) type ServeStream = Box<dyn FnOnce(&Rc<Worker>) + Send>;
 
 /// What the rest of the process, and other workers, ask of a worker.
-#[derive(Debug)]
 pub(crate) enum Command {
     /// Accept on this socket, in place of any socket of the same listener.
     Listen(Name, std::net::TcpListener),
@@ -52,7 +51,7 @@ pub(crate) enum Command {
     /// From now on note what becomes of exchanges, for the observation with this number; or do no longer.
     Observe(Option<(u64, Arc<Observation>, SharedShare)>),
     /// Serve a stream of a connection that another worker serves.
-    ServeStream(Box<Guest>),
+    ServeStream(ServeStream),
 }
 
 /// What a worker is made from.
@@ -202,7 +201,7 @@ impl Worker {
     }
 
     /// Looks whether there is somebody who watches.
-    fn look_at_taps(&self) {
+    pub(crate) fn look_at_taps(&self) {
         self.is_tapped.set(!self.taps.is_empty());
         self.look_who_wants_notes();
     }
@@ -259,16 +258,14 @@ impl Worker {
         OpenConnection { worker: Rc::clone(self), shard: Arc::clone(&listener.shard), wire: None, _claim: claim }
     }
 
-    /// Serves an accepted connection, here or on a worker that has less to do.
-    pub(crate) fn place(self: &Rc<Self>, listener: &Name, stream: TcpStream, source: SocketAddr) {
-        let claim = self.loads.place(self.index);
-        if claim.worker == self.index {
-            return listener::serve(self, listener, stream, source, claim);
-        }
-        match stream.into_std() {
-            Ok(stream) => self.tell(claim.worker, Command::Serve(listener.clone(), stream, source, claim)),
-            Err(error) => tracing::debug!(%error, %listener, "connection ended before it began"),
-        }
+    /// A place for a new connection: here, or with a worker that has less to do.
+    pub(crate) fn claim(&self) -> Claim {
+        self.loads.place(self.index)
+    }
+
+    /// Whether that place is here.
+    pub(crate) fn has(&self, claim: &Claim) -> bool {
+        claim.worker == self.index
     }
 
     /// The worker that is to serve a new stream of a connection of this one; `None` for this one.
@@ -277,24 +274,27 @@ impl Worker {
     }
 
     /// Gives a stream to another worker.
-    pub(crate) fn hand_over(&self, helper: usize, guest: Box<Guest>) {
+    pub(crate) fn hand_over(&self, helper: usize, serve: ServeStream) {
         self.loads.each()[self.index].streams_handed_over.fetch_add(1, Relaxed);
-        self.tell(helper, Command::ServeStream(guest));
+        self.tell(helper, Command::ServeStream(serve));
     }
 
-    fn tell(&self, worker: usize, command: Command) {
+    /// Asks something of another worker.
+    pub(crate) fn tell(&self, worker: usize, command: Command) {
         // A worker that ended takes nothing any more: the process ends, and what was to be served with it.
         if let Some(queue) = self.all[worker].upgrade() {
             let _ended = queue.send(command);
         }
     }
 
-    fn look_at_load(&self, interval: Duration) {
+    /// Looks how busy this worker was for so long, and whether others are to take streams of it.
+    pub(crate) fn look_at_load(&self, interval: Duration) {
         let busy = tokio::runtime::Handle::current().metrics().worker_total_busy_duration(0);
         self.sharing.borrow_mut().adjust(&self.loads, self.index, busy, interval);
     }
 
-    fn begin_drain(&self) {
+    /// From now on ends what is idle, and finishes what is going on.
+    pub(crate) fn begin_drain(&self) {
         self.is_draining.set(true);
         self.life.send_replace(Life::Draining);
         for (wire, _) in self.wires.borrow().values() {
@@ -302,7 +302,13 @@ impl Worker {
         }
     }
 
-    fn sweep(&self) {
+    /// Tells all that is going on to end now.
+    pub(crate) fn cut(&self) {
+        self.life.send_replace(Life::Cut);
+    }
+
+    /// Looks at the time limits of connections.
+    pub(crate) fn sweep(&self) {
         let now = Instant::now();
         for (wire, view) in self.wires.borrow().values() {
             let listener = &view.compiled.listener;
@@ -342,66 +348,5 @@ impl Drop for OpenConnection {
         if let Some(id) = self.wire {
             self.worker.wires.borrow_mut().remove(&id);
         }
-    }
-}
-
-/// Runs a worker until it is cut or the process forgets it.
-pub(crate) async fn run(parts: WorkerParts) {
-    let (worker, mut commands) = Worker::new(parts);
-    let mut accepting: HashMap<Name, oneshot::Sender<Closing>> = HashMap::new();
-    tokio::task::spawn_local(sweep_regularly(Rc::clone(&worker)));
-    tokio::task::spawn_local(adopt_changes(Rc::clone(&worker)));
-    while let Some(command) = commands.recv().await {
-        match command {
-            Command::Listen(name, socket) => {
-                let (stop, stopped) = oneshot::channel();
-                tokio::task::spawn_local(accept(Rc::clone(&worker), name.clone(), socket, stopped));
-                // Dropping the sender of the replaced socket stops it, after the new one has begun.
-                accepting.insert(name, stop);
-            }
-            Command::Unlisten(name, closing) => {
-                if let Some(stop) = accepting.remove(&name) {
-                    // A socket that cannot be accepted on is closed already.
-                    let _ = stop.send(closing);
-                }
-            }
-            Command::Drain => {
-                accepting.clear();
-                worker.begin_drain();
-            }
-            Command::Serve(name, stream, source, claim) => match TcpStream::from_std(stream) {
-                Ok(stream) => listener::serve(&worker, &name, stream, source, claim),
-                Err(error) => tracing::debug!(%error, listener = %name, "connection ended before it began"),
-            },
-            Command::Tap => worker.look_at_taps(),
-            Command::Observe(observation) => worker.observe(observation),
-            Command::ServeStream(guest) => guest.serve(&worker),
-            Command::Cut => {
-                worker.life.send_replace(Life::Cut);
-                // Lets the relays end in their own way before the runtime drops them.
-                tokio::task::yield_now().await;
-                return;
-            }
-        }
-    }
-}
-
-async fn sweep_regularly(worker: Rc<Worker>) {
-    // Not at once: what happened in no time would look like a worker that is always busy.
-    let mut last = Instant::now();
-    let mut ticks = tokio::time::interval_at((last + SWEEP_INTERVAL).into(), SWEEP_INTERVAL);
-    loop {
-        ticks.tick().await;
-        worker.sweep();
-        worker.look_at_load(last.elapsed());
-        last = Instant::now();
-    }
-}
-
-/// Adopts snapshots while there is no traffic too, so that connections to endpoints that are gone are closed.
-async fn adopt_changes(worker: Rc<Worker>) {
-    let mut changes = worker.changes();
-    while changes.changed().await.is_ok() {
-        worker.view();
     }
 }

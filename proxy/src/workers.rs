@@ -1,5 +1,7 @@
 //! The data plane as the rest of the process sees it: all workers, their sockets, their counters.
 
+mod thread;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -34,7 +36,7 @@ use crate::tls::store::{CertificateStatus, TlsStore};
 use crate::upstream::registry::Registry;
 use crate::upstream::shared::SharedCluster;
 use crate::upstream::status::{self, EndpointStatus};
-use crate::worker::{self, Command, WorkerParts};
+use crate::worker::{Command, WorkerParts};
 
 /// A worker that does not come to closing a socket for so long is not waited for.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -175,7 +177,7 @@ impl Proxy {
                 all: Arc::clone(&weak),
                 commands: received,
             };
-            let ended = Mutex::new(spawn(parts)?);
+            let ended = Mutex::new(thread::spawn(parts)?);
             workers.push(WorkerHandle { commands, shard, outcomes, ended });
         }
         let of_workers = budget.clone();
@@ -433,19 +435,4 @@ impl Proxy {
             let _ = worker.commands.send(command());
         }
     }
-}
-
-/// Starts a worker's thread; the receiver fails once the thread has ended.
-fn spawn(parts: WorkerParts) -> std::io::Result<std_mpsc::Receiver<()>> {
-    let (alive, ended) = std_mpsc::channel();
-    let (runtime, index) = (tokio::runtime::Builder::new_current_thread(), parts.index);
-    std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        let _alive: std_mpsc::Sender<()> = alive;
-        let mut runtime = runtime;
-        match runtime.enable_all().build_local(tokio::runtime::LocalOptions::default()) {
-            Ok(runtime) => runtime.block_on(worker::run(parts)),
-            Err(error) => tracing::error!(%error, worker = index, "a worker cannot start"),
-        }
-    })?;
-    Ok(ended)
 }

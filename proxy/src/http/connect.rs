@@ -27,6 +27,8 @@ pub(crate) async fn connect(
     let tunnel = if intercept.is_some_and(|intercept| intercept.covers(&destination.host)) {
         Tunnel::Intercepted(destination.clone())
     } else {
+        // A configuration with such a header has no destinations that requests choose, and nothing else is connected to.
+        debug_assert!(cluster.cluster.proxy_protocol.is_none(), "a tunnel owes its endpoint a PROXY protocol header");
         let permit = cluster.admit_now()?;
         let dialled = dial(cluster.shared(), endpoint.endpoint()).await;
         cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use http::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use http::header::TRANSFER_ENCODING;
 use http::{Method, Response, StatusCode, response};
 use http_body::Body as _;
 
@@ -22,7 +22,7 @@ use super::record::Record;
 use super::refusal::Refusal;
 use super::request::Incoming;
 use super::{hop_by_hop, request, response as head};
-use crate::connection::Downstream;
+use crate::downstream::Downstream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::hold::InTime;
 use crate::http1::tunnel::Tunnel;
@@ -229,14 +229,5 @@ async fn before(faults: &mut Faults, place: Place<'_>, started: Instant, deadlin
 fn let_go(parts: &http::request::Parts, body: RequestBody, ended: &Ended) {
     if !matches!(ended, Ended::Interrupted(_)) && !parts.headers.contains_key(http::header::EXPECT) {
         discard(body);
-    }
-}
-
-impl Downstream {
-    /// Asks for the connection to be closed after this answer, where that is a matter of a header (HTTP/1).
-    pub(crate) fn close_after(&self, headers: &mut http::HeaderMap) {
-        if !self.is_http2 {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
     }
 }

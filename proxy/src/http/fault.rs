@@ -26,7 +26,7 @@ use squall_fault::meta::RequestMeta;
 use squall_fault::plan::{FaultPlan, RuleIndex, Step};
 use squall_fault::snapshot::{CompiledRule, RuleState, Snapshot};
 
-use crate::connection::Downstream;
+use crate::downstream::Downstream;
 use crate::telemetry::access_log::InjectedFault;
 use crate::telemetry::shard::{FaultKey, FaultShard};
 use crate::view::ListenerView;

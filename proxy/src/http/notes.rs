@@ -11,7 +11,7 @@ use squall_fault::grpc;
 use squall_fault::trace_context::trace_id;
 
 use super::request::authority;
-use crate::telemetry::access_log::{InjectedFault, Line, now_text};
+use crate::telemetry::access_log::{InjectedFault, Line};
 use crate::telemetry::shard::{ListenerKey, Origin};
 use crate::telemetry::trace::active::Trace;
 use crate::telemetry::trace::span::spans;
@@ -140,13 +140,8 @@ impl Finished<'_> {
     }
 
     pub(crate) fn line(&self) -> Line<'_> {
-        let (notes, key) = (self.notes, self.key);
+        let notes = self.notes;
         Line {
-            time: now_text(),
-            listener: key.listener.as_str(),
-            cluster: key.cluster.as_str(),
-            direction: key.direction.as_str(),
-            source: self.source.to_string(),
             endpoint: Some(notes.endpoint.label()),
             trace_id: notes.trace_id.map(|id| format!("{id:032x}")),
             span_id: notes.trace.as_ref().map(|trace| format!("{:016x}", trace.server)),
@@ -164,6 +159,7 @@ impl Finished<'_> {
             response_bytes: self.response_bytes,
             faults: self.faults,
             shadows: &notes.shadows,
+            ..Line::of(self.key, self.source)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::body::Upload;
-use crate::connection::Downstream;
+use crate::downstream::Downstream;
 use crate::telemetry::shard::Cut;
 
 /// Watches one exchange for a client that neither goes on nor leaves. Costs nothing until it has to be waited for.

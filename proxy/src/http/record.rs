@@ -12,7 +12,7 @@ use super::body::Upload;
 use super::fault::{self, Decided, Faults};
 use super::noted::Noted;
 use super::notes::{Finished, Notes};
-use crate::connection::Downstream;
+use crate::downstream::Downstream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::telemetry::outcome::noting::End;
 use crate::telemetry::shard::Origin;

@@ -17,7 +17,8 @@ use super::request_head::{self, RequestHead, Terms};
 use super::sending::{SendError, Sending};
 use super::socket::Socket;
 use super::tunnel::Tunnel;
-use crate::connection::{self, Downstream};
+use crate::connection;
+use crate::downstream::Downstream;
 use crate::http::body::{RequestBody, ResponseBody, discard_frames};
 use crate::http::exchange::exchange;
 use crate::http::interrupt::{ConnectionEnd, Interrupt};
@@ -26,6 +27,7 @@ use crate::http::refusal::Refusal;
 use crate::http::request::Incoming;
 use crate::net::linger::Linger;
 use crate::net::reset::Io;
+use crate::tcp::served::relay_tunnel;
 use crate::telemetry::shard::Cut;
 
 /// How long an idle keep-alive connection may still bring one request while draining; its answer then says `close`,
@@ -253,7 +255,7 @@ impl Connection {
         let early = socket.input.into_inner().bytes().clone();
         match tunnel {
             Tunnel::Relayed(onward) => {
-                connection::relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await;
+                relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await;
             }
             Tunnel::Intercepted(destination) => {
                 connection::serve(Box::pin(connection::intercept(downstream, (stream, early), destination))).await;

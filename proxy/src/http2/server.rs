@@ -20,7 +20,7 @@ use super::going_away::GoingAway;
 use super::sending::{Sending, Stopped};
 use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
-use crate::connection::{Downstream, Origin};
+use crate::downstream::{Downstream, Origin};
 use crate::http::body::{RequestBody, ResponseBody, Upload};
 use crate::http::date;
 use crate::http::exchange::exchange;
@@ -73,7 +73,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
             None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), incoming(request), respond)))),
             Some(helper) => {
                 let guest = Guest { connection: downstream.origin(), request, respond };
-                downstream.worker.hand_over(helper, Box::new(guest));
+                downstream.worker.hand_over(helper, Box::new(move |worker| guest.serve(worker)));
             }
         }
     }
@@ -167,15 +167,14 @@ fn poll_accept(
 
 /// A stream that another worker serves than the one that has its connection. Meanwhile it does not keep that connection
 /// from being idle: one that is idle for too long says that it goes away, and ends after its last stream.
-#[derive(Debug)]
-pub(crate) struct Guest {
+struct Guest {
     connection: Origin,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 }
 
 impl Guest {
-    pub(crate) fn serve(mut self, worker: &Rc<Worker>) {
+    fn serve(mut self, worker: &Rc<Worker>) {
         let Origin { listener, server_name, .. } = &self.connection;
         match worker.view().route(listener.as_str(), server_name.as_deref()) {
             Some(listener) => {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::flood::{Flood, Frames};
-use crate::connection::Downstream;
+use crate::downstream::Downstream;
 use crate::net::linger::Linger;
 use crate::turn::let_others;
 

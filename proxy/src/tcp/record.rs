@@ -9,7 +9,7 @@ use squall_config::model::{Name, Phase};
 
 use super::end::{RelayEnd, RelayOutcome};
 use crate::error::ProxyError;
-use crate::telemetry::access_log::{InjectedFault, Line, now_text};
+use crate::telemetry::access_log::{InjectedFault, Line};
 use crate::telemetry::shard::{FaultKey, Origin};
 use crate::upstream::shared::SharedEndpoint;
 use crate::view::ListenerView;
@@ -64,23 +64,9 @@ impl ConnectionRecord {
             RelayEnd::ConnectFailed(error) => (Origin::Proxy, Some(error.kind.label())),
             _ => (Origin::Upstream, None),
         };
-        let key = &self.listener.key;
         let shadows = self.shadows.get().map(|shadows| shadows.borrow());
         self.worker.write_access_log(&Line {
-            time: now_text(),
-            listener: key.listener.as_str(),
-            cluster: key.cluster.as_str(),
-            direction: key.direction.as_str(),
-            source: self.source.to_string(),
             endpoint: Some(endpoint.label()),
-            trace_id: None,
-            span_id: None,
-            method: None,
-            authority: None,
-            path: None,
-            grpc_timeout_seconds: None,
-            grpc_status: None,
-            status: None,
             origin: origin.as_str(),
             error,
             duration_seconds: self.started.elapsed().as_secs_f64(),
@@ -89,6 +75,7 @@ impl ConnectionRecord {
             response_bytes: outcome.response_bytes,
             faults: &self.injected.borrow(),
             shadows: shadows.as_deref().map_or(&[], Vec::as_slice),
+            ..Line::of(&self.listener.key, self.source)
         });
     }
 

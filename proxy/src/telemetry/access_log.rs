@@ -1,11 +1,14 @@
 //! One JSON line for each finished exchange and connection, written off the workers' threads.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Serialize, Serializer};
 use squall_config::model::{AccessLog as Destination, Name};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+
+use super::shard::ListenerKey;
 
 /// Lines that may wait for the disk; beyond it lines are lost, never requests.
 const LINES_MAX: usize = 16 * 1024;
@@ -91,8 +94,8 @@ impl AddedLatency {
     }
 }
 
-/// What is written about one exchange.
-#[derive(Debug, Serialize)]
+/// What is written about one exchange or connection.
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Line<'a> {
     /// RFC 3339, UTC, when the exchange ended.
     pub(crate) time: String,
@@ -133,11 +136,20 @@ pub(crate) struct Line<'a> {
     pub(crate) shadows: &'a [Name],
 }
 
-fn texts<S: Serializer>(names: &[Name], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(names.iter().map(Name::as_str))
+impl<'a> Line<'a> {
+    /// Of what ends now: where it came in, and from where.
+    pub(crate) fn of(key: &'a ListenerKey, source: SocketAddr) -> Self {
+        Self {
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            listener: key.listener.as_str(),
+            cluster: key.cluster.as_str(),
+            direction: key.direction.as_str(),
+            source: source.to_string(),
+            ..Self::default()
+        }
+    }
 }
 
-/// Now, as a line says it.
-pub(crate) fn now_text() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
+fn texts<S: Serializer>(names: &[Name], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(Name::as_str))
 }
