@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,11 +86,4 @@ fn removed(path: &str, names: Option<&OneOrMany>, report: &mut Report) -> Vec<He
         removed.extend(header(path, name, &Scalar::from(""), report).map(|(name, _)| name));
     }
     removed
-}
-
-impl Modify {
-    /// The type of a body that replaces another, unless the rule names one.
-    pub fn names_content_type(&self) -> bool {
-        self.set_headers.iter().any(|(name, _)| name == CONTENT_TYPE)
-    }
 }
