@@ -19,7 +19,6 @@ mod matches;
 mod meets;
 mod original_dst;
 mod pods;
-pub(crate) mod report;
 mod rules;
 mod samples;
 mod tls;
@@ -31,11 +30,11 @@ use std::net::SocketAddr;
 use crate::defaults;
 use crate::model::{AccessLog, Cluster, Config, ControlApi, Limits, Listener, ListenerProtocol, Name, ToxiproxyApi};
 use crate::problem::Problems;
+use crate::report::Report;
 use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
 
 use address::OwnAddresses;
 use original_dst::ClusterNames;
-use report::Report;
 
 pub use anywhere::{validate_experiment_anywhere, validate_pods, validate_rule};
 pub use experiment::validate_experiment;

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::abort::{has_no_body, header, http_status};
 use super::{PHASES, Phase};
-use crate::spec::{OneOrMany, Scalar, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::{OneOrMany, Scalar};
 
 /// Another head or body than was sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,8 +7,8 @@ use crate::model::{Experiment, Limits, Pods, Rule};
 use crate::problem::Problems;
 use crate::spec::{ConfigSpec, ExperimentDocument, PodsSpec, RuleSpec};
 
-use super::report::Report;
 use super::{Context, experiment, limits, pods, rules};
+use crate::report::Report;
 
 /// Checks a rule on its own. `path` stands before the places of problems, as in `spec`.
 ///

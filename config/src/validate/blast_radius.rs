@@ -8,7 +8,7 @@ use crate::spec::{LimitsSpec, ProtectedSpec, TrafficShareSpec};
 use crate::units::{Percentage, format_duration};
 
 use super::matches::url_path;
-use super::report::Report;
+use crate::report::Report;
 
 pub(crate) fn blast_radius(spec: &LimitsSpec, cluster_names: &[&str], report: &mut Report) -> BlastRadius {
     let none = BlastRadius::default();

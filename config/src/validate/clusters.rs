@@ -11,8 +11,8 @@ use super::destinations::destination;
 use super::health;
 use super::matches::texts;
 use super::original_dst;
-use super::report::Report;
 use super::tls;
+use crate::report::Report;
 
 /// No count goes beyond this: 2^31 of anything is not a bound.
 const COUNT_MAX: usize = i32::MAX as usize;

@@ -10,7 +10,7 @@ mod remote;
 mod traffic;
 
 use super::Context;
-use super::report::Report;
+use crate::report::Report;
 
 pub(crate) use remote::http_url;
 

@@ -7,8 +7,8 @@ use crate::model::{ControlAddress, ControlApi};
 use crate::spec::{ControlSpec, Scalar};
 
 use super::address::{self, OwnAddresses};
-use super::report::Report;
 use super::tls;
+use crate::report::Report;
 
 /// What `sockaddr_un` holds on Linux, without the zero at its end (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;

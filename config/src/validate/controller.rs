@@ -8,7 +8,7 @@ use crate::model::Controller;
 use crate::spec::ControllerSpec;
 
 use super::conditions::http_url;
-use super::report::Report;
+use crate::report::Report;
 
 const HINT: &str = "write where the controller is, such as https://squall.squall-system.svc";
 

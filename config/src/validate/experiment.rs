@@ -11,8 +11,8 @@ use crate::model::{Experiment, Guard, Name};
 use crate::problem::Problems;
 use crate::spec::{ConfigSpec, ExperimentDocument, ExperimentSpec, MetadataSpec};
 
-use super::report::Report;
 use super::{Context, Ground, guards, pods};
+use crate::report::Report;
 use method::Surroundings;
 
 const API_VERSION: &str = "squall.dev/v1alpha1";

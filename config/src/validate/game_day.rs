@@ -4,7 +4,7 @@ use crate::problem::Problems;
 use crate::spec::GameDayDocument;
 
 use super::experiment::{kind, name};
-use super::report::Report;
+use crate::report::Report;
 
 const KIND: &str = "GameDay";
 /// A day has no more hours.

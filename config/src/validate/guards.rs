@@ -9,7 +9,7 @@ use crate::units::format_duration;
 
 use super::Context;
 use super::conditions::{Kind, Reader, Says, condition, kind};
-use super::report::Report;
+use crate::report::Report;
 
 /// Each is looked at several times a second.
 const GUARDS_MAX: usize = 100;

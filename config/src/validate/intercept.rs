@@ -5,8 +5,8 @@ use crate::spec::InterceptSpec;
 
 use super::destinations::host;
 use super::matches::texts;
-use super::report::Report;
 use super::tls;
+use crate::report::Report;
 
 pub(crate) fn read(path: &str, spec: &InterceptSpec, report: &mut Report) -> Option<Intercept> {
     let at = format!("{path}.names");

@@ -9,8 +9,8 @@ use crate::spec::ListenerSpec;
 use super::address::{OwnAddresses, socket};
 use super::intercept;
 use super::original_dst::{self, ClusterNames};
-use super::report::Report;
 use super::tls;
+use crate::report::Report;
 
 pub(crate) const DIRECTIONS: [(&str, Direction); 2] =
     [("outbound", Direction::Outbound), ("inbound", Direction::Inbound)];

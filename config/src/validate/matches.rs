@@ -11,8 +11,8 @@ use crate::spec::{EndpointMatchSpec, GrpcMatchSpec, MatchSpec, OneOrMany, TextMa
 
 use super::listeners::DIRECTIONS;
 use super::meets::has_labels;
-use super::report::Report;
 use super::{Context, address, clusters};
+use crate::report::Report;
 
 type Labels = BTreeMap<String, String>;
 

@@ -8,7 +8,7 @@ use crate::model::{Fault, Sample, StickyKey};
 use crate::spec::SampleSpec;
 
 use super::meets::Meets;
-use super::report::Report;
+use crate::report::Report;
 
 const HINT: &str =
     "write one of {mode: random}, {mode: exact}, {mode: sticky, key: trace}, {first: N}, {every: N}, {attempt: N}";

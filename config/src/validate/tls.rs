@@ -8,7 +8,7 @@ use crate::model::{
 use crate::spec::{ClusterTlsSpec, ListenerSpec, ListenerTlsSpec, Scalar, Written};
 
 use super::address::host_name;
-use super::report::Report;
+use crate::report::Report;
 
 pub(crate) fn listener(
     path: &str,

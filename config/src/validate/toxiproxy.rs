@@ -4,7 +4,7 @@ use crate::model::{ControlApi, ToxiproxyApi};
 use crate::spec::ToxiproxySpec;
 
 use super::address::{self, OwnAddresses};
-use super::report::Report;
+use crate::report::Report;
 
 const PATH: &str = "toxiproxy.address";
 

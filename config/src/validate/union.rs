@@ -8,7 +8,7 @@ use crate::model::{Listener, Name, Rule};
 use crate::units::Percentage;
 
 use super::Context;
-use super::report::Report;
+use crate::report::Report;
 
 /// So many rules of a listener are compared with each other; of more the plain sum counts. A million comparisons of some
 /// tens of nanoseconds.

@@ -10,8 +10,8 @@ use crate::model::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
 use crate::spec::Scalar;
 use crate::units::format_duration;
 
-use super::super::report::Report;
 use super::Reader;
+use crate::report::Report;
 
 /// Whoever asks more often is a load.
 const EVERY_MIN: Duration = Duration::from_millis(100);

@@ -9,8 +9,8 @@ use crate::units::{Percentage, format_duration};
 
 use super::super::Context;
 use super::super::listeners::DIRECTIONS;
-use super::super::report::Report;
 use super::{Reader, Says};
+use crate::report::Report;
 
 /// Beyond the last bucket of the histograms no quantile is known.
 const LATENCY_MAX: Duration = Duration::from_secs(60);

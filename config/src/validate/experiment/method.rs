@@ -8,11 +8,11 @@ use crate::model::{MethodStep, Ramp, Rule, StepRule};
 use crate::spec::{ConfigSpec, RampSpec, RuleSpec, StepSpec};
 use crate::units::{Percentage, format_duration};
 
-use super::super::report::Report;
 use super::super::union::union;
 use super::super::{Context, rules};
 use super::times::{PHASE_MIN, bounded, in_force};
 use super::words::line;
+use crate::report::Report;
 
 /// A report of more is read by nobody.
 const STEPS_MAX: usize = 50;

@@ -8,7 +8,7 @@ use crate::units::format_duration;
 
 use super::super::Context;
 use super::super::conditions::{Reader, Says, condition, kind};
-use super::super::report::Report;
+use crate::report::Report;
 
 /// Each is looked at several times a second.
 const STATEMENTS_MAX: usize = 100;

@@ -3,7 +3,7 @@
 use crate::spec::ExperimentSpec;
 
 use super::super::conditions::http_url;
-use super::super::report::Report;
+use crate::report::Report;
 
 /// As much as stands in one line of a report.
 const LINE_MAX: usize = 200;
