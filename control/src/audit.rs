@@ -191,7 +191,7 @@ impl Audit {
     /// Notes something; [`Self::flush`] writes it to the file. Never waits for a disk.
     pub(crate) fn note(&self, note: Note) {
         let mut entries = self.entries();
-        let entry = Entry { id: entries.ring.next_id(), at: crate::view::rfc3339(SystemTime::now()), ..note.entry };
+        let entry = Entry { id: entries.ring.next_id(), at: crate::text::rfc3339(SystemTime::now()), ..note.entry };
         let line = serde_json::to_string(&entry).expect("invariant: entries have text keys and cannot fail");
         let line: Arc<str> = line.into();
         if self.journal.is_some() {

@@ -44,7 +44,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         if publisher.view().written.expired(now).is_empty() && !are_silent {
             if of_rules.is_some() && kept.elapsed() >= KEEP_EVERY {
                 kept = Instant::now();
-                disk.write(&publisher, Publisher::keep_time);
+                publisher.write_later(&mut disk, Publisher::keep_time);
             }
             continue;
         }
@@ -57,7 +57,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         });
         let why = match tokio::time::timeout(EXPIRE_WITHIN, expire).await {
             Ok(Ok(_)) => {
-                disk.write(&publisher, Publisher::write_down);
+                publisher.write_later(&mut disk, Publisher::write_down);
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
@@ -65,7 +65,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         };
         tracing::error!(why, "rules cannot be ended; all faults are halted");
         publisher.halt(Actor::Squall("expiry"), "rules could not be ended in time");
-        disk.write(&publisher, Publisher::write_down);
+        publisher.write_later(&mut disk, Publisher::write_down);
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

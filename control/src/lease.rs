@@ -72,7 +72,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
             () = changed => {}
         }
         if publisher.expire_lease(Now::read()) {
-            disk.write(&publisher, Publisher::write_down);
+            publisher.write_later(&mut disk, Publisher::write_down);
         }
     }
 }

@@ -30,19 +30,21 @@ mod merge_patch;
 mod openapi;
 pub mod publish;
 mod reload;
+mod role;
 mod routes;
 mod server;
 mod slow_reader;
 mod state;
 mod switch;
 mod sync;
+mod text;
 mod toxiproxy;
 mod view;
 mod watch;
 mod web;
 pub mod write;
 
-pub use access::{Access, Refused, Role};
+pub use access::{Access, Refused};
 pub use actor::{Actor, Caller, Identity};
 pub use data_plane::{
     Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, TapEvent, TapFilter, Taps, Traffic,
@@ -53,6 +55,7 @@ pub use guards::board::GuardStats;
 pub use openapi::openapi;
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
+pub use role::Role;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};
 pub use state::Start;
 pub use web::{Web, WebAnswer, WebConnection, WebFuture, WebRequest};

@@ -23,11 +23,12 @@ use crate::access::{Access, Refused};
 use crate::actor::{Actor, CONTROLLER};
 use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
+use crate::disk::Disk;
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::experiment::board::Board as Experiments;
 use crate::fleet::board::{Board as Fleet, ControllerStats};
-use crate::guards::board::Board;
+use crate::guards::board::{Board, GuardStats};
 use crate::lease::{self, Lease};
 use crate::reload::Reload;
 use crate::state::keeper::Keeper;
@@ -219,6 +220,11 @@ impl Publisher {
         ControlStats { refused, token_reloads_ok, token_reloads_error, lease_left, controller, ..stats }
     }
 
+    /// The guards in numbers, in the order of the configuration.
+    pub fn guards(&self) -> Vec<GuardStats> {
+        self.guards.stats()
+    }
+
     /// Who may call the control API.
     pub(crate) fn access(&self) -> &Access {
         &self.access
@@ -357,7 +363,7 @@ impl Publisher {
     /// Tells subscribers; `data` is an object and gets `generation` and `at`.
     pub(crate) fn tell(&self, kind: EventKind, generation: u64, mut data: Value) {
         data["generation"] = json!(generation);
-        data["at"] = json!(crate::view::rfc3339(SystemTime::now()));
+        data["at"] = json!(crate::text::rfc3339(SystemTime::now()));
         self.events.tell(kind, data);
     }
 
@@ -385,6 +391,14 @@ impl Publisher {
         self.audit.flush();
         if self.keeper.flush().is_err() {
             self.keeper.forget();
+        }
+    }
+
+    /// Does one of these writes on another thread, where there is something to write to.
+    pub(crate) fn write_later(self: &Arc<Self>, disk: &mut Disk, write: fn(&Self)) {
+        if self.outlives() {
+            let publisher = Arc::clone(self);
+            disk.write(move || write(&publisher));
         }
     }
 

@@ -17,7 +17,8 @@ use crate::document::Now;
 use crate::error::ApiError;
 use crate::input::Change;
 use crate::publish::Publisher;
-use crate::view::{answer, rfc3339};
+use crate::text::rfc3339;
+use crate::view::answer;
 
 /// A name of somebody is shorter.
 const HOLDER_LENGTH_MAX: usize = 100;

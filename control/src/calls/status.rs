@@ -19,9 +19,10 @@ use crate::data_plane::EndpointHealth;
 use crate::document::Now;
 use crate::fleet::board::ControllerOut;
 use crate::guards::board::GuardOut;
-use crate::publish::View;
+use crate::publish::{Publisher, View};
 use crate::state::status::StateOut;
-use crate::view::{ReloadOut, answer, rfc3339};
+use crate::text::rfc3339;
+use crate::view::{ReloadOut, answer};
 
 /// How Squall is.
 #[derive(Serialize, JsonSchema)]
@@ -202,6 +203,7 @@ impl From<TokenStatus> for TokensOut {
 /// `GET /v1/status`.
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let view = app.publisher.view();
+    let Publisher { keeper, recovery, audit, .. } = &*app.publisher;
     let active = view.snapshot.rules.iter().map(|rule| rule.state.active.load(Ordering::Relaxed).max(0));
     let status = StatusOut {
         version: env!("CARGO_PKG_VERSION"),
@@ -218,7 +220,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         guards: app.publisher.guards.out(),
         experiments: running(&app),
         lease: LeaseOut::of(&app.publisher),
-        state: StateOut::of(&app.publisher),
+        state: StateOut::of(keeper, recovery, audit),
         controller: app.publisher.fleet.out(Now::read()),
         tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),

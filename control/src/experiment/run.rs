@@ -19,7 +19,8 @@ use super::steady::Steady;
 use super::study::Study;
 use super::verdict::judge;
 use crate::data_plane::{ExchangeOutcome, Traffic};
-use crate::view::{Unit, rfc3339};
+use crate::text::rfc3339;
+use crate::view::Unit;
 use crate::web::Web;
 
 /// More of what happened is not noted.

@@ -93,7 +93,7 @@ impl Report {
 
     /// All of it, for programs. Numbers that are not finite are null, which JSON has no other word for.
     pub fn to_json(&self) -> String {
-        crate::view::pretty(self)
+        crate::text::pretty(self)
     }
 }
 

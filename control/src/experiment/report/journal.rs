@@ -35,7 +35,7 @@ impl Report {
             "rollbacks": rollback_run(self).into_iter().collect::<Vec<_>>(),
             "squall": { "run": self.run, "verdict": self.verdict, "reasons": self.reasons, "aborted": self.aborted },
         });
-        crate::view::pretty(&journal)
+        crate::text::pretty(&journal)
     }
 }
 
