@@ -46,10 +46,7 @@ pub mod write;
 
 pub use access::{Access, Refused};
 pub use actor::{Actor, Caller, Identity};
-pub use data_plane::{
-    Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, TapEvent, TapFilter, Taps, Traffic,
-    TrafficTotals, TrafficUsed,
-};
+pub use data_plane::{DataPlane, Taps};
 pub use fleet::board::{ControllerAnswer, ControllerStats};
 pub use guards::board::GuardStats;
 pub use openapi::openapi;

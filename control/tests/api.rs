@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use squall_config::model::{Config, ControlAddress};
+use squall_config::model::{Config, ControlAddress, Name};
 use squall_config::{Problems, load_text};
 use squall_control::{
     Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, Web, WebFuture, WebRequest, start,
 };
 use squall_fault::compile;
 use squall_fault::store::SnapshotStore;
+use squall_telemetry::{CertificateStatus, EndpointStatus};
 
 const FILE: &str = "version: 1
 listeners: [{name: to-b, address: 127.0.0.1:0, cluster: b}]
@@ -28,10 +29,10 @@ impl DataPlane for NoPlane {
     fn prepare(&self, _: &Config) -> Result<Box<dyn FnOnce() + Send>, Problems> {
         Ok(Box::new(|| ()))
     }
-    fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
+    fn listener_addresses(&self) -> Vec<(Name, SocketAddr)> {
         Vec::new()
     }
-    fn endpoints(&self) -> Vec<(String, Vec<squall_control::EndpointHealth>)> {
+    fn endpoints(&self) -> Vec<(Name, Vec<EndpointStatus>)> {
         Vec::new()
     }
 
@@ -44,7 +45,7 @@ impl DataPlane for NoPlane {
 
     fn reload_files(&self) {}
 
-    fn certificates(&self) -> Vec<squall_control::Certificate> {
+    fn certificates(&self) -> Vec<CertificateStatus> {
         Vec::new()
     }
 

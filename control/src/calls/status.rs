@@ -9,13 +9,13 @@ use axum::response::Response;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls};
+use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls, Name};
+use squall_telemetry::EndpointStatus;
 
 use crate::access::TokenStatus;
 use crate::api::App;
 use crate::calls::lease::LeaseOut;
 use crate::calls::limits::LimitsOut;
-use crate::data_plane::EndpointHealth;
 use crate::document::Now;
 use crate::fleet::board::ControllerOut;
 use crate::guards::board::GuardOut;
@@ -157,8 +157,8 @@ struct EndpointOut {
     labels: BTreeMap<String, String>,
 }
 
-impl From<EndpointHealth> for EndpointOut {
-    fn from(endpoint: EndpointHealth) -> Self {
+impl From<EndpointStatus> for EndpointOut {
+    fn from(endpoint: EndpointStatus) -> Self {
         Self {
             name: endpoint.written.address.to_string(),
             address: endpoint.address.map(|address| address.to_string()),
@@ -235,10 +235,10 @@ fn running(app: &App) -> Vec<RunningOut> {
 
 fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
     let bound = app.publisher.data_plane().listener_addresses();
-    let address = |name: &str| bound.iter().find(|(bound, _)| bound == name).map(|(_, address)| address.to_string());
+    let address = |name: &Name| bound.iter().find(|(bound, _)| bound == name).map(|(_, address)| address.to_string());
     let listeners = view.written.config.listeners.iter().map(|listener| ListenerOut {
         name: listener.name.to_string(),
-        address: address(listener.name.as_str()),
+        address: address(&listener.name),
         direction: listener.direction.as_str(),
         protocol: match listener.protocol {
             ListenerProtocol::Http => "http",
@@ -256,7 +256,7 @@ fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
 
 fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
     let mut known = app.publisher.data_plane().endpoints();
-    let mut endpoints = |name: &str| {
+    let mut endpoints = |name: &Name| {
         let found = known.iter_mut().find(|(cluster, _)| cluster == name);
         found.map(|(_, endpoints)| std::mem::take(endpoints)).unwrap_or_default().into_iter().map(EndpointOut::from)
     };
@@ -267,7 +267,7 @@ fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
             ClusterProtocol::Http2 => "http2",
         },
         tls: cluster.tls.is_some(),
-        endpoints: endpoints(cluster.name.as_str()).collect(),
+        endpoints: endpoints(&cluster.name).collect(),
     });
     clusters.collect()
 }
@@ -275,7 +275,7 @@ fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
 fn certificates(app: &App) -> Vec<CertificateOut> {
     let at = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let all = app.publisher.data_plane().certificates().into_iter().map(|certificate| CertificateOut {
-        of: certificate.of,
+        of: format!("{} {}", certificate.kind, certificate.name),
         file: certificate.file.display().to_string(),
         not_after: certificate.not_after.map(|seconds| rfc3339(at(seconds))),
         error: certificate.error,
