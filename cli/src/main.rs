@@ -27,6 +27,7 @@ mod source;
 mod status;
 mod tap;
 mod top;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,6 @@ mod settings;
 mod sidecar;
 mod signals;
 mod traces;
-mod trust;
 mod web;
 
 use std::net::SocketAddr;

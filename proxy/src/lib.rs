@@ -68,5 +68,6 @@ pub use telemetry::trace::Traces;
 pub use telemetry::trace::propagation::{Format, Propagation};
 pub use telemetry::trace::queue::{FinishedSpans, SpanQueue, span_queue};
 pub use telemetry::trace::sampler::Sampler;
+pub use tls::certs::authorities_of_system;
 pub use tls::store::check as check_certificates;
 pub use workers::{BindError, BoundListeners, Drained, Proxy, ProxyOptions};
