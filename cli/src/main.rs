@@ -28,6 +28,7 @@ mod status;
 mod tap;
 mod top;
 mod trust;
+mod verb;
 
 use std::process::ExitCode;
 

@@ -16,9 +16,9 @@ use clap::Args;
 use squall_config::model::ControlAddress;
 use squall_config::spec::ControllerSpec;
 
-use crate::args::EPILOGUE;
 use crate::exit::Outcome;
 use crate::logging::{self, LogFormat};
+use crate::verb::EPILOGUE;
 
 pub(crate) use settings::Overrides;
 pub(crate) use sidecar::{Sidecar, SidecarOptions};

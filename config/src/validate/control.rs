@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use crate::defaults;
 use crate::model::{ControlAddress, ControlApi};
+use crate::report::Report;
 use crate::spec::{ControlSpec, Scalar};
 
 use super::address::{self, OwnAddresses};
 use super::tls;
-use crate::report::Report;
 
 /// What `sockaddr_un` holds on Linux, without the zero at its end (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;

@@ -6,8 +6,8 @@ use crate::model::{AbortAnswer, Cluster, ClusterProtocol, Fault, Http2Code, Matc
 use crate::spec::{RuleSpec, Scalar};
 use crate::units::Percentage;
 
-use super::Context;
 use super::blast_radius::rule_is_within;
+use super::context::Context;
 use super::matches::matches;
 use super::meets::Meets;
 use super::samples;

@@ -12,7 +12,7 @@ use squall_config::units::{format_duration, parse_duration};
 use squall_config::{Problem, Problems, defaults};
 
 use crate::api::App;
-use crate::calls::status::HaltStatus;
+use crate::calls::halt_status::HaltStatus;
 use crate::document::Now;
 use crate::error::ApiError;
 use crate::input::Change;

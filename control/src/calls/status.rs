@@ -14,6 +14,7 @@ use squall_telemetry::EndpointStatus;
 
 use crate::access::TokenStatus;
 use crate::api::App;
+use crate::calls::halt_status::HaltStatus;
 use crate::calls::lease::LeaseOut;
 use crate::calls::limits::LimitsOut;
 use crate::document::Now;
@@ -64,39 +65,6 @@ pub(crate) struct StatusOut<'a> {
     controller: Option<ControllerOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
-}
-
-/// The kill switch.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct HaltStatus {
-    /// The generation in force.
-    generation: u64,
-    /// Whether all faults are halted.
-    halted: bool,
-    /// Why and since when; null when they are not.
-    halt: Option<HaltOut>,
-}
-
-/// Why and since when all faults are halted.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Halt")]
-struct HaltOut {
-    /// As given; may be empty.
-    reason: String,
-    /// RFC 3339.
-    since: String,
-}
-
-impl HaltStatus {
-    /// Of one moment.
-    pub(crate) fn new(view: &View) -> Self {
-        let halt = view.halt.as_ref();
-        Self {
-            generation: view.generation,
-            halted: halt.is_some(),
-            halt: halt.map(|halt| HaltOut { reason: halt.reason.clone(), since: rfc3339(halt.since) }),
-        }
-    }
 }
 
 /// An experiment that is running.

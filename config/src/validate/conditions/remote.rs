@@ -7,11 +7,11 @@ use http::Uri;
 
 use crate::defaults;
 use crate::model::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
+use crate::report::Report;
 use crate::spec::Scalar;
 use crate::units::format_duration;
 
 use super::Reader;
-use crate::report::Report;
 
 /// Whoever asks more often is a load.
 const EVERY_MIN: Duration = Duration::from_millis(100);

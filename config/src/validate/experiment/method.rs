@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use crate::defaults;
 use crate::model::{MethodStep, Ramp, Rule, StepRule};
+use crate::report::Report;
 use crate::spec::{ConfigSpec, RampSpec, RuleSpec, StepSpec};
 use crate::units::{Percentage, format_duration};
 
+use super::super::context::Context;
+use super::super::rules;
 use super::super::union::union;
-use super::super::{Context, rules};
 use super::times::{PHASE_MIN, bounded, in_force};
 use super::words::line;
-use crate::report::Report;
 
 /// A report of more is read by nobody.
 const STEPS_MAX: usize = 50;
