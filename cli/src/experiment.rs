@@ -11,7 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
-use squall_control::experiment::report::ReportFormat;
+use squall_control::ReportFormat;
 
 use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure, Outcome};

@@ -64,17 +64,17 @@ impl std::fmt::Debug for PublisherOptions {
 
 /// Everything about one moment.
 #[derive(Clone, Debug)]
-pub struct View {
+pub(crate) struct View {
     /// The document.
-    pub written: Arc<Written>,
+    pub(crate) written: Arc<Written>,
     /// Its compiled form, with the counts of its rules.
-    pub snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Snapshot>,
     /// The generation of both.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// Whether all faults are halted.
-    pub halt: Option<Halt>,
+    pub(crate) halt: Option<Halt>,
     /// The last reload of the file.
-    pub last_reload: Option<Reload>,
+    pub(crate) last_reload: Option<Reload>,
 }
 
 /// Numbers for the metrics.
@@ -191,7 +191,7 @@ impl Publisher {
     }
 
     /// Everything about this moment.
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         let state = self.state();
         View {
             written: Arc::clone(&state.written),
@@ -238,17 +238,17 @@ impl Publisher {
     }
 
     /// Seed of every draw.
-    pub fn seed(&self) -> u64 {
+    pub(crate) fn seed(&self) -> u64 {
         self.seed
     }
 
     /// The data plane.
-    pub fn data_plane(&self) -> &dyn DataPlane {
+    pub(crate) fn data_plane(&self) -> &dyn DataPlane {
         &*self.data_plane
     }
 
     /// What happens from now on.
-    pub fn events(&self) -> &Events {
+    pub(crate) fn events(&self) -> &Events {
         &self.events
     }
 
@@ -258,7 +258,7 @@ impl Publisher {
     ///
     /// # Errors
     /// See [`UpdateError`]; nothing has changed then.
-    pub fn update<T>(
+    pub(crate) fn update<T>(
         &self,
         write: &Write,
         change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
@@ -330,7 +330,7 @@ impl Publisher {
 
     /// Removes the rules whose time is over; gives their names. Waits for no disk: writing that down is for later, since a
     /// rule that has ended does not come back whatever was written down.
-    pub fn expire(&self, now: Now) -> Vec<String> {
+    pub(crate) fn expire(&self, now: Now) -> Vec<String> {
         let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
         let changed = self.bring_about(&write, |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.

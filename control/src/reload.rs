@@ -74,7 +74,7 @@ impl Publisher {
     }
 
     /// Loads the file anew if its text is another one than last time.
-    pub fn reload_if_changed(&self) -> Option<Reload> {
+    pub(crate) fn reload_if_changed(&self) -> Option<Reload> {
         let text = read(self.file.as_ref()?);
         let is_same = {
             let state = self.state();
@@ -168,7 +168,7 @@ impl Publisher {
     }
 
     /// The validated configuration in force.
-    pub fn config(&self) -> Arc<Config> {
+    pub(crate) fn config(&self) -> Arc<Config> {
         Arc::clone(&self.state().written.config)
     }
 }

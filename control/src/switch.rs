@@ -14,13 +14,13 @@ use crate::write::{UpdateError, Write};
 
 /// The kill switch is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Halt {
+pub(crate) struct Halt {
     /// As given; may be empty.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Since when.
-    pub since: SystemTime,
+    pub(crate) since: SystemTime,
     /// Whether the controller halted, and nobody else since: then it is what ends when the controller says so.
-    pub by_controller: bool,
+    pub(crate) by_controller: bool,
 }
 
 impl Halt {
@@ -32,7 +32,7 @@ impl Halt {
 
 /// A position of the kill switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
+pub(crate) enum Switch {
     /// No faults.
     Halt,
     /// Faults as the rules say.
@@ -40,25 +40,26 @@ pub enum Switch {
 }
 
 impl Publisher {
-    /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
+    /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until somebody resumes. Does
     /// not wait for a change that is under way, nor for a disk: [`Self::flush`] writes it down. Gives the generation.
     pub fn halt(&self, by: Actor, reason: &str) -> u64 {
         let write = Write { operation: "halt", ..Write::by(by) };
         self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
     }
 
-    /// Ends [`Self::halt`]. Gives the generation.
-    pub fn resume(&self, by: Actor, reason: &str) -> u64 {
+    /// Ends [`Self::halt`], for tests. Gives the generation.
+    #[cfg(test)]
+    pub(crate) fn resume(&self, by: Actor, reason: &str) -> u64 {
         let write = Write { operation: "resume", ..Write::by(by) };
         self.switch(&write, reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
     }
 
-    /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
+    /// Moves the kill switch on conditions. A switch that stands there already is left alone, with its
     /// first reason; but where the controller had halted, somebody else's reason to halt takes the place of its own.
     ///
     /// # Errors
     /// The precondition does not hold; or faults flow only under a lease, and nobody holds one; or the controller halts.
-    pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
+    pub(crate) fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
         let mut state = self.state();
         let generation = state.stats.generation;
         write.precondition.check(generation)?;
