@@ -4,6 +4,7 @@
 //! ([`redact`]).
 
 pub(crate) mod changes;
+pub(crate) mod journal;
 mod redact;
 mod ring;
 
@@ -14,8 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Identity};
-use crate::state::journal::Journal;
 use changes::Changes;
+use journal::Journal;
 use ring::Ring;
 
 /// Entries that are kept in memory.

@@ -1,4 +1,4 @@
-//! Ends rules when their time is over, and what a controller ordered when it falls silent.
+//! Ends rules and the lease when their time is over, and what a controller ordered when it falls silent.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ use crate::publish::Publisher;
 /// machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// The same while somebody holds the lease.
+const LOOK_AT_LEASE_EVERY: Duration = Duration::from_millis(500);
+
 /// The same while a controller's orders hold, which is for seconds.
 const LOOK_AT_ORDERS_EVERY: Duration = Duration::from_millis(500);
 
@@ -23,7 +26,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sleeps until the next rule ends, publishes without it; never returns. A change of rules wakes it.
-pub(crate) async fn run(publisher: Arc<Publisher>) {
+pub(crate) async fn end_rules(publisher: Arc<Publisher>) {
     let (mut kept, mut disk) = (Instant::now(), Disk::default());
     loop {
         let (of_rules, of_orders) = (publisher.view().written.next_deadline(), publisher.fleet.deadline());
@@ -67,5 +70,24 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         publisher.halt(Actor::Squall("expiry"), "rules could not be ended in time");
         publisher.write_later(&mut disk, Publisher::write_down);
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ends the lease when its time is over; never returns.
+pub(crate) async fn end_lease(publisher: Arc<Publisher>) {
+    let mut disk = Disk::default();
+    loop {
+        let changed = publisher.lease_changed.notified();
+        let Some(lease) = publisher.lease() else {
+            changed.await;
+            continue;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(lease.left(Now::read()).min(LOOK_AT_LEASE_EVERY)) => {}
+            () = changed => {}
+        }
+        if publisher.expire_lease(Now::read()) {
+            publisher.write_later(&mut disk, Publisher::write_down);
+        }
     }
 }

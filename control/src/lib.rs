@@ -14,6 +14,7 @@ mod api;
 mod audit;
 mod calls;
 mod data_plane;
+mod directory;
 mod disk;
 mod document;
 mod error;

@@ -4,7 +4,10 @@
 //! `state` is held briefly, to read or to publish; the kill switch takes this one alone, so that it works while a slow
 //! change is under way. A change that finds the switch moved under it compiles again.
 
+mod lease;
+mod reload;
 mod restart;
+mod switch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -29,7 +32,7 @@ use crate::events::{EventKind, Events};
 use crate::experiment::board::Board as Experiments;
 use crate::fleet::board::{Board as Fleet, ControllerStats};
 use crate::guards::board::{Board, GuardStats};
-use crate::lease::{self, Lease};
+use crate::lease::{Lease, NOBODY};
 use crate::reload::Reload;
 use crate::state::keeper::Keeper;
 use crate::state::{Recovery, Start};
@@ -200,6 +203,11 @@ impl Publisher {
             halt: state.halt.clone(),
             last_reload: state.last_reload.clone(),
         }
+    }
+
+    /// The validated configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.state().written.config)
     }
 
     /// The configuration whose guards are in force, and how often somebody ended a halt.
@@ -432,7 +440,7 @@ impl Publisher {
             state.written = Arc::clone(written);
             state.stats.generation = next;
             if lacks_lease {
-                state.halt = Some(Halt::now(lease::NOBODY.to_owned()));
+                state.halt = Some(Halt::now(NOBODY.to_owned()));
                 state.stats.halted = true;
             }
             self.store.publish(snapshot);
