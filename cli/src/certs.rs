@@ -12,9 +12,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 
-use crate::args::EPILOGUE;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
+use crate::verb::EPILOGUE;
 
 /// Clocks of other machines may be behind.
 const BEFORE: Duration = Duration::from_secs(60 * 60);

@@ -1,11 +1,11 @@
 //! `squall completions`: the completion script of a shell.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::{Cli, EPILOGUE};
 use crate::exit::{Exit, Outcome};
 use crate::output;
+use crate::verb::EPILOGUE;
 
 /// Arguments of `squall completions`.
 #[derive(Debug, Args)]
@@ -22,10 +22,10 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script.
-pub(crate) fn execute(args: &CompletionsArgs) -> Outcome {
+/// Prints the script for all of `squall`.
+pub(crate) fn execute(args: &CompletionsArgs, squall: &mut Command) -> Outcome {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "squall", &mut script);
+    clap_complete::generate(args.shell, squall, "squall", &mut script);
     output::data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Ok)
 }

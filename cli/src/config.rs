@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::args::EPILOGUE;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
 use crate::source;
+use crate::verb::EPILOGUE;
 
 /// What `squall config init` writes: complete, commented, and it runs as it is.
 const TEMPLATE: &str = include_str!("config/template.yaml");

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::args::EPILOGUE;
 use crate::exit::Outcome;
 use crate::logging::{self, LogFormat};
+use crate::verb::EPILOGUE;
 
 /// What is run unless another experiment is named, and for how long.
 const DEFAULT: &str = "slow-dependency";

@@ -11,12 +11,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
-use squall_control::experiment::report::ReportFormat;
+use squall_control::ReportFormat;
 
-use crate::args::{ApiArgs, EPILOGUE};
 use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
+use crate::verb::{ApiArgs, EPILOGUE};
 
 pub(crate) use document::Document;
 pub(crate) use follow::{OnInterrupt, follow};

@@ -14,9 +14,9 @@ use squall_fault::explain::explain_request;
 use squall_fault::meta::RequestMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot, Sought};
 
-use crate::args::EPILOGUE;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
+use crate::verb::EPILOGUE;
 
 /// Arguments of `squall explain`.
 #[derive(Debug, Args)]

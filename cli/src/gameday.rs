@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use squall_config::load_game_day_text;
 use squall_config::spec::{GameDayDocument, GameDayExperimentSpec};
 
-use crate::args::{ApiArgs, EPILOGUE};
 use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::{Document, OnInterrupt, ending, exit_of, follow, path_of, plan, write_reports};
 use crate::output;
 use crate::source;
+use crate::verb::{ApiArgs, EPILOGUE};
 use desk::{Answer, Desk};
 use summary::Played;
 

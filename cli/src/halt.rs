@@ -4,9 +4,9 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::args::{ClientArgs, EPILOGUE};
 use crate::client::Call;
 use crate::exit::Outcome;
+use crate::verb::{ClientArgs, EPILOGUE};
 
 /// Arguments of both.
 #[derive(Debug, Args)]

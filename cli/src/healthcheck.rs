@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use http::Method;
 
-use crate::args::EPILOGUE;
 use crate::client::{self, Base, CONTROL_DEFAULT, Call, Credentials};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::source;
+use crate::verb::EPILOGUE;
 
 /// Arguments of `squall healthcheck`.
 #[derive(Debug, Args)]

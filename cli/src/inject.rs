@@ -10,8 +10,8 @@ use clap::Args;
 use squall_config::{Problem, Problems};
 use squall_inject::{Controller, Decision, Invalid, Options, Setting, Workload};
 
-use crate::args::EPILOGUE;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::verb::EPILOGUE;
 use crate::{output, source};
 
 use documents::Part;

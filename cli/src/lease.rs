@@ -7,10 +7,10 @@ use http::Method;
 use serde_json::{Value, json};
 use squall_config::units::parse_duration;
 
-use crate::args::{ClientArgs, EPILOGUE};
 use crate::client::{Call, send};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
+use crate::verb::{ClientArgs, EPILOGUE};
 
 /// A squall that is started again is there within a second.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);

@@ -27,6 +27,8 @@ mod source;
 mod status;
 mod tap;
 mod top;
+mod trust;
+mod verb;
 
 use std::process::ExitCode;
 

@@ -8,9 +8,9 @@ mod program;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
-use crate::args::EPILOGUE;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
+use crate::verb::EPILOGUE;
 use plan::{Mesh, Plan, PortRange};
 use program::Refused;
 

@@ -10,10 +10,10 @@ use http::Method;
 use serde_json::{Value, json};
 use squall_config::spec::RuleSpec;
 
-use crate::args::{ClientArgs, EPILOGUE};
 use crate::client::Call;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::source;
+use crate::verb::{ClientArgs, EPILOGUE};
 
 /// Arguments of `squall rule`.
 #[derive(Debug, Args)]

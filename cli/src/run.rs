@@ -7,7 +7,6 @@ mod settings;
 mod sidecar;
 mod signals;
 mod traces;
-mod trust;
 mod web;
 
 use std::net::SocketAddr;
@@ -17,9 +16,9 @@ use clap::Args;
 use squall_config::model::ControlAddress;
 use squall_config::spec::ControllerSpec;
 
-use crate::args::EPILOGUE;
 use crate::exit::Outcome;
 use crate::logging::{self, LogFormat};
+use crate::verb::EPILOGUE;
 
 pub(crate) use settings::Overrides;
 pub(crate) use sidecar::{Sidecar, SidecarOptions};

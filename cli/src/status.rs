@@ -4,10 +4,10 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
-use crate::args::{ClientArgs, EPILOGUE};
 use crate::client::Call;
 use crate::exit::Outcome;
 use crate::output;
+use crate::verb::{ClientArgs, EPILOGUE};
 
 /// Arguments of `squall status`.
 #[derive(Debug, Args)]

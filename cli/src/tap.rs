@@ -6,11 +6,11 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
-use crate::args::{ClientArgs, EPILOGUE};
 use crate::client::Call;
 use crate::client::events::follow;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
+use crate::verb::{ClientArgs, EPILOGUE};
 
 /// Arguments of `squall tap`.
 #[derive(Debug, Args)]

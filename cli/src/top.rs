@@ -17,9 +17,9 @@ use std::time::Duration;
 use clap::Args;
 use squall_config::units::parse_duration;
 
-use crate::args::{ClientArgs, EPILOGUE};
 use crate::exit::{Exit, Outcome};
 use crate::output::{self, Format};
+use crate::verb::{ClientArgs, EPILOGUE};
 
 /// Arguments of `squall top`.
 #[derive(Debug, Args)]

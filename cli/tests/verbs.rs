@@ -225,17 +225,6 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let upstream = ["run", "--upstream", "http://127.0.0.1:9"];
-    let listen = run(&[&upstream[..], &["--listen", &address, "--control", "127.0.0.1:0"]].concat());
-    assert_ends(&listen, 1, &[&address, "to-upstream"]);
-    let control = run(&[&upstream[..], &["--listen", "127.0.0.1:0", "--control", &address]].concat());
-    assert_ends(&control, 1, &[&address]);
-}
-
-#[test]
 fn certificates_are_issued_and_never_overwritten() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();

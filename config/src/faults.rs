@@ -29,8 +29,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Scalar, Written};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::written::{Scalar, Written};
 
 pub use abort::{Abort, AbortAnswer, AbortSpec, grpc_status_name};
 pub use blackhole::{Blackhole, BlackholeSpec};

@@ -14,12 +14,16 @@ pub mod units;
 mod faults;
 mod load;
 mod locate;
+mod nearest;
 mod parse;
 mod path;
 mod problem;
+mod report;
 mod schema;
+mod shape;
 mod validate;
 mod vocabulary;
+mod written;
 
 pub use load::{
     load_experiment_text, load_game_day_text, load_text, locate, parse_experiment_text, parse_game_day_text, parse_text,

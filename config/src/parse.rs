@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::path::{Path, Step, render};
-use crate::problem::{Problem, Problems};
+use crate::problem::{Problem, Problems, humanize};
 use crate::schema::Document;
 use crate::vocabulary::Vocabulary;
 
@@ -165,34 +165,6 @@ impl Removed {
     pub(crate) fn rendered(&self) -> Vec<String> {
         self.0.iter().map(|path| render(path)).collect()
     }
-}
-
-/// serde's words for people who do not write Rust.
-pub(crate) fn humanize(message: &str) -> String {
-    let Some((found, expected)) = message
-        .strip_prefix("invalid type: ")
-        .or_else(|| message.strip_prefix("invalid value: "))
-        .and_then(|m| m.split_once(", expected "))
-    else {
-        return message.to_owned();
-    };
-    let expected = match expected {
-        "u64" | "u32" | "usize" => "a whole number, not negative",
-        "a boolean" => "true or false",
-        "a string" => "a text",
-        "a sequence" => "a list",
-        "a map" => "an object",
-        other => other,
-    };
-    let found = found
-        .replace("map", "an object")
-        .replace("sequence", "a list")
-        .replace("null", "nothing")
-        .replace("string ", "the text ")
-        .replace("boolean ", "")
-        .replace("integer ", "the number ")
-        .replace("floating point ", "the number ");
-    format!("expected {expected}, found {found}")
 }
 
 #[cfg(test)]

@@ -67,3 +67,31 @@ impl From<Problem> for Problems {
         Self(vec![problem])
     }
 }
+
+/// serde's words for people who do not write Rust.
+pub(crate) fn humanize(message: &str) -> String {
+    let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .and_then(|m| m.split_once(", expected "))
+    else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u64" | "u32" | "usize" => "a whole number, not negative",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other => other,
+    };
+    let found = found
+        .replace("map", "an object")
+        .replace("sequence", "a list")
+        .replace("null", "nothing")
+        .replace("string ", "the text ")
+        .replace("boolean ", "")
+        .replace("integer ", "the number ")
+        .replace("floating point ", "the number ");
+    format!("expected {expected}, found {found}")
+}

@@ -14,16 +14,15 @@ mod guard;
 mod listener;
 mod pods;
 mod rule;
-pub(crate) mod shape;
 mod tls;
 mod toxiproxy;
-mod written;
 
 pub use crate::faults::{
     AbortSpec, BlackholeSpec, CorruptSpec, DelaySpec, DuplicateSpec, ExponentialSpec, FaultSpec, GoawaySpec,
     HandshakeFaultSpec, LogNormalSpec, ModifySpec, NormalSpec, ParetoSpec, RequestedSpec, ResetSpec, SliceSpec,
     SlowBodySpec, SlowCloseSpec, StallSpec, ThrottleSpec, TlsFaultSpec, TruncateSpec, UniformSpec,
 };
+pub use crate::written::{Full, OneOrMany, Scalar, Written};
 pub use blast_radius::{ProtectedSpec, TrafficShareSpec};
 pub use cluster::{ClusterSpec, EjectionSpec, EndpointSpec, HealthCheckSpec};
 pub use controller::ControllerSpec;
@@ -41,4 +40,3 @@ pub use rule::{
 };
 pub use tls::{ClusterTlsSpec, ControlTlsSpec, InterceptSpec, ListenerTlsSpec};
 pub use toxiproxy::{ProxySpec, ToxicSpec, ToxiproxySpec};
-pub use written::{Full, OneOrMany, Scalar, Written};

@@ -6,31 +6,18 @@
 
 mod kind;
 mod lower;
+mod proxy;
 mod toxic;
 
 pub use kind::{
     Bandwidth, Header, Latency, LimitData, ModifyBody, Noop, ResetPeer, Slicer, SlowClose, StatusCode, Timeout,
     ToxicKind, WrongAttribute,
 };
-pub use lower::{Lowered, address, lower, raise, rule_name};
+pub use lower::{Lowered, address, lower, raise, rule, rule_name};
+pub use proxy::ProxyOf;
 pub use toxic::{Stream, Toxic, ToxicOf};
 
-use serde::{Deserialize, Serialize};
-
 use crate::spec::{ClusterSpec, ConfigSpec, ListenerSpec, Scalar, Written};
-
-/// What a listener remembers of the proxy that it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProxyOf {
-    /// The proxy's name, which may be any text.
-    pub name: String,
-    /// Where it is to listen, as it was written, while it has not been started yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listen: Option<String>,
-    /// Whether a document has it, and not Toxiproxy's API alone.
-    #[serde(skip)]
-    pub is_of_file: bool,
-}
 
 /// The listener of this proxy, with its place.
 pub fn listener_of<'a>(document: &'a ConfigSpec, proxy: &str) -> Option<(usize, &'a ListenerSpec)> {

@@ -5,6 +5,7 @@ mod anywhere;
 mod blast_radius;
 mod clusters;
 mod conditions;
+mod context;
 mod control;
 mod controller;
 mod destinations;
@@ -13,15 +14,16 @@ mod game_day;
 mod guards;
 mod health;
 mod intercept;
+mod labels;
 mod limits;
 mod listeners;
 mod matches;
 mod meets;
 mod original_dst;
 mod pods;
-pub(crate) mod report;
 mod rules;
 mod samples;
+mod texts;
 mod tls;
 mod toxiproxy;
 mod union;
@@ -31,53 +33,16 @@ use std::net::SocketAddr;
 use crate::defaults;
 use crate::model::{AccessLog, Cluster, Config, ControlApi, Limits, Listener, ListenerProtocol, Name, ToxiproxyApi};
 use crate::problem::Problems;
+use crate::report::Report;
 use crate::spec::{AccessLogSpec, ConfigSpec, DnsSpec, Scalar, Written};
 
 use address::OwnAddresses;
+use context::Context;
 use original_dst::ClusterNames;
-use report::Report;
 
 pub use anywhere::{validate_experiment_anywhere, validate_pods, validate_rule};
 pub use experiment::validate_experiment;
 pub use game_day::validate_game_day;
-
-/// What rules refer to, while they are checked.
-pub(crate) struct Context<'a> {
-    pub(crate) limits: &'a Limits,
-    pub(crate) listeners: &'a [Listener],
-    pub(crate) clusters: &'a [Cluster],
-    /// Names as written, also of listeners and clusters that have problems of their own.
-    pub(crate) listener_names: Vec<&'a str>,
-    pub(crate) cluster_names: Vec<&'a str>,
-    /// Whether these are all that there are. Where they are not known, any name may be right.
-    pub(crate) is_known: bool,
-}
-
-impl<'a> Context<'a> {
-    /// Nothing is known but the limits.
-    fn unknown(limits: &'a Limits) -> Self {
-        let (listener_names, cluster_names) = (Vec::new(), Vec::new());
-        Self { limits, listeners: &[], clusters: &[], listener_names, cluster_names, is_known: false }
-    }
-
-    /// Notes a name that no listener has.
-    pub(crate) fn listener(&self, path: &str, name: &str, report: &mut Report) {
-        self.refer(path, ("listener", name), &self.listener_names, report);
-    }
-
-    /// Notes a name that no cluster has.
-    pub(crate) fn cluster(&self, path: &str, name: &str, report: &mut Report) {
-        self.refer(path, ("cluster", name), &self.cluster_names, report);
-    }
-
-    fn refer(&self, path: &str, (kind, name): (&str, &str), known: &[&str], report: &mut Report) {
-        if self.is_known {
-            report.reference(path, kind, name, known);
-        } else {
-            report.name(path, name);
-        }
-    }
-}
 
 /// Checks what was written and gives every value its meaning and every absent one its default.
 ///

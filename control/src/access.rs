@@ -1,12 +1,11 @@
 //! Who may call the control API.
 //!
-//! A connection comes from a [`peer`]; the [`gate`] makes a caller with a [`role`] of it, by the token that a call bears
+//! A connection comes from a [`peer`]; the [`gate`] makes a caller with a [`Role`](crate::Role) of it, by the token that a call bears
 //! ([`tokens`]) when there is a file of them; [`attempts`] bounds how often a source may guess.
 
 mod attempts;
 pub(crate) mod gate;
 pub(crate) mod peer;
-mod role;
 mod tokens;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +17,6 @@ use squall_config::model::ControlApi;
 use squall_config::{Problem, Problems};
 
 use attempts::{Attempts, Source};
-pub use role::Role;
 use tokens::{TokenDigest, TokenFile};
 
 /// What the control API knows of those who may call it. The default asks nobody.

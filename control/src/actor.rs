@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::access::Role;
+use crate::role::Role;
 
 /// The controller whose orders are followed.
 pub(crate) const CONTROLLER: Actor = Actor::Squall("controller");

@@ -4,6 +4,7 @@
 //! ([`redact`]).
 
 pub(crate) mod changes;
+pub(crate) mod journal;
 mod redact;
 mod ring;
 
@@ -14,8 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Identity};
-use crate::state::journal::Journal;
 use changes::Changes;
+use journal::Journal;
 use ring::Ring;
 
 /// Entries that are kept in memory.
@@ -191,7 +192,7 @@ impl Audit {
     /// Notes something; [`Self::flush`] writes it to the file. Never waits for a disk.
     pub(crate) fn note(&self, note: Note) {
         let mut entries = self.entries();
-        let entry = Entry { id: entries.ring.next_id(), at: crate::view::rfc3339(SystemTime::now()), ..note.entry };
+        let entry = Entry { id: entries.ring.next_id(), at: crate::text::rfc3339(SystemTime::now()), ..note.entry };
         let line = serde_json::to_string(&entry).expect("invariant: entries have text keys and cannot fail");
         let line: Arc<str> = line.into();
         if self.journal.is_some() {

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod experiments;
+pub(crate) mod halt_status;
 pub(crate) mod health;
 pub(crate) mod lease;
 pub(crate) mod limits;

@@ -18,7 +18,7 @@ const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Who made a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The configuration file; lives until the file says otherwise.
     File,
     /// The control API; lives until its ttl ends.
@@ -31,7 +31,7 @@ pub enum Origin {
 
 impl Origin {
     /// The word of the API.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
             Self::Api => "api",
@@ -44,11 +44,11 @@ impl Origin {
 /// When a rule ends, on both clocks: the earlier one counts, so that neither a step of the wall clock nor a sleep of
 /// the machine (which stops the monotonic clock) makes a fault live longer than promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expiry {
+pub(crate) struct Expiry {
     /// Wall clock; what people see.
-    pub at: SystemTime,
+    pub(crate) at: SystemTime,
     /// Monotonic clock.
-    pub deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 impl Expiry {
@@ -65,36 +65,36 @@ impl Expiry {
     }
 
     /// Whether it has come.
-    pub fn is_over(&self, now: Now) -> bool {
+    pub(crate) fn is_over(&self, now: Now) -> bool {
         self.deadline <= now.monotonic || self.at <= now.wall
     }
 }
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub(crate) struct Now {
     /// Wall clock.
-    pub wall: SystemTime,
+    pub(crate) wall: SystemTime,
     /// Monotonic clock.
-    pub monotonic: Instant,
+    pub(crate) monotonic: Instant,
 }
 
 impl Now {
     /// This moment.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self { wall: SystemTime::now(), monotonic: Instant::now() }
     }
 }
 
 /// What the publisher knows about a rule beyond its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RuleMeta {
+pub(crate) struct RuleMeta {
     /// Who made it.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Start of its ttl.
-    pub made_at: SystemTime,
+    pub(crate) made_at: SystemTime,
     /// `None` lives until someone removes it.
-    pub expiry: Option<Expiry>,
+    pub(crate) expiry: Option<Expiry>,
 }
 
 impl RuleMeta {
@@ -112,13 +112,13 @@ impl RuleMeta {
 
 /// The written document, its validated form, and what is known of its rules. Immutable once made.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub(crate) struct Written {
     /// As written: the file, changed by the API.
-    pub document: ConfigSpec,
+    pub(crate) document: ConfigSpec,
     /// The same, validated.
-    pub config: Arc<Config>,
+    pub(crate) config: Arc<Config>,
     /// By name of the rule; one for each rule of the document.
-    pub metas: BTreeMap<String, RuleMeta>,
+    pub(crate) metas: BTreeMap<String, RuleMeta>,
     /// Rules of the file whose ttl has ended, as they were: a reload of another part of the file does not revive them.
     retired: BTreeMap<String, RuleSpec>,
     /// The rules of the file as it was loaded last, to tell after a restart whether it is another one.
@@ -129,7 +129,7 @@ pub struct Written {
 
 impl Written {
     /// The first document of a process: every rule is one of the file.
-    pub fn first(document: ConfigSpec, config: Config, now: Now) -> Self {
+    pub(crate) fn first(document: ConfigSpec, config: Config, now: Now) -> Self {
         let of_file = document.rules.clone().into();
         let mut draft = Draft { document, of_file, ..Draft::default() };
         draft.adopt_rules(Origin::File);
@@ -137,24 +137,24 @@ impl Written {
     }
 
     /// Place and text of a rule.
-    pub fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
+    pub(crate) fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
         self.document.rules.iter().enumerate().find(|(_, rule)| rule.name == name)
     }
 
     /// The document without what running experiments and a controller have added.
-    pub fn lasting(&self) -> ConfigSpec {
+    pub(crate) fn lasting(&self) -> ConfigSpec {
         let mut document = self.document.clone();
         document.rules.retain(|rule| rule.experiment.is_none() && !rule.controller);
         document
     }
 
     /// The same as somebody writes it: with proxies and toxics in the words of Toxiproxy.
-    pub fn as_written(&self) -> ConfigSpec {
+    pub(crate) fn as_written(&self) -> ConfigSpec {
         raise(&self.lasting())
     }
 
     /// Whether every fault of this document was one of `before`, for no longer; then nothing is lost but faults.
-    pub fn only_takes_away_from(&self, before: &Self) -> bool {
+    pub(crate) fn only_takes_away_from(&self, before: &Self) -> bool {
         let rest = |document: &ConfigSpec| ConfigSpec { rules: Vec::new(), ..document.clone() };
         let rules: BTreeMap<&str, &RuleSpec> =
             before.document.rules.iter().map(|rule| (rule.name.as_str(), rule)).collect();
@@ -172,18 +172,18 @@ impl Written {
     }
 
     /// The earliest end of a rule on the monotonic clock.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.metas.values().filter_map(|meta| meta.expiry).map(|expiry| expiry.deadline).min()
     }
 
     /// Names of the rules whose time is over.
-    pub fn expired(&self, now: Now) -> Vec<String> {
+    pub(crate) fn expired(&self, now: Now) -> Vec<String> {
         let over = |meta: &RuleMeta| meta.expiry.is_some_and(|expiry| expiry.is_over(now));
         self.metas.iter().filter(|(_, meta)| over(meta)).map(|(name, _)| name.clone()).collect()
     }
 
     /// A copy to change, without the rules that a controller ordered: those come back behind all others.
-    pub fn draft(&self) -> Draft {
+    pub(crate) fn draft(&self) -> Draft {
         let (mut document, mut metas) = (self.document.clone(), self.metas.clone());
         if self.ordered.is_in_force() {
             document.rules.retain(|rule| !rule.controller);
@@ -202,9 +202,9 @@ impl Written {
 
 /// A document that is being changed; nothing of it is in force.
 #[derive(Clone, Debug, Default)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// What will be written.
-    pub document: ConfigSpec,
+    pub(crate) document: ConfigSpec,
     metas: BTreeMap<String, RuleMeta>,
     retired: BTreeMap<String, RuleSpec>,
     of_file: Arc<[RuleSpec]>,
@@ -215,13 +215,13 @@ pub struct Draft {
 
 impl Draft {
     /// Place and text of a rule.
-    pub fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
+    pub(crate) fn rule(&self, name: &str) -> Option<(usize, &RuleSpec)> {
         self.document.rules.iter().enumerate().find(|(_, rule)| rule.name == name)
     }
 
     /// Puts a rule through the API: a new one goes to the end, a replaced one keeps its place. Its ttl starts anew,
     /// unless it is a rule of the file that stays as it is. Gives the place.
-    pub fn put_rule(&mut self, spec: RuleSpec) -> usize {
+    pub(crate) fn put_rule(&mut self, spec: RuleSpec) -> usize {
         let place = self.rule(&spec.name).map(|(place, _)| place);
         let is_same = place.is_some_and(|place| self.document.rules[place] == spec);
         self.note_put(&spec.name, is_same);
@@ -238,7 +238,7 @@ impl Draft {
     }
 
     /// Changes a rule that exists at `place`; it keeps its origin, and its end unless its ttl changed.
-    pub fn patch_rule(&mut self, place: usize, spec: RuleSpec) {
+    pub(crate) fn patch_rule(&mut self, place: usize, spec: RuleSpec) {
         if self.document.rules[place].ttl != spec.ttl {
             self.touched.insert(spec.name.clone());
         }
@@ -246,14 +246,14 @@ impl Draft {
     }
 
     /// Removes a rule; `false` when there is none of that name.
-    pub fn remove_rule(&mut self, name: &str) -> bool {
+    pub(crate) fn remove_rule(&mut self, name: &str) -> bool {
         let n_before = self.document.rules.len();
         self.document.rules.retain(|rule| rule.name != name);
         self.document.rules.len() < n_before
     }
 
     /// Replaces all rules through the API, but for those of experiments and the toxics of proxies, which stay behind them.
-    pub fn replace_rules(&mut self, rules: Vec<RuleSpec>) {
+    pub(crate) fn replace_rules(&mut self, rules: Vec<RuleSpec>) {
         let is_of_others = |rule: &&RuleSpec| rule.experiment.is_some() || rule.toxic.is_some();
         let stay = self.document.rules.iter().filter(is_of_others).cloned().collect();
         self.put_all_rules(rules, stay);
@@ -268,7 +268,7 @@ impl Draft {
     }
 
     /// The rules of an experiment from now on, behind all others. Those that it has already keep their place and their counts.
-    pub fn set_experiment(&mut self, experiment: &Name, rules: Vec<RuleSpec>) {
+    pub(crate) fn set_experiment(&mut self, experiment: &Name, rules: Vec<RuleSpec>) {
         let is_gone = |rule: &RuleSpec| {
             rule.experiment.as_deref() == Some(experiment.as_str()) && rules.iter().all(|other| other.name != rule.name)
         };
@@ -289,17 +289,17 @@ impl Draft {
     }
 
     /// The proxy whose toxic the rule is; such a rule is changed through Toxiproxy's API, and removed through either.
-    pub fn proxy_of(&self, rule: &str) -> Option<&str> {
+    pub(crate) fn proxy_of(&self, rule: &str) -> Option<&str> {
         self.rule(rule).and_then(|(_, rule)| rule.toxic.as_deref()).map(|of| of.proxy.as_str())
     }
 
     /// The experiment that a rule belongs to; such a rule is not for others to change.
-    pub fn experiment_of(&self, rule: &str) -> Option<&str> {
+    pub(crate) fn experiment_of(&self, rule: &str) -> Option<&str> {
         self.rule(rule).and_then(|(_, rule)| rule.experiment.as_deref())
     }
 
     /// Replaces the whole document through the API.
-    pub fn replace_document(&mut self, mut document: ConfigSpec) {
+    pub(crate) fn replace_document(&mut self, mut document: ConfigSpec) {
         let rules = std::mem::take(&mut document.rules);
         document.rules = std::mem::take(&mut self.document.rules);
         let before = std::mem::replace(&mut self.document, document);
@@ -347,7 +347,7 @@ impl Draft {
 
     /// Takes over a new version of the file: listeners, clusters, limits and rules come from it; rules made through
     /// the API stay behind them unless the file has one of that name. Gives what the operator should know.
-    pub fn load_file(&mut self, file: ConfigSpec) -> Vec<String> {
+    pub(crate) fn load_file(&mut self, file: ConfigSpec) -> Vec<String> {
         self.of_file = file.rules.clone().into();
         let before = std::mem::replace(&mut self.document, file);
         self.keep_proxies(&before);
@@ -380,7 +380,7 @@ impl Draft {
     }
 
     /// Ends rules whose time is over.
-    pub fn expire(&mut self, names: &[String]) {
+    pub(crate) fn expire(&mut self, names: &[String]) {
         for name in names {
             if self.ordered.end(name) {
                 continue;
@@ -394,12 +394,12 @@ impl Draft {
     }
 
     /// Who made the rule.
-    pub fn origin(&self, name: &str) -> Option<Origin> {
+    pub(crate) fn origin(&self, name: &str) -> Option<Origin> {
         self.metas.get(name).map(|meta| meta.origin)
     }
 
     /// The finished document; `config` is its validated form. Starts the ttl of the rules that were put.
-    pub fn finish(mut self, config: Arc<Config>, now: Now) -> Written {
+    pub(crate) fn finish(mut self, config: Arc<Config>, now: Now) -> Written {
         let names: BTreeSet<&str> = self.document.rules.iter().map(|rule| rule.name.as_str()).collect();
         self.metas.retain(|name, _| names.contains(name.as_str()));
         for rule in &config.rules {

@@ -228,7 +228,7 @@ impl IntoResponse for ApiError {
             detail: &self.detail,
             errors: self.errors.iter().map(ErrorOut::from).collect(),
         };
-        let mut response = (self.status, crate::view::pretty(&problem)).into_response();
+        let mut response = (self.status, crate::text::pretty(&problem)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         if let Some((name, value)) = self.field
             && let Ok(value) = HeaderValue::try_from(value)

@@ -10,11 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 const BACKLOG_MAX: usize = 1024;
 
 /// Each subscriber costs a connection.
-pub const SUBSCRIBERS_MAX: usize = 64;
+pub(crate) const SUBSCRIBERS_MAX: usize = 64;
 
 /// What kind of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
+pub(crate) enum EventKind {
     /// Rules were changed through the API.
     Rule,
     /// All faults were halted.
@@ -39,7 +39,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The word of the API.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Rule => "rule",
             Self::Halt => "halt",
@@ -57,18 +57,18 @@ impl EventKind {
 
 /// Something that happened.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     /// Counts events of this process from 1.
-    pub id: u64,
+    pub(crate) id: u64,
     /// What kind.
-    pub kind: EventKind,
+    pub(crate) kind: EventKind,
     /// An object; always has `generation` and `at`.
-    pub data: Value,
+    pub(crate) data: Value,
 }
 
 /// Hands events to subscribers.
 #[derive(Debug)]
-pub struct Events {
+pub(crate) struct Events {
     sender: broadcast::Sender<Arc<Event>>,
     places: Arc<Semaphore>,
     last_id: AtomicU64,
@@ -83,14 +83,14 @@ impl Default for Events {
 
 impl Events {
     /// Tells all subscribers; does not block.
-    pub fn tell(&self, kind: EventKind, data: Value) {
+    pub(crate) fn tell(&self, kind: EventKind, data: Value) {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         // An error means that nobody listens.
         let _ = self.sender.send(Arc::new(Event { id, kind, data }));
     }
 
     /// Everything from now on; `None` when there are [`SUBSCRIBERS_MAX`] already.
-    pub fn subscribe(&self) -> Option<Subscription> {
+    pub(crate) fn subscribe(&self) -> Option<Subscription> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         Some(Subscription { receiver: self.sender.subscribe(), _place: place })
     }
@@ -98,14 +98,14 @@ impl Events {
 
 /// One subscriber.
 #[derive(Debug)]
-pub struct Subscription {
+pub(crate) struct Subscription {
     receiver: broadcast::Receiver<Arc<Event>>,
     _place: OwnedSemaphorePermit,
 }
 
 /// What a subscriber gets.
 #[derive(Clone, Debug)]
-pub enum Received {
+pub(crate) enum Received {
     /// The next event.
     Event(Arc<Event>),
     /// So many events were lost, because this subscriber was too slow.
@@ -114,7 +114,7 @@ pub enum Received {
 
 impl Subscription {
     /// Waits for the next event; `None` when there will be no more. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Received> {
+    pub(crate) async fn next(&mut self) -> Option<Received> {
         match self.receiver.recv().await {
             Ok(event) => Some(Received::Event(event)),
             Err(broadcast::error::RecvError::Lagged(n)) => Some(Received::Lagged(n)),

@@ -15,7 +15,7 @@ mod machine;
 mod measure;
 mod ordered;
 pub(crate) mod plan;
-pub mod report;
+pub(crate) mod report;
 mod run;
 pub(crate) mod runner;
 mod sampler;

@@ -1,4 +1,4 @@
-//! Ends rules when their time is over, and what a controller ordered when it falls silent.
+//! Ends rules and the lease when their time is over, and what a controller ordered when it falls silent.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ use crate::publish::Publisher;
 /// machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// The same while somebody holds the lease.
+const LOOK_AT_LEASE_EVERY: Duration = Duration::from_millis(500);
+
 /// The same while a controller's orders hold, which is for seconds.
 const LOOK_AT_ORDERS_EVERY: Duration = Duration::from_millis(500);
 
@@ -23,7 +26,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sleeps until the next rule ends, publishes without it; never returns. A change of rules wakes it.
-pub(crate) async fn run(publisher: Arc<Publisher>) {
+pub(crate) async fn end_rules(publisher: Arc<Publisher>) {
     let (mut kept, mut disk) = (Instant::now(), Disk::default());
     loop {
         let (of_rules, of_orders) = (publisher.view().written.next_deadline(), publisher.fleet.deadline());
@@ -44,7 +47,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         if publisher.view().written.expired(now).is_empty() && !are_silent {
             if of_rules.is_some() && kept.elapsed() >= KEEP_EVERY {
                 kept = Instant::now();
-                disk.write(&publisher, Publisher::keep_time);
+                publisher.write_later(&mut disk, Publisher::keep_time);
             }
             continue;
         }
@@ -57,7 +60,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         });
         let why = match tokio::time::timeout(EXPIRE_WITHIN, expire).await {
             Ok(Ok(_)) => {
-                disk.write(&publisher, Publisher::write_down);
+                publisher.write_later(&mut disk, Publisher::write_down);
                 continue;
             }
             Ok(Err(error)) => error.to_string(),
@@ -65,7 +68,26 @@ pub(crate) async fn run(publisher: Arc<Publisher>) {
         };
         tracing::error!(why, "rules cannot be ended; all faults are halted");
         publisher.halt(Actor::Squall("expiry"), "rules could not be ended in time");
-        disk.write(&publisher, Publisher::write_down);
+        publisher.write_later(&mut disk, Publisher::write_down);
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ends the lease when its time is over; never returns.
+pub(crate) async fn end_lease(publisher: Arc<Publisher>) {
+    let mut disk = Disk::default();
+    loop {
+        let changed = publisher.lease_changed.notified();
+        let Some(lease) = publisher.lease() else {
+            changed.await;
+            continue;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(lease.left(Now::read()).min(LOOK_AT_LEASE_EVERY)) => {}
+            () = changed => {}
+        }
+        if publisher.expire_lease(Now::read()) {
+            publisher.write_later(&mut disk, Publisher::write_down);
+        }
     }
 }

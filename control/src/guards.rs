@@ -42,7 +42,7 @@ pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
     loop {
         ticks.tick().await;
         if watched.follow(&publisher, &web) && watched.step(&publisher, Instant::now()) {
-            disk.write(&publisher, Publisher::write_down);
+            publisher.write_later(&mut disk, Publisher::write_down);
         }
     }
 }
@@ -154,7 +154,7 @@ async fn ask_on(
             return;
         }
         if publisher.take_step(&guard, &mut machine, now, &found) {
-            disk.write(&publisher, Publisher::write_down);
+            publisher.write_later(&mut disk, Publisher::write_down);
             return;
         }
         let next = asked + judge.target().every;

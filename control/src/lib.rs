@@ -4,9 +4,9 @@
 //! The life of a change:
 //! - it comes from the API (`server` → `access` → `api` → `calls`), from Toxiproxy's (`server` → `toxiproxy`), the file (`watch`), the clock (`expiry`), a guard
 //!   (`guards`) or a lease that nobody renews (`lease`), which stop all faults, or the controller of a cluster (`fleet`);
-//! - [`publish`] checks its precondition, applies it to a draft ([`document`]), validates the whole, binds new
+//! - `publish` checks its precondition, applies it to a draft (`document`), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
-//! - [`events`] tells those that listen, `audit` remembers who did it, `state` what outlives the process.
+//! - `events` tells those that listen, `audit` remembers who did it, `state` what outlives the process.
 
 mod access;
 mod actor;
@@ -14,11 +14,12 @@ mod api;
 mod audit;
 mod calls;
 mod data_plane;
+mod directory;
 mod disk;
-pub mod document;
+mod document;
 mod error;
-pub mod events;
-pub mod experiment;
+mod events;
+mod experiment;
 mod expiry;
 mod fleet;
 mod guard;
@@ -28,31 +29,33 @@ mod lease;
 mod listen;
 mod merge_patch;
 mod openapi;
-pub mod publish;
+mod publish;
 mod reload;
+mod role;
 mod routes;
 mod server;
 mod slow_reader;
 mod state;
 mod switch;
 mod sync;
+mod text;
 mod toxiproxy;
 mod view;
 mod watch;
 mod web;
-pub mod write;
+mod write;
 
-pub use access::{Access, Refused, Role};
+pub use access::{Access, Refused};
 pub use actor::{Actor, Caller, Identity};
-pub use data_plane::{
-    Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, TapEvent, TapFilter, Taps, Traffic,
-    TrafficTotals, TrafficUsed,
-};
+pub use data_plane::{DataPlane, Taps};
+pub use experiment::report::{ReportFormat, UnknownFormat};
 pub use fleet::board::{ControllerAnswer, ControllerStats};
 pub use guards::board::GuardStats;
 pub use openapi::openapi;
 pub use publish::{ControlStats, Publisher, PublisherOptions};
 pub use reload::Reload;
+pub use role::Role;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};
 pub use state::Start;
 pub use web::{Web, WebAnswer, WebConnection, WebFuture, WebRequest};
+pub use write::UpdateError;

@@ -4,7 +4,10 @@
 //! `state` is held briefly, to read or to publish; the kill switch takes this one alone, so that it works while a slow
 //! change is under way. A change that finds the switch moved under it compiles again.
 
+mod lease;
+mod reload;
 mod restart;
+mod switch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
@@ -23,12 +26,13 @@ use crate::access::{Access, Refused};
 use crate::actor::{Actor, CONTROLLER};
 use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
+use crate::disk::Disk;
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::experiment::board::Board as Experiments;
 use crate::fleet::board::{Board as Fleet, ControllerStats};
-use crate::guards::board::Board;
-use crate::lease::{self, Lease};
+use crate::guards::board::{Board, GuardStats};
+use crate::lease::{Lease, NOBODY};
 use crate::reload::Reload;
 use crate::state::keeper::Keeper;
 use crate::state::{Recovery, Start};
@@ -63,17 +67,17 @@ impl std::fmt::Debug for PublisherOptions {
 
 /// Everything about one moment.
 #[derive(Clone, Debug)]
-pub struct View {
+pub(crate) struct View {
     /// The document.
-    pub written: Arc<Written>,
+    pub(crate) written: Arc<Written>,
     /// Its compiled form, with the counts of its rules.
-    pub snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<Snapshot>,
     /// The generation of both.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// Whether all faults are halted.
-    pub halt: Option<Halt>,
+    pub(crate) halt: Option<Halt>,
     /// The last reload of the file.
-    pub last_reload: Option<Reload>,
+    pub(crate) last_reload: Option<Reload>,
 }
 
 /// Numbers for the metrics.
@@ -190,7 +194,7 @@ impl Publisher {
     }
 
     /// Everything about this moment.
-    pub fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         let state = self.state();
         View {
             written: Arc::clone(&state.written),
@@ -199,6 +203,11 @@ impl Publisher {
             halt: state.halt.clone(),
             last_reload: state.last_reload.clone(),
         }
+    }
+
+    /// The validated configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.state().written.config)
     }
 
     /// The configuration whose guards are in force, and how often somebody ended a halt.
@@ -219,6 +228,11 @@ impl Publisher {
         ControlStats { refused, token_reloads_ok, token_reloads_error, lease_left, controller, ..stats }
     }
 
+    /// The guards in numbers, in the order of the configuration.
+    pub fn guards(&self) -> Vec<GuardStats> {
+        self.guards.stats()
+    }
+
     /// Who may call the control API.
     pub(crate) fn access(&self) -> &Access {
         &self.access
@@ -232,17 +246,17 @@ impl Publisher {
     }
 
     /// Seed of every draw.
-    pub fn seed(&self) -> u64 {
+    pub(crate) fn seed(&self) -> u64 {
         self.seed
     }
 
     /// The data plane.
-    pub fn data_plane(&self) -> &dyn DataPlane {
+    pub(crate) fn data_plane(&self) -> &dyn DataPlane {
         &*self.data_plane
     }
 
     /// What happens from now on.
-    pub fn events(&self) -> &Events {
+    pub(crate) fn events(&self) -> &Events {
         &self.events
     }
 
@@ -252,7 +266,7 @@ impl Publisher {
     ///
     /// # Errors
     /// See [`UpdateError`]; nothing has changed then.
-    pub fn update<T>(
+    pub(crate) fn update<T>(
         &self,
         write: &Write,
         change: impl FnOnce(&mut Draft) -> Result<T, UpdateError>,
@@ -324,7 +338,7 @@ impl Publisher {
 
     /// Removes the rules whose time is over; gives their names. Waits for no disk: writing that down is for later, since a
     /// rule that has ended does not come back whatever was written down.
-    pub fn expire(&self, now: Now) -> Vec<String> {
+    pub(crate) fn expire(&self, now: Now) -> Vec<String> {
         let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
         let changed = self.bring_about(&write, |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.
@@ -357,7 +371,7 @@ impl Publisher {
     /// Tells subscribers; `data` is an object and gets `generation` and `at`.
     pub(crate) fn tell(&self, kind: EventKind, generation: u64, mut data: Value) {
         data["generation"] = json!(generation);
-        data["at"] = json!(crate::view::rfc3339(SystemTime::now()));
+        data["at"] = json!(crate::text::rfc3339(SystemTime::now()));
         self.events.tell(kind, data);
     }
 
@@ -385,6 +399,14 @@ impl Publisher {
         self.audit.flush();
         if self.keeper.flush().is_err() {
             self.keeper.forget();
+        }
+    }
+
+    /// Does one of these writes on another thread, where there is something to write to.
+    pub(crate) fn write_later(self: &Arc<Self>, disk: &mut Disk, write: fn(&Self)) {
+        if self.outlives() {
+            let publisher = Arc::clone(self);
+            disk.write(move || write(&publisher));
         }
     }
 
@@ -418,7 +440,7 @@ impl Publisher {
             state.written = Arc::clone(written);
             state.stats.generation = next;
             if lacks_lease {
-                state.halt = Some(Halt::now(lease::NOBODY.to_owned()));
+                state.halt = Some(Halt::now(NOBODY.to_owned()));
                 state.stats.halted = true;
             }
             self.store.publish(snapshot);

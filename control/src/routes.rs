@@ -8,12 +8,13 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use http::{Method, StatusCode};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
-use crate::access::{Role, gate};
+use crate::access::gate;
 use crate::api::App;
 use crate::calls::{audit, config, experiments, health, lease, log_level, rules, status, stream, switch, tap, traffic};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
+use crate::role::Role;
 
 /// Calls that run at once; others wait. The kill switch, the lease and health are not counted.
 const CALLS_MAX: usize = 64;

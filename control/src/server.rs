@@ -24,7 +24,7 @@ use crate::listen::{self, Accepted, Bound, Listener};
 use crate::publish::Publisher;
 use crate::slow_reader::SlowReader;
 use crate::web::Web;
-use crate::{experiment, expiry, fleet, guards, lease, routes};
+use crate::{experiment, expiry, fleet, guards, routes};
 
 /// Connections at once to each of the servers; others wait in the backlog. More than the subscribers of events and
 /// the calls together.
@@ -186,10 +186,10 @@ async fn live(
 ) -> io::Result<()> {
     let app = App { publisher: Arc::clone(&publisher), shutdown: stopped.clone() };
     let mut tasks = JoinSet::new();
-    tasks.spawn(expiry::run(Arc::clone(&publisher)));
+    tasks.spawn(expiry::end_rules(Arc::clone(&publisher)));
     tasks.spawn(guards::run(Arc::clone(&publisher), Arc::clone(&web)));
     tasks.spawn(experiment::runner::run(Arc::clone(&publisher), web));
-    tasks.spawn(lease::run(Arc::clone(&publisher)));
+    tasks.spawn(expiry::end_lease(Arc::clone(&publisher)));
     if let Some((controller, web)) = controller {
         tasks.spawn(fleet::run(Arc::clone(&publisher), web, controller));
     }

@@ -1,12 +1,10 @@
 //! What outlives the process: rules made through the API with their ends, the kill switch, the audit.
 //!
-//! A [`directory`] of this process alone; in it a file of [`saved`] rules, which the [`keeper`] replaces as a whole before
-//! anybody is told that a change was made, and the [`journal`] of the audit. A rule that comes back ends when the first of
+//! A [`Directory`] of this process alone; in it a file of [`saved`] rules, which the [`keeper`] replaces as a whole before
+//! anybody is told that a change was made, and the [`Journal`] of the audit. A rule that comes back ends when the first of
 //! three [`clock`]s says so.
 
 pub(crate) mod clock;
-pub(crate) mod directory;
-pub(crate) mod journal;
 pub(crate) mod keeper;
 pub(crate) mod saved;
 pub(crate) mod status;
@@ -19,14 +17,14 @@ use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
 
 use crate::audit::Audit;
+use crate::audit::journal::Journal;
+use crate::directory::Directory;
 use crate::document::Written;
 use crate::experiment::archive::Archive;
 use crate::experiment::board::Board;
 use crate::lease;
 use crate::switch::Halt;
 use clock::{Moment, process_now, time_of};
-use directory::Directory;
-use journal::Journal;
 use keeper::{Keeper, STATE};
 use saved::{Saved, SavedHalt};
 

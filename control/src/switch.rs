@@ -1,26 +1,16 @@
-//! The kill switch.
+//! The positions of the kill switch.
 
-use std::sync::Arc;
 use std::time::SystemTime;
-
-use serde_json::json;
-use squall_fault::compile;
-
-use crate::actor::{Actor, CONTROLLER};
-use crate::document::Now;
-use crate::events::EventKind;
-use crate::publish::{Publisher, State};
-use crate::write::{UpdateError, Write};
 
 /// The kill switch is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Halt {
+pub(crate) struct Halt {
     /// As given; may be empty.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Since when.
-    pub since: SystemTime,
+    pub(crate) since: SystemTime,
     /// Whether the controller halted, and nobody else since: then it is what ends when the controller says so.
-    pub by_controller: bool,
+    pub(crate) by_controller: bool,
 }
 
 impl Halt {
@@ -32,77 +22,9 @@ impl Halt {
 
 /// A position of the kill switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
+pub(crate) enum Switch {
     /// No faults.
     Halt,
     /// Faults as the rules say.
     Resume,
-}
-
-impl Publisher {
-    /// The kill switch: no new faults, and those that hold traffic let go of it. Latches until [`Self::resume`]. Does
-    /// not wait for a change that is under way, nor for a disk: [`Self::flush`] writes it down. Gives the generation.
-    pub fn halt(&self, by: Actor, reason: &str) -> u64 {
-        let write = Write { operation: "halt", ..Write::by(by) };
-        self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
-    }
-
-    /// Ends [`Self::halt`]. Gives the generation.
-    pub fn resume(&self, by: Actor, reason: &str) -> u64 {
-        let write = Write { operation: "resume", ..Write::by(by) };
-        self.switch(&write, reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
-    }
-
-    /// [`Self::halt`] or [`Self::resume`] on conditions. A switch that stands there already is left alone, with its
-    /// first reason; but where the controller had halted, somebody else's reason to halt takes the place of its own.
-    ///
-    /// # Errors
-    /// The precondition does not hold; or faults flow only under a lease, and nobody holds one; or the controller halts.
-    pub fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
-        let mut state = self.state();
-        let generation = state.stats.generation;
-        write.precondition.check(generation)?;
-        let halted = to == Switch::Halt;
-        if !halted && state.lacks_lease(&state.written.config) {
-            return Err(UpdateError::NoLease);
-        }
-        let by_controller = write.by == CONTROLLER;
-        if !halted && !by_controller && self.fleet.halts(Now::read()) {
-            return Err(UpdateError::HaltedByController);
-        }
-        if !halted && by_controller && state.halt.as_ref().is_none_or(|halt| !halt.by_controller) {
-            return Ok(generation);
-        }
-        if halted && !by_controller && !write.dry_run {
-            self.make_ours(&mut state, reason);
-        }
-        if state.stats.halted == halted || write.dry_run {
-            drop(state);
-            if !write.dry_run {
-                self.audit.note(write.done(generation).because(reason));
-            }
-            return Ok(generation);
-        }
-        let config = Arc::clone(&state.written.config);
-        let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
-        state.halt = halted.then(|| Halt { by_controller, ..Halt::now(reason.to_owned()) });
-        state.stats.halted = halted;
-        state.resumes += u64::from(!halted);
-        state.stats.generation = generation + 1;
-        self.store.publish(Arc::new(snapshot));
-        self.keeper.note_switch(state.halt.clone(), generation + 1);
-        drop(state);
-        self.audit.note(write.done(generation + 1).because(reason));
-        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "kill switch moved");
-        let kind = if halted { EventKind::Halt } else { EventKind::Resume };
-        self.tell(kind, generation + 1, json!({ "reason": reason }));
-        Ok(generation + 1)
-    }
-
-    /// A halt of the controller becomes one of somebody else, who has a reason of their own.
-    fn make_ours(&self, state: &mut State, reason: &str) {
-        let Some(halt) = state.halt.as_mut().filter(|halt| halt.by_controller) else { return };
-        *halt = Halt { reason: reason.to_owned(), by_controller: false, since: halt.since };
-        self.keeper.note_switch(state.halt.clone(), state.stats.generation);
-    }
 }

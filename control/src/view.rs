@@ -1,6 +1,6 @@
 //! What the API shows.
 
-use std::time::SystemTime;
+use std::sync::atomic::Ordering;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -8,24 +8,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use squall_config::model::{Config, Fault, Listener, ListenerProtocol, Rule};
 use squall_config::spec::RuleSpec;
-use std::sync::atomic::Ordering;
+use squall_fault::snapshot::Snapshot;
 
 use crate::document::Written;
 use crate::error::ErrorOut;
 use crate::reload::Reload;
-use squall_fault::snapshot::Snapshot;
-
-/// RFC 3339 in UTC, with milliseconds.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    humantime::format_rfc3339_millis(time).to_string()
-}
-
-/// JSON for people: indented, with a newline at its end.
-pub(crate) fn pretty(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).expect("invariant: views have text keys and cannot fail");
-    text.push('\n');
-    text
-}
+use crate::text::{pretty, rfc3339};
 
 /// An answer in JSON with the generation as its ETag.
 pub(crate) fn answer(status: StatusCode, generation: u64, body: &impl Serialize) -> Response {

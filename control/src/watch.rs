@@ -22,15 +22,27 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Reloads the configuration file whenever its text changes; never returns.
 pub(crate) async fn configuration(publisher: Arc<Publisher>) {
     let Some(file) = publisher.file.clone() else { return std::future::pending().await };
+    whenever(file, "the configuration file", move || drop(publisher.reload_if_changed())).await;
+}
+
+/// Reads the token file again whenever something happens to it; never returns.
+pub(crate) async fn tokens(publisher: Arc<Publisher>) {
+    let Some(file) = publisher.access().file().map(Path::to_owned) else { return std::future::pending().await };
+    whenever(file, "the token file", move || publisher.access().reload()).await;
+}
+
+/// Does this work whenever something happens to the file, which is called so in the log; never returns.
+async fn whenever(file: PathBuf, called: &str, work: impl Fn() + Send + Sync + 'static) {
+    let work = Arc::new(work);
     let mut directories = Directories::new();
     directories.follow(&[file]);
     // The file may have changed between the start and the watch.
     directories.touched.notify_one();
     loop {
         directories.wait().await;
-        let reader = Arc::clone(&publisher);
-        if let Err(error) = tokio::task::spawn_blocking(move || reader.reload_if_changed()).await {
-            tracing::error!(%error, "reloading the configuration file failed");
+        let work = Arc::clone(&work);
+        if let Err(error) = tokio::task::spawn_blocking(move || work()).await {
+            tracing::error!(%error, "reloading {called} failed");
         }
     }
 }
@@ -47,22 +59,6 @@ pub(crate) async fn files_of_data_plane(publisher: Arc<Publisher>) {
         let reader = Arc::clone(&publisher);
         if let Err(error) = tokio::task::spawn_blocking(move || reader.data_plane().reload_files()).await {
             tracing::error!(%error, "reloading files failed");
-        }
-    }
-}
-
-/// Reads the token file again whenever something happens to it; never returns.
-pub(crate) async fn tokens(publisher: Arc<Publisher>) {
-    let Some(file) = publisher.access().file().map(Path::to_owned) else { return std::future::pending().await };
-    let mut directories = Directories::new();
-    directories.follow(&[file]);
-    // The file may have changed between the start and the watch.
-    directories.touched.notify_one();
-    loop {
-        directories.wait().await;
-        let reader = Arc::clone(&publisher);
-        if let Err(error) = tokio::task::spawn_blocking(move || reader.access().reload()).await {
-            tracing::error!(%error, "reloading the token file failed");
         }
     }
 }

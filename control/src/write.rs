@@ -10,7 +10,7 @@ use crate::document::Written;
 
 /// Which generation a change is meant for (`If-Match`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Precondition {
+pub(crate) enum Precondition {
     /// Any.
     #[default]
     None,
@@ -29,22 +29,22 @@ impl Precondition {
 
 /// Who asks for a change, and on which conditions.
 #[derive(Clone, Debug)]
-pub struct Write {
+pub(crate) struct Write {
     /// Who.
-    pub by: Actor,
+    pub(crate) by: Actor,
     /// What they do: the name of the call.
-    pub operation: &'static str,
+    pub(crate) operation: &'static str,
     /// The rule that the call names.
-    pub rule: Option<String>,
+    pub(crate) rule: Option<String>,
     /// The generation that it is meant for.
-    pub precondition: Precondition,
+    pub(crate) precondition: Precondition,
     /// Whether to check everything and change nothing.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 impl Write {
     /// An unconditional change.
-    pub fn by(who: Actor) -> Self {
+    pub(crate) fn by(who: Actor) -> Self {
         let (operation, rule, precondition, dry_run) = ("change", None, Precondition::None, false);
         Self { by: who, operation, rule, precondition, dry_run }
     }
@@ -118,15 +118,15 @@ pub enum UpdateError {
 
 /// What came of a change.
 #[derive(Debug)]
-pub struct Outcome<T> {
+pub(crate) struct Outcome<T> {
     /// What the change itself gave.
-    pub value: T,
+    pub(crate) value: T,
     /// The generation now.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// Whether a snapshot was (or with `dry_run`: would be) published.
-    pub changed: bool,
+    pub(crate) changed: bool,
     /// The document with the change, also when it was only tried.
-    pub written: Arc<Written>,
+    pub(crate) written: Arc<Written>,
     /// What the operator should know.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }

@@ -3,18 +3,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use squall_config::model::{Config, ControlAddress};
+use squall_config::model::{Config, ControlAddress, Name};
 use squall_config::{Problems, load_text};
 use squall_control::{
     Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, Web, WebFuture, WebRequest, start,
 };
 use squall_fault::compile;
 use squall_fault::store::SnapshotStore;
+use squall_telemetry::{CertificateStatus, EndpointStatus};
 
 const FILE: &str = "version: 1
 listeners: [{name: to-b, address: 127.0.0.1:0, cluster: b}]
@@ -28,10 +28,10 @@ impl DataPlane for NoPlane {
     fn prepare(&self, _: &Config) -> Result<Box<dyn FnOnce() + Send>, Problems> {
         Ok(Box::new(|| ()))
     }
-    fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
+    fn listener_addresses(&self) -> Vec<(Name, SocketAddr)> {
         Vec::new()
     }
-    fn endpoints(&self) -> Vec<(String, Vec<squall_control::EndpointHealth>)> {
+    fn endpoints(&self) -> Vec<(Name, Vec<EndpointStatus>)> {
         Vec::new()
     }
 
@@ -44,7 +44,7 @@ impl DataPlane for NoPlane {
 
     fn reload_files(&self) {}
 
-    fn certificates(&self) -> Vec<squall_control::Certificate> {
+    fn certificates(&self) -> Vec<CertificateStatus> {
         Vec::new()
     }
 
@@ -78,31 +78,29 @@ impl Answer {
 }
 
 impl Api {
-    fn start(file: Option<PathBuf>) -> Self {
+    fn start() -> Self {
         let (document, config) = load_text(FILE).unwrap();
         let begin = Start::fresh(document, config);
         let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, 1, false, 7));
-        let watch = file.is_some();
         let data_plane = Arc::new(NoPlane);
         let publisher = Publisher::new(PublisherOptions {
             store,
             start: begin,
-            file,
+            file: None,
             seed: 7,
             data_plane,
             access: Access::default(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (control, telemetry) = (ControlAddress::Tcp(address), Some(address));
         let options = ControlOptions {
             publisher,
-            address: control,
+            address: ControlAddress::Tcp(address),
             tls: None,
-            telemetry,
+            telemetry: None,
             toxiproxy: None,
             web: Arc::new(NoWeb),
             controller: None,
-            watch,
+            watch: false,
         };
         Self { control: start(options).unwrap() }
     }
@@ -136,7 +134,7 @@ const RULE: &str = r#"{"percentage":1,"fault":{"abort":503}}"#;
 
 #[test]
 fn test_every_call_answers_as_documented() {
-    let api = Api::start(None);
+    let api = Api::start();
     let config = api.call("GET", "/v1/config", "", "").body;
     let huge = format!("[{}]", "1,".repeat(3 << 20));
     // Method, path, headers, body, expected status; in order, on one server.
@@ -216,7 +214,7 @@ fn check_documented(document: &Value, method: &str, path: &str, answer: &Answer)
 
 #[test]
 fn test_what_was_got_can_be_put_back() {
-    let api = Api::start(None);
+    let api = Api::start();
     api.call("PUT", "/v1/rules/x", "", RULE);
     let got = api.call("GET", "/v1/rules/x", "", "");
     assert!(got.head.contains("etag: \"2\"") && got.body.ends_with("}\n"));
@@ -232,7 +230,7 @@ fn test_what_was_got_can_be_put_back() {
 
 #[test]
 fn test_problems_are_relative_to_the_rule() {
-    let api = Api::start(None);
+    let api = Api::start();
     let answer = api.call("PUT", "/v1/rules/x", "", r#"{"percentage":101,"fault":{"delay":"9h"}}"#);
     let paths: Vec<_> = answer.json()["errors"].as_array().unwrap().iter().map(|e| e["path"].clone()).collect();
     assert!(paths.contains(&json!("percentage")) && paths.iter().all(|p| !p.as_str().unwrap().contains("rules[")));
@@ -242,7 +240,7 @@ fn test_problems_are_relative_to_the_rule() {
 
 #[test]
 fn test_ttl_ends_a_rule_and_subscribers_hear_of_it() {
-    let api = Api::start(None);
+    let api = Api::start();
     let mut socket = TcpStream::connect(api.address()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     socket.write_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -264,48 +262,4 @@ fn read_until(socket: &mut TcpStream, seen: &mut String, wanted: &str) {
         assert!(n > 0, "ended before {wanted}: {seen}");
         seen.push_str(&String::from_utf8_lossy(&buffer[..n]));
     }
-}
-
-#[test]
-fn test_telemetry_is_read_only() {
-    let api = Api::start(None);
-    let telemetry = api.control.telemetry_address().unwrap();
-    let get =
-        |path: &str| exchange(telemetry, &format!("GET {path} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n"));
-    assert_eq!((get("/metrics").status, get("/livez").status, get("/readyz").status), (200, 200, 200));
-    assert_eq!(get("/v1/status").status, 404);
-}
-
-#[cfg(unix)]
-#[test]
-fn test_a_swapped_symlink_reloads() {
-    use std::os::unix::fs::symlink;
-    let directory = tempfile::tempdir().unwrap();
-    let at = |name: &str| directory.path().join(name);
-    for (version, rule) in [("..v1", "slow"), ("..v2", "slower"), ("..v3", "slowest")] {
-        std::fs::create_dir(at(version)).unwrap();
-        let text = FILE.replace("name: slow", &format!("name: {rule}"));
-        std::fs::write(at(version).join("squall.yaml"), text).unwrap();
-    }
-    symlink("..v1", at("..data")).unwrap();
-    symlink("..data/squall.yaml", at("squall.yaml")).unwrap();
-    let api = Api::start(Some(at("squall.yaml")));
-    // The look at the start may find the first swap; the second one is seen by the watch alone, as the file is polled
-    // every ten seconds only.
-    for (version, rule) in [("..v2", "slower"), ("..v3", "slowest")] {
-        symlink(version, at("..data_tmp")).unwrap();
-        std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
-        let end = Instant::now() + Duration::from_secs(5);
-        while api.call("GET", &format!("/v1/rules/{rule}"), "", "").status != 200 {
-            assert!(Instant::now() < end, "{version} was not loaded");
-            pause();
-        }
-    }
-    assert_eq!(api.call("GET", "/v1/status", "", "").json()["last_reload"]["result"], "ok");
-}
-
-/// Between two looks at something that changes in the background; the caller has the deadline.
-#[allow(clippy::disallowed_methods, reason = "a poll with a deadline, on a thread of the test's own")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(20));
 }

@@ -142,7 +142,7 @@ pub struct LatencyStream {
 }
 
 impl LatencyStream {
-    /// A stream of draws of `latency`; [`crate::snapshot::Snapshot::stream_seed`] makes seeds.
+    /// A stream of draws of `latency`, the same for the same seed.
     pub fn new(latency: Latency, max: Duration, seed: u64) -> Self {
         Self { latency, max, draw: Draw::new(seed, 0, 0) }
     }

@@ -13,7 +13,7 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// The noise of this seed, as a plan's step or [`crate::snapshot::Snapshot::stream_seed`] gives it.
+    /// The noise of this seed, as a plan's step gives it.
     pub fn new(seed: u64) -> Self {
         Self { generator: Pcg32::new(seed, 0) }
     }

@@ -23,7 +23,7 @@ struct Piece {
 }
 
 /// How much of the share is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
     /// Exchanges that were counted in the window.
     pub seen: u64,

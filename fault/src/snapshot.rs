@@ -7,7 +7,6 @@ use squall_config::model::{Cluster, Config, Destination, Fault, HostPort, Listen
 use squall_config::pattern::Pattern;
 
 use crate::attempts::Attempts;
-use crate::draw::mix;
 use crate::index::Index;
 use crate::plan::{RuleIndex, Step};
 
@@ -177,15 +176,6 @@ impl Snapshot {
     pub fn has_part_of_experiment(&self, rule: RuleIndex, steps: &[Step]) -> bool {
         let experiment = self.rules.get(usize::from(rule.0)).and_then(|rule| rule.rule.experiment.as_ref());
         experiment.is_some() && steps.iter().any(|step| self.step_rule(*step).rule.experiment.as_ref() == experiment)
-    }
-
-    /// A seed for the [`crate::decide::LatencyStream`] of a delay step on the connection with this number, such as its
-    /// ordinal on the worker; other steps and connections get other seeds.
-    pub fn stream_seed(&self, step: Step, connection: u64) -> u64 {
-        // Delays of one rule differ in their index; the multiplier (2^64 / golden ratio, odd) keeps them apart.
-        let stream =
-            self.step_rule(step).stream.wrapping_add(u64::from(step.fault).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        mix(!self.seed, stream, connection)
     }
 }
 

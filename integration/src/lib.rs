@@ -13,6 +13,7 @@
 //! - [`exposition`]: Prometheus text, as numbers
 //! - [`foreign`]: clients that were not written here, and what one call with each came to
 //! - [`containers`]: images that are built and run, where the machine has an engine
+//! - [`path`]: a client, Squall and an echo, where a test needs no more
 //! - [`pods`]: two network namespaces with a cable between them, where the machine lets a test make such
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
 //! - [`service`]: a small Service A that calls Service B, as well or as badly as a test wants
@@ -34,6 +35,7 @@ pub mod kubernetes;
 pub mod load;
 pub mod message;
 pub mod origin;
+pub mod path;
 pub mod pods;
 pub mod programs;
 pub mod raw;

@@ -68,6 +68,12 @@ impl Peer {
         Some(seen)
     }
 
+    /// Reads the head of a request, gives its first line, and lets the body be; `None` when the peer ends before all of it came.
+    pub fn read_head(&mut self) -> Option<String> {
+        let (line, _) = read_head(&mut self.reader).ok().flatten()?;
+        Some(line)
+    }
+
     /// Sends bytes; a peer that is gone is not our affair.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.reader.get_mut().write_all(bytes.as_ref());

@@ -9,8 +9,17 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The crates that are shipped.
-const CRATES: [&str; 8] =
-    ["config", "fault", "proxy", "control", "kubernetes/inject", "kubernetes/orders", "kubernetes/operator", "cli"];
+const CRATES: [&str; 9] = [
+    "config",
+    "fault",
+    "proxy/telemetry",
+    "proxy",
+    "control",
+    "kubernetes/inject",
+    "kubernetes/orders",
+    "kubernetes/operator",
+    "cli",
+];
 const LINES_MAX: usize = 500;
 
 fn root() -> PathBuf {
@@ -98,6 +107,7 @@ fn dependencies_point_one_way() {
     for (package, banned) in [
         ("squall-config", &["tokio", "hyper", "arc-swap", "squall-fault", "squall-proxy", "squall-control"][..]),
         ("squall-fault", &["tokio", "hyper", "squall-proxy", "squall-control"]),
+        ("squall-telemetry", &["tokio", "squall-proxy", "squall-control"]),
         ("squall-proxy", &["squall-control", "clap", "axum", "anyhow", "hyper"]),
         ("squall-control", &["squall-proxy", "clap", "anyhow"]),
         ("squall-inject", &["squall-config", "squall-proxy", "squall-control", "serde-saphyr", "clap", "anyhow"]),
@@ -114,7 +124,7 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn what_decides_is_linked_with_no_runtime() {
-    for package in ["squall-config", "squall-fault", "squall-inject"] {
+    for package in ["squall-config", "squall-fault", "squall-inject", "squall-telemetry"] {
         let all = linked(package);
         for banned in ["tokio", "hyper", "h2", "mio", "socket2", "getrandom"] {
             assert!(!all.iter().any(|l| l == banned), "{package} is linked with {banned}");

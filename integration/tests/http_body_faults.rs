@@ -7,41 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::Reason;
 use http_body_util::BodyExt;
-use serde_json::{Value, json};
-use squall_integration::client::{self, Client, full, get, request, reset_reason};
-use squall_integration::echo::Echo;
+use serde_json::json;
+use squall_integration::client::{self, full, get, request, reset_reason};
 use squall_integration::origin::Origin;
+use squall_integration::path::Path;
 use squall_integration::raw::exchange;
-use squall_integration::{Api, End, RawClient, Settings, Squall, eventually};
-
-struct Path {
-    echo: Echo,
-    squall: Squall,
-}
-
-impl Path {
-    /// With one rule that hits everything.
-    fn with(fault: &Value) -> Self {
-        let echo = Echo::http1();
-        let squall = Squall::start(&Settings::http(echo.address).with("seed: 7"));
-        squall.api().rule("r", &json!({"percentage": 100, "fault": fault}));
-        Self { echo, squall }
-    }
-
-    fn api(&self) -> Api {
-        self.squall.api()
-    }
-
-    fn client(&self) -> RawClient {
-        RawClient::connect(self.squall.to_b())
-    }
-
-    /// Runs a test with an HTTP/2 client.
-    fn http2<T>(&self, test: impl AsyncFnOnce(Client) -> T) -> T {
-        let address = self.squall.to_b();
-        client::run(Duration::from_secs(60), async { test(Client::http2(address).await).await })
-    }
-}
+use squall_integration::{End, RawClient, Settings, Squall, eventually};
 
 fn get_text(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: b\r\n\r\n")

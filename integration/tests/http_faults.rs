@@ -4,47 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-use squall_integration::client::{self, Client, full, get, request, reset_reason};
-use squall_integration::echo::Echo;
+use serde_json::json;
+use squall_integration::End;
+use squall_integration::client::{full, get, request, reset_reason};
+use squall_integration::path::Path;
 use squall_integration::raw::exchange;
-use squall_integration::{Api, End, RawClient, Settings, Squall};
 
 const GET: &str = "GET /echo HTTP/1.1\r\nHost: b\r\n\r\n";
-
-struct Path {
-    echo: Echo,
-    squall: Squall,
-}
-
-impl Path {
-    fn new() -> Self {
-        let echo = Echo::http1();
-        let squall = Squall::start(&Settings::http(echo.address).with("seed: 7"));
-        Self { echo, squall }
-    }
-
-    /// With one rule that hits everything.
-    fn with(fault: &Value) -> Self {
-        let path = Self::new();
-        path.api().rule("r", &json!({"percentage": 100, "fault": fault}));
-        path
-    }
-
-    fn api(&self) -> Api {
-        self.squall.api()
-    }
-
-    fn client(&self) -> RawClient {
-        RawClient::connect(self.squall.to_b())
-    }
-}
-
-/// Runs a test with an HTTP/2 client.
-fn http2<T>(path: &Path, test: impl AsyncFnOnce(Client) -> T) -> T {
-    let address = path.squall.to_b();
-    client::run(Duration::from_secs(60), async { test(Client::http2(address).await).await })
-}
 
 #[test]
 fn delay_waits_and_says_so() {
@@ -91,7 +57,7 @@ fn every_distribution_stays_within_its_bounds() {
         (json!({"exponential": {"mean": "20ms"}, "max": "60ms"}), 0),
         (json!({"pareto": {"scale": "10ms", "shape": 1.5}, "max": "60ms"}), 10),
     ];
-    let path = Path::new();
+    let path = Path::seeded();
     for (delay, least) in shapes {
         path.api().rule("r", &json!({"percentage": 100, "fault": {"delay": delay}}));
         let mut client = path.client();
@@ -133,7 +99,7 @@ fn abort_answers_in_the_upstreams_place() {
 #[test]
 fn abort_on_http2() {
     let path = Path::with(&json!({"abort": 503}));
-    http2(&path, async |mut client| {
+    path.http2(async |mut client| {
         let answer = client.must(get("/echo")).await;
         assert_eq!((answer.status.as_u16(), answer.header("x-squall-fault")), (503, Some("rule=r; kind=abort")));
     });
@@ -142,7 +108,7 @@ fn abort_on_http2() {
 #[test]
 fn a_grpc_abort_is_trailers_only() {
     let path = Path::with(&json!({"abort": {"grpc_status": 14, "message": "50% gone"}}));
-    http2(&path, async |mut client| {
+    path.http2(async |mut client| {
         let mut call = request("POST", "/pkg.Service/Method", full("grpc"));
         call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
         call.headers_mut().insert("te", "trailers".parse().unwrap());
@@ -215,10 +181,10 @@ fn reset_after_so_many_bytes_of_the_body() {
 
 #[test]
 fn reset_on_http2_ends_one_stream_and_no_other() {
-    let path = Path::new();
+    let path = Path::seeded();
     path.api()
         .rule("r", &json!({"match": {"path": {"prefix": "/echo/bad"}}, "percentage": 100, "fault": {"reset": true}}));
-    http2(&path, async |client| {
+    path.http2(async |client| {
         let slow = tokio::spawn({
             let mut stream = client.stream();
             async move { stream.must(get("/slow/500")).await.status }
@@ -235,7 +201,7 @@ fn reset_on_http2_ends_one_stream_and_no_other() {
 #[test]
 fn reset_after_bytes_on_http2() {
     let path = Path::with(&json!({"reset": {"on": "response", "after_bytes": 50000}}));
-    http2(&path, async |mut client| {
+    path.http2(async |mut client| {
         use http_body_util::BodyExt as _;
         let mut body = client.head(get("/sized/200000")).await.expect("a head").into_body();
         let mut count = 0;
@@ -265,7 +231,7 @@ fn blackhole_never_answers() {
 
 #[test]
 fn the_next_request_on_an_open_connection_meets_a_new_rule() {
-    let path = Path::new();
+    let path = Path::seeded();
     let mut client = path.client();
     for i in 0..50 {
         assert_eq!(client.get("/echo").status, 200, "before, {i}");
@@ -273,7 +239,7 @@ fn the_next_request_on_an_open_connection_meets_a_new_rule() {
         assert_eq!(client.get("/echo").status, 503, "the very next, {i}");
         path.api().remove("r");
     }
-    http2(&path, async |mut client| {
+    path.http2(async |mut client| {
         for _ in 0..20 {
             assert_eq!(client.must(get("/echo")).await.status, 200);
             path.api().rule("r", &json!({"percentage": 100, "fault": {"abort": 503}}));
@@ -285,7 +251,7 @@ fn the_next_request_on_an_open_connection_meets_a_new_rule() {
 
 #[test]
 fn a_faulted_exchange_leaves_the_pool_in_order() {
-    let path = Path::new();
+    let path = Path::seeded();
     path.api().rule("r", &json!({"percentage": 50, "fault": {"reset": {"on": "response", "after_bytes": 1000}}}));
     let (mut reset, mut whole) = (0, 0);
     for _ in 0..200 {

@@ -206,6 +206,16 @@ fn a_port_in_use_is_named() {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert_eq!(done.status.code(), Some(1), "{said}");
     assert!(said.contains(&address) && said.contains("control"), "{said}");
+    // The same where flags say it.
+    for (listen, control, named) in
+        [(address.as_str(), "127.0.0.1:0", "to-upstream"), ("127.0.0.1:0", &address, "control")]
+    {
+        let flags = ["run", "--upstream", "http://127.0.0.1:9", "--listen", listen, "--control", control];
+        let done = output(&flags);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains(&address) && said.contains(named), "{said}");
+    }
 }
 
 #[test]
@@ -303,8 +313,16 @@ fn the_telemetry_address_is_read_only() {
     let telemetry = squall_integration::Api { address };
     for path in ["/metrics", "/livez", "/readyz"] {
         assert_eq!(telemetry.get(path).status, 200, "{path}");
+        let by_name = format!("GET {path} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n");
+        assert_eq!(RawClient::connect(address).send(by_name).answer().status, 200, "{path} of a host of any name");
     }
-    for (method, path) in [("GET", "/v1/rules"), ("PUT", "/v1/rules/r"), ("POST", "/v1/halt"), ("GET", "/v1/config")] {
+    for (method, path) in [
+        ("GET", "/v1/status"),
+        ("GET", "/v1/rules"),
+        ("PUT", "/v1/rules/r"),
+        ("POST", "/v1/halt"),
+        ("GET", "/v1/config"),
+    ] {
         assert_eq!(telemetry.call(method, path, &[], "").status, 404, "{method} {path}");
     }
 }

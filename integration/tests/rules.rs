@@ -6,41 +6,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use squall_integration::echo::Echo;
-use squall_integration::{Api, RawClient, Settings, Squall};
+use squall_integration::path::Path;
+use squall_integration::{RawClient, Settings, Squall};
 
 const GET: &str = "GET /echo HTTP/1.1\r\nHost: b\r\n\r\n";
 
-struct Path {
-    echo: Echo,
-    squall: Squall,
-}
-
-impl Path {
-    fn new() -> Self {
-        let echo = Echo::http1();
-        let squall = Squall::start(&Settings::http(echo.address));
-        Self { echo, squall }
-    }
-
-    /// With one rule that hits everything.
-    fn with(fault: &Value) -> Self {
-        let path = Self::new();
-        path.api().rule("r", &json!({"percentage": 100, "fault": fault}));
-        path
-    }
-
-    fn api(&self) -> Api {
-        self.squall.api()
-    }
-
-    fn client(&self) -> RawClient {
-        RawClient::connect(self.squall.to_b())
-    }
-}
-
 #[test]
 fn only_what_matches_is_hit() {
-    let path = Path::new();
+    let path = Path::bare();
     let hit = |matches: Value, request: &str| {
         path.api().rule("r", &json!({"match": matches, "percentage": 100, "fault": {"abort": 503}}));
         path.client().send(request).answer().status == 503
@@ -87,7 +60,7 @@ fn health_checks_are_spared_unless_named() {
 
 #[test]
 fn first_and_every_pick_by_count() {
-    let path = Path::new();
+    let path = Path::bare();
     let picked = |sample: Value| {
         path.api().rule("r", &json!({"percentage": 100, "sample": sample, "fault": {"abort": 503}}));
         let mut client = path.client();
@@ -103,7 +76,7 @@ fn first_and_every_pick_by_count() {
 fn a_sticky_share_is_the_same_on_every_replica_and_after_a_restart() {
     let rule = json!({"percentage": 20, "sample": {"mode": "sticky", "key": "trace"}, "fault": {"abort": 503}});
     let picked = || {
-        let path = Path::new();
+        let path = Path::bare();
         path.api().rule("r", &rule);
         let mut client = path.client();
         let mut hit = |id: u32| {
@@ -124,7 +97,7 @@ fn a_sticky_share_is_the_same_on_every_replica_and_after_a_restart() {
 
 #[test]
 fn the_first_try_fails_and_its_retry_passes() {
-    let path = Path::new();
+    let path = Path::bare();
     path.api().rule("r", &json!({"percentage": 100, "sample": {"attempt": 1}, "fault": {"abort": 503}}));
     let retry = |fields: &str| {
         let request = format!("POST /pay HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n{fields}\r\n");
@@ -181,7 +154,7 @@ fn beyond_the_budget_requests_pass_and_are_counted() {
 
 #[test]
 fn delays_add_up_and_the_first_terminal_fault_wins() {
-    let path = Path::new();
+    let path = Path::bare();
     let api = path.api();
     api.put(
         "/v1/rules",

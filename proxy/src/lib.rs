@@ -63,13 +63,12 @@ mod when_woken;
 mod worker;
 mod workers;
 
-pub use telemetry::outcome::{Observation, Outcome};
-pub use telemetry::tap::{Tap, TapEvent, TapFilter};
-pub use telemetry::totals::{DURATION_BOUNDS, TrafficTotals};
+pub use telemetry::tap::Tap;
+pub use telemetry::totals::DURATION_BOUNDS;
 pub use telemetry::trace::Traces;
 pub use telemetry::trace::propagation::{Format, Propagation};
 pub use telemetry::trace::queue::{FinishedSpans, SpanQueue, span_queue};
 pub use telemetry::trace::sampler::Sampler;
-pub use tls::store::{CertificateStatus, check as check_certificates};
-pub use upstream::status::EndpointStatus;
+pub use tls::certs::authorities_of_system;
+pub use tls::store::check as check_certificates;
 pub use workers::{BindError, BoundListeners, Drained, Proxy, ProxyOptions};

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use outcomes::setup::{Observed, Setup, Side};
 use squall_config::model::{Direction, Fallback, Name};
 use squall_fault::trace_share::{SharedId, TraceShare};
-use squall_proxy::{Observation, Outcome, Propagation, Sampler, Traces, span_queue};
+use squall_proxy::{Propagation, Sampler, Traces, span_queue};
+use squall_telemetry::{Observation, Outcome};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const TRACE_NUMBER: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;

@@ -1,14 +1,16 @@
 //! How a client verb shows who calls, and whom it trusts.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
+use rustls::ClientConfig;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+
+use crate::trust;
 
 /// Holds the token where no file does. There is no option for it: other users of the machine can see command lines.
 const TOKEN_VARIABLE: &str = "SQUALL_TOKEN";
@@ -96,13 +98,12 @@ impl Credentials {
 
     /// What a handshake with the control API uses.
     pub(super) fn tls(&self) -> anyhow::Result<Arc<ClientConfig>> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(self.authorities()?);
+        let roots = trust::roots(self.ca.as_deref()).map_err(anyhow::Error::msg)?;
+        let builder = trust::trusting(roots)?;
         let mut config = match (&self.cert, &self.key) {
             (None, None) => builder.with_no_client_auth(),
             (Some(cert), Some(key)) => {
-                let chain = certificates(cert)?;
+                let chain = trust::certificates(cert).map_err(anyhow::Error::msg)?;
                 let key = PrivateKeyDer::from_pem_file(key)
                     .with_context(|| format!("{}: there is no usable private key in it", key.display()))?;
                 builder.with_client_auth_cert(chain, key).context("--cert and --key do not fit together")?
@@ -112,24 +113,4 @@ impl Credentials {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
-
-    fn authorities(&self) -> anyhow::Result<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        match &self.ca {
-            Some(file) => {
-                for certificate in certificates(file)? {
-                    roots.add(certificate).with_context(|| format!("{}: not an authority", file.display()))?;
-                }
-            }
-            None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-        }
-        Ok(roots)
-    }
-}
-
-fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let read = || -> Result<Vec<_>, rustls::pki_types::pem::Error> { CertificateDer::pem_file_iter(file)?.collect() };
-    let all = read().with_context(|| format!("cannot read certificates from {}", file.display()))?;
-    anyhow::ensure!(!all.is_empty(), "{}: there is no certificate in it", file.display());
-    Ok(all)
 }

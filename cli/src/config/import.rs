@@ -30,7 +30,7 @@ afterwards is said on stderr:
   note              the same, and good to know
 
 A percentage is never made up: where a document has none, --percentage says it, or there is no rule.",
-    after_long_help = crate::args::EPILOGUE
+    after_long_help = crate::verb::EPILOGUE
 )]
 pub(crate) struct ImportArgs {
     /// The documents, YAML or JSON, several in one file or not; `-` is stdin

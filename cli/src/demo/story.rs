@@ -13,10 +13,10 @@ use super::chosen::Chosen;
 use super::load::{Load, RATE};
 use super::sample::Phase;
 use super::scene::Scene;
-use crate::args::ApiArgs;
 use crate::client::{self, Base, Call, Credentials};
 use crate::exit::{Failure, Outcome};
 use crate::experiment::{exit_of, path_of, write_reports};
+use crate::verb::ApiArgs;
 
 /// Connections are made and caches are filled before anything is measured.
 const WARM_UP: Duration = Duration::from_millis(300);

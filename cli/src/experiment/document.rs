@@ -8,10 +8,10 @@ use squall_config::spec::ExperimentDocument;
 use squall_config::{locate, parse_experiment_text};
 
 use super::path_of;
-use crate::args::ApiArgs;
 use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure};
 use crate::source;
+use crate::verb::ApiArgs;
 
 /// A document that has a name, and where it comes from.
 pub(crate) struct Document {

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::path_of;
-use crate::args::ApiArgs;
 use crate::client::{Call, send};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::verb::ApiArgs;
 
 /// How often it is asked for.
 const EVERY: Duration = Duration::from_millis(500);

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use squall_config::model::Config;
+use squall_config::model::{Config, Name};
 use squall_config::{Problem, Problems};
-use squall_control::{
-    Certificate, DataPlane, EndpointHealth, ExchangeOutcome, Observation, Publisher, TapEvent, TapFilter, Taps,
-    Traffic, TrafficTotals, TrafficUsed,
-};
+use squall_control::{DataPlane, Publisher, Taps};
+use squall_fault::share::Used;
 use squall_fault::trace_share::TraceShare;
-use squall_proxy::{CertificateStatus, DURATION_BOUNDS, EndpointStatus, Proxy};
+use squall_proxy::{DURATION_BOUNDS, Proxy};
+use squall_telemetry::{CertificateStatus, EndpointStatus, Observation, Outcome, TapFilter, Traffic};
 
 use super::exposition::Exposition;
 use crate::logging;
@@ -57,35 +56,20 @@ impl DataPlane for Plane {
         Ok(Box::new(move || proxy.apply(bound)))
     }
 
-    fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
-        self.proxy.addresses().into_iter().map(|(name, address)| (name.to_string(), address)).collect()
+    fn listener_addresses(&self) -> Vec<(Name, SocketAddr)> {
+        self.proxy.addresses()
     }
 
-    fn endpoints(&self) -> Vec<(String, Vec<EndpointHealth>)> {
-        let health = |EndpointStatus { written, address, health }| EndpointHealth { written, address, health };
-        let clusters = self.proxy.endpoints().into_iter();
-        clusters.map(|(name, endpoints)| (name.to_string(), endpoints.into_iter().map(health).collect())).collect()
+    fn endpoints(&self) -> Vec<(Name, Vec<EndpointStatus>)> {
+        self.proxy.endpoints()
     }
 
     fn traffic(&self) -> Traffic {
-        let convert = |t: squall_proxy::TrafficTotals| TrafficTotals {
-            listener: t.listener,
-            cluster: t.cluster,
-            direction: t.direction,
-            connections: t.connections,
-            bytes_request: t.bytes_request,
-            bytes_response: t.bytes_response,
-            begun: t.begun,
-            ended: t.ended,
-            injected: t.injected,
-            failed: t.failed,
-            durations: t.durations.to_vec(),
-        };
-        Traffic { duration_bounds: DURATION_BOUNDS, totals: self.proxy.traffic().into_iter().map(convert).collect() }
+        Traffic { duration_bounds: DURATION_BOUNDS, totals: self.proxy.traffic() }
     }
 
-    fn traffic_used(&self) -> Option<TrafficUsed> {
-        self.proxy.traffic_used().map(|used| TrafficUsed { seen: used.seen, faulted: used.faulted })
+    fn traffic_used(&self) -> Option<Used> {
+        self.proxy.traffic_used()
     }
 
     fn metrics_text(&self) -> String {
@@ -102,46 +86,25 @@ impl DataPlane for Plane {
         self.proxy.reload_certificates();
     }
 
-    fn certificates(&self) -> Vec<Certificate> {
-        let all = self.proxy.certificates().into_iter();
-        let convert = |c: CertificateStatus| Certificate {
-            of: format!("{} {}", c.kind, c.name),
-            file: c.file,
-            not_after: c.not_after,
-            error: c.error,
-        };
-        all.map(convert).collect()
+    fn certificates(&self) -> Vec<CertificateStatus> {
+        self.proxy.certificates()
     }
 
     fn tap(&self, filter: TapFilter) -> Option<Taps> {
-        let TapFilter { rule, path, status, is_faulted, rate_max } = filter;
-        let tap = self.proxy.tap(squall_proxy::TapFilter { rule, path, status, is_faulted, rate_max })?;
-        let events = futures_util::stream::unfold(tap, |mut tap| async {
-            let event = match tap.next().await {
-                squall_proxy::TapEvent::Exchange(line) => TapEvent::Exchange(line),
-                squall_proxy::TapEvent::Missed(n) => TapEvent::Missed(n),
-            };
-            Some((event, tap))
-        });
-        Some(Box::pin(events))
+        let tap = self.proxy.tap(filter)?;
+        Some(Box::pin(futures_util::stream::unfold(tap, |mut tap| async { Some((tap.next().await, tap)) })))
     }
 
     fn observe(&self, observation: Option<Observation>) {
-        let convert =
-            |Observation { fallbacks, add_ids, share }| squall_proxy::Observation { fallbacks, add_ids, share };
-        self.proxy.observe(observation.map(convert));
+        self.proxy.observe(observation);
     }
 
     fn note_share(&self, share: TraceShare) {
         self.proxy.note_share(share);
     }
 
-    fn outcomes(&self, into: &mut Vec<ExchangeOutcome>) -> u64 {
-        let mut outcomes = Vec::new();
-        let lost = self.proxy.outcomes(&mut outcomes);
-        into.reserve(outcomes.len());
-        into.extend(outcomes.into_iter().map(exchange_outcome));
-        lost
+    fn outcomes(&self, into: &mut Vec<Outcome>) -> u64 {
+        self.proxy.outcomes(into)
     }
 
     fn log_filter(&self) -> String {
@@ -154,29 +117,5 @@ impl DataPlane for Plane {
 
     fn is_ready(&self) -> bool {
         !self.is_leaving.load(Ordering::Relaxed) && self.proxy.is_accepting()
-    }
-}
-
-fn exchange_outcome(outcome: squall_proxy::Outcome) -> ExchangeOutcome {
-    ExchangeOutcome {
-        direction: outcome.direction,
-        trace: outcome.trace,
-        request_id: outcome.request_id,
-        has_added_ids: outcome.has_added_ids,
-        place: outcome.place,
-        began: outcome.began,
-        ended: outcome.ended,
-        status: outcome.status,
-        grpc_status: outcome.grpc_status,
-        is_abandoned: outcome.is_abandoned,
-        is_injected: outcome.is_injected,
-        route: outcome.route,
-        cluster: outcome.cluster,
-        operation: outcome.operation,
-        is_repeatable: outcome.is_repeatable,
-        shape: outcome.shape,
-        response_bytes: outcome.response_bytes,
-        fallbacks: outcome.fallbacks,
-        matched: outcome.matched,
     }
 }

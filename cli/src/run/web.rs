@@ -15,7 +15,7 @@ use squall_control::{Web, WebAnswer, WebConnection, WebFuture, WebRequest};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::trust;
+use crate::trust;
 
 /// Look-ups of names that hang take no thread of anybody else.
 const LOOKUPS_MAX: usize = 8;

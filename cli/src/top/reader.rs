@@ -7,9 +7,9 @@ use tokio::runtime::Runtime;
 
 use super::board::Board;
 use super::reading::{Reading, read};
-use crate::args::ClientArgs;
 use crate::client::{Call, Reply, send};
 use crate::exit::Failure;
+use crate::verb::ClientArgs;
 
 /// Between the first two readings, so that there are rates at once.
 const FIRST_INTERVAL: Duration = Duration::from_millis(250);

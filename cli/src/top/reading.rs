@@ -4,9 +4,9 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::args::ClientArgs;
 use crate::client::{Call, send};
 use crate::exit::Failure;
+use crate::verb::ClientArgs;
 
 /// The answers of one round.
 #[derive(Clone, Debug)]

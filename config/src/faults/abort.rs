@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Full, Scalar, Written};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::written::{Full, Scalar, Written};
 
 /// An answer in the upstream's place: `status` with body and headers, or `grpc_status` with a message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

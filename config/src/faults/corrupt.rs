@@ -4,9 +4,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{PHASES, Phase};
-use crate::spec::{Full, Scalar, Written, shape};
+use crate::report::Report;
+use crate::shape;
 use crate::units::Percentage;
-use crate::validate::report::Report;
+use crate::written::{Full, Scalar, Written};
 
 /// Bytes that arrive altered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::switch;
-use crate::spec::{Full, Scalar, Written};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::written::{Full, Scalar, Written};
 
 /// The connection goes away.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::delay::DelaySpec;
-use crate::spec::{Scalar, shape};
+use crate::report::Report;
+use crate::shape;
 use crate::units::{format_duration, parse_duration};
-use crate::validate::report::Report;
+use crate::written::Scalar;
 
 /// Any value between two, both included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use crate::validate::report::Report;
+use crate::report::Report;
 
 /// An answer in the upstream's place that is no HTTP. On HTTP/2, where bytes that are no frames would hit every stream
 /// of the connection, the stream is reset with PROTOCOL_ERROR, which is what a receiver makes of a malformed message

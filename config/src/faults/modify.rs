@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::abort::{has_no_body, header, http_status};
 use super::{PHASES, Phase};
-use crate::spec::{OneOrMany, Scalar, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::{OneOrMany, Scalar};
 
 /// Another head or body than was sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,11 +87,4 @@ fn removed(path: &str, names: Option<&OneOrMany>, report: &mut Report) -> Vec<He
         removed.extend(header(path, name, &Scalar::from(""), report).map(|(name, _)| name));
     }
     removed
-}
-
-impl Modify {
-    /// The type of a body that replaces another, unless the rule names one.
-    pub fn names_content_type(&self) -> bool {
-        self.set_headers.iter().any(|(name, _)| name == CONTENT_TYPE)
-    }
 }

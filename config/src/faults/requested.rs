@@ -6,9 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::switch;
-use crate::spec::{Full, Scalar, Written, shape};
+use crate::report::Report;
+use crate::shape;
 use crate::units::format_duration;
-use crate::validate::report::Report;
+use crate::written::{Full, Scalar, Written};
 
 /// Faults that the caller asks for, for at most the share of the rule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

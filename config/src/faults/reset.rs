@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::goaway::{Http2Code, code, code_schema};
 use super::{PHASES, Phase, switch};
-use crate::spec::{Full, Scalar, Written, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::{Full, Scalar, Written};
 
 /// A broken connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,8 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{PHASES, Phase};
-use crate::spec::{Scalar, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::Scalar;
 
 /// A body in pieces, with a pause after each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::delay::within;
 use super::{PHASES, Phase};
-use crate::spec::{Full, Scalar, Written, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::{Full, Scalar, Written};
 
 /// The end of a stream comes late.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -6,8 +6,9 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::{PHASES, Phase, switch};
-use crate::spec::{Full, Scalar, Written, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::{Full, Scalar, Written};
 
 /// From some byte on nothing more passes; the connection stays.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

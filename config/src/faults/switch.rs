@@ -1,7 +1,7 @@
 //! `true` stands for a fault without parameters.
 
-use crate::spec::Scalar;
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::written::Scalar;
 
 /// `true`, where nothing else may be written.
 pub(super) fn bare(path: &str, is_on: bool, report: &mut Report) -> Option<()> {

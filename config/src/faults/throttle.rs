@@ -4,9 +4,10 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{PHASES, Phase};
-use crate::spec::{Full, Scalar, Written, shape};
+use crate::report::Report;
+use crate::shape;
 use crate::units::ByteRate;
-use crate::validate::report::Report;
+use crate::written::{Full, Scalar, Written};
 
 /// A bound on speed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

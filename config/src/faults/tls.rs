@@ -6,8 +6,9 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::delay::within;
-use crate::spec::{Full, Scalar, Written, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::{Full, Scalar, Written};
 
 /// A handshake that goes wrong, on a listener where TLS ends.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

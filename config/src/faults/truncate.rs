@@ -6,8 +6,9 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::{PHASES, Phase};
-use crate::spec::{Full, Scalar, Written, shape};
-use crate::validate::report::Report;
+use crate::report::Report;
+use crate::shape;
+use crate::written::{Full, Scalar, Written};
 
 /// An end that comes too early: after so many bytes, or so long after the beginning.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

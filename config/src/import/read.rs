@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::parse;
 use crate::path::{Path, Step, render};
-use crate::problem::Problem;
+use crate::problem::{Problem, humanize};
 
 use super::sheet::Sheet;
 
@@ -30,7 +30,7 @@ pub(super) fn read<T: DeserializeOwned>(
     // One type for whatever is read: what several documents have is then compiled once.
     let mut note: &mut dyn FnMut(serde_ignored::Path<'_>) = &mut note;
     let read = parse::read(serde_ignored::Deserializer::new(value, &mut note))
-        .map_err(|(path, message)| Problem::new(render(&path), parse::humanize(&message)))?;
+        .map_err(|(path, message)| Problem::new(render(&path), humanize(&message)))?;
     for path in ignored {
         if path.first().is_some_and(|step| matches!(step, Step::Key(key) if BOOKKEEPING.contains(&key.as_str()))) {
             continue;

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::TextMatchSpec;
-use super::shape;
-use super::written::{Scalar, Written, list};
+use crate::shape;
+use crate::written::{Scalar, Written, list};
 
 /// A bound on the share of exchanges (HTTP requests and TCP connections) that are faulted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

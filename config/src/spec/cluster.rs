@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::shape;
 use super::tls::ClusterTlsSpec;
-use super::written::{Full, OneOrMany, Scalar, Written, list};
+use crate::shape;
+use crate::written::{Full, OneOrMany, Scalar, Written, list};
 
 /// A named upstream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

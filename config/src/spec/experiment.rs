@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::guard::{ConditionSpec, GuardSpec};
 use super::pods::PodsSpec;
 use super::rule::RuleSpec;
-use super::shape;
-use super::written::{Scalar, list};
+use crate::shape;
+use crate::written::{Scalar, list};
 
 /// An experiment: what is steady, what is expected, what goes wrong for how long.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -9,10 +9,10 @@ use super::controller::ControllerSpec;
 use super::guard::{GuardSpec, LeaseSpec};
 use super::listener::ListenerSpec;
 use super::rule::RuleSpec;
-use super::shape;
 use super::tls::ControlTlsSpec;
 use super::toxiproxy::ToxiproxySpec;
-use super::written::{Full, Scalar, Written, list};
+use crate::shape;
+use crate::written::{Full, Scalar, Written, list};
 
 /// The configuration of Squall.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

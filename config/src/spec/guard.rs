@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shape;
-use super::written::Scalar;
+use crate::shape;
+use crate::written::Scalar;
 
 /// A condition that stops all faults when it holds, as the kill switch does: until somebody resumes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

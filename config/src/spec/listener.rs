@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shape;
 use super::tls::{InterceptSpec, ListenerTlsSpec};
-use super::written::{Scalar, Written};
+use crate::shape;
 use crate::toxiproxy::ProxyOf;
+use crate::written::{Scalar, Written};
 
 /// A socket that accepts traffic and the cluster that gets it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

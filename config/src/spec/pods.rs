@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::shape;
-use super::written::{Scalar, list};
+use crate::shape;
+use crate::written::{Scalar, list};
 
 /// Pods by their labels, and which share of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::shape;
-use super::written::{Full, OneOrMany, Scalar, Written, list};
 use crate::faults::FaultSpec;
+use crate::shape;
 use crate::toxiproxy::ToxicOf;
+use crate::written::{Full, OneOrMany, Scalar, Written, list};
 
 /// A list of rules, as the API takes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::written::{Full, OneOrMany};
+use crate::written::{Full, OneOrMany};
 
 /// TLS on a listener: the certificate that it shows, and whose clients it serves.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

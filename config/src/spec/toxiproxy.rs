@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::shape;
-use super::written::{Scalar, list};
+use crate::shape;
+use crate::written::{Scalar, list};
 
 /// Toxiproxy's HTTP API, for the clients that speak it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::faults::Phase;
-use crate::spec::{
-    BlackholeSpec, DelaySpec, FaultSpec, ModifySpec, ResetSpec, Scalar, SliceSpec, SlowCloseSpec, StallSpec,
-    ThrottleSpec, TruncateSpec, UniformSpec, Written,
+use crate::faults::{
+    BlackholeSpec, DelaySpec, FaultSpec, ModifySpec, Phase, ResetSpec, SliceSpec, SlowCloseSpec, StallSpec,
+    ThrottleSpec, TruncateSpec, UniformSpec,
 };
+use crate::problem::humanize;
 use crate::units::{ByteRate, ByteSize};
+use crate::written::{Scalar, Written};
 
 /// A type of toxic with its attributes; those that were not written are 0 or empty, as in Toxiproxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,10 +212,8 @@ impl ToxicKind {
             let Some(known) = known.filter(|_| !value.is_null()) else { continue };
             attributes.insert(known, value.clone());
             let whole = json!({ "type": self.name(), "attributes": attributes });
-            kind = serde_json::from_value(whole).map_err(|error| WrongAttribute {
-                name: name.clone(),
-                detail: crate::parse::humanize(&error.to_string()),
-            })?;
+            kind = serde_json::from_value(whole)
+                .map_err(|error| WrongAttribute { name: name.clone(), detail: humanize(&error.to_string()) })?;
         }
         Ok(kind)
     }

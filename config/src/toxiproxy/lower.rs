@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::{ProxyOf, Toxic, ToxicKind, ToxicOf, WrongAttribute, protocol, proxy, toxics_of, upstream_of};
 use crate::model::Name;
 use crate::problem::Problem;
-use crate::spec::{ConfigSpec, ListenerSpec, ProxySpec, Scalar, ToxicSpec};
+use crate::spec::{ConfigSpec, ListenerSpec, MatchSpec, ProxySpec, RuleSpec, Scalar, ToxicSpec};
 
 /// A document without proxies of its own, and where what they became was written.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +119,7 @@ impl Lowered {
             }
             looks_into_http |= toxic.kind.looks_into_http();
             let name = rule_name(&self.document, &own, &toxic.name);
-            self.document.rules.push(toxic.rule(name, &spec.name, &own, written.ttl.clone()));
+            self.document.rules.push(rule(toxic, name, (&spec.name, &own), written.ttl.clone()));
             self.toxics.push((index, place));
         }
         if let Some(listener) = self.document.listeners.last_mut().filter(|_| looks_into_http) {
@@ -160,6 +160,19 @@ impl Lowered {
             );
         }
         Some(toxic)
+    }
+}
+
+/// The rule that does the same as a toxic, at the listener of its proxy.
+pub fn rule(toxic: Toxic, name: String, (proxy, listener): (&str, &str), ttl: Option<Scalar>) -> RuleSpec {
+    RuleSpec {
+        name,
+        matches: Some(MatchSpec { listener: Some(listener.to_owned()), ..MatchSpec::default() }),
+        percentage: Some(Scalar::from(toxic.percentage())),
+        fault: Some(toxic.fault()),
+        ttl,
+        toxic: Some(Box::new(ToxicOf { proxy: proxy.to_owned(), toxic })),
+        ..RuleSpec::default()
     }
 }
 

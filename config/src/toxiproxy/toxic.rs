@@ -1,10 +1,9 @@
-//! One toxic, and the rule that it is.
+//! One toxic.
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::kind::ToxicKind;
-use crate::faults::Phase;
-use crate::spec::{FaultSpec, MatchSpec, RuleSpec, Scalar};
+use crate::faults::{FaultSpec, Phase};
 use crate::units::Percentage;
 
 /// A toxic as Toxiproxy's API shows it.
@@ -92,19 +91,6 @@ impl Toxic {
     pub fn percentage(&self) -> Percentage {
         let percent = f64::from(self.toxicity).clamp(0.0, 1.0) * 100.0;
         format!("{percent:.4}").parse().unwrap_or(Percentage::NEVER)
-    }
-
-    /// The rule that does the same at the listener of its proxy.
-    pub fn rule(self, name: String, proxy: &str, listener: &str, ttl: Option<Scalar>) -> RuleSpec {
-        RuleSpec {
-            name,
-            matches: Some(MatchSpec { listener: Some(listener.to_owned()), ..MatchSpec::default() }),
-            percentage: Some(Scalar::from(self.percentage())),
-            fault: Some(self.fault()),
-            ttl,
-            toxic: Some(Box::new(ToxicOf { proxy: proxy.to_owned(), toxic: self })),
-            ..RuleSpec::default()
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::model::HostPort;
 use crate::spec::Scalar;
 
-use super::report::Report;
+use crate::report::Report;
 
 /// An address to listen on: `ip:port`.
 pub(crate) fn socket(path: &str, value: &Scalar, report: &mut Report) -> Option<SocketAddr> {

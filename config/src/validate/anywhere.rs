@@ -5,10 +5,11 @@
 
 use crate::model::{Experiment, Limits, Pods, Rule};
 use crate::problem::Problems;
+use crate::report::Report;
 use crate::spec::{ConfigSpec, ExperimentDocument, PodsSpec, RuleSpec};
 
-use super::report::Report;
-use super::{Context, experiment, limits, pods, rules};
+use super::context::Context;
+use super::{experiment, limits, pods, rules};
 
 /// Checks a rule on its own. `path` stands before the places of problems, as in `spec`.
 ///

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::defaults;
 use crate::model::{BlastRadius, Limits, Match, Mode, Name, Protected, Rule, TrafficShare};
+use crate::report::Report;
 use crate::spec::{LimitsSpec, ProtectedSpec, TrafficShareSpec};
 use crate::units::{Percentage, format_duration};
 
 use super::matches::url_path;
-use super::report::Report;
 
 pub(crate) fn blast_radius(spec: &LimitsSpec, cluster_names: &[&str], report: &mut Report) -> BlastRadius {
     let none = BlastRadius::default();

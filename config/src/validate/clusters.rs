@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::defaults;
 use crate::model::{Caps, Cluster, ClusterProtocol, Endpoint, LoadBalancing, ProxyProtocol};
-use crate::spec::{ClusterSpec, EndpointSpec, Scalar, Written};
+use crate::report::Report;
+use crate::spec::{ClusterSpec, EndpointSpec, Written};
 
 use super::address::{self, OwnAddresses};
 use super::destinations::destination;
 use super::health;
-use super::matches::texts;
+use super::labels::labels_of;
 use super::original_dst;
-use super::report::Report;
+use super::texts::texts;
 use super::tls;
 
 /// No count goes beyond this: 2^31 of anything is not a bound.
@@ -158,7 +159,7 @@ fn endpoint(
             }
             let path = format!("{path}.address");
             let address = report.required(&path, full.address.as_ref(), "write host:port")?;
-            (path, address, labels(&full.labels), full.weight)
+            (path, address, labels_of(&full.labels), full.weight)
         }
     };
     let address = address::endpoint(&path, &address.to_string(), Some(has_tls), report)?;
@@ -170,9 +171,4 @@ fn endpoint(
         );
     }
     Some(Endpoint { labels, weight: weight.unwrap_or(defaults::WEIGHT), ..Endpoint::new(address) })
-}
-
-/// Label values are compared as texts; a number is its digits.
-pub(crate) fn labels(labels: &BTreeMap<String, Scalar>) -> BTreeMap<String, String> {
-    labels.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::model::{Bound, Condition, WhenBlind};
+use crate::report::Report;
 use crate::spec::{ConditionSpec, Scalar};
 use crate::units::format_duration;
 
 mod remote;
 mod traffic;
 
-use super::Context;
-use super::report::Report;
+use super::context::Context;
 
 pub(crate) use remote::http_url;
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use crate::defaults;
 use crate::model::{ControlAddress, ControlApi};
+use crate::report::Report;
 use crate::spec::{ControlSpec, Scalar};
 
 use super::address::{self, OwnAddresses};
-use super::report::Report;
 use super::tls;
 
 /// What `sockaddr_un` holds on Linux, without the zero at its end (unix(7)).

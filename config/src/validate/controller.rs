@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use http::Uri;
 
 use crate::model::Controller;
+use crate::report::Report;
 use crate::spec::ControllerSpec;
 
 use super::conditions::http_url;
-use super::report::Report;
 
 const HINT: &str = "write where the controller is, such as https://squall.squall-system.svc";
 

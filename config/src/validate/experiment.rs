@@ -9,10 +9,11 @@ mod words;
 use crate::defaults;
 use crate::model::{Experiment, Guard, Name};
 use crate::problem::Problems;
+use crate::report::Report;
 use crate::spec::{ConfigSpec, ExperimentDocument, ExperimentSpec, MetadataSpec};
 
-use super::report::Report;
-use super::{Context, Ground, guards, pods};
+use super::context::Context;
+use super::{Ground, guards, pods};
 use method::Surroundings;
 
 const API_VERSION: &str = "squall.dev/v1alpha1";

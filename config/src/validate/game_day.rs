@@ -1,10 +1,10 @@
 //! Game days: the document alone; its experiments are checked when they are known.
 
 use crate::problem::Problems;
+use crate::report::Report;
 use crate::spec::GameDayDocument;
 
 use super::experiment::{kind, name};
-use super::report::Report;
 
 const KIND: &str = "GameDay";
 /// A day has no more hours.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::defaults;
 use crate::model::{Guard, WhenBlind};
+use crate::report::Report;
 use crate::spec::{GuardSpec, LeaseSpec};
 use crate::units::format_duration;
 
-use super::Context;
 use super::conditions::{Kind, Reader, Says, condition, kind};
-use super::report::Report;
+use super::context::Context;
 
 /// Each is looked at several times a second.
 const GUARDS_MAX: usize = 100;

@@ -5,7 +5,7 @@ use crate::model::{Ejection, HealthCheck, Probe};
 use crate::spec::{EjectionSpec, HealthCheckSpec};
 use crate::units::format_duration;
 
-use super::report::Report;
+use crate::report::Report;
 
 /// More failures in a row than this are no threshold.
 const THRESHOLD_MAX: usize = 1_000;

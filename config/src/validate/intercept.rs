@@ -1,11 +1,11 @@
 //! The HTTPS that a forward proxy opens.
 
 use crate::model::{Cluster, DestinationHost, Intercept, Listener};
+use crate::report::Report;
 use crate::spec::InterceptSpec;
 
 use super::destinations::host;
-use super::matches::texts;
-use super::report::Report;
+use super::texts::texts;
 use super::tls;
 
 pub(crate) fn read(path: &str, spec: &InterceptSpec, report: &mut Report) -> Option<Intercept> {

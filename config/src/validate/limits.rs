@@ -2,11 +2,11 @@
 
 use crate::defaults;
 use crate::model::{Drain, Limits};
+use crate::report::Report;
 use crate::spec::{DrainSpec, LimitsSpec, Scalar};
 use crate::units::format_duration;
 
 use super::blast_radius;
-use super::report::Report;
 
 /// No count goes beyond this: 2^31 of anything is not a bound.
 const COUNT_MAX: usize = i32::MAX as usize;

@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use crate::defaults;
 use crate::model::{Direction, Listener, ListenerProtocol, Name};
+use crate::report::Report;
 use crate::spec::ListenerSpec;
 
 use super::address::{OwnAddresses, socket};
 use super::intercept;
 use super::original_dst::{self, ClusterNames};
-use super::report::Report;
+use super::texts::DIRECTIONS;
 use super::tls;
-
-pub(crate) const DIRECTIONS: [(&str, Direction); 2] =
-    [("outbound", Direction::Outbound), ("inbound", Direction::Inbound)];
 
 const PROTOCOLS: [(&str, ListenerProtocol); 3] =
     [("http", ListenerProtocol::Http), ("tcp", ListenerProtocol::Tcp), ("auto", ListenerProtocol::Auto)];

@@ -7,12 +7,13 @@ use ipnet::IpNet;
 
 use crate::model::{Endpoint, EndpointMatch, GrpcMatch, Match, Name, UpgradeMatch, ValueMatch};
 use crate::pattern::Pattern;
-use crate::spec::{EndpointMatchSpec, GrpcMatchSpec, MatchSpec, OneOrMany, TextMatchSpec, ValueMatchSpec, Written};
+use crate::report::Report;
+use crate::spec::{EndpointMatchSpec, GrpcMatchSpec, MatchSpec, TextMatchSpec, ValueMatchSpec, Written};
 
-use super::listeners::DIRECTIONS;
-use super::meets::has_labels;
-use super::report::Report;
-use super::{Context, address, clusters};
+use super::address;
+use super::context::Context;
+use super::labels::{has_labels, labels_of};
+use super::texts::{DIRECTIONS, texts};
 
 type Labels = BTreeMap<String, String>;
 
@@ -64,28 +65,6 @@ fn reference(name: Option<&str>, check: impl FnOnce(&str)) -> Option<Name> {
     let name = name?;
     check(name);
     Name::new(name).ok()
-}
-
-/// Each text of a list, read by `read`, whose error is the detail and the hint.
-pub(crate) fn texts<T>(
-    path: &str,
-    spec: Option<&OneOrMany>,
-    read: fn(&str) -> Result<T, (String, String)>,
-    report: &mut Report,
-) -> Vec<T> {
-    let Some(spec) = spec else { return Vec::new() };
-    if spec.as_slice().is_empty() {
-        report.add(path, "the list is empty", "remove it to match everything, or write what to match");
-    }
-    let mut values = Vec::new();
-    for (index, text) in spec.as_slice().iter().enumerate() {
-        match read(text) {
-            Ok(value) => values.push(value),
-            Err((detail, hint)) if spec.is_list() => report.add(format!("{path}[{index}]"), detail, hint),
-            Err((detail, hint)) => report.add(path, detail, hint),
-        }
-    }
-    values
 }
 
 fn source(text: &str) -> Result<IpNet, (String, String)> {
@@ -221,7 +200,7 @@ fn endpoint(
         Written::Full(EndpointMatchSpec { address: None, labels }) if !labels.is_empty() => {
             return Some(EndpointMatch::Labels(known_labels(
                 &format!("{path}.labels"),
-                clusters::labels(labels),
+                labels_of(labels),
                 context,
                 report,
             )));

@@ -2,7 +2,8 @@
 
 use crate::model::{Cluster, Endpoint, EndpointMatch, Listener, ListenerProtocol, Match};
 
-use super::Context;
+use super::context::Context;
+use super::labels::has_labels;
 
 /// The listeners that a rule can meet.
 pub(crate) struct Meets<'a> {
@@ -65,9 +66,4 @@ fn may_have(cluster: &Cluster, wanted: &EndpointMatch) -> bool {
             cluster.has_any_destination() || cluster.endpoints.iter().any(|e| e.is_at(address) || may_be(e))
         }
     }
-}
-
-/// Whether the endpoint has all of these labels.
-pub(crate) fn has_labels(endpoint: &Endpoint, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    labels.iter().all(|(name, value)| endpoint.labels.get(name) == Some(value))
 }

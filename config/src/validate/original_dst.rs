@@ -4,7 +4,7 @@ use crate::defaults;
 use crate::model::{ListenerProtocol, Name, OriginalDst};
 use crate::spec::{ClusterSpec, ConfigSpec, ListenerSpec};
 
-use super::report::Report;
+use crate::report::Report;
 
 /// The clusters of a document, by name.
 pub(crate) struct ClusterNames<'a> {

@@ -4,7 +4,7 @@ use crate::model::{LabelCondition, Name, Pods, Selector};
 use crate::spec::{LabelConditionSpec, LabelSelectorSpec, PodsSpec};
 use crate::units::Percentage;
 
-use super::report::Report;
+use crate::report::Report;
 
 /// Nobody reads a selector of more.
 const CONDITIONS_MAX: usize = 100;

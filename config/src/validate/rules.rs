@@ -6,14 +6,14 @@ use crate::model::{AbortAnswer, Cluster, ClusterProtocol, Fault, Http2Code, Matc
 use crate::spec::{RuleSpec, Scalar};
 use crate::units::Percentage;
 
-use super::Context;
 use super::blast_radius::rule_is_within;
+use super::context::Context;
 use super::matches::matches;
 use super::meets::Meets;
-use super::report::Report;
 use super::samples;
 use super::union::union;
 use crate::faults::faults;
+use crate::report::Report;
 
 const MODES: [(&str, Mode); 2] = [("inject", Mode::Inject), ("shadow", Mode::Shadow)];
 

@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use http::HeaderName;
 
 use crate::model::{Fault, Sample, StickyKey};
+use crate::report::Report;
 use crate::spec::SampleSpec;
 
 use super::meets::Meets;
-use super::report::Report;
 
 const HINT: &str =
     "write one of {mode: random}, {mode: exact}, {mode: sticky, key: trace}, {first: N}, {every: N}, {attempt: N}";

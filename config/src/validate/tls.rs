@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use crate::model::{
     ClientTls, Cluster, KeyPairFiles, Listener, ListenerProtocol, ListenerTls, Name, ServerNames, ServerTls,
 };
+use crate::report::Report;
 use crate::spec::{ClusterTlsSpec, ListenerSpec, ListenerTlsSpec, Scalar, Written};
 
 use super::address::host_name;
-use super::report::Report;
 
 pub(crate) fn listener(
     path: &str,

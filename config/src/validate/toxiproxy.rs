@@ -1,10 +1,10 @@
 //! Toxiproxy's HTTP API: where it listens, and that nobody on the network can call it unasked.
 
 use crate::model::{ControlApi, ToxiproxyApi};
+use crate::report::Report;
 use crate::spec::ToxiproxySpec;
 
 use super::address::{self, OwnAddresses};
-use super::report::Report;
 
 const PATH: &str = "toxiproxy.address";
 

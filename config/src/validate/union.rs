@@ -5,10 +5,10 @@
 //! let through is within the limit, and what is refused almost always is not.
 
 use crate::model::{Listener, Name, Rule};
+use crate::report::Report;
 use crate::units::Percentage;
 
-use super::Context;
-use super::report::Report;
+use super::context::Context;
 
 /// So many rules of a listener are compared with each other; of more the plain sum counts. A million comparisons of some
 /// tens of nanoseconds.

@@ -8,12 +8,13 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 
 use super::peer::{End, Peer};
-use super::{Access, Pass, Refused, Role};
+use super::{Access, Pass, Refused};
 use crate::actor::{Actor, Caller, Identity};
 use crate::api::App;
 use crate::audit::Note;
 use crate::error::ApiError;
 use crate::input::{Operation, dry_run, rule_in};
+use crate::role::Role;
 
 /// The call that no guesser may lock anybody out of.
 const KILL_SWITCH: &str = "/v1/halt";

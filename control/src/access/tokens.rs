@@ -24,7 +24,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
 use super::TokenStatus;
-use super::role::Role;
+use crate::role::Role;
 
 /// At 22 characters of base64 it has 128 bits; those who write shorter ones did not take them from a source of
 /// randomness.

@@ -14,7 +14,6 @@ use squall_config::model::{Experiment, Name};
 use squall_config::spec::ExperimentDocument;
 use squall_config::{Problem, Problems, parse_value, validate_experiment};
 
-use crate::access::Role;
 use crate::actor::Actor;
 use crate::api::App;
 use crate::error::ApiError;
@@ -23,7 +22,9 @@ use crate::experiment::plan::Plan;
 use crate::experiment::report::{Report, ReportFormat, UnknownFormat, Verdict};
 use crate::experiment::start::{NotNow, asks_others, check};
 use crate::input::{Change, RuleName, reason};
-use crate::view::{answer, rfc3339, tag};
+use crate::role::Role;
+use crate::text::rfc3339;
+use crate::view::{answer, tag};
 
 /// How long the traffic is watched for a plan.
 const LOOK: Duration = Duration::from_secs(1);

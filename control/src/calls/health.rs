@@ -28,6 +28,6 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
 
 /// `GET /openapi.json`.
 pub(crate) async fn openapi() -> Response {
-    let text = crate::view::pretty(&crate::openapi::document());
+    let text = crate::text::pretty(&crate::openapi::document());
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

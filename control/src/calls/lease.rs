@@ -12,12 +12,13 @@ use squall_config::units::{format_duration, parse_duration};
 use squall_config::{Problem, Problems, defaults};
 
 use crate::api::App;
-use crate::calls::status::HaltStatus;
+use crate::calls::halt_status::HaltStatus;
 use crate::document::Now;
 use crate::error::ApiError;
 use crate::input::Change;
 use crate::publish::Publisher;
-use crate::view::{answer, rfc3339};
+use crate::text::rfc3339;
+use crate::view::answer;
 
 /// A name of somebody is shorter.
 const HOLDER_LENGTH_MAX: usize = 100;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use squall_config::spec::ProtectedSpec;
 use squall_config::units::Percentage;
+use squall_fault::share::Used;
 
-use crate::data_plane::TrafficUsed;
 use crate::publish::View;
 use crate::view::percentage;
 
@@ -49,12 +49,12 @@ struct TrafficShareOut {
 
 impl<'a> LimitsOut<'a> {
     /// Of one moment.
-    pub(crate) fn new(view: &'a View, used: Option<TrafficUsed>) -> Self {
+    pub(crate) fn new(view: &'a View, used: Option<Used>) -> Self {
         let limits = &view.written.config.limits;
         let bounds = &limits.blast_radius;
         let share = bounds.traffic_share.map(|share| {
             // For a moment after a change the data plane may not count yet.
-            let TrafficUsed { seen, faulted } = used.unwrap_or_default();
+            let Used { seen, faulted } = used.unwrap_or_default();
             TrafficShareOut {
                 max: percent(share.max),
                 window_seconds: share.window.as_secs_f64(),

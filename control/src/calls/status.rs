@@ -9,19 +9,21 @@ use axum::response::Response;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
-use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls};
+use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls, Name};
+use squall_telemetry::EndpointStatus;
 
 use crate::access::TokenStatus;
 use crate::api::App;
+use crate::calls::halt_status::HaltStatus;
 use crate::calls::lease::LeaseOut;
 use crate::calls::limits::LimitsOut;
-use crate::data_plane::EndpointHealth;
 use crate::document::Now;
 use crate::fleet::board::ControllerOut;
 use crate::guards::board::GuardOut;
-use crate::publish::View;
+use crate::publish::{Publisher, View};
 use crate::state::status::StateOut;
-use crate::view::{ReloadOut, answer, rfc3339};
+use crate::text::rfc3339;
+use crate::view::{ReloadOut, answer};
 
 /// How Squall is.
 #[derive(Serialize, JsonSchema)]
@@ -63,39 +65,6 @@ pub(crate) struct StatusOut<'a> {
     controller: Option<ControllerOut>,
     /// The last reload of the file; null when there was none.
     last_reload: Option<ReloadOut<'a>>,
-}
-
-/// The kill switch.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct HaltStatus {
-    /// The generation in force.
-    generation: u64,
-    /// Whether all faults are halted.
-    halted: bool,
-    /// Why and since when; null when they are not.
-    halt: Option<HaltOut>,
-}
-
-/// Why and since when all faults are halted.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Halt")]
-struct HaltOut {
-    /// As given; may be empty.
-    reason: String,
-    /// RFC 3339.
-    since: String,
-}
-
-impl HaltStatus {
-    /// Of one moment.
-    pub(crate) fn new(view: &View) -> Self {
-        let halt = view.halt.as_ref();
-        Self {
-            generation: view.generation,
-            halted: halt.is_some(),
-            halt: halt.map(|halt| HaltOut { reason: halt.reason.clone(), since: rfc3339(halt.since) }),
-        }
-    }
 }
 
 /// An experiment that is running.
@@ -156,8 +125,8 @@ struct EndpointOut {
     labels: BTreeMap<String, String>,
 }
 
-impl From<EndpointHealth> for EndpointOut {
-    fn from(endpoint: EndpointHealth) -> Self {
+impl From<EndpointStatus> for EndpointOut {
+    fn from(endpoint: EndpointStatus) -> Self {
         Self {
             name: endpoint.written.address.to_string(),
             address: endpoint.address.map(|address| address.to_string()),
@@ -202,6 +171,7 @@ impl From<TokenStatus> for TokensOut {
 /// `GET /v1/status`.
 pub(crate) async fn get(State(app): State<App>) -> Response {
     let view = app.publisher.view();
+    let Publisher { keeper, recovery, audit, .. } = &*app.publisher;
     let active = view.snapshot.rules.iter().map(|rule| rule.state.active.load(Ordering::Relaxed).max(0));
     let status = StatusOut {
         version: env!("CARGO_PKG_VERSION"),
@@ -218,7 +188,7 @@ pub(crate) async fn get(State(app): State<App>) -> Response {
         guards: app.publisher.guards.out(),
         experiments: running(&app),
         lease: LeaseOut::of(&app.publisher),
-        state: StateOut::of(&app.publisher),
+        state: StateOut::of(keeper, recovery, audit),
         controller: app.publisher.fleet.out(Now::read()),
         tokens: app.publisher.access().token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
@@ -233,10 +203,10 @@ fn running(app: &App) -> Vec<RunningOut> {
 
 fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
     let bound = app.publisher.data_plane().listener_addresses();
-    let address = |name: &str| bound.iter().find(|(bound, _)| bound == name).map(|(_, address)| address.to_string());
+    let address = |name: &Name| bound.iter().find(|(bound, _)| bound == name).map(|(_, address)| address.to_string());
     let listeners = view.written.config.listeners.iter().map(|listener| ListenerOut {
         name: listener.name.to_string(),
-        address: address(listener.name.as_str()),
+        address: address(&listener.name),
         direction: listener.direction.as_str(),
         protocol: match listener.protocol {
             ListenerProtocol::Http => "http",
@@ -254,7 +224,7 @@ fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
 
 fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
     let mut known = app.publisher.data_plane().endpoints();
-    let mut endpoints = |name: &str| {
+    let mut endpoints = |name: &Name| {
         let found = known.iter_mut().find(|(cluster, _)| cluster == name);
         found.map(|(_, endpoints)| std::mem::take(endpoints)).unwrap_or_default().into_iter().map(EndpointOut::from)
     };
@@ -265,7 +235,7 @@ fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
             ClusterProtocol::Http2 => "http2",
         },
         tls: cluster.tls.is_some(),
-        endpoints: endpoints(cluster.name.as_str()).collect(),
+        endpoints: endpoints(&cluster.name).collect(),
     });
     clusters.collect()
 }
@@ -273,7 +243,7 @@ fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
 fn certificates(app: &App) -> Vec<CertificateOut> {
     let at = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let all = app.publisher.data_plane().certificates().into_iter().map(|certificate| CertificateOut {
-        of: certificate.of,
+        of: format!("{} {}", certificate.kind, certificate.name),
         file: certificate.file.display().to_string(),
         not_after: certificate.not_after.map(|seconds| rfc3339(at(seconds))),
         error: certificate.error,

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use crate::api::App;
-use crate::calls::status::HaltStatus;
+use crate::calls::halt_status::HaltStatus;
 use crate::error::ApiError;
 use crate::input::{Change, reason};
 use crate::switch::Switch;

@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use serde::Deserialize;
+use squall_telemetry::{TapEvent, TapFilter};
 
 use super::stream::is_over;
 use crate::access::Pass;
 use crate::api::App;
-use crate::data_plane::{TapEvent, TapFilter};
 use crate::error::ApiError;
 
 /// Below the 60 s after which common proxies close a silent connection.

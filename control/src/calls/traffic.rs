@@ -5,9 +5,9 @@ use axum::response::Response;
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
+use squall_telemetry::TrafficTotals;
 
 use crate::api::App;
-use crate::data_plane::TrafficTotals;
 use crate::view::answer;
 
 /// What has gone through the listeners since the start.

@@ -12,7 +12,7 @@ use squall_config::parse_value;
 use squall_config::spec::ExperimentDocument;
 
 use super::report::Report;
-use crate::state::directory::Directory;
+use crate::directory::Directory;
 
 /// The directory, when there is one.
 #[derive(Clone, Debug, Default)]

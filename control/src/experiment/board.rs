@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::archive::{Archive, Left};
 use super::report::{Aborted, AbortedBy, Phase, Report, Verdict};
-use crate::view::rfc3339;
+use crate::text::rfc3339;
 
 /// More experiments are refused.
 pub(crate) const EXPERIMENTS_MAX: usize = 200;

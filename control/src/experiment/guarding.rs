@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use squall_config::model::{Condition, Guard};
+use squall_telemetry::Traffic;
 use tokio::sync::mpsc;
 
 use super::asking::Asking;
-use crate::data_plane::Traffic;
 use crate::guards::judge::Finding;
 use crate::guards::machine::{Machine, Step};
 use crate::guards::remote::RemoteJudge;

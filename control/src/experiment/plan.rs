@@ -7,9 +7,9 @@ use serde::Serialize;
 use squall_config::model::{Config, Experiment, Listener, Match};
 use squall_config::spec::ConfigSpec;
 use squall_config::validate;
+use squall_telemetry::{Traffic, TrafficTotals};
 
 use super::machine::injection;
-use crate::data_plane::{Traffic, TrafficTotals};
 
 /// What an experiment would do.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -28,67 +28,67 @@ pub use format::{ReportFormat, UnknownFormat};
 /// The report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Report {
+pub(crate) struct Report {
     /// Which program wrote it.
-    pub squall_version: String,
+    pub(crate) squall_version: String,
     /// The name of the experiment.
-    pub experiment: String,
+    pub(crate) experiment: String,
     /// Of the process, from 1: tells runs of one experiment apart.
-    pub run: u64,
+    pub(crate) run: u64,
     /// A line for people.
-    pub title: String,
+    pub(crate) title: String,
     /// What was expected, in words.
-    pub hypothesis: String,
+    pub(crate) hypothesis: String,
     /// Who answers for it.
-    pub owner: Option<String>,
+    pub(crate) owner: Option<String>,
     /// Where more is said.
-    pub links: Vec<String>,
+    pub(crate) links: Vec<String>,
     /// When it started (RFC 3339).
-    pub started_at: String,
+    pub(crate) started_at: String,
     /// When it ended; `None` while it runs.
-    pub ended_at: Option<String>,
+    pub(crate) ended_at: Option<String>,
     /// What is concluded; `None` while it runs.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
     /// Why, the most important first.
-    pub reasons: Vec<String>,
+    pub(crate) reasons: Vec<String>,
     /// Why it ended before its time, if it did.
-    pub aborted: Option<Aborted>,
+    pub(crate) aborted: Option<Aborted>,
     /// How long each phase took, in order.
-    pub phases: Vec<PhaseSpan>,
+    pub(crate) phases: Vec<PhaseSpan>,
     /// The steady state, statement by statement.
-    pub steady_state: Vec<SteadyStateReport>,
+    pub(crate) steady_state: Vec<SteadyStateReport>,
     /// What was injected, rule by rule.
-    pub rules: Vec<RuleReport>,
+    pub(crate) rules: Vec<RuleReport>,
     /// How calls to A were joined with those that A made of them.
-    pub join: JoinReport,
+    pub(crate) join: JoinReport,
     /// The calls to A, by what became of the calls that A made.
-    pub groups: Groups,
+    pub(crate) groups: Groups,
     /// Whether the faulted group was harmed.
-    pub harm: HarmReport,
+    pub(crate) harm: HarmReport,
     /// How A repeats calls.
-    pub retries: RetryReport,
+    pub(crate) retries: RetryReport,
     /// Whether A stopped calling for a while.
-    pub breaker: BreakerReport,
+    pub(crate) breaker: BreakerReport,
     /// Requests to A at once.
-    pub queue: QueueReport,
+    pub(crate) queue: QueueReport,
     /// Calls to A by route, those with the most requests first.
-    pub routes: Vec<RouteReport>,
+    pub(crate) routes: Vec<RouteReport>,
     /// From the last fault to the steady state again; `None` when it did not come back, or was never left.
-    pub recovery_seconds: Option<f64>,
+    pub(crate) recovery_seconds: Option<f64>,
     /// What happened, in order.
-    pub timeline: Vec<TimelineEvent>,
+    pub(crate) timeline: Vec<TimelineEvent>,
     /// Traffic of A over time.
-    pub series: Vec<SeriesPoint>,
+    pub(crate) series: Vec<SeriesPoint>,
     /// Some requests of the faulted group, to look at in other tools.
-    pub exemplars: Vec<Exemplar>,
+    pub(crate) exemplars: Vec<Exemplar>,
     /// The document of the experiment.
-    pub document: Value,
+    pub(crate) document: Value,
 }
 
 /// What is concluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The hypothesis is as true as before, and it could have been shown to be false.
     Held,
     /// It is false.
@@ -99,7 +99,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// In capitals, for people.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Held => "HELD",
             Self::Failed => "FAILED",
@@ -110,19 +110,19 @@ impl Verdict {
 
 /// Why an experiment ended before its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Aborted {
+pub(crate) struct Aborted {
     /// Who or what ended it.
-    pub by: AbortedBy,
+    pub(crate) by: AbortedBy,
     /// In words.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The longest that a fault was still in force after the reason came up, where that was measured.
-    pub released_within_milliseconds: Option<u64>,
+    pub(crate) released_within_milliseconds: Option<u64>,
 }
 
 /// Who or what ended an experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AbortedBy {
+pub(crate) enum AbortedBy {
     /// Somebody asked for it.
     Stop,
     /// The kill switch, or whatever moved it.
@@ -144,7 +144,7 @@ pub enum AbortedBy {
 /// A phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It has not begun.
     Pending,
     /// Nothing is injected, all is watched.
@@ -161,7 +161,7 @@ pub enum Phase {
 
 impl Phase {
     /// The word of the API.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Baseline => "baseline",
@@ -175,322 +175,322 @@ impl Phase {
 
 /// When a phase was.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PhaseSpan {
+pub(crate) struct PhaseSpan {
     /// Which.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// When it began.
-    pub from: f64,
+    pub(crate) from: f64,
     /// When it ended.
-    pub to: f64,
+    pub(crate) to: f64,
 }
 
 /// A statement about the steady state, and whether it held.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct SteadyStateReport {
+pub(crate) struct SteadyStateReport {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// What it says, in words.
-    pub statement: String,
+    pub(crate) statement: String,
     /// What a value of it is in, such as `s`, `%`; empty for plain numbers.
-    pub unit: String,
+    pub(crate) unit: String,
     /// The bound in that unit, to draw it; `None` for probes.
-    pub bound: Option<f64>,
+    pub(crate) bound: Option<f64>,
     /// Before anything was injected.
-    pub baseline: Held,
+    pub(crate) baseline: Held,
     /// While faults flowed.
-    pub injecting: Held,
+    pub(crate) injecting: Held,
     /// After the last fault, at the end of recovery.
-    pub recovering: Held,
+    pub(crate) recovering: Held,
     /// From when to when it was broken, since faults began to flow; the last may be open.
-    pub broken: Vec<(f64, Option<f64>)>,
+    pub(crate) broken: Vec<(f64, Option<f64>)>,
 }
 
 /// Whether a statement held in a phase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Held {
+pub(crate) struct Held {
     /// `None`: nobody knows.
-    pub held: Option<bool>,
+    pub(crate) held: Option<bool>,
     /// What was measured.
-    pub value: Option<f64>,
+    pub(crate) value: Option<f64>,
     /// Of how many requests, where it is about requests.
-    pub requests: Option<u64>,
+    pub(crate) requests: Option<u64>,
     /// Why nobody knows, or what else went wrong.
-    pub trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
 }
 
 /// A rule of the experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RuleReport {
+pub(crate) struct RuleReport {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// The step that it belongs to.
-    pub step: String,
+    pub(crate) step: String,
     /// `request` or `connection`.
-    pub unit: String,
+    pub(crate) unit: String,
     /// Its full share in percent.
-    pub percentage: f64,
+    pub(crate) percentage: f64,
     /// What matched.
-    pub matched: u64,
+    pub(crate) matched: u64,
     /// What got a fault.
-    pub injected: u64,
+    pub(crate) injected: u64,
     /// Faults, as the document says them.
-    pub fault: Value,
+    pub(crate) fault: Value,
 }
 
 /// How calls to A were joined with those that A made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct JoinReport {
+pub(crate) struct JoinReport {
     /// Calls to A that began while faults flowed, and of which everything was seen.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Calls that A made, that a rule of the experiment matched.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// Those of them that were joined with a call to A.
-    pub joined: u64,
+    pub(crate) joined: u64,
     /// `joined` of `calls`; `None` without calls.
-    pub share: Option<f64>,
+    pub(crate) share: Option<f64>,
     /// Calls to A whose ids Squall made.
-    pub ids_added: u64,
+    pub(crate) ids_added: u64,
     /// Exchanges that there was no room for.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// Whether groups can be compared request by request; else only phases are.
-    pub is_usable: bool,
+    pub(crate) is_usable: bool,
     /// When more exchanges came than the experiment wanted to look at: which share of the traces was looked at.
-    pub sampled: Option<Sampled>,
+    pub(crate) sampled: Option<Sampled>,
 }
 
 /// Which share of the traces was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Sampled {
+pub(crate) struct Sampled {
     /// Of so many traces one, when the load was highest.
-    pub one_in: u64,
+    pub(crate) one_in: u64,
     /// All calls to A, while faults flowed.
-    pub requests_per_second: f64,
+    pub(crate) requests_per_second: f64,
     /// Those of them that were looked at.
-    pub joined_per_second: f64,
+    pub(crate) joined_per_second: f64,
 }
 
 /// The calls to A, by what became of the calls that A made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Groups {
+pub(crate) struct Groups {
     /// At least one call was faulted.
-    pub faulted: Group,
+    pub(crate) faulted: Group,
     /// A rule matched a call, and none was faulted.
-    pub control: Group,
+    pub(crate) control: Group,
     /// No rule matched a call, while faults flowed (not between two steps): routes that do not need what was faulted.
-    pub others: Group,
+    pub(crate) others: Group,
     /// All, before anything was injected.
-    pub baseline: Group,
+    pub(crate) baseline: Group,
 }
 
 /// What became of some calls to A.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Group {
+pub(crate) struct Group {
     /// How many.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Answered as without a fault, and in time.
-    pub absorbed: Share,
+    pub(crate) absorbed: Share,
     /// Answered well, but later than 99 % of the control group, of the same route where that has enough requests.
-    pub slower: Share,
+    pub(crate) slower: Share,
     /// Answered with a fallback: it says so, or is of a shape or size that nearly no answer of the same route has without a
     /// fault.
-    pub degraded: Share,
+    pub(crate) degraded: Share,
     /// Failed: an error, or no answer.
-    pub propagated: Share,
+    pub(crate) propagated: Share,
     /// Failed, or took longer than the steady state allows.
-    pub harmed: Share,
+    pub(crate) harmed: Share,
     /// Quantiles of what they took.
-    pub p50: Option<f64>,
+    pub(crate) p50: Option<f64>,
     /// The same.
-    pub p90: Option<f64>,
+    pub(crate) p90: Option<f64>,
     /// The same.
-    pub p99: Option<f64>,
+    pub(crate) p99: Option<f64>,
     /// The longest.
-    pub max: Option<f64>,
+    pub(crate) max: Option<f64>,
 }
 
 /// A share with its 95 % confidence interval (Wilson).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Share {
+pub(crate) struct Share {
     /// How many.
-    pub count: u64,
+    pub(crate) count: u64,
     /// Of all.
-    pub share: f64,
+    pub(crate) share: f64,
     /// The lower end of the interval.
-    pub low: f64,
+    pub(crate) low: f64,
     /// The upper end.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 /// Whether the faulted group was harmed more than the control group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct HarmReport {
+pub(crate) struct HarmReport {
     /// How it was told: `joined` (group against group), `phases` (injection against baseline) or empty (not at all).
-    pub method: String,
+    pub(crate) method: String,
     /// What the hypothesis allows beyond the control group.
-    pub tolerated: f64,
+    pub(crate) tolerated: f64,
     /// Harmed share of the faulted group less that of the control group.
-    pub difference: Option<f64>,
+    pub(crate) difference: Option<f64>,
     /// The lower end of its 95 % confidence interval (Newcombe).
-    pub low: Option<f64>,
+    pub(crate) low: Option<f64>,
     /// The upper end.
-    pub high: Option<f64>,
+    pub(crate) high: Option<f64>,
     /// The most evidence that there was against "no more than tolerated": an e-value, valid at any time; 20 and more is beyond
     /// doubt at 5 %.
-    pub evidence: f64,
+    pub(crate) evidence: f64,
     /// Whether it is beyond doubt.
-    pub is_called: bool,
+    pub(crate) is_called: bool,
     /// When it first was.
-    pub called_at: Option<f64>,
+    pub(crate) called_at: Option<f64>,
     /// Whether it would have been beyond doubt, had each request of the faulted group been harmed.
-    pub could_be_called: bool,
+    pub(crate) could_be_called: bool,
 }
 
 /// How A repeats calls to what was faulted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RetryReport {
+pub(crate) struct RetryReport {
     /// Calls for one request of the faulted group, on average.
-    pub calls_faulted: Option<f64>,
+    pub(crate) calls_faulted: Option<f64>,
     /// The same of the control group.
-    pub calls_control: Option<f64>,
+    pub(crate) calls_control: Option<f64>,
     /// Calls for each distinct call of the faulted group, by those of the control group (by 1 where there is none). Not all
     /// calls are compared: requests that make many calls are faulted more often, which is no retry.
-    pub amplification: Option<f64>,
+    pub(crate) amplification: Option<f64>,
     /// The lower end of its 95 % confidence interval, one-sided.
-    pub amplification_low: Option<f64>,
+    pub(crate) amplification_low: Option<f64>,
     /// The most calls for one request.
-    pub calls_max: u64,
+    pub(crate) calls_max: u64,
     /// Requests of the faulted group with more than one try of the same call.
-    pub retried: u64,
+    pub(crate) retried: u64,
     /// From the end of a try to the next, by the number of the try: the median.
-    pub gaps: Vec<f64>,
+    pub(crate) gaps: Vec<f64>,
     /// How the gaps are: `none`, `fixed`, `growing`, `irregular`; empty when there were too few.
-    pub spacing: String,
+    pub(crate) spacing: String,
     /// Tries again of calls that are not safe to repeat.
-    pub unsafe_retries: u64,
+    pub(crate) unsafe_retries: u64,
 }
 
 /// Whether A stopped calling while it was still asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct BreakerReport {
+pub(crate) struct BreakerReport {
     /// Times without calls, from and to, longer than chance explains.
-    pub open: Vec<(f64, f64)>,
+    pub(crate) open: Vec<(f64, f64)>,
     /// From the last fault to the first call after it, when it was open then.
-    pub recovered_after: Option<f64>,
+    pub(crate) recovered_after: Option<f64>,
 }
 
 /// Requests to A at once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct QueueReport {
+pub(crate) struct QueueReport {
     /// On average before anything was injected.
-    pub baseline_mean: Option<f64>,
+    pub(crate) baseline_mean: Option<f64>,
     /// At most.
-    pub baseline_max: Option<u64>,
+    pub(crate) baseline_max: Option<u64>,
     /// On average while faults flowed.
-    pub injecting_mean: Option<f64>,
+    pub(crate) injecting_mean: Option<f64>,
     /// At most.
-    pub injecting_max: Option<u64>,
+    pub(crate) injecting_max: Option<u64>,
 }
 
 /// Calls to A of one route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct RouteReport {
+pub(crate) struct RouteReport {
     /// Method and the first segments of the path.
-    pub route: String,
+    pub(crate) route: String,
     /// Whether rules matched calls that A made for it.
-    pub uses_faulted: bool,
+    pub(crate) uses_faulted: bool,
     /// How many there were before anything was injected.
-    pub baseline_requests: u64,
+    pub(crate) baseline_requests: u64,
     /// How many of them were harmed.
-    pub baseline_harmed: u64,
+    pub(crate) baseline_harmed: u64,
     /// A quantile of what they took.
-    pub baseline_p99: Option<f64>,
+    pub(crate) baseline_p99: Option<f64>,
     /// How many there were while faults flowed.
-    pub injecting_requests: u64,
+    pub(crate) injecting_requests: u64,
     /// How many of them were harmed.
-    pub injecting_harmed: u64,
+    pub(crate) injecting_harmed: u64,
     /// A quantile of what they took.
-    pub injecting_p99: Option<f64>,
+    pub(crate) injecting_p99: Option<f64>,
     /// Whether it fared worse, beyond doubt.
-    pub suffered: bool,
+    pub(crate) suffered: bool,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TimelineEvent {
+pub(crate) struct TimelineEvent {
     /// When.
-    pub at: f64,
+    pub(crate) at: f64,
     /// One word: `phase`, `rules`, `guard`, `steady_state`, `harm`, `note`, `stop`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// In words.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Traffic of A in one second; estimated, where [`JoinReport::sampled`] says that a share was looked at. Those of the groups are
 /// counted in any case.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct SeriesPoint {
+pub(crate) struct SeriesPoint {
     /// The beginning of that second.
-    pub at: f64,
+    pub(crate) at: f64,
     /// Calls to A that ended.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Those that failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// A quantile of what they took.
-    pub p50: Option<f64>,
+    pub(crate) p50: Option<f64>,
     /// The same.
-    pub p99: Option<f64>,
+    pub(crate) p99: Option<f64>,
     /// At the end of that second, calls to A that are under way.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
     /// Calls to A of the faulted group.
-    pub faulted: u64,
+    pub(crate) faulted: u64,
     /// Those that failed.
-    pub faulted_failed: u64,
+    pub(crate) faulted_failed: u64,
     /// A quantile of what they took.
-    pub faulted_p50: Option<f64>,
+    pub(crate) faulted_p50: Option<f64>,
     /// The same.
-    pub faulted_p99: Option<f64>,
+    pub(crate) faulted_p99: Option<f64>,
     /// Calls to A of the control group.
-    pub control: u64,
+    pub(crate) control: u64,
     /// Those that failed.
-    pub control_failed: u64,
+    pub(crate) control_failed: u64,
     /// A quantile of what they took.
-    pub control_p50: Option<f64>,
+    pub(crate) control_p50: Option<f64>,
     /// The same.
-    pub control_p99: Option<f64>,
+    pub(crate) control_p99: Option<f64>,
     /// Calls that A made.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// Those that a rule of the experiment faulted.
-    pub calls_faulted: u64,
+    pub(crate) calls_faulted: u64,
 }
 
 /// A request of the faulted group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Exemplar {
+pub(crate) struct Exemplar {
     /// To look for in a trace store, 32 hexadecimal digits; empty when it had none.
-    pub trace_id: String,
+    pub(crate) trace_id: String,
     /// `absorbed`, `slower`, `degraded` or `propagated`.
-    pub ending: String,
+    pub(crate) ending: String,
     /// Its route.
-    pub route: String,
+    pub(crate) route: String,
     /// The status of the answer.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// What it took.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// How many calls A made for it.
-    pub calls: u64,
+    pub(crate) calls: u64,
 }

@@ -11,6 +11,7 @@ use squall_config::model::{Condition, Direction, Experiment, Measure};
 use squall_config::spec::ExperimentDocument;
 use squall_fault::snapshot::{RuleState, Snapshot};
 use squall_fault::trace_share::TraceShare;
+use squall_telemetry::{Outcome, Traffic};
 
 use super::guarding::{Became, Guarding};
 use super::machine::{Machine, Order, Seen};
@@ -18,8 +19,8 @@ use super::report::{Aborted, AbortedBy, Phase, PhaseSpan, Report, RuleReport, Ti
 use super::steady::Steady;
 use super::study::Study;
 use super::verdict::judge;
-use crate::data_plane::{ExchangeOutcome, Traffic};
-use crate::view::{Unit, rfc3339};
+use crate::text::rfc3339;
+use crate::view::Unit;
 use crate::web::Web;
 
 /// More of what happened is not noted.
@@ -46,7 +47,7 @@ pub(super) struct Look<'a> {
     pub(super) now: Instant,
     pub(super) traffic: &'a Traffic,
     /// Exchanges that ended since the last look.
-    pub(super) outcomes: &'a mut Vec<ExchangeOutcome>,
+    pub(super) outcomes: &'a mut Vec<Outcome>,
     /// How many more there was no room for.
     pub(super) lost: u64,
     /// Somebody or something else wants it to end.

@@ -12,6 +12,7 @@ use squall_config::model::{Name, Schedule};
 use squall_config::spec::{ExperimentDocument, RuleSpec, Scalar};
 use squall_config::units::format_duration;
 use squall_config::validate_experiment;
+use squall_telemetry::{Observation, Outcome, Traffic};
 use tokio::time::MissedTickBehavior;
 
 use super::machine::Order;
@@ -20,7 +21,6 @@ use super::run::{Look, Run};
 use super::sampler::{Sampler, Wanted};
 use super::start::{check, hangs_on_ids};
 use crate::actor::Actor;
-use crate::data_plane::{ExchangeOutcome, Observation, Traffic};
 use crate::events::EventKind;
 use crate::publish::Publisher;
 use crate::web::Web;
@@ -64,7 +64,7 @@ struct Runner {
     publisher: Arc<Publisher>,
     web: Arc<dyn Web>,
     runs: Vec<Active>,
-    outcomes: Vec<ExchangeOutcome>,
+    outcomes: Vec<Outcome>,
     sampler: Sampler,
     /// The generation that was looked at, and whether a rule in force then hangs on ids.
     hangs_on_ids: (u64, bool),

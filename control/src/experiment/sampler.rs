@@ -24,9 +24,9 @@ use squall_config::model::Direction;
 #[cfg(doc)]
 use squall_config::model::Rule;
 use squall_fault::trace_share::{SharedId, TraceShare, is_own_id};
+use squall_telemetry::{Outcome, Traffic};
 
 use self::represented::Represented;
-use crate::data_plane::{ExchangeOutcome, Traffic};
 
 /// Over so long a time exchanges are counted.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ impl Sampler {
         &mut self,
         now: Instant,
         traffic: &Traffic,
-        outcomes: &[ExchangeOutcome],
+        outcomes: &[Outcome],
         wanted: Wanted,
     ) -> Option<TraceShare> {
         let before = self.share;
@@ -240,7 +240,7 @@ impl Makers {
 
 impl Learnt {
     /// Looks at some more, until there were enough.
-    fn learn(&mut self, outcomes: &[ExchangeOutcome]) {
+    fn learn(&mut self, outcomes: &[Outcome]) {
         if self.requests >= KNOWN_FROM {
             return;
         }
@@ -279,7 +279,7 @@ impl Agreement {
         }
     }
 
-    fn look(&mut self, outcome: &ExchangeOutcome, by: SharedId) {
+    fn look(&mut self, outcome: &Outcome, by: SharedId) {
         let id = if by == SharedId::Trace { outcome.trace } else { outcome.request_id };
         match outcome.direction {
             Direction::Inbound => self.inbound.look(id),

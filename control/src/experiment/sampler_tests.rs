@@ -2,9 +2,9 @@ use rand::RngExt;
 use rand_pcg::Pcg32;
 use squall_config::model::Name;
 use squall_fault::trace_share::own_id;
+use squall_telemetry::TrafficTotals;
 
 use super::*;
-use crate::data_plane::TrafficTotals;
 use crate::experiment::tests::{call, inbound};
 
 fn traffic(begun: u64) -> Traffic {
@@ -76,11 +76,11 @@ fn a_burst_lowers_the_share_at_once_and_calm_raises_it_after_a_while() {
 /// Trace and request id of the n-th request, and of its call.
 type Ids = fn(u128) -> [[u128; 2]; 2];
 
-fn exchanges(t: Instant, ids: Ids) -> Vec<ExchangeOutcome> {
+fn exchanges(t: Instant, ids: Ids) -> Vec<Outcome> {
     let of = |n| {
         let [[trace, request_id], [call_trace, call_request_id]] = ids(n);
-        let made = ExchangeOutcome { trace: call_trace, request_id: call_request_id, ..call(t, 0, 1) };
-        [ExchangeOutcome { trace, request_id, ..inbound(t, 0, 1) }, made]
+        let made = Outcome { trace: call_trace, request_id: call_request_id, ..call(t, 0, 1) };
+        [Outcome { trace, request_id, ..inbound(t, 0, 1) }, made]
     };
     (1..=400).flat_map(of).collect()
 }
@@ -183,7 +183,7 @@ impl Going {
                 let place = self.rng.random();
                 if share.takes(place) {
                     let [to_a, of_a] = [inbound(self.t, begin + 1, 9), call(self.t, begin + 2, 5)];
-                    outcomes.extend([to_a, of_a].map(|outcome| ExchangeOutcome { place, ..outcome }));
+                    outcomes.extend([to_a, of_a].map(|outcome| Outcome { place, ..outcome }));
                 }
             }
             for (totals, more) in self.totals.iter_mut().zip([100, 100 * (1 + more_calls)]) {

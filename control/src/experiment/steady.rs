@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use squall_config::model::{Condition, Experiment, Measure, SteadyState, TrafficCondition};
 use squall_config::units::format_duration;
+use squall_telemetry::Traffic;
 use tokio::sync::mpsc;
 
 use super::asking::{Answered, Asking};
 use super::measure::{Measured, bound, measure, unit};
 use super::report::{Held, Phase, SteadyStateReport};
-use crate::data_plane::Traffic;
 use crate::guards::remote::RemoteJudge;
 use crate::guards::traffic::Sums;
 use crate::web::Web;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use squall_config::load_text;
 use squall_config::model::{Direction, Name};
+use squall_telemetry::TrafficTotals;
 
 use super::*;
-use crate::data_plane::TrafficTotals;
 use crate::web::{WebAnswer, WebFuture, WebRequest};
 
 const BOUNDS: &[f64] = &[0.1, 0.25, 0.5, 1.0];

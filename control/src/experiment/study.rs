@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 use squall_config::model::{Direction, Experiment, Name};
 
 use squall_fault::trace_share::TraceShare;
+use squall_telemetry::{Outcome, Traffic};
 
 use super::report::{JoinReport, Phase, Report, Sampled};
-use crate::data_plane::{ExchangeOutcome, Traffic};
 use breaker::{Breaker, Parts};
 use groups::{Fact, Groups, Kind};
 use harm::{Finding, Harm, Known, Method};
@@ -164,7 +164,7 @@ impl Study {
     }
 
     /// Takes in what ended since the last time, in any order, and leaves `outcomes` empty. `lost` more there was no room for.
-    pub(super) fn take(&mut self, now: Instant, outcomes: &mut Vec<ExchangeOutcome>, lost: u64) {
+    pub(super) fn take(&mut self, now: Instant, outcomes: &mut Vec<Outcome>, lost: u64) {
         self.lost += lost;
         for outcome in outcomes.drain(..) {
             // One of a worker that had not heard of a smaller share.
@@ -258,13 +258,13 @@ impl Study {
 
 impl Figures {
     /// Whether a rule of this experiment matched, and whether one was picked.
-    fn matched(&self, outcome: &ExchangeOutcome) -> Option<bool> {
+    fn matched(&self, outcome: &Outcome) -> Option<bool> {
         let (experiment, is_picked) = outcome.matched.as_ref()?;
         (*experiment == self.experiment).then_some(*is_picked)
     }
 
     /// Notes what an exchange says by itself; it stands for so many.
-    fn see(&mut self, outcome: &ExchangeOutcome, span: Option<Span>, weight: u64) {
+    fn see(&mut self, outcome: &Outcome, span: Option<Span>, weight: u64) {
         let (matched, is_inbound) = (self.matched(outcome), outcome.direction == Direction::Inbound);
         self.breaker.add(outcome, matched.is_some());
         self.series.add(outcome, matched == Some(true), weight);
@@ -293,7 +293,7 @@ impl Figures {
     }
 
     fn settle_root(&mut self, now: Instant, root: &Root, span: Option<Span>) {
-        let mut calls: Vec<&ExchangeOutcome> = root.calls.iter().filter(|call| self.matched(call).is_some()).collect();
+        let mut calls: Vec<&Outcome> = root.calls.iter().filter(|call| self.matched(call).is_some()).collect();
         self.counts.calls += calls.len() as u64;
         self.counts.joined += calls.len() as u64;
         self.counts.ids_added += u64::from(root.inbound.has_added_ids);

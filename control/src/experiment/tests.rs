@@ -5,26 +5,25 @@ use std::time::{Duration, Instant};
 
 use squall_config::model::{Direction, Expect, Experiment, Name};
 use squall_config::units::Percentage;
-
-use crate::data_plane::ExchangeOutcome;
+use squall_telemetry::Outcome;
 
 /// A call to A that began so many milliseconds after `from`, took so many, and went well.
-pub(super) fn inbound(from: Instant, began: u64, took: u64) -> ExchangeOutcome {
+pub(super) fn inbound(from: Instant, began: u64, took: u64) -> Outcome {
     exchange(Direction::Inbound, from, began, took)
 }
 
 /// The same of a call that A made.
-pub(super) fn call(from: Instant, began: u64, took: u64) -> ExchangeOutcome {
+pub(super) fn call(from: Instant, began: u64, took: u64) -> Outcome {
     exchange(Direction::Outbound, from, began, took)
 }
 
-fn exchange(direction: Direction, from: Instant, began: u64, took: u64) -> ExchangeOutcome {
+fn exchange(direction: Direction, from: Instant, began: u64, took: u64) -> Outcome {
     thread_local! {
         static NAMES: (Arc<str>, Name, Name) = (Arc::from("GET /"), Name::new("a").unwrap(), Name::new("b").unwrap());
     }
     let (route, a, b) = NAMES.with(Clone::clone);
     let began = from + Duration::from_millis(began);
-    ExchangeOutcome {
+    Outcome {
         direction,
         trace: 0,
         request_id: 0,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::document::{Expiry, Now};
-use crate::view::rfc3339;
+use crate::text::rfc3339;
 
 /// What came back when the controller was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

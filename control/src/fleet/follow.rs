@@ -138,7 +138,7 @@ impl Follower {
         let Orders { revision, lease, halt, rules, experiments } = orders;
         let is_new = self.publisher.fleet.revision().as_ref() != Some(&revision);
         if halt.is_some() && self.publisher.follow_halt(halt.as_deref()) {
-            self.disk.write(&self.publisher, Publisher::write_down);
+            self.publisher.write_later(&mut self.disk, Publisher::write_down);
         }
         if is_new {
             let (rules, unread) = apart(rules);
@@ -150,7 +150,7 @@ impl Follower {
         }
         // Only while it is connected the kill switch heeds it.
         if self.publisher.follow_halt(halt.as_deref()) {
-            self.disk.write(&self.publisher, Publisher::write_down);
+            self.publisher.write_later(&mut self.disk, Publisher::write_down);
         }
         if is_new {
             self.runs.follow(&self.publisher, experiments);

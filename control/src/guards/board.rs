@@ -10,8 +10,7 @@ use squall_config::model::{Guard, Name};
 
 use super::judge::Finding;
 use super::machine::State;
-use crate::publish::Publisher;
-use crate::view::rfc3339;
+use crate::text::rfc3339;
 
 /// A guard in numbers, for the metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,20 +119,18 @@ impl Board {
         self.entries().shown.iter().map(out).collect()
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Publisher {
     /// The guards in numbers, in the order of the configuration.
-    pub fn guards(&self) -> Vec<GuardStats> {
-        let entries = self.guards.entries();
+    pub(crate) fn stats(&self) -> Vec<GuardStats> {
+        let entries = self.entries();
         let stats = entries.shown.iter().map(|shown| GuardStats {
             name: shown.guard.name.to_string(),
             state: shown.state.as_str(),
             trips: entries.trips.get(&shown.guard.name).copied().unwrap_or(0),
         });
         stats.collect()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

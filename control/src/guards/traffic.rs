@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use squall_config::model::{Measure, TrafficCondition};
+use squall_telemetry::{Traffic, TrafficTotals};
 
 use super::account::{Account, Requests};
 use super::judge::{Finding, Holding, Unit};
-use crate::data_plane::{Traffic, TrafficTotals};
 
 /// A rate is one of so much time; a shorter one would be a matter of chance.
 const RATE_OVER: Duration = Duration::from_secs(10);

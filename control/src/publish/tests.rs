@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use squall_config::model::Name;
 use squall_config::{Problem, Problems, load_text};
+use squall_telemetry::{CertificateStatus, EndpointStatus};
 
 use super::*;
 use crate::document::Origin;
@@ -31,10 +33,10 @@ impl DataPlane for FakePlane {
             false => Ok(Box::new(|| ())),
         }
     }
-    fn listener_addresses(&self) -> Vec<(String, SocketAddr)> {
-        vec![("to-b".to_owned(), SocketAddr::from(([127, 0, 0, 1], 4242)))]
+    fn listener_addresses(&self) -> Vec<(Name, SocketAddr)> {
+        vec![(Name::new("to-b").unwrap(), SocketAddr::from(([127, 0, 0, 1], 4242)))]
     }
-    fn endpoints(&self) -> Vec<(String, Vec<crate::EndpointHealth>)> {
+    fn endpoints(&self) -> Vec<(Name, Vec<EndpointStatus>)> {
         Vec::new()
     }
 
@@ -47,7 +49,7 @@ impl DataPlane for FakePlane {
 
     fn reload_files(&self) {}
 
-    fn certificates(&self) -> Vec<crate::Certificate> {
+    fn certificates(&self) -> Vec<CertificateStatus> {
         Vec::new()
     }
 

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::clock::{Moment, millis_of, process_now};
-use super::directory::Directory;
 use super::saved::SavedHalt;
+use crate::directory::Directory;
 use crate::document::Written;
 use crate::switch::Halt;
 

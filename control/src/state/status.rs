@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::publish::Publisher;
+use super::Recovery;
+use super::keeper::Keeper;
+use crate::audit::Audit;
 
 /// The state directory.
 #[derive(Serialize, JsonSchema)]
@@ -45,16 +47,15 @@ struct DamagedOut {
 
 impl StateOut {
     /// Of a process; `None` when nothing outlives it.
-    pub(crate) fn of(publisher: &Publisher) -> Option<Self> {
-        let directory = publisher.keeper.directory()?.display().to_string();
-        let recovery = &publisher.recovery;
+    pub(crate) fn of(keeper: &Keeper, recovery: &Recovery, audit: &Audit) -> Option<Self> {
+        let directory = keeper.directory()?.display().to_string();
         let unfit = recovery.unfit.iter().map(|(rule, detail)| UnfitOut { rule: rule.clone(), detail: detail.clone() });
         let damaged = recovery.damaged.iter();
         let damaged =
             damaged.map(|(file, detail)| DamagedOut { file: file.display().to_string(), detail: detail.clone() });
         Some(Self {
             directory,
-            error: publisher.keeper.error().or(publisher.audit.error()),
+            error: keeper.error().or(audit.error()),
             kept: recovery.kept.clone(),
             expired: recovery.expired.clone(),
             unfit: unfit.collect(),

@@ -237,7 +237,7 @@ pub(super) fn add_toxic(draft: &mut Draft, proxy: &str, toxic: ToxicIn) -> Resul
         return Err(Refusal::toxic_exists());
     }
     let name = toxiproxy::rule_name(&draft.document, &listener.name, &toxic.name);
-    let rule = toxic.rule(name, proxy, &listener.name.clone(), ttl);
+    let rule = toxiproxy::rule(toxic, name, (proxy, &listener.name), ttl);
     draft.put_rule(rule);
     look_into_http(draft, proxy)
 }
@@ -251,7 +251,7 @@ pub(super) fn update_toxic(draft: &mut Draft, proxy: &str, toxic: &str, change: 
         toxic.kind.with(change.object("attributes")?.into_iter().flatten()).map_err(|wrong| wrong_attribute(&wrong))?;
     let RuleSpec { name, ttl, matches, .. } = draft.document.rules[place].clone();
     let listener = matches.and_then(|matches| matches.listener).unwrap_or_default();
-    draft.patch_rule(place, toxic.rule(name, proxy, &listener, ttl));
+    draft.patch_rule(place, toxiproxy::rule(toxic, name, (proxy, &listener), ttl));
     Ok(())
 }
 

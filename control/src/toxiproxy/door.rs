@@ -9,11 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::refusal::{Refusal, plain};
 use crate::access::peer::Peer;
-use crate::access::{Refused, Role, gate};
+use crate::access::{Refused, gate};
 use crate::actor::{Caller, Identity};
 use crate::api::App;
 use crate::error::ApiError;
 use crate::guard;
+use crate::role::Role;
 
 /// Of the request, in its answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-toxiproxy-request-id");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
+use squall_config::model::Name;
 use squall_config::spec::{ConfigSpec, ListenerSpec};
 use squall_config::toxiproxy::{Toxic, listener_of, toxics_of, upstream_of};
 
@@ -35,11 +36,11 @@ pub(super) fn proxy(document: &ConfigSpec, name: &str, data_plane: &dyn DataPlan
 }
 
 /// `bound` are the addresses of all listeners.
-fn shown(document: &ConfigSpec, listener: &ListenerSpec, bound: &[(String, SocketAddr)]) -> Option<ProxyOut> {
+fn shown(document: &ConfigSpec, listener: &ListenerSpec, bound: &[(Name, SocketAddr)]) -> Option<ProxyOut> {
     let of = listener.proxy.as_ref()?;
     let enabled = listener.enabled != Some(false);
     let address = || listener.address.as_ref().map(ToString::to_string).unwrap_or_default();
-    let bound = || bound.iter().find(|(name, _)| *name == listener.name);
+    let bound = || bound.iter().find(|(name, _)| name.as_str() == listener.name);
     let listen = match (&of.listen, enabled) {
         (Some(raw), false) => raw.clone(),
         (_, true) => bound().map_or_else(address, |(_, bound)| bound.to_string()),

@@ -22,10 +22,9 @@ use serde_json::json;
 use squall_inject::Options;
 
 pub(crate) use args::WebhookArgs;
-pub(crate) use inject::Outcome as Injected;
-pub(crate) use validate::{Check, Outcome as Validated};
+pub(crate) use validate::Check;
 
-use crate::serve::metrics::Admissions;
+use crate::serve::metrics::{Admissions, InjectionOutcome, ValidationOutcome};
 use body::Bodies;
 use review::{Answer, Review};
 
@@ -70,14 +69,14 @@ async fn injected(State(shared): State<Shared>, request: Request) -> Response {
     let decided = catch_unwind(AssertUnwindSafe(|| inject::answer(&review, &options)));
     let (answer, outcome) = decided.unwrap_or_else(|_panic| {
         tracing::error!(pod = review.title(), "injection failed; this is an error of Squall");
-        (review.allow().with_warning("not injected, by an error of Squall itself"), inject::Outcome::Invalid)
+        (review.allow().with_warning("not injected, by an error of Squall itself"), InjectionOutcome::Invalid)
     });
     let (pod, dry_run) = (review.title(), review.is_dry_run());
     match outcome {
-        inject::Outcome::Injected => tracing::info!(pod, dry_run, "injected"),
-        inject::Outcome::Invalid => tracing::warn!(pod, dry_run, why = answer.told(), "not injected"),
-        inject::Outcome::Skipped => tracing::info!(pod, dry_run, why = answer.told(), "not injected"),
-        inject::Outcome::Ignored => tracing::debug!(pod, "not a new pod; left alone"),
+        InjectionOutcome::Injected => tracing::info!(pod, dry_run, "injected"),
+        InjectionOutcome::Invalid => tracing::warn!(pod, dry_run, why = answer.told(), "not injected"),
+        InjectionOutcome::Skipped => tracing::info!(pod, dry_run, why = answer.told(), "not injected"),
+        InjectionOutcome::Ignored => tracing::debug!(pod, "not a new pod; left alone"),
     }
     webhook.admissions.injected(outcome, began);
     document(&answer)
@@ -94,9 +93,9 @@ async fn validated(State(shared): State<Shared>, request: Request) -> Response {
     let (answer, outcome) = decided.unwrap_or_else(|_panic| {
         tracing::error!(object = review.title(), "validation failed; this is an error of Squall");
         let message = "it cannot be checked, by an error of Squall itself; see the log of the operator".to_owned();
-        (review.deny(422, "Invalid", message), validate::Outcome::Denied)
+        (review.deny(422, "Invalid", message), ValidationOutcome::Denied)
     });
-    if outcome == validate::Outcome::Denied {
+    if outcome == ValidationOutcome::Denied {
         tracing::info!(object = review.title(), why = answer.told(), "refused");
     }
     webhook.admissions.validated(outcome, began);

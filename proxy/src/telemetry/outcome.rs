@@ -11,70 +11,9 @@ mod route;
 mod shape;
 
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::sync::Arc;
-use std::time::Instant;
 
 use foldhash::fast::FixedState;
-use squall_config::model::{Direction, Fallback, Name};
-use squall_fault::trace_share::TraceShare;
-
-/// What is to be known of each exchange.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observation {
-    /// How answers of A show that they are fallbacks; of the n-th is told in the n-th bit, those beyond the eighth are not
-    /// looked for.
-    pub fallbacks: Vec<Fallback>,
-    /// Calls to A that say nothing of a trace and have no request id get one of each, or the sole one that
-    /// [`TraceShare::sole_id`] wants, whether or not they are noted: what rules pick must not hang on what is noted. Where it
-    /// does not ([`TraceShare::own_id_alone`]), those get it that are noted, and no others.
-    pub add_ids: bool,
-    /// Of these traces, until [`Proxy::note_share`](crate::Proxy::note_share) says otherwise.
-    pub share: TraceShare,
-}
-
-/// An HTTP exchange that ended while it was observed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// The listener's.
-    pub direction: Direction,
-    /// The listener's.
-    pub cluster: Name,
-    /// Of `traceparent`, else of b3; or Squall's own, where a call to A had none. 0 is none.
-    pub trace: u128,
-    /// Of `x-request-id`: its 128 bits when it is a UUID, else a hash of it. 0 is none.
-    pub request_id: u128,
-    /// Whether Squall made those ids.
-    pub has_added_ids: bool,
-    /// Its place among all ([`TraceShare::place`]), or a drawn one when it has no id and is noted nevertheless.
-    pub place: u64,
-    /// When its head had come.
-    pub began: Instant,
-    /// When its answer had gone, or it had ended without one.
-    pub ended: Instant,
-    /// The status that downstream got, or would have got.
-    pub status: Option<u16>,
-    /// Of a gRPC call, when there was one.
-    pub grpc_status: Option<u8>,
-    /// Downstream went away before it was over.
-    pub is_abandoned: bool,
-    /// A rule ended it, or a fault touched it.
-    pub is_injected: bool,
-    /// Of a call to A: method and the first segments of the path, of at most 256 for each worker, then `other`. Else empty.
-    pub route: Arc<str>,
-    /// A hash of method, authority, path and query.
-    pub operation: u64,
-    /// Whether it may be repeated without harm: by its method (RFC 9110 §9.2.2), or because it has an `Idempotency-Key`.
-    pub is_repeatable: bool,
-    /// Of a call to A: a hash of status, media type and the names of header fields, but for those that come and go. Else 0.
-    pub shape: u64,
-    /// How many bytes of the answer's body went downstream.
-    pub response_bytes: u64,
-    /// Of a call to A: which of [`Observation::fallbacks`] the answer shows.
-    pub fallbacks: u8,
-    /// When rules of experiments matched it: the experiment of the first of them, and whether a rule of that was picked and
-    /// let through by the budgets.
-    pub matched: Option<(Name, bool)>,
-}
+pub(crate) use squall_telemetry::{Observation, Outcome};
 
 /// A hash that is the same on every worker, and for the same `seed` alone.
 fn hash<'a>(seed: u64, parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use squall_telemetry::TapEvent;
+pub(crate) use squall_telemetry::TapFilter;
 use tokio::sync::mpsc;
 
 use crate::http::notes::Finished;
@@ -16,30 +18,6 @@ const WATCHERS_MAX: usize = 16;
 const BACKLOG_MAX: usize = 1024;
 /// How often a watcher hears of what it misses.
 const TELL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Which exchanges somebody wants to see; all that is said must hold.
-#[derive(Clone, Debug, Default)]
-pub struct TapFilter {
-    /// Touched by a fault of this rule, or would have been, were it not in shadow mode.
-    pub rule: Option<String>,
-    /// Whose path begins so.
-    pub path: Option<String>,
-    /// Answered with a status from the first to the last.
-    pub status: Option<(u16, u16)>,
-    /// Touched by a fault.
-    pub is_faulted: bool,
-    /// At most so many in a second; others are counted as missed.
-    pub rate_max: u32,
-}
-
-/// What a watcher gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TapEvent {
-    /// An exchange, as JSON: what the access log says of it.
-    Exchange(String),
-    /// So many more would have been there, in about a second, than the rate or the watcher's speed allow.
-    Missed(u64),
-}
 
 /// Those who watch.
 #[derive(Debug, Default)]
@@ -81,7 +59,7 @@ impl Taps {
 
     /// Shows an exchange to those who want to see it.
     pub(crate) fn show(&self, finished: &Finished<'_>) {
-        for watcher in self.watchers.load().iter().filter(|watcher| watcher.filter.wants(finished)) {
+        for watcher in self.watchers.load().iter().filter(|watcher| wants(&watcher.filter, finished)) {
             let is_sent = watcher.is_within_rate()
                 && serde_json::to_string(&finished.line()).is_ok_and(|line| watcher.lines.try_send(line).is_ok());
             if !is_sent {
@@ -150,21 +128,18 @@ impl Watcher {
     }
 }
 
-impl TapFilter {
-    fn wants(&self, finished: &Finished<'_>) -> bool {
-        let Self { rule, path, status, is_faulted, rate_max: _ } = self;
-        let has_status = |(first, last): &(u16, u16)| finished.status.is_some_and(|s| (*first..=*last).contains(&s));
-        let is_of = |rule: &String| {
-            finished.faults.iter().any(|fault| fault.rule == *rule)
-                || finished.notes.shadows.iter().any(|shadow| shadow.as_str() == rule)
-        };
-        rule.as_ref().is_none_or(is_of)
-            && path.as_ref().is_none_or(|path| finished.notes.path.starts_with(path.as_str()))
-            && status.as_ref().is_none_or(has_status)
-            && !(*is_faulted && finished.faults.is_empty())
-    }
+fn wants(filter: &TapFilter, finished: &Finished<'_>) -> bool {
+    let TapFilter { rule, path, status, is_faulted, rate_max: _ } = filter;
+    let has_status = |(first, last): &(u16, u16)| finished.status.is_some_and(|s| (*first..=*last).contains(&s));
+    let is_of = |rule: &String| {
+        finished.faults.iter().any(|fault| fault.rule == *rule)
+            || finished.notes.shadows.iter().any(|shadow| shadow.as_str() == rule)
+    };
+    rule.as_ref().is_none_or(is_of)
+        && path.as_ref().is_none_or(|path| finished.notes.path.starts_with(path.as_str()))
+        && status.as_ref().is_none_or(has_status)
+        && !(*is_faulted && finished.faults.is_empty())
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

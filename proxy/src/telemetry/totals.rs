@@ -3,39 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use squall_config::model::{Direction, Name};
+pub(crate) use squall_telemetry::TrafficTotals;
 
 use super::shard::{BUCKETS, Count, ListenerKey, Origin, STATUS_CLASSES, Shard};
 
-/// Upper bounds of [`TrafficTotals::durations`] in seconds; what is beyond the last is in one more.
+/// Upper bounds of [`TrafficTotals::durations`] in seconds, as [`Traffic`](squall_telemetry::Traffic) has them.
 pub const DURATION_BOUNDS: &[f64] = &BUCKETS;
-
-/// What has gone from one listener to one cluster since the start, over all workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrafficTotals {
-    /// The listener.
-    pub listener: Name,
-    /// The cluster that its traffic goes to.
-    pub cluster: Name,
-    /// The listener's.
-    pub direction: Direction,
-    /// Connections of clients that are open.
-    pub connections: u64,
-    /// Bytes of bodies and streams towards the cluster.
-    pub bytes_request: u64,
-    /// The same from there.
-    pub bytes_response: u64,
-    /// HTTP exchanges that began.
-    pub begun: u64,
-    /// Exchanges that ended.
-    pub ended: u64,
-    /// Those of them that a rule ended.
-    pub injected: u64,
-    /// Of the others those that got no answer, or one with a status from 500 on.
-    pub failed: u64,
-    /// How many took how long, in buckets by [`DURATION_BOUNDS`].
-    pub durations: [u64; BUCKETS.len() + 1],
-}
 
 /// Adds the workers up.
 pub(crate) fn totals(shards: &[Arc<Shard>]) -> Vec<TrafficTotals> {
@@ -53,7 +26,7 @@ pub(crate) fn totals(shards: &[Arc<Shard>]) -> Vec<TrafficTotals> {
                 ended: 0,
                 injected: 0,
                 failed: 0,
-                durations: [0; BUCKETS.len() + 1],
+                durations: vec![0; BUCKETS.len() + 1],
             });
             for (origin, by_class) in Origin::ALL.into_iter().zip(&counts.requests) {
                 let ended: u64 = by_class.iter().map(Count::get).sum();
@@ -86,6 +59,8 @@ fn failed(by_class: &[Count; STATUS_CLASSES.len()]) -> u64 {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Duration;
+
+    use squall_config::model::{Direction, Name};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
@@ -210,11 +210,18 @@ fn authorities(field: &'static str, file: &Path) -> Result<RootCertStore, LoadEr
 }
 
 /// Those that the system trusts; on a system that has none, those of the web's browsers as of this build.
-fn authorities_of_system() -> RootCertStore {
+pub fn authorities_of_system() -> RootCertStore {
+    authorities_or_usual(rustls_native_certs::load_native_certs().certs)
+}
+
+fn authorities_or_usual(of_system: Vec<CertificateDer<'static>>) -> RootCertStore {
+    static TOLD: Once = Once::new();
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(of_system);
     if roots.is_empty() {
-        tracing::info!("the system has no certificates of authorities; taking those that Squall was built with");
+        TOLD.call_once(|| {
+            tracing::info!("the system has no certificates of authorities; taking those that Squall was built with");
+        });
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots
@@ -242,4 +249,17 @@ pub(crate) fn read(field: &'static str, file: &Path) -> Result<Vec<u8>, LoadErro
         return Err(fail(&format!("has {} bytes", facts.len()), "name a PEM file; they are some kilobytes long"));
     }
     std::fs::read(file).map_err(unreadable)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_authorities_stand_in_where_the_system_has_none() {
+        let own = rcgen::generate_simple_self_signed(["authority".to_owned()]).unwrap().cert.der().clone();
+        assert_eq!(authorities_or_usual(vec![own]).len(), 1);
+        assert_eq!(authorities_or_usual(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::ArcSwapOption;
 use squall_config::Problems;
 use squall_config::model::{Cluster, Config, Listener, ServerTls};
+pub(crate) use squall_telemetry::CertificateStatus;
 
 use super::authority::Authority;
 use super::certs::{Client, Load, LoadError, Server};
@@ -42,21 +43,6 @@ struct Files {
     not_after: Option<i64>,
     /// What is wrong with the content that was looked at last.
     error: Option<LoadError>,
-}
-
-/// A certificate of the configuration, as it is in use.
-#[derive(Clone, Debug)]
-pub struct CertificateStatus {
-    /// `listener`, `cluster` or `control`.
-    pub kind: &'static str,
-    /// The name of that; `api` for the control API.
-    pub name: String,
-    /// The file that it was read from.
-    pub file: PathBuf,
-    /// When its time ends, in seconds of Unix time; `None` when none was loaded.
-    pub not_after: Option<i64>,
-    /// What is wrong with the files as they are now; then those before are in use.
-    pub error: Option<String>,
 }
 
 impl<L: Load> Default for Cell<L> {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use squall_config::model::Name;
 use squall_fault::store::SnapshotStore;
 use squall_fault::trace_share::{TraceShare, own_id};
-use squall_proxy::{Observation, Outcome, Proxy, ProxyOptions, Traces};
+use squall_proxy::{Proxy, ProxyOptions, Traces};
+use squall_telemetry::{Observation, Outcome};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

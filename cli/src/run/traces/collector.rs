@@ -17,7 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::environment::{TlsFiles, Wanted};
 use crate::exit::{Exit, Failure};
-use crate::run::trust;
+use crate::trust;
 
 /// A collector that answers at greater length has nothing to say.
 const ANSWER_BYTES_MAX: usize = 64 << 10;

@@ -7,10 +7,10 @@ use http::Uri;
 
 use crate::defaults;
 use crate::model::{HttpTarget, ProbeCondition, QueryCondition, WhenBlind};
+use crate::report::Report;
 use crate::spec::Scalar;
 use crate::units::format_duration;
 
-use super::super::report::Report;
 use super::Reader;
 
 /// Whoever asks more often is a load.

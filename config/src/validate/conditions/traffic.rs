@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::defaults;
 use crate::model::{Bound, ListenerProtocol, Measure, Name, Quantile, Scope, TrafficCondition};
+use crate::report::Report;
 use crate::spec::Scalar;
 use crate::units::{Percentage, format_duration};
 
-use super::super::Context;
-use super::super::listeners::DIRECTIONS;
-use super::super::report::Report;
+use super::super::context::Context;
+use super::super::texts::DIRECTIONS;
 use super::{Reader, Says};
 
 /// Beyond the last bucket of the histograms no quantile is known.

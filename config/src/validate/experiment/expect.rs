@@ -6,7 +6,7 @@ use crate::model::{Expect, Fallback};
 use crate::spec::{ExpectSpec, FallbackSpec};
 use crate::units::Percentage;
 
-use super::super::report::Report;
+use crate::report::Report;
 
 /// What is expected when nothing is written.
 pub(super) const NOTHING_HARMED: Expect =

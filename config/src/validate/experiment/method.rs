@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::defaults;
 use crate::model::{MethodStep, Ramp, Rule, StepRule};
+use crate::report::Report;
 use crate::spec::{ConfigSpec, RampSpec, RuleSpec, StepSpec};
 use crate::units::{Percentage, format_duration};
 
-use super::super::report::Report;
+use super::super::context::Context;
+use super::super::rules;
 use super::super::union::union;
-use super::super::{Context, rules};
 use super::times::{PHASE_MIN, bounded, in_force};
 use super::words::line;
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::model::{Condition, Listener, ListenerProtocol, Measure, Scope, SteadyState, WhenBlind};
+use crate::report::Report;
 use crate::spec::SteadyStateSpec;
 use crate::units::format_duration;
 
-use super::super::Context;
 use super::super::conditions::{Reader, Says, condition, kind};
-use super::super::report::Report;
+use super::super::context::Context;
 
 /// Each is looked at several times a second.
 const STATEMENTS_MAX: usize = 100;

@@ -7,7 +7,7 @@ use crate::model::{MethodStep, Schedule};
 use crate::spec::{ExperimentSpec, Scalar, ScheduleSpec};
 use crate::units::format_duration;
 
-use super::super::report::Report;
+use crate::report::Report;
 
 /// In less nothing can be seen.
 pub(super) const PHASE_MIN: Duration = Duration::from_secs(1);

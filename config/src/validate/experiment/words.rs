@@ -1,9 +1,9 @@
 //! What an experiment says to people.
 
+use crate::report::Report;
 use crate::spec::ExperimentSpec;
 
 use super::super::conditions::http_url;
-use super::super::report::Report;
 
 /// As much as stands in one line of a report.
 const LINE_MAX: usize = 200;

@@ -81,7 +81,7 @@ impl FromStr for ReportFormat {
 
 impl Report {
     /// In this form.
-    pub fn render(&self, format: ReportFormat) -> String {
+    pub(crate) fn render(&self, format: ReportFormat) -> String {
         match format {
             ReportFormat::Json => self.to_json(),
             ReportFormat::Markdown => self.to_markdown(),
@@ -92,8 +92,8 @@ impl Report {
     }
 
     /// All of it, for programs. Numbers that are not finite are null, which JSON has no other word for.
-    pub fn to_json(&self) -> String {
-        crate::view::pretty(self)
+    pub(crate) fn to_json(&self) -> String {
+        crate::text::pretty(self)
     }
 }
 

@@ -11,7 +11,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 impl Report {
     /// For people: the same as the Markdown, and plots.
-    pub fn to_html(&self) -> String {
+    pub(crate) fn to_html(&self) -> String {
         let sections = content::sections(self);
         let sections = || sections.iter().filter(|section| !section.blocks.is_empty());
         let heading = escaped(&content::heading(self));

@@ -14,7 +14,7 @@ const CHAOSLIB_VERSION: &str = "1.44.0";
 
 impl Report {
     /// The journal. `status` and `end` are null while the run has not ended.
-    pub fn to_journal(&self) -> String {
+    pub(crate) fn to_journal(&self) -> String {
         let duration = took(self);
         let journal = json!({
             "chaoslib-version": CHAOSLIB_VERSION,
@@ -35,7 +35,7 @@ impl Report {
             "rollbacks": rollback_run(self).into_iter().collect::<Vec<_>>(),
             "squall": { "run": self.run, "verdict": self.verdict, "reasons": self.reasons, "aborted": self.aborted },
         });
-        crate::view::pretty(&journal)
+        crate::text::pretty(&journal)
     }
 }
 

@@ -18,7 +18,7 @@ type Written = std::io::Result<()>;
 impl Report {
     /// One test suite: the verdict, whether faults were injected, each statement of the steady state, harm, and what else is
     /// expected. All of it passes only when the verdict is HELD.
-    pub fn to_junit(&self) -> String {
+    pub(crate) fn to_junit(&self) -> String {
         let mut bytes = Vec::new();
         suites(&mut Writer::new_with_indent(&mut bytes, b' ', 2), self)
             .expect("invariant: writing to memory does not fail");

@@ -7,7 +7,7 @@ use super::wording::line;
 
 impl Report {
     /// For people: in a pull request, a ticket or a wiki.
-    pub fn to_markdown(&self) -> String {
+    pub(crate) fn to_markdown(&self) -> String {
         page(self, &content::sections(self))
     }
 }

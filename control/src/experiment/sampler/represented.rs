@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use squall_config::model::Direction;
-
-use crate::data_plane::{ExchangeOutcome, Traffic};
+use squall_telemetry::{Outcome, Traffic};
 
 /// Such a share may be missing, or too many: as much as the share of joined calls can be wrong by it.
 const TOLERATED: f64 = 0.1;
@@ -68,7 +67,7 @@ impl Totals {
 impl Represented {
     /// Goes on with the comparison: with what ended since the last look. Says whether it may still be that a share that is
     /// halved so often stands for all.
-    pub(super) fn look(&mut self, now: Instant, traffic: &Traffic, outcomes: &[ExchangeOutcome], halvings: u8) -> bool {
+    pub(super) fn look(&mut self, now: Instant, traffic: &Traffic, outcomes: &[Outcome], halvings: u8) -> bool {
         let totals = [Direction::Inbound, Direction::Outbound].map(|direction| Totals::of(traffic, direction));
         let Some(since) = self.since.filter(|since| now.saturating_duration_since(*since) < WINDOW) else {
             let [inbound, outbound] = totals.map(|at_first| Side { at_first, ..Side::default() });

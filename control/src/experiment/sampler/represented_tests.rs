@@ -29,22 +29,22 @@ const PLAIN: World =
 
 impl World {
     /// All exchanges, and whether each was looked at.
-    fn exchanges(&self, t: Instant, rng: &mut Pcg32) -> Vec<(ExchangeOutcome, bool)> {
+    fn exchanges(&self, t: Instant, rng: &mut Pcg32) -> Vec<(Outcome, bool)> {
         let share = TraceShare::new(HALVINGS, squall_fault::trace_share::SharedId::Trace);
         let mut all = Vec::new();
         for n in 0..self.rate * SECONDS {
             let (begin, place, is_other) = (n * 1_000 / self.rate, rng.random::<u64>(), rng.random_bool(self.others));
             let is_looked_at = share.takes(place) && !is_other;
             let (calls, takes) = (self.calls)(n);
-            all.push((ExchangeOutcome { place, ..inbound(t, begin, takes + 5) }, is_looked_at));
+            all.push((Outcome { place, ..inbound(t, begin, takes + 5) }, is_looked_at));
             for _ in 0..calls {
-                all.push((ExchangeOutcome { place, ..call(t, begin + 1, takes) }, is_looked_at));
+                all.push((Outcome { place, ..call(t, begin + 1, takes) }, is_looked_at));
                 if n >= self.from && rng.random_bool(self.calls_of_its_own) {
                     all.push((call(t, begin + 1, takes), false));
                 }
                 if rng.random_bool(self.always_in) {
                     let place = rng.random::<u64>() >> HALVINGS;
-                    all.push((ExchangeOutcome { place, ..call(t, begin + 1, takes) }, true));
+                    all.push((Outcome { place, ..call(t, begin + 1, takes) }, true));
                 }
             }
         }
@@ -58,7 +58,7 @@ impl World {
         let mut represented = Represented::default();
         let tenth_of = |at: Instant| u64::try_from(at.duration_since(t).as_millis()).unwrap() / 100;
         let n_tenths = 10 * usize::try_from(SECONDS).unwrap();
-        let mut ending: Vec<Vec<ExchangeOutcome>> = vec![Vec::new(); n_tenths];
+        let mut ending: Vec<Vec<Outcome>> = vec![Vec::new(); n_tenths];
         let mut changes = vec![[[0; 2]; 2]; n_tenths];
         for (outcome, is_looked_at) in exchanges {
             let direction = usize::from(outcome.direction == Direction::Outbound);

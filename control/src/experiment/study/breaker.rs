@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use squall_config::model::{Direction, Name};
+use squall_telemetry::Outcome;
 
 use super::statistics::float;
-use crate::data_plane::ExchangeOutcome;
 use crate::experiment::report::BreakerReport;
 
 /// So many seconds are watched: three hours.
@@ -62,7 +62,7 @@ impl Breaker {
     }
 
     /// Takes in an exchange. `is_matched` when a rule of the experiment matched it.
-    pub(super) fn add(&mut self, outcome: &ExchangeOutcome, is_matched: bool) {
+    pub(super) fn add(&mut self, outcome: &Outcome, is_matched: bool) {
         let at = outcome.began.saturating_duration_since(self.began);
         let second = usize::try_from(at.as_secs()).unwrap_or(usize::MAX);
         if second >= SECONDS_MAX || outcome.began < self.began {

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use squall_telemetry::Outcome;
+
 use super::durations::Durations;
 use super::looks::Look;
 use super::routes::Routes;
 use super::statistics::{float, share};
-use crate::data_plane::ExchangeOutcome;
 use crate::experiment::report::{Exemplar, Group, Groups as GroupsReport};
 
 /// Of so many requests of the faulted group it is told at the end how they ended, when all is known about the control group; of
@@ -45,7 +46,7 @@ pub(super) struct Fact {
 
 impl Fact {
     /// Of a call to A for which A made so many calls. `bound` is the longest that it may take.
-    pub(super) fn new(inbound: &ExchangeOutcome, route: u16, calls: u64, bound: Option<Duration>) -> Self {
+    pub(super) fn new(inbound: &Outcome, route: u16, calls: u64, bound: Option<Duration>) -> Self {
         let took = inbound.ended.saturating_duration_since(inbound.began);
         let is_failed = is_failed(inbound);
         Self {
@@ -64,7 +65,7 @@ impl Fact {
 
 /// No answer, one of 5xx, a gRPC status that speaks of the server (UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE or
 /// DATA_LOSS, as for the ejection of endpoints), or a caller that waited no longer.
-pub(super) fn is_failed(outcome: &ExchangeOutcome) -> bool {
+pub(super) fn is_failed(outcome: &Outcome) -> bool {
     let is_grpc_failure = matches!(outcome.grpc_status, Some(2 | 4 | 13 | 14 | 15));
     outcome.is_abandoned || outcome.status.is_none_or(|status| status >= 500) || is_grpc_failure
 }

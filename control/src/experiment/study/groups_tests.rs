@@ -19,7 +19,7 @@ impl Made {
         made
     }
 
-    fn add(&mut self, kind: Kind, change: impl FnOnce(ExchangeOutcome) -> ExchangeOutcome, took: u64) {
+    fn add(&mut self, kind: Kind, change: impl FnOnce(Outcome) -> Outcome, took: u64) {
         let outcome = change(inbound(Instant::now(), 0, took));
         let route = self.routes.id(&outcome.route);
         let fact = Fact::new(&outcome, route, 2, Some(Duration::from_millis(500)));
@@ -35,7 +35,7 @@ impl Made {
 #[test]
 fn what_failed_is_what_speaks_of_the_server() {
     let good = inbound(Instant::now(), 0, 1);
-    let fails = |change: fn(&mut ExchangeOutcome)| {
+    let fails = |change: fn(&mut Outcome)| {
         let mut outcome = good.clone();
         change(&mut outcome);
         is_failed(&outcome)
@@ -50,10 +50,10 @@ fn each_ending_is_told_from_the_control_group() {
     let mut made = Made::new();
     made.add(Kind::Faulted, |o| o, 90);
     made.add(Kind::Faulted, |o| o, 400);
-    made.add(Kind::Faulted, |o| ExchangeOutcome { fallbacks: 1, ..o }, 400);
-    made.add(Kind::Faulted, |o| ExchangeOutcome { shape: 9, ..o }, 4);
-    made.add(Kind::Faulted, |o| ExchangeOutcome { response_bytes: 2, ..o }, 4);
-    made.add(Kind::Faulted, |o| ExchangeOutcome { status: Some(500), shape: 9, ..o }, 4);
+    made.add(Kind::Faulted, |o| Outcome { fallbacks: 1, ..o }, 400);
+    made.add(Kind::Faulted, |o| Outcome { shape: 9, ..o }, 4);
+    made.add(Kind::Faulted, |o| Outcome { response_bytes: 2, ..o }, 4);
+    made.add(Kind::Faulted, |o| Outcome { status: Some(500), shape: 9, ..o }, 4);
     assert_eq!(made.endings(), [1, 1, 3, 1, 1]);
     made.add(Kind::Faulted, |o| o, 600);
     assert_eq!(made.endings(), [1, 2, 3, 1, 2], "beyond the bound it is harmed");
@@ -67,7 +67,7 @@ fn each_ending_is_told_from_the_control_group() {
 #[test]
 fn a_route_is_measured_by_its_own_control_group() {
     let mut made = Made::new();
-    let quick = |o| ExchangeOutcome { route: Arc::from("GET /quick"), shape: 5, ..o };
+    let quick = |o| Outcome { route: Arc::from("GET /quick"), shape: 5, ..o };
     made.add(Kind::Faulted, quick, 60);
     assert_eq!(made.endings(), [1, 0, 0, 0, 0]);
     for n in 0..200 {

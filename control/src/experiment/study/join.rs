@@ -8,9 +8,9 @@
 use std::time::{Duration, Instant};
 
 use squall_config::model::Direction;
+use squall_telemetry::Outcome;
 
 use super::pool::{Keys, Pool};
-use crate::data_plane::ExchangeOutcome;
 
 /// So many exchanges wait, of either direction.
 const WAITING_MAX: usize = 65_536;
@@ -34,8 +34,8 @@ pub(super) const ORPHANED_AFTER: Duration = Duration::from_secs(30);
 /// A call to A, with the calls that A made for it, in no particular order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Root {
-    pub(super) inbound: ExchangeOutcome,
-    pub(super) calls: Vec<ExchangeOutcome>,
+    pub(super) inbound: Outcome,
+    pub(super) calls: Vec<Outcome>,
 }
 
 /// What is no longer waited for.
@@ -44,16 +44,16 @@ pub(super) enum Joined {
     /// No more calls are expected.
     Root(Root),
     /// A call that belongs to nothing.
-    Orphan(ExchangeOutcome),
+    Orphan(Outcome),
 }
 
 /// Exchanges that wait for each other.
 #[derive(Debug)]
 pub(super) struct Join {
-    roots: Pool<ExchangeOutcome>,
+    roots: Pool<Outcome>,
     /// Those whose first grace is over.
     unmatched: Pool<Root>,
-    calls: Pool<ExchangeOutcome>,
+    calls: Pool<Outcome>,
     lost: u64,
 }
 
@@ -71,7 +71,7 @@ impl Join {
     }
 
     /// Takes in an exchange that was seen at `now`.
-    pub(super) fn insert(&mut self, now: Instant, outcome: ExchangeOutcome) {
+    pub(super) fn insert(&mut self, now: Instant, outcome: Outcome) {
         let keys = keys(&outcome);
         let pool = match outcome.direction {
             Direction::Inbound => &mut self.roots,
@@ -118,7 +118,7 @@ impl Join {
     fn collect(&mut self, mut root: Root) -> Root {
         let is_crowded = |key| self.roots.is_crowded(key) || self.unmatched.is_crowded(key);
         let keys = keys(&root.inbound).map(|key| if is_crowded(key) { 0 } else { key });
-        let own = |(id, call_keys, call): (u64, Keys, &ExchangeOutcome)| {
+        let own = |(id, call_keys, call): (u64, Keys, &Outcome)| {
             let mine = Fit::of(&root.inbound, call, call_keys)?;
             (Some(mine) >= self.best_other(call, call_keys)).then_some(id)
         };
@@ -128,7 +128,7 @@ impl Join {
     }
 
     /// How well the best of the waiting calls to A fits.
-    fn best_other(&self, call: &ExchangeOutcome, call_keys: Keys) -> Option<Fit> {
+    fn best_other(&self, call: &Outcome, call_keys: Keys) -> Option<Fit> {
         let first = self.roots.find(call_keys).filter_map(|(_, _, other)| Fit::of(other, call, call_keys));
         let second =
             self.unmatched.find(call_keys).filter_map(|(_, _, other)| Fit::of(&other.inbound, call, call_keys));
@@ -136,7 +136,7 @@ impl Join {
     }
 }
 
-fn keys(outcome: &ExchangeOutcome) -> Keys {
+fn keys(outcome: &Outcome) -> Keys {
     [outcome.trace, outcome.request_id]
 }
 
@@ -150,7 +150,7 @@ struct Fit {
 
 impl Fit {
     /// `None` when the call came first, or shares no id.
-    fn of(inbound: &ExchangeOutcome, call: &ExchangeOutcome, call_keys: Keys) -> Option<Self> {
+    fn of(inbound: &Outcome, call: &Outcome, call_keys: Keys) -> Option<Self> {
         let own = keys(inbound);
         let same_keys = call_keys.iter().filter(|key| **key != 0 && own.contains(key)).count();
         let is_within = call.began <= inbound.ended;

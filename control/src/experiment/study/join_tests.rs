@@ -4,7 +4,7 @@ use super::*;
 use crate::experiment::tests::{call, inbound};
 
 /// Joins, with everything seen a moment after it ended, and all waited for.
-fn joined(mut outcomes: Vec<ExchangeOutcome>, begin: Instant) -> Vec<(u128, usize)> {
+fn joined(mut outcomes: Vec<Outcome>, begin: Instant) -> Vec<(u128, usize)> {
     outcomes.sort_by_key(|o| o.ended);
     let mut join = Join::new();
     let mut roots = Vec::new();
@@ -24,8 +24,8 @@ fn joined(mut outcomes: Vec<ExchangeOutcome>, begin: Instant) -> Vec<(u128, usiz
     roots
 }
 
-fn ids(outcome: ExchangeOutcome, trace: u128, request_id: u128) -> ExchangeOutcome {
-    ExchangeOutcome { trace, request_id, ..outcome }
+fn ids(outcome: Outcome, trace: u128, request_id: u128) -> Outcome {
+    Outcome { trace, request_id, ..outcome }
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_call_that_is_called_back_from_belongs_to_the_inner_one() {
 fn a_call_that_goes_on_after_the_answer_is_waited_for_and_a_known_one_is_not() {
     let t = Instant::now();
     let after = |ms| t + Duration::from_millis(ms);
-    let matched = |outcome| ExchangeOutcome { matched: Some((Name::new("e").unwrap(), true)), ..outcome };
+    let matched = |outcome| Outcome { matched: Some((Name::new("e").unwrap(), true)), ..outcome };
     let mut join = Join::new();
     let judged = |join: &mut Join, ms| {
         let mut ids = Vec::new();

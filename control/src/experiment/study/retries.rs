@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use squall_telemetry::Outcome;
+
 use super::groups::is_failed;
 use super::statistics::float;
-use crate::data_plane::ExchangeOutcome;
 use crate::experiment::report::RetryReport;
 
 /// Of the first gap to the last that is told apart.
@@ -68,7 +69,7 @@ impl Sums {
 
 impl Retries {
     /// Takes in the calls that A made for a request to what was faulted; sorts them.
-    pub(super) fn add(&mut self, calls: &mut [&ExchangeOutcome], is_faulted: bool) {
+    pub(super) fn add(&mut self, calls: &mut [&Outcome], is_faulted: bool) {
         calls.sort_by_key(|call| (call.operation, call.began));
         let operations = || calls.chunk_by(|a, b| a.operation == b.operation);
         let count = calls.len() as u64;
@@ -86,7 +87,7 @@ impl Retries {
     }
 
     /// Follows calls of one operation from try to try; whether there was a second one.
-    fn follow(&mut self, calls: &[&ExchangeOutcome]) -> bool {
+    fn follow(&mut self, calls: &[&Outcome]) -> bool {
         let mut tries = 1;
         for (index, call) in calls.iter().enumerate().skip(1) {
             let Some(ended) = retried_after(&calls[..index], call) else { continue };
@@ -127,8 +128,8 @@ impl Retries {
 
 /// When the try ended that this call repeats; `None` when it repeats none. One repeats a try that had gone wrong, or that a
 /// fault held when it had already been under way for a while.
-fn retried_after(before: &[&ExchangeOutcome], call: &ExchangeOutcome) -> Option<Instant> {
-    let is_repeated = |earlier: &&&ExchangeOutcome| {
+fn retried_after(before: &[&Outcome], call: &Outcome) -> Option<Instant> {
+    let is_repeated = |earlier: &&&Outcome| {
         let is_held = earlier.is_injected && earlier.ended > call.began && call.began >= earlier.began + TOGETHER;
         is_held || is_failed(earlier)
     };
@@ -179,15 +180,15 @@ mod tests {
         for gap in gaps {
             at += 10 + gap;
             calls.last_mut().unwrap().status = Some(503);
-            calls.push(ExchangeOutcome { is_repeatable, ..call(t, at, 10) });
+            calls.push(Outcome { is_repeatable, ..call(t, at, 10) });
         }
-        let mut calls: Vec<&ExchangeOutcome> = calls.iter().rev().collect();
+        let mut calls: Vec<&Outcome> = calls.iter().rev().collect();
         retries.add(&mut calls, true);
     }
 
     fn plain(retries: &mut Retries, calls: u64, is_faulted: bool) {
         let t = Instant::now();
-        let calls: Vec<_> = (0..calls).map(|n| ExchangeOutcome { operation: n, ..call(t, 10 * n, 5) }).collect();
+        let calls: Vec<_> = (0..calls).map(|n| Outcome { operation: n, ..call(t, 10 * n, 5) }).collect();
         retries.add(&mut calls.iter().collect::<Vec<_>>(), is_faulted);
     }
 
@@ -237,8 +238,8 @@ mod tests {
     #[test]
     fn the_same_call_twice_is_a_retry_only_when_the_first_went_wrong() {
         let t = Instant::now();
-        let post = |began, took| ExchangeOutcome { is_repeatable: false, is_injected: true, ..call(t, began, took) };
-        let retries_of = |calls: &[ExchangeOutcome]| {
+        let post = |began, took| Outcome { is_repeatable: false, is_injected: true, ..call(t, began, took) };
+        let retries_of = |calls: &[Outcome]| {
             let mut retries = Retries::default();
             retries.add(&mut calls.iter().collect::<Vec<_>>(), true);
             retries.report().unsafe_retries
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(retries_of(&[post(0, 50), post(60, 50)]), 0, "one after the other, both well");
         assert_eq!(retries_of(&[post(0, 50), post(1, 50)]), 0, "at the same time");
         assert_eq!(retries_of(&[post(0, 900), post(300, 900)]), 1, "the first was held");
-        let failed = ExchangeOutcome { status: None, ..post(0, 50) };
+        let failed = Outcome { status: None, ..post(0, 50) };
         assert_eq!(retries_of(&[failed, post(50, 50)]), 1);
     }
 }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use squall_config::model::Direction;
+use squall_telemetry::{Outcome, Traffic, TrafficTotals};
 
 use super::durations::Durations;
 use super::groups::{Fact, Kind, is_failed};
 use super::statistics::float;
-use crate::data_plane::{ExchangeOutcome, Traffic, TrafficTotals};
 use crate::experiment::report::{Phase, QueueReport, SeriesPoint};
 
 /// An hour of seconds. When there are more, each two become one.
@@ -43,7 +43,7 @@ impl Series {
 
     /// Takes in an exchange, whatever it belongs to, which stands for so many. `is_faulted` when a rule of the experiment faulted
     /// it.
-    pub(super) fn add(&mut self, outcome: &ExchangeOutcome, is_faulted: bool, weight: u64) {
+    pub(super) fn add(&mut self, outcome: &Outcome, is_faulted: bool, weight: u64) {
         let Some((point, open)) = self.at(outcome.ended) else { return };
         match outcome.direction {
             Direction::Inbound => {

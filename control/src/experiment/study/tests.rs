@@ -51,7 +51,7 @@ impl World {
         let mut study = Study::new(&experiment(), t, Some(Duration::from_millis(500)));
         let begin = self.baseline * EVERY_MS;
         let end = begin + self.injecting * EVERY_MS;
-        let mut outcomes: Vec<ExchangeOutcome> = Vec::new();
+        let mut outcomes: Vec<Outcome> = Vec::new();
         for n in 0..self.baseline + self.injecting {
             self.request(&mut rng, t, n, &mut outcomes);
         }
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// As a worker decides when an exchange begins.
-    fn is_looked_at(&self, t: Instant, rng: &mut Pcg32, outcome: &mut ExchangeOutcome) -> bool {
+    fn is_looked_at(&self, t: Instant, rng: &mut Pcg32, outcome: &mut Outcome) -> bool {
         let began = u64::try_from(outcome.began.duration_since(t).as_millis()).unwrap();
         let then = self.shares.iter().rev().find(|(n, _)| n * EVERY_MS <= began);
         let share = TraceShare::new(then.map_or(0, |(_, halvings)| *halvings), SharedId::Trace);
@@ -99,13 +99,13 @@ impl World {
     }
 
     /// The exchanges of the n-th request.
-    fn request(&self, rng: &mut Pcg32, t: Instant, n: u64, into: &mut Vec<ExchangeOutcome>) {
+    fn request(&self, rng: &mut Pcg32, t: Instant, n: u64, into: &mut Vec<Outcome>) {
         let (begin, is_injecting) = (n * EVERY_MS, n >= self.baseline);
         let b_takes = rng.random_range(5..40);
         let is_plain = rng.random_bool(0.2) || self.app == App::Bypassing;
         let is_faulted = !is_plain && is_injecting && rng.random_bool(self.share);
         let fails = rng.random_bool(self.error_rate);
-        let mut root = ExchangeOutcome { trace: 1 + u128::from(n), ..inbound(t, begin, b_takes + 5) };
+        let mut root = Outcome { trace: 1 + u128::from(n), ..inbound(t, begin, b_takes + 5) };
         if fails {
             root.status = Some(500);
         }
@@ -115,7 +115,7 @@ impl World {
             return;
         }
         let experiment = Name::new("e").unwrap();
-        let mut made = ExchangeOutcome { trace: root.trace, ..call(t, begin + 2, b_takes) };
+        let mut made = Outcome { trace: root.trace, ..call(t, begin + 2, b_takes) };
         made.matched = is_injecting.then_some((experiment, is_faulted));
         made.is_injected = is_faulted;
         if self.app == App::Silent {
@@ -128,7 +128,7 @@ impl World {
     }
 
     /// What a faulted call changes, and the calls after it.
-    fn fault(&self, root: &mut ExchangeOutcome, made: &mut ExchangeOutcome) -> Vec<ExchangeOutcome> {
+    fn fault(&self, root: &mut Outcome, made: &mut Outcome) -> Vec<Outcome> {
         let begin = root.began;
         let after = |ms| begin + Duration::from_millis(ms);
         match self.app {
@@ -140,7 +140,7 @@ impl World {
             App::Retrying => {
                 (made.ended, made.status) = (after(4), Some(503));
                 root.ended = after(200);
-                let again = |n: u64| ExchangeOutcome { began: after(50 * n), ended: after(50 * n + 2), ..made.clone() };
+                let again = |n: u64| Outcome { began: after(50 * n), ended: after(50 * n + 2), ..made.clone() };
                 return [1, 2].map(again).into();
             }
             App::Untouched | App::Bypassing => {}
@@ -300,7 +300,7 @@ fn where_no_call_is_seen_as_with_faults_of_connections_all_are_compared_with_tho
     study.enter(Phase::Injecting, at(10_000));
     let request = |n: u64| {
         let status = Some(if n >= 200 && n.is_multiple_of(2) { 502 } else { 200 });
-        ExchangeOutcome { status, ..inbound(t, n * 50, 10) }
+        Outcome { status, ..inbound(t, n * 50, 10) }
     };
     study.take(at(20_000), &mut (0..400).map(request).collect(), 0);
     study.take(at(30_000), &mut Vec::new(), 0);
@@ -328,7 +328,7 @@ fn what_begins_in_a_pause_is_of_no_group() {
 
 #[test]
 fn requests_under_way_are_those_of_inbound_listeners() {
-    use crate::data_plane::TrafficTotals;
+    use squall_telemetry::TrafficTotals;
     let (t, b) = (Instant::now(), Name::new("b").unwrap());
     let mut study = Study::new(&experiment(), t, None);
     study.enter(Phase::Baseline, t);
@@ -364,9 +364,9 @@ fn an_exchange_costs_little() {
     let made: Vec<_> = (0..20_000_u64)
         .flat_map(|n| {
             let trace = (1 + u128::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
-            let ids = |outcome| ExchangeOutcome { trace, request_id: !trace, ..outcome };
+            let ids = |outcome| Outcome { trace, request_id: !trace, ..outcome };
             let matched = Some((experiment.clone(), n % 20 == 0));
-            [ids(ExchangeOutcome { matched, ..call(t, n, 20) }), ids(inbound(t, n, 30))]
+            [ids(Outcome { matched, ..call(t, n, 20) }), ids(inbound(t, n, 30))]
         })
         .collect();
     let (count, built) = (u32::try_from(made.len()).unwrap(), Instant::now());

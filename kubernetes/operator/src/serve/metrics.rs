@@ -1,17 +1,12 @@
 //! What the doors, the webhooks and the certificates count. Other parts register their own with the same registry.
 
-use std::time::Instant;
-
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
+use prometheus::{Encoder as _, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-use crate::webhook::{Injected, Validated};
-
+mod admissions;
 mod fleet;
 
+pub(crate) use admissions::{Admissions, InjectionOutcome, ValidationOutcome};
 pub(crate) use fleet::{Answers, FleetGauges};
 
 /// The registry, and what is shown of it. Clones share it.
@@ -64,62 +59,6 @@ impl Metrics {
         let gauge = IntGauge::new(name, help)?;
         self.registry.register(Box::new(gauge.clone()))?;
         Ok(gauge)
-    }
-}
-
-/// What the webhooks count.
-#[derive(Clone, Debug)]
-pub(crate) struct Admissions {
-    injections: [IntCounter; 4],
-    validations: [IntCounter; 3],
-    unreadable: IntCounter,
-    seconds: Histogram,
-}
-
-impl Admissions {
-    /// Registers them.
-    ///
-    /// # Errors
-    /// Names that are taken already: an error of Squall.
-    pub(crate) fn new(metrics: &Metrics) -> prometheus::Result<Self> {
-        let injections = Opts::new("squall_kubernetes_injections_total", "Pods that came by, by what became of them.");
-        let validations = Opts::new(
-            "squall_kubernetes_validations_total",
-            "Rules and experiments that came by, by what became of them.",
-        );
-        let unreadable = IntCounter::new(
-            "squall_kubernetes_unreadable_reviews_total",
-            "Requests to the webhooks that were no review.",
-        )?;
-        metrics.registry.register(Box::new(unreadable.clone()))?;
-        // The API server waits for five seconds; a review takes less than a millisecond.
-        let buckets = vec![0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
-        let seconds = HistogramOpts::new("squall_kubernetes_review_seconds", "What a review took.").buckets(buckets);
-        let seconds = Histogram::with_opts(seconds)?;
-        metrics.registry.register(Box::new(seconds.clone()))?;
-        Ok(Self {
-            injections: metrics.counters(injections, "outcome", ["injected", "skipped", "invalid", "ignored"])?,
-            validations: metrics.counters(validations, "outcome", ["allowed", "denied", "ignored"])?,
-            unreadable,
-            seconds,
-        })
-    }
-
-    /// A review of `/inject` is done.
-    pub(crate) fn injected(&self, outcome: Injected, began: Instant) {
-        self.injections[outcome as usize].inc();
-        self.seconds.observe(began.elapsed().as_secs_f64());
-    }
-
-    /// A review of `/validate` is done.
-    pub(crate) fn validated(&self, outcome: Validated, began: Instant) {
-        self.validations[outcome as usize].inc();
-        self.seconds.observe(began.elapsed().as_secs_f64());
-    }
-
-    /// What came was no review.
-    pub(crate) fn unreadable(&self) {
-        self.unreadable.inc();
     }
 }
 
@@ -177,6 +116,8 @@ impl TlsMetrics {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -186,8 +127,8 @@ mod tests {
         TlsMetrics::new(&metrics).unwrap();
         Connections::new(&metrics).unwrap();
         let began = Instant::now();
-        admissions.injected(Injected::Skipped, began);
-        admissions.validated(Validated::Denied, began);
+        admissions.injected(InjectionOutcome::Skipped, began);
+        admissions.validated(ValidationOutcome::Denied, began);
         admissions.unreadable();
         let text = metrics.text();
         for line in [

@@ -8,19 +8,7 @@ use serde_json::Value;
 use squall_inject::{Decision, Injection, Mode, Options, Skip};
 
 use super::review::{Answer, Review};
-
-/// What became of a pod; the label of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It gets the sidecar.
-    Injected,
-    /// It has it, or wants none, or can have none.
-    Skipped,
-    /// It should have got the sidecar, and what was said about it cannot be used.
-    Invalid,
-    /// The review is about something else.
-    Ignored,
-}
+use crate::serve::metrics::InjectionOutcome as Outcome;
 
 /// The containers of meshes, which come later than ours when their webhooks are called after this one.
 const MESH_CONTAINERS: [&str; 4] = ["istio-proxy", "istio-init", "linkerd-proxy", "linkerd-init"];

@@ -3,21 +3,11 @@
 use serde_json::Value;
 
 use super::review::{Answer, Review};
+use crate::serve::metrics::ValidationOutcome as Outcome;
 
 /// Everything that is wrong with an object of a kind, each with where and how to put it right; nothing for kinds that it
 /// does not know.
 pub(crate) type Check = dyn Fn(&str, &Value) -> Vec<String> + Send + Sync;
-
-/// What became of an object; the label of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It can be used.
-    Allowed,
-    /// It cannot.
-    Denied,
-    /// The review is about something else.
-    Ignored,
-}
 
 /// Decides about one review.
 pub(crate) fn answer(review: &Review, check: &Check) -> (Answer, Outcome) {

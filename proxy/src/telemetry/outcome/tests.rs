@@ -1,3 +1,8 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use squall_config::model::{Direction, Name};
+
 use super::buffer::{Buffer, OUTCOMES_MAX};
 use super::*;
 

@@ -130,7 +130,7 @@ pub(super) fn configuration(report: &Report) -> Section {
 /// As YAML; what YAML has no way to write is JSON, which every reader of YAML takes.
 fn written(document: &Value) -> Block {
     serde_saphyr::to_string(document).map_or_else(
-        |_| Block::Code { language: "json", text: crate::view::pretty(document) },
+        |_| Block::Code { language: "json", text: crate::text::pretty(document) },
         |text| Block::Code { language: "yaml", text },
     )
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
-use super::directory::Directory;
+use crate::directory::Directory;
 
 /// The audit.
 const AUDIT: &str = "audit.jsonl";
@@ -26,11 +26,11 @@ pub(crate) struct Journal {
 
 /// What is in a file of the audit.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     /// The last lines, in order.
-    pub(super) lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     /// What is wrong with it.
-    pub(super) damage: Option<String>,
+    pub(crate) damage: Option<String>,
 }
 
 impl Journal {
@@ -39,7 +39,7 @@ impl Journal {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn open(
+    pub(crate) fn open(
         directory: &Arc<Directory>,
         check: impl Fn(&str) -> bool,
     ) -> io::Result<(Self, Tail, Option<std::path::PathBuf>)> {

@@ -4,10 +4,10 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::model::Name;
+use crate::nearest::nearest;
 use crate::problem::{Problem, Problems};
-use crate::spec::Scalar;
 use crate::units::{ByteSize, Percentage, UnitError, parse_duration};
-use crate::vocabulary::nearest;
+use crate::written::Scalar;
 
 /// The problems found so far.
 #[derive(Debug, Default)]

@@ -1,0 +1,70 @@
+//! Whom outgoing TLS trusts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert};
+
+/// The authorities of a PEM file; without one those of the system, and in an image that has none the usual ones.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(crate) fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
+    let Some(file) = ca else { return Ok(squall_proxy::authorities_of_system()) };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(|error| format!("{}: not an authority: {error}", file.display()))?;
+    }
+    Ok(roots)
+}
+
+/// All certificates of a PEM file, which has one at least.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    match all {
+        Ok(all) if all.is_empty() => Err(format!("{}: there is no certificate in it", file.display())),
+        Ok(all) => Ok(all),
+        Err(error) => Err(format!("cannot read certificates from {}: {error}", file.display())),
+    }
+}
+
+/// Handshakes that trust these.
+///
+/// # Errors
+/// What rustls has against it.
+pub(crate) fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots))
+}
+
+/// An error with what caused it, as far down as somebody knows.
+pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_is_trusted_and_a_file_without_certificates_is_refused() {
+        assert!(!roots(None).unwrap().is_empty(), "whether this machine has authorities or not");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refused = roots(Some(file.path())).unwrap_err();
+        assert_eq!(refused, format!("{}: there is no certificate in it", file.path().display()));
+        std::fs::write(file.path(), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        let refused = roots(Some(file.path())).unwrap_err();
+        assert!(refused.starts_with(&format!("{}: not an authority: ", file.path().display())), "{refused}");
+        let gone = file.path().with_extension("gone");
+        let refused = roots(Some(&gone)).unwrap_err();
+        assert!(refused.starts_with(&format!("cannot read certificates from {}: ", gone.display())), "{refused}");
+    }
+}
