@@ -152,7 +152,7 @@ impl Publisher {
         let file = self.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
         let generation = reload.generation;
         for warning in &reload.warnings {
-            tracing::warn!(file, warning, "configuration file");
+            tracing::warn!(file, warning, "the configuration file has a warning");
         }
         for problem in &reload.problems {
             tracing::error!(file, %problem, "configuration file is not valid; the old configuration stays");
