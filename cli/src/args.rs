@@ -1,5 +1,6 @@
 //! The command line as a whole; each verb describes its own arguments in its own file.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Base, CONTROL_DEFAULT, Call, Credentials};
@@ -18,7 +19,7 @@ Exit codes:
   2  wrong usage
   3  invalid configuration or rule
   4  the control API does not answer
-  5  conflict: somebody else changed the rules first (--if-match), an experiment is running, or is not
+  5  conflict: the rules changed meanwhile (--if-match), an experiment is running, or is not
   6  a check failed, or a hypothesis did not hold
 
 Environment:
@@ -39,10 +40,10 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SQUALL_TARG
     subcommand_required = true,
     before_long_help = "\
 Examples:
-  squall demo                                            the whole story on this machine, nothing else needed
-  squall run --upstream http://127.0.0.1:9000            a proxy before one server, on 127.0.0.1:8080
+  squall demo                                            the whole story, nothing else needed
+  squall run --upstream http://127.0.0.1:9000            a proxy before it, on 127.0.0.1:8080
   squall run -c squall.yaml                              a sidecar from a file
-  squall rule set slow --percentage 5 --fault delay=2s   5 % of the requests take 2 s longer, from now on
+  squall rule set slow --percentage 5 --fault delay=2s   5 % of the requests take 2 s longer
   squall halt                                            no fault at all any more, at once
   squall status                                          what is going on",
     after_long_help = EPILOGUE
@@ -130,6 +131,18 @@ impl Command {
     }
 }
 
+/// Says how a file is named, where one stands by itself that needs an option.
+pub(crate) fn with_tip(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    let is_file = [".yaml", ".yml", ".json"].iter().any(|end| argument.ends_with(end)) && !argument.starts_with('-');
+    let is_alone = error.kind() == ErrorKind::UnknownArgument && error.get(ContextKind::Suggested).is_none();
+    if is_file && is_alone {
+        let tip = format!("a file is named with an option: '-c {argument}' of run, '-f {argument}' of the other verbs");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 /// Whom the verbs call that call the control API.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ApiArgs {
@@ -195,6 +208,14 @@ mod tests {
             let help = verb.render_long_help().to_string();
             assert!(help.contains("Examples:\n"), "{}", verb.get_name());
             assert!(help.contains("Exit codes:\n"), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn a_file_without_its_option_is_told_the_option() {
+        for (line, tip) in [("squall run a.yaml", true), ("squall inject a.yml", true), ("squall halt now", false)] {
+            let error = with_tip(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string();
+            assert_eq!(error.contains("tip: a file is named with an option: '-c a.y"), tip, "{error}");
         }
     }
 
