@@ -1,5 +1,6 @@
 //! The command line as a whole; each verb describes its own arguments in its own file.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::Outcome;
@@ -22,10 +23,10 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SQUALL_TARG
     subcommand_required = true,
     before_long_help = "\
 Examples:
-  squall demo                                            the whole story on this machine, nothing else needed
-  squall run --upstream http://127.0.0.1:9000            a proxy before one server, on 127.0.0.1:8080
+  squall demo                                            the whole story, nothing else needed
+  squall run --upstream http://127.0.0.1:9000            a proxy before it, on 127.0.0.1:8080
   squall run -c squall.yaml                              a sidecar from a file
-  squall rule set slow --percentage 5 --fault delay=2s   5 % of the requests take 2 s longer, from now on
+  squall rule set slow --percentage 5 --fault delay=2s   5 % of the requests take 2 s longer
   squall halt                                            no fault at all any more, at once
   squall status                                          what is going on",
     after_long_help = EPILOGUE
@@ -113,6 +114,18 @@ impl Command {
     }
 }
 
+/// Says how a file is named, where one stands by itself that needs an option.
+pub(crate) fn with_tip(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    let is_file = [".yaml", ".yml", ".json"].iter().any(|end| argument.ends_with(end)) && !argument.starts_with('-');
+    let is_alone = error.kind() == ErrorKind::UnknownArgument && error.get(ContextKind::Suggested).is_none();
+    if is_file && is_alone {
+        let tip = format!("a file is named with an option: '-c {argument}' of run, '-f {argument}' of the other verbs");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -129,6 +142,14 @@ mod tests {
             let help = verb.render_long_help().to_string();
             assert!(help.contains("Examples:\n"), "{}", verb.get_name());
             assert!(help.contains("Exit codes:\n"), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn a_file_without_its_option_is_told_the_option() {
+        for (line, tip) in [("squall run a.yaml", true), ("squall inject a.yml", true), ("squall halt now", false)] {
+            let error = with_tip(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string();
+            assert_eq!(error.contains("tip: a file is named with an option: '-c a.y"), tip, "{error}");
         }
     }
 

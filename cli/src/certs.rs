@@ -25,7 +25,7 @@ const BEFORE: Duration = Duration::from_secs(60 * 60);
     before_long_help = "\
 Examples:
   squall certs init                               makes certs/ca.crt and certs/ca.key
-  squall certs issue b.localhost 127.0.0.1        makes certs/b.localhost.crt and certs/b.localhost.key
+  squall certs issue b.localhost 127.0.0.1        makes certs/b.localhost.crt and its .key
   squall certs issue '*.b.example' --as b         makes certs/b.crt and certs/b.key",
     after_long_help = EPILOGUE
 )]

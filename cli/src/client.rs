@@ -5,6 +5,7 @@ mod connect;
 mod credentials;
 pub(crate) mod events;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,7 +160,7 @@ impl Reply {
         };
         let problem = self.json();
         let text = |value: &Value, key: &str| value[key].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
-        let head = text(&problem, "title").unwrap_or_else(|| String::from_utf8_lossy(&self.body).trim().to_owned());
+        let Some(head) = text(&problem, "title") else { return self.failure_of_another(exit) };
         let mut message = format!("the control API says {}: {head}", self.status.as_u16());
         let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
         // One problem alone is often the detail, too; once is enough.
@@ -179,21 +180,35 @@ impl Reply {
         }
         Failure::new(exit, message)
     }
+
+    /// Of an answer that the API does not give: often that of a listener, or of a service.
+    fn failure_of_another(&self, exit: Exit) -> Failure {
+        let body = String::from_utf8_lossy(&self.body);
+        let line = body.trim().lines().next().unwrap_or_default();
+        let fix = "name the address of the control API with --control or SQUALL_CONTROL";
+        let status = self.status.as_u16();
+        Failure::new(
+            exit,
+            format_args!("this is not how the control API answers; {fix}; the answer was {status}: {line}"),
+        )
+    }
+}
+
+/// That nobody answered, and what can be done.
+fn unreachable(base: &Base, why: impl fmt::Display) -> Failure {
+    let fix = "is squall running there? name another place with --control or SQUALL_CONTROL";
+    Failure::new(Exit::Unreachable, format_args!("cannot reach the control API at {base}: {why}; {fix}"))
 }
 
 /// Calls the API and waits for the whole answer, at most 10 s. A failure means that there was none.
 pub(crate) async fn send(base: &Base, credentials: &Credentials, call: &Call) -> Result<Reply, Failure> {
-    let unreachable = |why: String| {
-        let fix = "is squall running there? name another place with --control or SQUALL_CONTROL";
-        Failure::new(Exit::Unreachable, format_args!("cannot reach the control API at {base}: {why}; {fix}"))
-    };
     // What is wrong on this side is no fault of the other one.
     let request = call.request(base, credentials.token()?.as_ref()).map_err(anyhow::Error::from)?;
     let tls = matches!(base, Base::Https(_)).then(|| credentials.tls()).transpose()?;
     match tokio::time::timeout(CALL_TIMEOUT, exchange(base, tls, request)).await {
         Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(error)) => Err(unreachable(format!("{error:#}"))),
-        Err(_) => Err(unreachable(format!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
+        Ok(Err(error)) => Err(unreachable(base, format_args!("{error:#}"))),
+        Err(_) => Err(unreachable(base, format_args!("no answer within {} s", CALL_TIMEOUT.as_secs()))),
     }
 }
 
@@ -270,7 +285,8 @@ mod tests {
                 failure.text()
             );
         }
-        let plain = Reply { status: StatusCode::BAD_GATEWAY, body: "not squall".into() }.into_value().unwrap_err();
+        let plain =
+            Reply { status: StatusCode::BAD_GATEWAY, body: "not squall\nat all".into() }.into_value().unwrap_err();
         assert!(plain.text().ends_with("502: not squall"), "{}", plain.text());
     }
 }

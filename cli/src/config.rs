@@ -96,8 +96,10 @@ pub(crate) fn execute(args: &ConfigArgs) -> Outcome {
 
 fn validate(file: &Path) -> Outcome {
     let (_, config) = source::load_usable_config(file)?;
-    let (listeners, clusters, rules) = (config.listeners.len(), config.clusters.len(), config.rules.len());
-    output::say(&format!("{}: valid ({listeners} listeners, {clusters} clusters, {rules} rules)", file.display()));
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let listeners = count(config.listeners.len(), "listener");
+    let (clusters, rules) = (count(config.clusters.len(), "cluster"), count(config.rules.len(), "rule"));
+    output::say(&format!("{}: valid ({listeners}, {clusters}, {rules})", file.display()));
     Ok(Exit::Ok)
 }
 

@@ -24,11 +24,11 @@ use crate::verb::EPILOGUE;
     before_long_help = "\
 Examples:
   squall explain --rule-file squall.yaml --request 'GET /v1/items?id=7'
-  squall explain --rule-file rule.yaml --request 'POST /pay' --header 'x-user: alice' --source 10.0.0.7
+  squall explain --rule-file rule.yaml --request 'POST /pay' --header 'x-user: alice'
   squall explain --rule-file squall.yaml --listener to-b --request 'GET /' -o json
 
-The file is a configuration, a list of rules (`rules: [...]`), or one rule. Without a configuration the listeners and
-clusters that the rules name are made up.",
+The file is a configuration, a list of rules (`rules: [...]`), or one rule. Without a configuration
+the listeners and clusters that the rules name are made up.",
     after_long_help = EPILOGUE
 )]
 pub(crate) struct ExplainArgs {

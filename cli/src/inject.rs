@@ -25,22 +25,23 @@ Examples:
   kubectl get deployment service-a -o yaml | squall inject | kubectl apply -f -
   squall inject -f deployment.yaml --mode explicit           without privileges, by HTTP_PROXY
   squall inject -f deployment.yaml --config-map squall-a     its squall.yaml is the configuration
-  squall inject -f deployment.yaml --controller https://squall.squall-system.svc --controller-ca ca.crt
+  squall inject -f a.yaml --controller https://squall.squall-system.svc --controller-ca ca.crt
   squall uninject -f injected.yaml | kubectl apply -f -
 
-Reads Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob and List, YAML or JSON,
-several in one file or not, and writes them on stdout; everything else passes through as it is. What was done with each,
-or why not, is said on stderr. A document that is changed keeps the order of its fields, and loses its comments.
+Reads Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob and
+List, YAML or JSON, several in one file or not, and writes them on stdout; everything else passes
+through as it is. What was done with each, or why not, is said on stderr. A document that is changed
+keeps the order of its fields, and loses its comments.
 
 Modes:
-  native    all TCP connections are redirected to the sidecar; an init container with NET_ADMIN sees to that
-  explicit  the application uses HTTP_PROXY, or the ports of the annotation squall.dev/ports; no privilege
+  native    all TCP connections are redirected to the sidecar, by an init container with NET_ADMIN
+  explicit  the application uses HTTP_PROXY, or the ports of squall.dev/ports; no privilege
 
 Annotations of the pod, which win over the options:
   squall.dev/inject: disabled                        (or a label) no sidecar
   squall.dev/mode, /image, /init-image, /config, /log-level, /log-format
   squall.dev/skip-outbound-ports, /skip-inbound-ports, /skip-subnets
-  squall.dev/ports: \"8081=service-b:80\"              mode explicit: 127.0.0.1:8081 leads to service-b
+  squall.dev/ports: \"8081=service-b:80\"      mode explicit: 127.0.0.1:8081 leads to service-b
   squall.dev/cpu-request, /cpu-limit, /memory-request, /memory-limit",
     after_long_help = EPILOGUE
 )]
@@ -88,8 +89,8 @@ Examples:
   squall uninject -f injected.yaml | kubectl apply -f -
   kubectl get deployment service-a -o yaml | squall uninject | kubectl apply -f -
 
-Takes out what `squall inject` added, and nothing else: pods that do not say (squall.dev/status) that they were injected
-stay as they are.",
+Takes out what `squall inject` added, and nothing else: pods that do not say (squall.dev/status)
+that they were injected stay as they are.",
     after_long_help = EPILOGUE
 )]
 pub(crate) struct UninjectArgs {
@@ -167,7 +168,11 @@ type Change<'a> = dyn FnMut(&mut Workload<'_>) -> Result<Vec<String>, Invalid> +
 fn rewrite(files: &[PathBuf], mut change: impl FnMut(&mut Workload<'_>) -> Result<Vec<String>, Invalid>) -> Outcome {
     let mut written = String::new();
     for file in files {
-        let text = rewritten(file, &source::read(file)?, &mut change)?;
+        let text = source::read(file)?;
+        if text.trim().is_empty() {
+            say(file, "there is no manifest in it");
+        }
+        let text = rewritten(file, &text, &mut change)?;
         if !written.is_empty() && !text.starts_with("---") {
             written.push_str("---\n");
         }
@@ -188,7 +193,7 @@ fn rewritten(file: &Path, text: &str, change: &mut Change<'_>) -> Result<String,
                 let mut value = document.value.clone();
                 for mut workload in squall_inject::workloads(&mut value) {
                     match change(&mut workload) {
-                        Ok(said) => said.iter().for_each(|line| say(file, &workload.title, line)),
+                        Ok(said) => said.iter().for_each(|line| say(file, &format!("{}: {line}", workload.title))),
                         Err(Invalid(wrong)) => {
                             problems.extend(wrong.iter().map(|problem| located(&part, &workload.title, problem)));
                         }
@@ -203,9 +208,9 @@ fn rewritten(file: &Path, text: &str, change: &mut Change<'_>) -> Result<String,
     if problems.is_empty() { Ok(written) } else { Err(source::invalid(file, &Problems(problems))) }
 }
 
-fn say(file: &Path, title: &str, line: &str) {
+fn say(file: &Path, line: &str) {
     let name = if file == Path::new("-") { "<stdin>".to_owned() } else { file.display().to_string() };
-    output::say(&format!("{name}: {title}: {line}"));
+    output::say(&format!("{name}: {line}"));
 }
 
 /// A problem of a pod as one of the file: where the annotation stands, else where the document begins.

@@ -21,7 +21,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
     before_long_help = "\
 Examples:
   squall lease                              who holds it, and until when
-  squall lease hold ci-run-17 --ttl 30s &   renews it until this process ends; 30 s later all faults stop
+  squall lease hold ci-run-17 --ttl 30s &   renews it until it is killed; 30 s later all faults stop
   squall lease renew ci-run-17 --ttl 30s    takes it or renews it once
   squall lease release ci-run-17            gives it back",
     after_long_help = EPILOGUE

@@ -39,7 +39,7 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let outcome = args::Cli::parse().command.execute();
+    let outcome = args::Cli::try_parse().unwrap_or_else(|error| args::with_tip(error).exit()).command.execute();
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -19,16 +19,17 @@ use program::Refused;
 #[command(
     before_long_help = "\
 Examples:
-  squall net-init                                   outgoing TCP connections go to Squall at port 15101
+  squall net-init                                   outgoing TCP connections go to port 15101
   squall net-init --simulate                        the rules, without putting them in force
   squall net-init --skip-outbound-ports 9092,15000-15090 --skip-subnets 10.0.0.0/8
   squall net-init --ipv6 --inbound-port 15106       IPv6 and incoming connections, too
   squall net-init --mesh istio                      in a pod with Istio's sidecar
   squall net-init --remove                          takes everything back
 
-Needs the capability NET_ADMIN and no configuration; that of Squall has a listener with `cluster: original_dst` at
-the port. Run it in the network namespace of the application, such as from an init container. What Squall itself sends (by
-its user id), loopback and everything but TCP stay as they are. Twice is the same as once.",
+Needs the capability NET_ADMIN and no configuration; that of Squall has a listener with
+`cluster: original_dst` at the port. Run it in the network namespace of the application, such as
+from an init container. What Squall itself sends (by its user id), loopback and everything but TCP
+stay as they are. Twice is the same as once.",
     after_long_help = EPILOGUE
 )]
 pub(crate) struct NetInitArgs {

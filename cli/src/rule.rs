@@ -10,8 +10,9 @@ use http::Method;
 use serde_json::{Value, json};
 use squall_config::spec::RuleSpec;
 
-use crate::client::Call;
+use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure, Outcome};
+use crate::output::{self, Format};
 use crate::source;
 use crate::verb::{ClientArgs, EPILOGUE};
 
@@ -22,7 +23,7 @@ use crate::verb::{ClientArgs, EPILOGUE};
 Examples:
   squall rule ls
   squall rule set slow --percentage 5 --fault delay=2s --match path.prefix=/v1/ --ttl 5m
-  squall rule set broken --percentage 1 --fault abort=503 --match method=GET --match headers.x-user=alice
+  squall rule set broken --percentage 1 --fault abort=503 --match headers.x-user=alice
   squall rule set slow -f rule.yaml            `-f -` reads stdin
   squall rule disable slow
   squall rule rm slow
@@ -124,9 +125,17 @@ impl WriteArgs {
 pub(crate) fn execute(args: &RuleArgs) -> Outcome {
     let client = &args.client;
     match &args.verb {
-        RuleVerb::Ls => client.call(&Call::new(Method::GET, "/v1/rules"), view::list),
+        RuleVerb::Ls => {
+            let done = client.call(&Call::new(Method::GET, "/v1/rules"), view::list)?;
+            say_when_halted(client);
+            Ok(done)
+        }
         RuleVerb::Get { name } => client.call(&Call::new(Method::GET, rule_path(name)), view::one),
-        RuleVerb::Set(set) => client.call(&set.write.call(Method::PUT, &set.name).with_body(body(set)?), view::one),
+        RuleVerb::Set(set) => {
+            let done = client.call(&set.write.call(Method::PUT, &set.name).with_body(body(set)?), view::one)?;
+            say_when_halted(client);
+            Ok(done)
+        }
         RuleVerb::Rm { name, write } => {
             let done = if write.dry_run { "would be removed" } else { "removed" };
             client.call(&write.call(Method::DELETE, name), |_| format!("rule {name} {done}"))
@@ -137,7 +146,20 @@ pub(crate) fn execute(args: &RuleArgs) -> Outcome {
 }
 
 fn switch(client: &ClientArgs, name: &str, write: &WriteArgs, patch: Value) -> Outcome {
-    client.call(&write.call(Method::PATCH, name).with_body(patch), view::one)
+    let done = client.call(&write.call(Method::PATCH, name).with_body(patch), view::one)?;
+    say_when_halted(client);
+    Ok(done)
+}
+
+/// Tells people whose rules inject nothing why that is. What cannot be asked is not told.
+fn say_when_halted(client: &ClientArgs) {
+    if client.api.curl || client.output != Format::Table {
+        return;
+    }
+    let status = send_blocking(&client.api.control, &client.api.credentials, &Call::new(Method::GET, "/v1/status"));
+    if status.is_ok_and(|reply| reply.json()["halted"] == true) {
+        output::say("halted: no faults until `squall resume`");
+    }
 }
 
 /// The rule that `set` sends: of the file or of the flags.

@@ -28,15 +28,15 @@ pub(crate) use sidecar::{Sidecar, SidecarOptions};
 #[command(
     before_long_help = "\
 Examples:
-  squall run --upstream http://127.0.0.1:9000             a proxy before one HTTP server, on 127.0.0.1:8080
+  squall run --upstream http://127.0.0.1:9000   a proxy before one HTTP server, on 127.0.0.1:8080
   squall run --listen 127.0.0.1:6380 --upstream tcp://127.0.0.1:6379
-  squall run -c squall.yaml                               a sidecar from a file (`squall config init` writes one)
+  squall run -c squall.yaml                     from a file (`squall config init` writes one)
   squall run -c squall.yaml --seed 7 --log-format json
-  squall run --toxiproxy 127.0.0.1:8474                   proxies and toxics come from clients of Toxiproxy
+  squall run --toxiproxy 127.0.0.1:8474         proxies and toxics come from clients of Toxiproxy
 
 Traces:
-  OTEL_EXPORTER_OTLP_ENDPOINT=http://host:4318 sends them; OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and the other
-  variables of OpenTelemetry say the rest
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://host:4318 sends them; OTEL_SERVICE_NAME,
+  OTEL_TRACES_SAMPLER and the other variables of OpenTelemetry say the rest
 
 Signals:
   TERM, INT  drain: not ready, stop accepting, finish what is in flight, exit 0; twice: now
@@ -49,7 +49,7 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "FILE", env = "SQUALL_CONFIG")]
     config: Option<PathBuf>,
     /// Adds listener `to-upstream` on this address [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", env = "SQUALL_LISTEN", help_heading = "Without a file")]
+    #[arg(long, value_name = "ADDR", env = "SQUALL_LISTEN", value_parser = settings::parse_address, help_heading = "Without a file")]
     listen: Option<SocketAddr>,
     /// Adds cluster `upstream`, which gets the traffic of `to-upstream`: http://host:port is HTTP, tcp://host:port is
     /// bytes, host:port is told from the first bytes
@@ -97,19 +97,23 @@ pub(crate) struct RunArgs {
 
 /// The controller of a cluster.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "In a cluster")]
 struct ControllerArgs {
     /// Follows the orders of this controller: rules, experiments and halts, as long as it goes on giving them [default: none]
-    #[arg(long = "controller", value_name = "URL", env = "SQUALL_CONTROLLER")]
+    #[arg(long = "controller", value_name = "URL", env = "SQUALL_CONTROLLER", help_heading = "In a cluster")]
     url: Option<String>,
     /// The authorities that vouch for it, PEM [default: those of the system]
-    #[arg(long = "controller-ca", value_name = "FILE", env = "SQUALL_CONTROLLER_CA")]
+    #[arg(long = "controller-ca", value_name = "FILE", env = "SQUALL_CONTROLLER_CA", help_heading = "In a cluster")]
     ca: Option<String>,
     /// The bearer token that says which pod this is; read again each time [default: none]
-    #[arg(long = "controller-token", value_name = "FILE", env = "SQUALL_CONTROLLER_TOKEN")]
+    #[arg(
+        long = "controller-token",
+        value_name = "FILE",
+        env = "SQUALL_CONTROLLER_TOKEN",
+        help_heading = "In a cluster"
+    )]
     token_file: Option<String>,
     /// The labels of this pod, as the downward API writes them: lines key="value" [default: none]
-    #[arg(long = "pod-labels", value_name = "FILE", env = "SQUALL_POD_LABELS")]
+    #[arg(long = "pod-labels", value_name = "FILE", env = "SQUALL_POD_LABELS", help_heading = "In a cluster")]
     labels_file: Option<String>,
 }
 

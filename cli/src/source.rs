@@ -14,6 +14,9 @@ use crate::exit::{Exit, Failure};
 /// No configuration is larger; 16 MiB hold more than `rules_max` rules.
 const BYTES_MAX: u64 = 16 << 20;
 
+/// What writes a configuration.
+const BEGIN: &str = "squall config init FILE";
+
 /// The whole text of a file, or of stdin when `path` is `-`.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
@@ -31,14 +34,25 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
+/// [`read`] of a file that one can begin with: when it is not there, the failure says how.
+pub(crate) fn read_or_begin(path: &Path, begin: &str) -> Result<String, Failure> {
+    read(path).map_err(|failure| match path.try_exists() {
+        Ok(false) if path != Path::new("-") => Failure::new(
+            failure.exit,
+            format_args!("there is no file {}; `{begin}` writes one to begin with", path.display()),
+        ),
+        _ => failure,
+    })
+}
+
 /// A configuration from a file or stdin, as written and checked.
 pub(crate) fn load_config(path: &Path) -> Result<(ConfigSpec, Config), Failure> {
-    squall_config::load_text(&read(path)?).map_err(|problems| invalid(path, &problems))
+    squall_config::load_text(&read_or_begin(path, BEGIN)?).map_err(|problems| invalid(path, &problems))
 }
 
 /// A configuration as [`load_config`] gives it, whose certificates, keys and tokens can be used, too.
 pub(crate) fn load_usable_config(path: &Path) -> Result<(ConfigSpec, Config), Failure> {
-    let text = read(path)?;
+    let text = read_or_begin(path, BEGIN)?;
     let loaded = squall_config::load_text(&text).map_err(|problems| invalid(path, &problems))?;
     let tokens = Access::open(&loaded.1.control).map(drop);
     let certificates = squall_proxy::check_certificates(&loaded.1);
@@ -75,6 +89,15 @@ pub(crate) fn invalid(path: &Path, problems: &Problems) -> Failure {
 mod tests {
     use super::*;
     use squall_config::Problem;
+
+    #[test]
+    fn a_file_that_is_not_there_can_be_begun() {
+        let failure = read_or_begin(Path::new("no/such.yaml"), BEGIN).err();
+        let text = failure.as_ref().map(Failure::text).unwrap_or_default();
+        let expected = "there is no file no/such.yaml; `squall config init FILE` writes one to begin with";
+        assert!(text.ends_with(expected), "{text}");
+        assert_eq!(failure.map(|failure| failure.exit), Some(Exit::Failure));
+    }
 
     #[test]
     fn every_problem_has_its_place_and_its_fix() {

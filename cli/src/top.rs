@@ -26,7 +26,7 @@ use crate::verb::{ClientArgs, EPILOGUE};
 #[command(
     before_long_help = "\
 Examples:
-  squall top                      a live table; q leaves, h halts all faults, r resumes, space switches a rule
+  squall top                      a live table; q leaves, h halts, r resumes, space switches a rule
   squall top --every 5s -n 3      three of them; off a terminal they are printed one below the other
   squall top -o json | jq .rules  one JSON object a second",
     after_long_help = EPILOGUE

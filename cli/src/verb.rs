@@ -14,7 +14,7 @@ Exit codes:
   2  wrong usage
   3  invalid configuration or rule
   4  the control API does not answer
-  5  conflict: somebody else changed the rules first (--if-match), an experiment is running, or is not
+  5  conflict: the rules changed meanwhile (--if-match), an experiment is running, or is not
   6  a check failed, or a hypothesis did not hold
 
 Environment:

@@ -125,7 +125,7 @@ fn import_writes_rules_and_says_what_is_lost() {
     );
     let yaml = String::from_utf8(output.stdout).unwrap();
     assert!(yaml.starts_with("version: 1\nrules:\n- name: ratings-1\n  match:\n"), "{yaml}");
-    assert_ends(&run_with_stdin(&["config", "validate", "-"], &yaml), 0, &["1 rules"]);
+    assert_ends(&run_with_stdin(&["config", "validate", "-"], &yaml), 0, &["1 rule)"]);
     // With a percentage for what has none, from stdin, for a cluster of another file.
     let words = ["config", "import", "-", "--percentage", "5", "--cluster", "b", "-o", "json"];
     let output = run_with_stdin(&words, VIRTUAL_SERVICE);

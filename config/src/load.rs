@@ -150,10 +150,18 @@ pub(crate) fn options(max_documents: usize) -> serde_saphyr::Options {
 pub(crate) fn syntax_problem(error: &serde_saphyr::Error) -> Problem {
     let number = |n: u64| u32::try_from(n).ok();
     let location = error.location();
+    let said = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let hint = said.starts_with("tabs disallowed").then(|| "indent with spaces".to_owned());
+    // The place is said once, before.
+    let detail = match location.map(|l| format!(" at line {}, column {}", l.line(), l.column())) {
+        Some(place) => said.trim_end_matches(&place),
+        None => said.as_str(),
+    };
     Problem {
         line: location.and_then(|l| number(l.line())),
         column: location.and_then(|l| number(l.column())),
-        ..Problem::new("", error.render_with_formatter(&serde_saphyr::UserMessageFormatter))
+        hint,
+        ..Problem::new("", detail)
     }
 }
 

@@ -16,6 +16,16 @@ use crate::schema::Document;
 /// Fields that are planned and therefore known by name: where, which, and what works until then.
 const NOT_YET: [(&str, &str); 1] = [("telemetry", "tls")];
 
+/// What other tools call it, and the field here.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("latency", "delay"),
+    ("timeout", "blackhole"),
+    ("error", "abort"),
+    ("bandwidth", "throttle"),
+    ("percent", "percentage"),
+    ("duration", "ttl"),
+];
+
 /// The fields of one kind of document.
 pub(crate) struct Vocabulary {
     types: BTreeMap<String, Schema>,
@@ -175,6 +185,10 @@ impl Vocabulary {
         let fields = self.fields(parents);
         if let Some(near) = nearest(name, fields.iter().map(String::as_str)) {
             return format!("did you mean {near:?}?");
+        }
+        if let Some((_, ours)) = ELSEWHERE.iter().find(|(word, ours)| *word == name && fields.iter().any(|f| f == ours))
+        {
+            return format!("did you mean {ours:?}?");
         }
         let everywhere = self.everywhere();
         if let Some((place, _)) = everywhere.iter().find(|(_, field)| field == name) {

@@ -110,7 +110,12 @@ impl ApiError {
     /// 401, the same for a call without a token and for one whose token is wrong.
     pub(crate) fn unauthenticated() -> Self {
         let hint = "send Authorization: Bearer TOKEN, with a token of control.token_file";
-        let mut error = Self::new(StatusCode::UNAUTHORIZED, "Authorization", "the call needs a token", hint);
+        let mut error = Self::new(
+            StatusCode::UNAUTHORIZED,
+            "Authorization",
+            "the call bears no token, or one that nobody has",
+            hint,
+        );
         error.field = Some((header::WWW_AUTHENTICATE, "Bearer".to_owned()));
         error
     }

@@ -63,7 +63,7 @@ fn bind_tcp(address: SocketAddr) -> Result<TcpListener, String> {
     });
     listener.map_err(|error| {
         let reason = match error.kind() {
-            io::ErrorKind::AddrInUse => "the port is in use by another program".to_owned(),
+            io::ErrorKind::AddrInUse => "another program uses this port, perhaps another squall".to_owned(),
             io::ErrorKind::PermissionDenied => "permission denied; ports below 1024 need a privilege".to_owned(),
             io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
             _ => error.to_string(),

@@ -87,7 +87,7 @@ pub enum ControlError {
         reason: String,
     },
     /// The system gives no thread or no runtime.
-    #[error("the control API cannot start: no thread or no event loop")]
+    #[error("the control API cannot start, for want of a thread or an event loop: {0}")]
     Start(#[source] io::Error),
 }
 
@@ -167,7 +167,8 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     };
     let thread =
         std::thread::Builder::new().name("squall-control".to_owned()).spawn(work).map_err(ControlError::Start)?;
-    tracing::info!(%address, scheme, telemetry = ?telemetry_address, "control API listens");
+    let telemetry = telemetry_address.map(tracing::field::display);
+    tracing::info!(%address, scheme, telemetry, "control API listens");
     if let Some(address) = toxiproxy_address {
         tracing::info!(%address, "Toxiproxy's API listens");
     }

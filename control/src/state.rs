@@ -152,17 +152,13 @@ impl Recovery {
             tracing::error!(file = %file.display(), why, "a file of the state directory is damaged; starting without it");
         }
         for (rule, why) in &self.unfit {
-            tracing::error!(
-                rule,
-                why,
-                "a rule made through the API does not fit to the configuration file; it is gone"
-            );
+            tracing::error!(rule, why, "a rule made through the API does not fit the configuration file; it is gone");
         }
         if let Some(halt) = halt {
             tracing::warn!(reason = halt.reason, "halted from the start: no faults until `squall resume`");
         }
         if !self.kept.is_empty() || !self.expired.is_empty() {
-            tracing::info!(kept = ?self.kept, expired = ?self.expired, "rules of before");
+            tracing::info!(kept = ?self.kept, expired = ?self.expired, "rules from before the start");
         }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) async fn files_of_data_plane(publisher: Arc<Publisher>) {
         }
         let reader = Arc::clone(&publisher);
         if let Err(error) = tokio::task::spawn_blocking(move || reader.data_plane().reload_files()).await {
-            tracing::error!(%error, "reloading files failed");
+            tracing::error!(%error, "reloading certificates and keys failed");
         }
     }
 }

@@ -332,7 +332,10 @@ fn client_verbs_bring_their_token() {
     let (code, _, said) = run(&["status"], None);
     assert!(code == Some(1) && said.contains("401") && said.contains("SQUALL_TOKEN_FILE"), "{said}");
     let (code, _, said) = run(&["resume"], Some(READ));
-    assert!(code == Some(1) && said.contains("403") && said.contains("needs inject"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("403") && said.contains("needs inject") && said.contains("inject or admin"),
+        "{said}"
+    );
     let (code, _, said) = run(&["status", "--token-file", "/nonexistent"], None);
     assert!(code == Some(1) && said.contains("/nonexistent"), "{said}");
     let (code, _, said) = run(&["status"], Some("two words"));

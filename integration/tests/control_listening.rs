@@ -50,6 +50,8 @@ fn a_unix_socket_is_for_its_owner_and_for_client_verbs() {
     ] {
         ended(&output(&[words, &["--control", &control]].concat()), 0, "");
     }
+    // Whoever looks at rules that are halted is told so.
+    ended(&output(&["rule", "ls", "--control", &control]), 0, "squall resume");
     ended(&command(&["status"]).env("SQUALL_CONTROL", &control).output().unwrap(), 0, "");
     let line = text(&output(&["halt", "--curl", "--control", &control]).stdout);
     assert_eq!(line.trim(), format!("curl --unix-socket {} -X POST http://localhost/v1/halt", socket.display()));

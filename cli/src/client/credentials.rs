@@ -15,21 +15,23 @@ use crate::trust;
 /// Holds the token where no file does. There is no option for it: other users of the machine can see command lines.
 const TOKEN_VARIABLE: &str = "SQUALL_TOKEN";
 
+/// Of these options in the help; said with each, as it would otherwise hold for what follows them, too.
+const HEADING: &str = "Access";
+
 /// How a client verb shows who calls, and whom it trusts.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Access")]
 pub(crate) struct Credentials {
     /// A file that holds the token alone [default: the token in SQUALL_TOKEN]
-    #[arg(long, value_name = "FILE", env = "SQUALL_TOKEN_FILE", global = true)]
+    #[arg(long, value_name = "FILE", env = "SQUALL_TOKEN_FILE", global = true, help_heading = HEADING)]
     token_file: Option<PathBuf>,
     /// A PEM file of the authorities that vouch for an https:// control API [default: those of the system]
-    #[arg(long, value_name = "FILE", env = "SQUALL_CA", global = true)]
+    #[arg(long, value_name = "FILE", env = "SQUALL_CA", global = true, help_heading = HEADING)]
     ca: Option<PathBuf>,
     /// A PEM file of the certificate to show to an https:// control API that asks for one; with --key
-    #[arg(long, value_name = "FILE", env = "SQUALL_CERT", global = true)]
+    #[arg(long, value_name = "FILE", env = "SQUALL_CERT", global = true, help_heading = HEADING)]
     cert: Option<PathBuf>,
     /// A PEM file of the private key of --cert
-    #[arg(long, value_name = "FILE", env = "SQUALL_KEY", global = true)]
+    #[arg(long, value_name = "FILE", env = "SQUALL_KEY", global = true, help_heading = HEADING)]
     key: Option<PathBuf>,
 }
 

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::connect::connect;
-use super::{ANSWER_BYTES_MAX, Base, Call, Credentials, Reply};
+use super::{ANSWER_BYTES_MAX, Base, Call, Credentials, Reply, unreachable};
 use crate::exit::{Exit, Failure};
 
 /// Calls, and hands kind and data of each event to `on_event` until that breaks; the API's own end of it is a failure.
@@ -27,7 +27,7 @@ pub(crate) fn follow(
         };
         let request = call.request(base, credentials.token()?.as_ref()).map_err(anyhow::Error::from)?;
         let tls = matches!(base, Base::Https(_)).then(|| credentials.tls()).transpose()?;
-        let socket = connect(base, tls).await.map_err(lost)?;
+        let socket = connect(base, tls).await.map_err(|error| unreachable(base, format_args!("{error:#}")))?;
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
         let (mut sender, connection) = handshake.map_err(|error| lost(error.into()))?;
         let going = tokio::spawn(connection);

@@ -21,9 +21,9 @@ Examples:
   squall config import --percentage 5 --cluster service-b http-chaos.yaml
   curl -s http://localhost:8474/proxies | squall config import --from toxiproxy - > squall.yaml
 
-Reads VirtualService (Istio), HTTPChaos and NetworkChaos (Chaos Mesh), MeshFaultInjection and FaultInjection (Kuma) and the
-proxies of Toxiproxy, each told by its kind or shape, and writes the rules on stdout. Everything that is not the same
-afterwards is said on stderr:
+Reads VirtualService (Istio), HTTPChaos and NetworkChaos (Chaos Mesh), MeshFaultInjection and
+FaultInjection (Kuma) and the proxies of Toxiproxy, each told by its kind or shape, and writes the
+rules on stdout. Everything that is not the same afterwards is said on stderr:
   not carried over  nothing was written for it
   not enabled       the rule would hit more than its source says; it is written with enabled: false
   differs           the rule does not do quite the same

@@ -24,7 +24,7 @@ pub(crate) struct Document {
 impl Document {
     /// Reads a file, or stdin.
     pub(crate) fn read(file: &Path) -> Result<Self, Failure> {
-        let text = source::read(file)?;
+        let text = source::read_or_begin(file, "squall config init --experiment FILE")?;
         let written = parse_experiment_text(&text).map_err(|problems| source::invalid(file, &problems))?;
         let document = Self { file: file.to_owned(), text, written };
         if document.name().is_empty() {

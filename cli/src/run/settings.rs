@@ -65,7 +65,7 @@ pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let address = address.trim_end_matches('/');
     let address =
         address.strip_prefix("localhost:").map_or_else(|| address.to_owned(), |port| format!("127.0.0.1:{port}"));
-    address.parse().map_err(|_| "write an IP address and a port, as in 127.0.0.1:9470".to_owned())
+    address.parse().map_err(|_| "write an IP address and a port, as in 127.0.0.1:8080".to_owned())
 }
 
 /// What flags and environment say about the configuration; they say it again after each reload of the file.

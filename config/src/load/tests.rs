@@ -101,6 +101,21 @@ fn json_with_tabs_is_read_too() {
 }
 
 #[test]
+fn words_of_other_tools_lead_to_the_fields_here() {
+    let rule = "version: 1\nrules:\n- name: slow\n  percent: 5\n  percentage: 5\n  fault: {latency: 2s}\n";
+    let said = problems(rule).join("\n");
+    assert!(said.contains(r#"unknown field "percent"; did you mean "percentage"?"#), "{said}");
+    assert!(said.contains(r#"unknown field "latency"; did you mean "delay"?"#), "{said}");
+}
+
+#[test]
+fn what_is_no_yaml_is_told_with_its_place_once() {
+    let said = problems("version: 1\nrules:\n\t- name: slow\n").join("\n");
+    assert!(said.contains("(line 3, column 2): tabs disallowed"), "{said}");
+    assert!(said.ends_with("; indent with spaces") && !said.contains("at line"), "{said}");
+}
+
+#[test]
 fn anchors_aliases_and_merged_fields_have_places() {
     let text = "version: 1\nclusters:\n  - &b {name: b, endpoints: [\"h:1\"], bad: 1}\n  - *b\n";
     assert_eq!(

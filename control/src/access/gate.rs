@@ -60,6 +60,15 @@ pub(crate) fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(Caller
     Err(ApiError::unauthenticated())
 }
 
+/// This role, and those that may more.
+fn roles_from(role: Role) -> &'static str {
+    match role {
+        Role::Read => "read, inject or admin",
+        Role::Inject => "inject or admin",
+        Role::Admin => "admin",
+    }
+}
+
 /// Middleware of one call: 403 for a caller whose role is too small. Notes every change that was refused, here or behind.
 pub(crate) async fn require(
     (role, operation): (Role, Operation),
@@ -79,7 +88,7 @@ pub(crate) async fn require(
         app.publisher.access().count(Refused::Forbidden);
         tracing::warn!(%caller, operation = operation.0, needs = %role, "refused a call");
         let detail = format!("the role of this token is {}, and the call needs {role}", caller.role);
-        let hint = format!("use a token whose role is {role}");
+        let hint = format!("use a token whose role is {}", roles_from(role));
         ApiError::new(StatusCode::FORBIDDEN, "Authorization", detail, hint).into_response()
     };
     if is_change && !response.status().is_success() {

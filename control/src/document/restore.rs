@@ -71,7 +71,7 @@ impl Written {
         }
         if *draft.of_file != *file.rules {
             for warning in draft.load_file(file.clone()) {
-                tracing::warn!(warning, "configuration file");
+                tracing::warn!(warning, "the configuration file has a warning");
             }
         }
         let (written, unfit) = draft.into_fit((file, config), now);

@@ -129,7 +129,11 @@ impl Board {
                 if report.verdict.is_none() {
                     end_with_process(&mut report);
                     archive.keep_report(&report)?;
-                    tracing::warn!(experiment = name, run, "a run of before did not come to its end; it is aborted");
+                    tracing::warn!(
+                        experiment = name,
+                        run,
+                        "a run from before the start did not come to its end; it is aborted"
+                    );
                 }
                 entry.last_run = entry.last_run.max(run);
                 entry.reports.insert(run, Arc::new(report));

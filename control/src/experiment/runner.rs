@@ -217,7 +217,7 @@ impl Runner {
         match order {
             Order::Enter(phase) => {
                 let reason = self.runs[index].run.report().aborted.as_ref().map(|aborted| aborted.reason.clone());
-                tracing::info!(experiment = %name, run = number, phase = phase.as_str(), reason, "experiment");
+                tracing::info!(experiment = %name, run = number, phase = phase.as_str(), reason, "experiment enters a phase");
                 self.tell(&name, number, phase, reason.as_deref());
                 if matches!(phase, Phase::Done | Phase::Aborted) {
                     self.runs[index].run.note_release(since.elapsed());
@@ -230,7 +230,7 @@ impl Runner {
                 let view = self.publisher.view();
                 self.runs[index].run.note_rules(&view.snapshot);
                 match refused {
-                    None => tracing::info!(experiment = %name, run = number, what, "experiment"),
+                    None => tracing::info!(experiment = %name, run = number, what, "experiment changes its rules"),
                     Some(why) if is_end => {
                         // No fault may outlive its experiment.
                         tracing::error!(experiment = %name, why, "the rules of an experiment cannot be ended; all faults are halted");

@@ -20,7 +20,7 @@ fn reload_by(by: Actor) -> Write {
 impl Publisher {
     /// Loads the file anew, whether it changed or not. Listeners, clusters, limits and the file's rules come from it;
     /// rules made through the API stay. An invalid file changes nothing. The result is also in the log, the counters,
-    /// the events and [`Publisher::view`]. Blocks.
+    /// the events and `Publisher::view`. Blocks.
     pub fn reload_file(&self, by: Actor) -> Reload {
         match &self.file {
             Some(file) => self.reload_text(by, read(file)),
@@ -113,7 +113,7 @@ impl Publisher {
         let file = self.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
         let generation = reload.generation;
         for warning in &reload.warnings {
-            tracing::warn!(file, warning, "configuration file");
+            tracing::warn!(file, warning, "the configuration file has a warning");
         }
         for problem in &reload.problems {
             tracing::error!(file, %problem, "configuration file is not valid; the old configuration stays");

@@ -67,7 +67,8 @@ impl Publisher {
         self.keeper.note_switch(state.halt.clone(), generation + 1);
         drop(state);
         self.audit.note(write.done(generation + 1).because(reason));
-        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "kill switch moved");
+        let said = if halted { "halted: no faults until `squall resume`" } else { "resumed: rules inject again" };
+        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "{said}");
         let kind = if halted { EventKind::Halt } else { EventKind::Resume };
         self.tell(kind, generation + 1, json!({ "reason": reason }));
         Ok(generation + 1)

@@ -40,7 +40,11 @@ impl Upkeep {
     fn take(&self, job: Job) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         if jobs.is_none() {
-            *jobs = spawn().map_err(|error| tracing::error!(%error, "names and health cannot be looked after")).ok();
+            *jobs = spawn()
+                .map_err(
+                    |error| tracing::error!(%error, "the thread that resolves names and checks health cannot start"),
+                )
+                .ok();
         }
         if let Some(jobs) = &*jobs {
             // Fails only when the thread could not start its runtime, and said so.
@@ -62,7 +66,7 @@ fn spawn() -> std::io::Result<mpsc::UnboundedSender<Job>> {
                     };
                 }
             }),
-            Err(error) => tracing::error!(%error, "names and health cannot be looked after"),
+            Err(error) => tracing::error!(%error, "the thread that resolves names and checks health cannot start"),
         }
     })?;
     Ok(jobs)
