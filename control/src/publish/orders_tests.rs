@@ -1,5 +1,5 @@
 //! Threads that write rules, move the kill switch and read snapshots, in orders that the scheduler of shuttle chooses:
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p squall-control --lib --target-dir target/shuttle orders`.
+//! `cargo rustc -p squall-control --lib --profile test -- --cfg shuttle`, as `.ci/run` does.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

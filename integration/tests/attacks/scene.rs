@@ -141,7 +141,7 @@ impl Scene {
         if !is_documented() {
             let look = self.look(&attack, self.resident_kib());
             look.check_memory(name);
-            if look.under <= floor() {
+            if look.under <= floor().max(FLOOR_AT_LAST) {
                 return look.note(name, ["not asked".to_owned(), "not asked".to_owned(), ms(look.under)]);
             }
         }
