@@ -30,7 +30,7 @@ pub use load::{
 };
 pub use parse::parse_value;
 pub use problem::{Problem, Problems};
-pub use schema::{Document, example, example_experiment, experiment_schema, schema, schemas, schemas_of};
+pub use schema::{DEFINITIONS, Document, example, example_experiment, experiment_schema, schema, schemas_of};
 pub use validate::{
     validate, validate_experiment, validate_experiment_anywhere, validate_game_day, validate_pods, validate_rule,
 };

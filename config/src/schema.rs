@@ -14,14 +14,16 @@ use serde_json::{Map, Value};
 
 use crate::spec::{ConfigSpec, ExperimentDocument, GameDayDocument, RuleSpec, RulesSpec};
 
+/// The schemas of all types of all documents, by name.
 const DOCUMENTS: &str = include_str!("schema/documents.json");
-/// Where a schema has those that it refers to.
-const DEFINITIONS: &str = "$defs";
+/// What stands before the name of a schema where another one refers to it.
+pub const DEFINITIONS: &str = "#/$defs/";
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// What can be read as a whole.
 pub trait Document: DeserializeOwned + JsonSchema {
-    /// The schemas of its type and of those that it refers to (as `#/$defs/NAME`), by name, in JSON.
+    /// The schemas of its type and of those that it refers to (as [`DEFINITIONS`] and a name), by name, in JSON; for the documents
+    /// of this crate those of all of them.
     fn schemas() -> Cow<'static, str> {
         Cow::Borrowed(DOCUMENTS)
     }
@@ -32,11 +34,6 @@ impl Document for RuleSpec {}
 impl Document for RulesSpec {}
 impl Document for ExperimentDocument {}
 impl Document for GameDayDocument {}
-
-/// The schemas of all types of all documents, by name; they refer to each other as `#/$defs/NAME`.
-pub fn schemas() -> &'static str {
-    DOCUMENTS
-}
 
 /// The JSON Schema (2020-12) of the configuration file.
 pub fn schema() -> Value {
@@ -90,7 +87,7 @@ fn kept(name: &str) -> Value {
     if let Value::Object(root) = root {
         schema.extend(root);
     }
-    schema.insert(DEFINITIONS.to_owned(), definitions.into());
+    schema.insert("$defs".to_owned(), definitions.into());
     schema.into()
 }
 
@@ -100,7 +97,7 @@ fn collect_references(schema: &Value, all: &Map<String, Value>, found: &mut BTre
     match schema {
         Value::Object(fields) => {
             let reference = fields.get("$ref").and_then(Value::as_str);
-            if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/$defs/"))
+            if let Some(name) = reference.and_then(|reference| reference.strip_prefix(DEFINITIONS))
                 && found.insert(name.to_owned())
                 && let Some(target) = all.get(name)
             {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::nearest::nearest;
 use crate::path::{Path, Step, render};
 use crate::problem::Problem;
-use crate::schema::Document;
+use crate::schema::{DEFINITIONS, Document};
 
 /// Fields that are planned and therefore known by name: where, which, and what works until then.
 const NOT_YET: [(&str, &str); 1] = [("telemetry", "tls")];
@@ -214,7 +214,7 @@ impl Vocabulary {
 
     /// The schema itself, what it refers to, and its alternatives.
     fn resolve<'a>(&'a self, schema: &'a Schema) -> Vec<&'a Schema> {
-        let name = schema.reference.as_deref().and_then(|reference| reference.strip_prefix("#/$defs/"));
+        let name = schema.reference.as_deref().and_then(|reference| reference.strip_prefix(DEFINITIONS));
         let target = name.and_then(|name| self.types.get(name));
         let alternatives = schema.any_of.iter().chain(&schema.one_of).chain(&schema.all_of);
         let others = target.into_iter().chain(alternatives).flat_map(|other| self.resolve(other));

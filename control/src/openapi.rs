@@ -4,6 +4,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use squall_config::spec::{ConfigSpec, RuleSpec};
+use squall_config::{DEFINITIONS, Document as _};
 
 use crate::audit::ENTRIES_MAX;
 use crate::calls::audit::{AuditOut, LIMIT_DEFAULT};
@@ -20,8 +21,6 @@ use crate::routes::{Body, Route, routes};
 use crate::view::RuleStatus;
 
 const SCHEMAS: &str = "#/components/schemas/";
-/// Where schemas of documents refer to.
-const DEFINITIONS: &str = "#/$defs/";
 
 /// The description without the schemas of documents.
 const KEPT: &str = include_str!("openapi.json");
@@ -38,7 +37,7 @@ pub(crate) fn document() -> Value {
 
 /// The schemas of documents, by name.
 fn of_documents() -> Map<String, Value> {
-    serde_json::from_str(&squall_config::schemas().replace(DEFINITIONS, SCHEMAS)).unwrap_or_default()
+    serde_json::from_str(&ConfigSpec::schemas().replace(DEFINITIONS, SCHEMAS)).unwrap_or_default()
 }
 
 /// The description without the schemas of documents, made anew.

@@ -26,25 +26,22 @@ fn alone() -> MutexGuard<'static, ()> {
 fn halt_releases_a_thousand_held_requests_within_50_ms() {
     let _alone = alone();
     for (what, fault) in [("delay", json!({"delay": "60s"})), ("blackhole", json!({"blackhole": true}))] {
-        let mut carried = Duration::ZERO;
-        let mut last = Duration::MAX;
+        let mut releases = Vec::new();
         for _ in 0..ROUNDS {
             // An upstream that refuses, so that what follows the release costs next to nothing.
             let squall = Squall::start(&Settings::http(refusing()));
             squall.api().rule("r", &json!({"percentage": 100, "fault": fault}));
             let release = release(&squall);
-            eprintln!(
-                "{what}: the last of 1,000 held requests was answered {:?} after halt was, {release:?}",
-                release.last
-            );
+            eprintln!("{what}: {release:?}");
             assert_eq!(squall.api().metrics().sum("chaos_active_faults", &[("rule", "r")]), 0.0);
-            (last, carried) = (last.min(release.last), carried.max(release.carried));
-            if last <= Duration::from_millis(50) {
+            let is_in_time = release.last <= Duration::from_millis(50);
+            releases.push(release);
+            if is_in_time {
                 break;
             }
         }
-        let limit = carried.max(Duration::from_millis(50));
-        assert!(last <= limit, "{what}: {last:?}, and never within {limit:?}");
+        let is_fair = |release: &Release| release.last <= release.carried.max(Duration::from_millis(50));
+        assert!(releases.iter().any(is_fair), "{what}: never within 50 ms, nor as soon as others in the same round");
     }
 }
 

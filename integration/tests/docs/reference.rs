@@ -29,9 +29,7 @@ pub(crate) const ALL: [Check; 5] = [
 
 /// Writes the page with `SQUALL_UPDATE=1`, and otherwise compares.
 fn same(name: &str, text: &str) -> Result<(), String> {
-    let text = format!(
-        "<!-- generated: SQUALL_UPDATE=1 integration/run -p squall-integration --test docs -- reference -->\n{text}"
-    );
+    let text = format!("<!-- generated: SQUALL_UPDATE=1 integration/run --test docs -- reference -->\n{text}");
     let path = root().join(format!("docs/reference/{name}.md"));
     if std::env::var_os("SQUALL_UPDATE").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -44,7 +42,7 @@ fn same(name: &str, text: &str) -> Result<(), String> {
         None if is == text => Ok(()),
         first => {
             let (line, (new, old)) = first.unwrap_or((text.lines().count().min(is.lines().count()), ("", "")));
-            let how = "SQUALL_UPDATE=1 integration/run -p squall-integration --test docs -- reference";
+            let how = "SQUALL_UPDATE=1 integration/run --test docs -- reference";
             Err(format!("docs/reference/{name}.md:{} is\n{old}\nand should be\n{new}\nrun: {how}", line + 1))
         }
     }
