@@ -21,7 +21,8 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Within 50 ms; on a machine that is busy with something else, within what it takes for as many requests that nothing holds.
+/// Within 50 ms; on a machine that is busy with something else, within twice what it takes for as many requests that nothing holds,
+/// which is less than 50 ms on one that is not.
 #[test]
 fn halt_releases_a_thousand_held_requests_within_50_ms() {
     let _alone = alone();
@@ -40,8 +41,11 @@ fn halt_releases_a_thousand_held_requests_within_50_ms() {
                 break;
             }
         }
-        let is_fair = |release: &Release| release.last <= release.carried.max(Duration::from_millis(50));
-        assert!(releases.iter().any(is_fair), "{what}: never within 50 ms, nor as soon as others in the same round");
+        let is_fair = |release: &Release| release.last <= (release.carried * 2).max(Duration::from_millis(50));
+        assert!(
+            releases.iter().any(is_fair),
+            "{what}: never within 50 ms, nor twice what others take in the same round"
+        );
     }
 }
 
