@@ -18,6 +18,7 @@ use squall_config::model::{ClusterProtocol, Config, Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
+use squall_telemetry::Observation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -44,9 +45,10 @@ use crate::life::Life;
 use crate::net::proxy_protocol::Ends;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
+use crate::tcp::control::Control;
 use crate::tcp::record::RelayRecord;
 use crate::tcp::relay::{RelayContext, relay};
-use crate::telemetry::outcome::Observation;
+use crate::tcp::relayed::Relayed;
 use crate::upstream::pool::IdlePool;
 use crate::upstream::shared::SharedEndpoint;
 use crate::worker::{Worker, WorkerParts};
@@ -148,7 +150,7 @@ impl Exchanges {
         let view = worker.view();
         let listener = view.listeners.first()?;
         let ends = Ends { source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), destination: None };
-        let going_away = Some(GoingAway::default());
+        let going_away = GoingAway::default();
         let listener_name = listener.key.listener.clone();
         let origin = Origin { listener: listener_name, ends, server_name: None, destination: None, going_away };
         Some(Self { downstream: Downstream::of_guest(&worker, listener, origin) })
@@ -242,19 +244,21 @@ impl Relay {
         let (client, upstream) = tasks.block_on(&runtime, async {
             let (client, downstream) = pair().await?;
             let (near, upstream) = pair().await?;
-            let context = RelayContext {
+            let relayed = Relayed {
                 listener,
                 tenure: None,
                 source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+                opening: None,
                 server_name: None,
                 endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
-                changes: control.0.subscribe(),
-                life: control.1.subscribe(),
+            };
+            let context = RelayContext {
+                relayed,
+                control: Control { changes: control.0.subscribe(), life: control.1.subscribe() },
                 budget: Budget::new(1),
-                opening: None,
+                record: Rc::new(Nobody),
                 early: Bytes::new(),
                 dial: std::future::ready(Ok::<_, io::Error>(Stream::Plain(near))),
-                record: Rc::new(Nobody),
             };
             tokio::task::spawn_local(Box::pin(relay(
                 context,

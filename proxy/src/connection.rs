@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 
 use crate::balance::Claim;
 use crate::downstream::{Downstream, Opened};
+use crate::http1::server::Turned;
+use crate::http1::tunnel::Tunnel;
 use crate::net::proxy_protocol::{self, Ends};
 use crate::net::reset::Io;
 use crate::net::socket;
@@ -18,7 +20,7 @@ use crate::net::stream::Stream;
 use crate::protocol::{Protocol, detect};
 use crate::redirected;
 use crate::secure::{Client, Secured};
-use crate::tcp::served::relay;
+use crate::tcp::served::{relay, relay_tunnel};
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
 use crate::view::ListenerView;
 use crate::worker::Worker;
@@ -70,11 +72,7 @@ pub(crate) async fn open(
 }
 
 /// The same on a connection that was told that it has a tunnel to `destination`: opens the TLS in it.
-pub(crate) async fn intercept(
-    downstream: Downstream,
-    tunnel: (Stream, Bytes),
-    destination: HostPort,
-) -> Option<Opened> {
+async fn intercept(downstream: Downstream, tunnel: (Stream, Bytes), destination: HostPort) -> Option<Opened> {
     let (worker, listener, ends, open) = downstream.into_parts()?;
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
     let Secured { mut stream, mut seen, server_name } = client.intercept(tunnel, &destination.host).await?;
@@ -148,11 +146,25 @@ fn time_limits(listener: &ListenerView, protocol: ListenerProtocol) -> (Option<D
 
 async fn serve_http1(opened: Opened) {
     let head_bytes_max = opened.listener.snapshot.config.limits.head_bytes_max;
-    let (downstream, io) = opened.into_http(false);
-    http1::server::serve(downstream, io, head_bytes_max).await;
+    let (downstream, io) = opened.into_http1();
+    if let Some(turned) = http1::server::serve(downstream, io, head_bytes_max).await {
+        // Boxed, because few come so far.
+        Box::pin(go_on(turned)).await;
+    }
+}
+
+/// What follows HTTP/1 on a connection.
+async fn go_on(turned: Turned) {
+    let Turned { downstream, stream, early, tunnel } = turned;
+    match tunnel {
+        Tunnel::Relayed(onward) => relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await,
+        Tunnel::Intercepted(destination) => {
+            serve(Box::pin(intercept(downstream, (stream, early), destination))).await;
+        }
+    }
 }
 
 async fn serve_http2(opened: Opened) {
-    let (downstream, io) = opened.into_http(true);
-    http2::server::serve(downstream, io).await;
+    let (downstream, going_away, io) = opened.into_http2();
+    http2::server::serve(downstream, going_away, io).await;
 }

@@ -44,8 +44,20 @@ impl Opened {
         socket::second_handle(self.io.tcp())
     }
 
-    /// Its HTTP begins.
-    pub(crate) fn into_http(self, is_http2: bool) -> (Rc<Downstream>, Io) {
+    /// Its HTTP/1 begins.
+    pub(crate) fn into_http1(self) -> (Rc<Downstream>, Io) {
+        let speaks = Speaks::Http1(self.io.reset_flag());
+        self.into_http(speaks)
+    }
+
+    /// Its HTTP/2 begins.
+    pub(crate) fn into_http2(self) -> (Rc<Downstream>, GoingAway, Io) {
+        let going_away = GoingAway::default();
+        let (downstream, io) = self.into_http(Speaks::Http2(going_away.clone()));
+        (downstream, going_away, io)
+    }
+
+    fn into_http(self, speaks: Speaks) -> (Rc<Downstream>, Io) {
         let Self { worker, listener, io, ends, server_name, destination, mut open, .. } = self;
         let wire = Rc::new(Wire::new());
         open.watch(&wire, &listener);
@@ -53,12 +65,10 @@ impl Opened {
             worker,
             ends,
             wire,
-            is_http2,
+            speaks,
             listener_name: listener.key.listener.clone(),
-            going_away: is_http2.then(GoingAway::default),
             server_name,
             destination,
-            reset: io.reset_flag(),
             is_others_turn: Cell::new(false),
             takes_back: Cell::new(false),
             listener: RefCell::new(listener),
@@ -68,15 +78,23 @@ impl Opened {
     }
 }
 
-/// Where a connection came from and where it goes.
+/// Where an HTTP/2 connection came from and where it goes, for another worker that serves one of its streams.
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) listener: Name,
     pub(crate) ends: Ends,
     pub(crate) server_name: Option<Arc<str>>,
     pub(crate) destination: Option<HostPort>,
-    /// Of an HTTP/2 connection.
-    pub(crate) going_away: Option<GoingAway>,
+    pub(crate) going_away: GoingAway,
+}
+
+/// The version of HTTP on a connection, and how that version ends one.
+#[derive(Debug)]
+enum Speaks {
+    /// By a reset of TCP.
+    Http1(ResetFlag),
+    /// By saying that it goes away.
+    Http2(GoingAway),
 }
 
 /// What the exchanges of one connection share.
@@ -86,15 +104,12 @@ pub(crate) struct Downstream {
     /// Where it came from, and came to.
     pub(crate) ends: Ends,
     pub(crate) wire: Rc<Wire>,
-    pub(crate) is_http2: bool,
+    speaks: Speaks,
     pub(crate) listener_name: Name,
-    /// Of an HTTP/2 connection.
-    pub(crate) going_away: Option<GoingAway>,
     /// Where all its requests go, if it was redirected or opened on its way there.
     pub(crate) destination: Option<HostPort>,
     /// The name that it asked for, where that decides which cluster gets the traffic.
     pub(crate) server_name: Option<Arc<str>>,
-    reset: ResetFlag,
     /// Its task has had its turn: until the next it reads no more.
     pub(crate) is_others_turn: Cell<bool>,
     /// The client takes streams back, so that one may be over before it begins.
@@ -111,12 +126,10 @@ impl Downstream {
             worker: Rc::clone(worker),
             ends: origin.ends,
             wire: Rc::new(Wire::new()),
-            is_http2: true,
+            speaks: Speaks::Http2(origin.going_away),
             listener_name: origin.listener,
             server_name: origin.server_name,
             destination: origin.destination,
-            going_away: origin.going_away,
-            reset: ResetFlag::default(),
             is_others_turn: Cell::new(false),
             takes_back: Cell::new(false),
             listener: RefCell::new(Rc::clone(listener)),
@@ -125,13 +138,13 @@ impl Downstream {
     }
 
     /// For another worker that serves one of its streams.
-    pub(crate) fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self, going_away: &GoingAway) -> Origin {
         Origin {
             listener: self.listener_name.clone(),
             ends: self.ends,
             server_name: self.server_name.clone(),
             destination: self.destination.clone(),
-            going_away: self.going_away.clone(),
+            going_away: going_away.clone(),
         }
     }
 
@@ -148,16 +161,21 @@ impl Downstream {
         Rc::clone(&cached)
     }
 
+    /// Whether it speaks HTTP/2, where what is true of a connection is not for its exchanges to say.
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.speaks, Speaks::Http2(_))
+    }
+
     /// Makes the end of the connection a reset, where a reset is a matter of the connection (HTTP/1).
     pub(crate) fn arm_reset(&self) {
-        if !self.is_http2 {
-            self.reset.arm();
+        if let Speaks::Http1(reset) = &self.speaks {
+            reset.arm();
         }
     }
 
     /// Makes an HTTP/2 connection say that it goes away.
     pub(crate) fn go_away(&self, code: Http2Code) {
-        if let Some(going_away) = &self.going_away {
+        if let Speaks::Http2(going_away) = &self.speaks {
             going_away.ask(code);
         }
     }
@@ -178,12 +196,15 @@ impl Downstream {
 
     /// What to arm later.
     pub(crate) fn reset_of_connection(&self) -> Option<ResetFlag> {
-        (!self.is_http2).then(|| self.reset.clone())
+        match &self.speaks {
+            Speaks::Http1(reset) => Some(reset.clone()),
+            Speaks::Http2(_) => None,
+        }
     }
 
     /// Asks for the connection to be closed after this answer, where that is a matter of a header (HTTP/1).
     pub(crate) fn close_after(&self, headers: &mut HeaderMap) {
-        if !self.is_http2 {
+        if !self.is_http2() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }

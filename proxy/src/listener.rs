@@ -1,22 +1,30 @@
 //! Accepts the connections of one listener on one worker.
 
+use std::future::ready;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use squall_config::model::Name;
+use squall_fault::snapshot::Snapshot;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::balance::Claim;
 use crate::connection;
-use crate::tenure::{self, Tenure};
+use crate::downstream::Opened;
+use crate::tenure::Tenure;
 use crate::worker::{Closing, Command, Worker};
 
 /// Pause after running out of descriptors or connections: a loop would only burn the processor.
 const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// How long the server of a connection may take to see that it has ended.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Accepts until told to stop, then takes what already waits in the socket's queue: the kernel would reset it.
 pub(crate) async fn accept(
@@ -90,9 +98,40 @@ pub(crate) fn serve(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source:
         match Tenure::of(listener) {
             None => tokio::task::spawn_local(connection::serve(Box::pin(opening))),
             Some(tenure) => {
-                tokio::task::spawn_local(tenure::serve(tenure, name.clone(), worker.changes(), Box::pin(opening)))
+                tokio::task::spawn_local(serve_within(tenure, name.clone(), worker.changes(), Box::pin(opening)))
             }
         };
+    }
+}
+
+/// Serves a connection to its end, at the latest to that of its listener.
+async fn serve_within(
+    tenure: Tenure,
+    listener: Name,
+    changes: watch::Receiver<Arc<Snapshot>>,
+    opening: Pin<Box<impl Future<Output = Option<Opened>>>>,
+) {
+    let mut over = pin!(tenure.over(listener, changes));
+    let opened = tokio::select! {
+        biased;
+        () = &mut over => return,
+        opened = opening => opened,
+    };
+    let Some(opened) = opened else { return };
+    if opened.is_relayed() {
+        return connection::serve(Box::pin(ready(Some(opened)))).await; // it looks itself, so that it can end in its own way
+    }
+    let socket = opened.second_handle();
+    let mut serving = pin!(connection::serve(Box::pin(ready(Some(opened)))));
+    tokio::select! {
+        biased;
+        () = &mut serving => return,
+        () = &mut over => {}
+    }
+    // As if the client had gone: every exchange ends and is accounted for in the way in which it does then.
+    if socket.is_ok_and(|socket| socket.shutdown(Shutdown::Read).is_ok()) {
+        // Either end is fine; what still lies in front of the end may not be read.
+        let _ = tokio::time::timeout(PATIENCE, serving).await;
     }
 }
 

@@ -1,12 +1,13 @@
 //! Life of a TCP connection: begin at `relay.rs`.
 
 mod active;
-mod control;
+pub(crate) mod control;
 pub(crate) mod end;
 pub(crate) mod fault;
 mod pump;
 pub(crate) mod record;
 pub(crate) mod relay;
+pub(crate) mod relayed;
 pub(crate) mod served;
 mod stream;
 

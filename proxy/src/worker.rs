@@ -12,6 +12,7 @@ use squall_config::model::Name;
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotReader;
+use squall_telemetry::Observation;
 use tokio::sync::{mpsc, watch};
 
 use crate::balance::{Claim, Loads, Sharing};
@@ -19,7 +20,6 @@ use crate::http::wire::Wire;
 use crate::life::Life;
 use crate::net::own::OwnAddresses;
 use crate::telemetry::access_log::{AccessLog, Line};
-use crate::telemetry::outcome::Observation;
 use crate::telemetry::outcome::buffer::Buffer;
 use crate::telemetry::outcome::observing::{Observing, SharedShare};
 use crate::telemetry::shard::Shard;

@@ -17,6 +17,7 @@ use squall_fault::budget::Budget;
 use squall_fault::share::Used;
 use squall_fault::store::SnapshotStore;
 use squall_fault::trace_share::TraceShare;
+use squall_telemetry::{CertificateStatus, EndpointStatus, Observation, Outcome, TapFilter, TrafficTotals};
 use tokio::sync::{mpsc, watch};
 use tracing_appender::non_blocking::WorkerGuard;
 
@@ -26,16 +27,15 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::outcome::buffer::Buffer;
 use crate::telemetry::outcome::observing::SharedShare;
-use crate::telemetry::outcome::{Observation, Outcome};
 use crate::telemetry::shard::Shard;
-use crate::telemetry::tap::{Tap, TapFilter, Taps};
-use crate::telemetry::totals::{self, TrafficTotals};
+use crate::telemetry::tap::{Tap, Taps};
+use crate::telemetry::totals;
 use crate::telemetry::trace::Traces;
 use crate::telemetry::trace::queue::SpanCounts;
-use crate::tls::store::{CertificateStatus, TlsStore};
+use crate::tls::store::TlsStore;
 use crate::upstream::registry::Registry;
 use crate::upstream::shared::SharedCluster;
-use crate::upstream::status::{self, EndpointStatus};
+use crate::upstream::status;
 use crate::worker::{Command, WorkerParts};
 
 /// A worker that does not come to closing a socket for so long is not waited for.

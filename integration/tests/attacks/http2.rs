@@ -201,6 +201,28 @@ fn windows_that_never_open() {
     });
 }
 
+#[test]
+fn a_client_that_reads_nothing_keeps_no_connection() {
+    let echo = Place::Attack.run(Echo::http1);
+    let scene = Scene::of(answer_ok, |origin| {
+        let limits = "stall_timeout: 400ms\nidle_timeout: 400ms";
+        Settings::new()
+            .listener("to-b", "http", "service-b")
+            .listener_with("to-echo", "http", "echo", limits)
+            .cluster("service-b", "http1", &[origin])
+            .cluster("echo", "http1", &[echo.address])
+    });
+    let open = || scene.squall.api().metrics().sum("squall_active_connections", &[("listener", "to-echo")]);
+    // Windows as large as they may be: it is the socket that takes no more.
+    let mut wire = Wire::with_settings(scene.squall.address("to-echo"), &[(4, 0x7fff_ffff)]);
+    let window = frame(WINDOW_UPDATE, 0, 0, &0x7000_0000u32.to_be_bytes());
+    let long = [&[0x82, 0x86, 0x41, 0x01, b'b', 0x04, 15][..], b"/bytes/50000000"].concat();
+    assert!(wire.send(&[window, frame(HEADERS, END_HEADERS | END_STREAM, 1, &long)].concat()));
+    eventually("the connection is there", Duration::from_secs(5), || (open() == 1.0).then_some(()));
+    eventually("the stream is cut", Duration::from_secs(5), || (scene.cut("stalled") == 1).then_some(()));
+    eventually("the connection is closed", Duration::from_secs(5), || (open() == 0.0).then_some(()));
+}
+
 /// A hundred requests for long answers, for which there is no room.
 fn stalled(address: std::net::SocketAddr) -> Wire {
     let mut wire = Wire::with_settings(address, &[(4, 0)]);

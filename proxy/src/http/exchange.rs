@@ -90,7 +90,7 @@ fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result
     let (head, body, faults) = match ended {
         Ended::Aborted(answer, faults) => {
             let (mut head, body) = *answer;
-            if downstream.is_http2 {
+            if downstream.is_http2() {
                 // What a rule's own headers may say of the connection does not exist there (RFC 9113 §8.2.2).
                 hop_by_hop::remove(&mut head.headers);
                 head.headers.remove(TRANSFER_ENCODING);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use http::{Response, StatusCode};
 use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
@@ -17,7 +17,6 @@ use super::request_head::{self, RequestHead, Terms};
 use super::sending::{SendError, Sending};
 use super::socket::Socket;
 use super::tunnel::Tunnel;
-use crate::connection;
 use crate::downstream::Downstream;
 use crate::http::body::{RequestBody, ResponseBody, discard_frames};
 use crate::http::exchange::exchange;
@@ -27,7 +26,7 @@ use crate::http::refusal::Refusal;
 use crate::http::request::Incoming;
 use crate::net::linger::Linger;
 use crate::net::reset::Io;
-use crate::tcp::served::relay_tunnel;
+use crate::net::stream::Stream;
 use crate::telemetry::shard::Cut;
 
 /// How long an idle keep-alive connection may still bring one request while draining; its answer then says `close`,
@@ -51,19 +50,32 @@ struct Begun {
     tunnel: Option<Tunnel>,
 }
 
-/// Serves requests until the connection ends.
-pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io, head_bytes_max: usize) {
+/// A connection on which HTTP has ended, and what it goes on as.
+pub(crate) struct Turned {
+    pub(crate) downstream: Downstream,
+    pub(crate) stream: Stream,
+    /// What the client sent behind its last request.
+    pub(crate) early: Bytes,
+    pub(crate) tunnel: Tunnel,
+}
+
+/// Serves requests until the connection ends, or HTTP on it.
+pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io, head_bytes_max: usize) -> Option<Turned> {
     let connection = Connection { socket: Rc::new(Socket::new(io)), downstream, head_bytes_max };
     while let Some(request) = connection.next_request().await {
         // Boxed, so that an idle connection does not carry the size of an exchange: one allocation for each request
         // instead of some kilobytes for each connection.
         match Box::pin(connection.serve_one(request)).await {
             Next::Request => {}
-            Next::Tunnel(tunnel) => return Box::pin(connection.into_tunnel(tunnel)).await,
-            Next::Close => return Box::pin(connection.linger()).await,
-            Next::Drop => return,
+            Next::Tunnel(tunnel) => return connection.into_turned(tunnel),
+            Next::Close => {
+                Box::pin(connection.linger()).await;
+                return None;
+            }
+            Next::Drop => return None,
         }
     }
+    None
 }
 
 struct Connection {
@@ -244,22 +256,15 @@ impl Connection {
         poll_fn(|cx| linger.poll(&mut *io.borrow_mut(), cx)).await;
     }
 
-    async fn into_tunnel(self, tunnel: Tunnel) {
+    fn into_turned(self, tunnel: Tunnel) -> Option<Turned> {
         let Self { socket, downstream, .. } = self;
         // The exchange is over: nobody else has a part of either connection.
         let (Some(socket), Some(downstream)) = (Rc::into_inner(socket), Rc::into_inner(downstream)) else {
             debug_assert!(false, "a tunnel whose exchange is not over");
-            return;
+            return None;
         };
         let (stream, _replayed) = socket.io.into_inner().into_parts();
         let early = socket.input.into_inner().bytes().clone();
-        match tunnel {
-            Tunnel::Relayed(onward) => {
-                relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await;
-            }
-            Tunnel::Intercepted(destination) => {
-                connection::serve(Box::pin(connection::intercept(downstream, (stream, early), destination))).await;
-            }
-        }
+        Some(Turned { downstream, stream, early, tunnel })
     }
 }

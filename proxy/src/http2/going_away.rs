@@ -9,9 +9,12 @@ use futures_util::task::AtomicWaker;
 use h2::Reason;
 use squall_config::model::Http2Code;
 
-/// Shared by a connection and its streams.
+/// Shared by the task of a connection, by what its exchanges here share, and by each of its streams that another worker serves.
 #[derive(Clone, Debug)]
 pub(crate) struct GoingAway(Arc<Asked>);
+
+/// How many of them are no guests.
+const AT_HOME: usize = 2;
 
 #[derive(Debug)]
 struct Asked {
@@ -38,7 +41,7 @@ impl GoingAway {
 
     /// Whether streams of the connection are with other workers.
     pub(crate) fn has_guests(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
+        Arc::strong_count(&self.0) > AT_HOME
     }
 
     /// Whom to wake when somebody asks.

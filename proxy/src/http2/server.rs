@@ -32,7 +32,7 @@ use crate::turn::let_others;
 use crate::worker::Worker;
 
 /// Serves requests until the connection ends.
-pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
+pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io: Io) {
     let mut settings = Builder::new();
     settings
         .initial_window_size(STREAM_WINDOW)
@@ -47,7 +47,6 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "downstream connection ended before it began"),
     };
-    let Some(going_away) = downstream.going_away.clone() else { return };
     // The task of a connection is always the same.
     poll_fn(|cx| {
         going_away.register(cx.waker());
@@ -57,8 +56,9 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
     let mut closing = Closing::default();
     let mut turn = Turn::default();
     loop {
-        let accepted =
-            poll_fn(|cx| turn.poll(&downstream, cx, |cx| poll_accept(&mut connection, &downstream, &mut closing, cx)));
+        let accepted = poll_fn(|cx| {
+            turn.poll(&downstream, cx, |cx| poll_accept(&mut connection, &downstream, &going_away, &mut closing, cx))
+        });
         let Some(accepted) = accepted.await else { return };
         let (request, mut respond) = match accepted {
             Ok(accepted) => accepted,
@@ -72,7 +72,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io) {
             // Boxed, because the runtime moves what it is given several times over.
             None => drop(spawn_local(Box::pin(serve_stream(Rc::clone(&downstream), incoming(request), respond)))),
             Some(helper) => {
-                let guest = Guest { connection: downstream.origin(), request, respond };
+                let guest = Guest { connection: downstream.origin(&going_away), request, respond };
                 downstream.worker.hand_over(helper, Box::new(move |worker| guest.serve(worker)));
             }
         }
@@ -134,11 +134,10 @@ impl Closing {
     }
 
     /// Ready when nobody is left who could end the streams but a client that takes none of their answers.
-    fn poll_over(&mut self, downstream: &Downstream, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_over(&mut self, downstream: &Downstream, going_away: &GoingAway, cx: &mut Context<'_>) -> Poll<()> {
         let Some(grace) = &mut self.grace else { return Poll::Pending };
         ready!(grace.as_mut().poll(cx));
-        let has_guests = downstream.going_away.as_ref().is_some_and(GoingAway::has_guests);
-        if has_guests || !downstream.wire.is_idle() { Poll::Pending } else { Poll::Ready(()) }
+        if going_away.has_guests() || !downstream.wire.is_idle() { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
@@ -147,6 +146,7 @@ impl Closing {
 fn poll_accept(
     connection: &mut Connection<Socket<Io>, Bytes>,
     downstream: &Downstream,
+    going_away: &GoingAway,
     closing: &mut Closing,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Accepted>> {
@@ -154,10 +154,10 @@ fn poll_accept(
     if !closing.has_begun && (downstream.wire.is_expired() || downstream.worker.is_draining()) {
         closing.begin(connection, downstream);
     }
-    if closing.poll_over(downstream, cx).is_ready() {
+    if closing.poll_over(downstream, going_away, cx).is_ready() {
         return Poll::Ready(None);
     }
-    match downstream.going_away.as_ref().and_then(GoingAway::take) {
+    match going_away.take() {
         None => {}
         Some(Reason::NO_ERROR) => connection.graceful_shutdown(),
         Some(reason) => connection.abrupt_shutdown(reason),

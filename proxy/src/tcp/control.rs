@@ -12,9 +12,9 @@ use crate::life::Life;
 use crate::when_woken::when_woken;
 
 /// Everything that can change what a relay does.
-pub(super) struct Control {
-    pub(super) changes: watch::Receiver<Arc<Snapshot>>,
-    pub(super) life: watch::Receiver<Life>,
+pub(crate) struct Control {
+    pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) life: watch::Receiver<Life>,
 }
 
 /// What happened.

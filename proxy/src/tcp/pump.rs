@@ -1,6 +1,8 @@
 //! Moves the bytes of one direction: a state machine that keeps all it knows between polls, so that dropping the
 //! future that polls it loses nothing.
 
+mod held_back;
+
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -65,6 +67,16 @@ pub(super) enum Intake {
     Awaited,
     /// Nothing is read, and nothing is written.
     Shut,
+}
+
+/// Where what was read and is not written yet is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    InPipe,
+    Unwritten,
+    /// With the stream faults, which say when it is due.
+    Queued,
+    None,
 }
 
 #[derive(Debug)]
@@ -172,18 +184,20 @@ impl Pump {
             if self.is_limit_reached() {
                 return self.end(PumpEnd::LimitReached);
             }
-            let step = if matches!(self.path, Path::Spliced(Some(_)) | Path::Drying(_)) {
-                self.poll_drain(cx, to.tcp(), record)
-            } else if !self.unwritten.is_empty() {
-                self.poll_unwritten(cx, to, record)
-            } else if let Some(mut faults) = self.faults.take() {
-                let step = self.poll_faulted(&mut faults, cx, (from, to), record);
-                self.faults = (!faults.is_spent()).then_some(faults);
-                step
-            } else if matches!(self.path, Path::Spliced(_)) && !self.has_ended() && self.early.is_empty() {
-                self.poll_splice(cx, from.tcp())
-            } else {
-                self.poll_plain(cx, (from, to), record)
+            let step = match self.rest() {
+                Rest::InPipe => self.poll_drain(cx, to.tcp(), record),
+                Rest::Unwritten => self.poll_unwritten(cx, to, record),
+                Rest::Queued | Rest::None => {
+                    if let Some(mut faults) = self.faults.take() {
+                        let step = self.poll_faulted(&mut faults, cx, (from, to), record);
+                        self.faults = (!faults.is_spent()).then_some(faults);
+                        step
+                    } else if matches!(self.path, Path::Spliced(_)) && !self.has_ended() && self.early.is_empty() {
+                        self.poll_splice(cx, from.tcp())
+                    } else {
+                        self.poll_plain(cx, (from, to), record)
+                    }
+                }
             };
             if let Err(end) = ready!(step) {
                 return self.end(end);
@@ -191,93 +205,17 @@ impl Pump {
         }
     }
 
-    /// While what the source sends does not just pass.
-    #[cold]
-    fn poll_held_back(
-        &mut self,
-        cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
-        record: &dyn RelayRecord,
-    ) -> Poll<PumpEnd> {
-        if self.intake == Intake::Shut {
-            return Poll::Pending; // a moment or other faults end that
-        }
-        loop {
-            if self.is_limit_reached() {
-                return self.end(PumpEnd::LimitReached);
-            }
-            match self.poll_rest(cx, to, record) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(end)) => return self.end(end),
-                Poll::Pending => break,
-            }
-        }
-        if self.intake == Intake::Dropped {
-            ready!(self.poll_drop(cx, from));
-            if self.has_rest() {
-                return Poll::Pending;
-            }
-            let end = ready!(self.poll_end(cx, to));
-            return self.end(end);
-        }
-        match ready!(self.poll_await(cx, from)) {
-            Ok(()) => Poll::Ready(PumpEnd::DataCame),
-            Err(error) => self.end(PumpEnd::SourceBroken(error)),
-        }
-    }
-
-    /// Writes what was read before; pending when nothing of it is left, too.
-    fn poll_rest(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: &mut Stream,
-        record: &dyn RelayRecord,
-    ) -> Poll<Result<(), PumpEnd>> {
+    /// What is to be written before anything else.
+    fn rest(&self) -> Rest {
         if matches!(self.path, Path::Spliced(Some(_)) | Path::Drying(_)) {
-            return self.poll_drain(cx, to.tcp(), record);
+            Rest::InPipe
+        } else if !self.unwritten.is_empty() {
+            Rest::Unwritten
+        } else if self.faults.as_ref().is_some_and(|faults| faults.has_queued()) {
+            Rest::Queued
+        } else {
+            Rest::None
         }
-        if !self.unwritten.is_empty() {
-            return self.poll_unwritten(cx, to, record);
-        }
-        let Some(mut faults) = self.faults.take() else { return Poll::Pending };
-        let step = if faults.has_queued() { self.poll_release(&mut faults, cx, to, record) } else { Poll::Pending };
-        self.faults = Some(faults);
-        step
-    }
-
-    /// Whether some of what was read is still to be written.
-    fn has_rest(&self) -> bool {
-        let is_in_pipe = matches!(self.path, Path::Spliced(Some(_)) | Path::Drying(_));
-        is_in_pipe || !self.unwritten.is_empty() || self.faults.as_ref().is_some_and(|faults| faults.has_queued())
-    }
-
-    /// Reads and drops; ready at the end of the source.
-    fn poll_drop(&mut self, cx: &mut Context<'_>, from: &mut Stream) -> Poll<()> {
-        self.early.clear();
-        while !self.has_ended() {
-            match ready!(SCRATCH.with_borrow_mut(|scratch| poll_read(from, cx, scratch))) {
-                Ok(0) => self.source = Source::Ended(None),
-                Ok(_) => self.last_moved = Instant::now(),
-                Err(error) => self.source = Source::Ended(Some(error)),
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Ready when something has come, or the end.
-    fn poll_await(&mut self, cx: &mut Context<'_>, from: &mut Stream) -> Poll<io::Result<()>> {
-        if !self.early.is_empty() || self.has_ended() {
-            return Poll::Ready(Ok(()));
-        }
-        SCRATCH.with_borrow_mut(|scratch| {
-            let read = ready!(poll_read(from, cx, scratch))?;
-            self.last_moved = Instant::now();
-            match read {
-                0 => self.source = Source::Ended(None),
-                read => self.early = Bytes::copy_from_slice(&scratch[..read]),
-            }
-            Poll::Ready(Ok(()))
-        })
     }
 
     fn end(&mut self, end: PumpEnd) -> Poll<PumpEnd> {

@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,56 +15,39 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use squall_config::model::{Name, Phase};
 use squall_fault::budget::Budget;
-use squall_fault::meta::ConnectionMeta;
-use squall_fault::snapshot::{CompiledListener, Snapshot, Sought};
+use squall_fault::snapshot::Snapshot;
 use tokio::io::Interest;
-use tokio::sync::watch;
 
 use super::active::{ActiveFaults, Cutoff, Terminal};
 use super::control::{Control, Event};
 use super::end::{RelayEnd, RelayOutcome, Side};
-use super::fault::{Circumstances, ConnectionFaults, Subject};
+use super::fault::{Circumstances, ConnectionFaults};
 use super::pump::{Intake, Pump, PumpEnd};
 use super::record::RelayRecord;
-use crate::http::opening::Opening;
+use super::relayed::Relayed;
 use crate::life::Life;
 use crate::net::linger::linger;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
 use crate::net::timer::sleep_until_exact;
-use crate::tenure::Tenure;
-use crate::upstream::shared::SharedEndpoint;
 
 /// RST makes the kernel discard what it has not sent yet. The bytes that a reset lets pass first get this long to leave.
 const RESET_GRACE: Duration = Duration::from_millis(20);
 
-/// What a relay needs to know and to have.
+/// What a relay needs besides its sockets.
 pub(crate) struct RelayContext<D> {
-    /// The listener that accepted; it is looked up by name in every later snapshot.
-    pub(crate) listener: Arc<CompiledListener>,
-    /// With which start of the listener it ends, if it does.
-    pub(crate) tenure: Option<Tenure>,
-    /// Address of downstream.
-    pub(crate) source: SocketAddr,
-    /// The request that opened it, when it is a tunnel.
-    pub(crate) opening: Option<Box<Opening>>,
-    /// The name that it asked for, where that decides which cluster gets the traffic.
-    pub(crate) server_name: Option<Arc<str>>,
-    /// The chosen endpoint.
-    pub(crate) endpoint: Arc<SharedEndpoint>,
-    /// Every published snapshot; the current one is the relay's first.
-    pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
-    /// Of the worker: a drain lifts all faults, its deadline cuts.
-    pub(crate) life: watch::Receiver<Life>,
+    pub(crate) relayed: Relayed,
+    /// Every published snapshot, of which the current one is the relay's first; a drain lifts all faults, its deadline cuts.
+    pub(crate) control: Control,
     /// Bounds what faults hold at once.
     pub(crate) budget: Budget,
+    /// Gets what happens as it happens.
+    pub(crate) record: Rc<dyn RelayRecord>,
     /// What was read from the endpoint before; only a tunnel has such.
     pub(crate) early: Bytes,
     /// Connects to the endpoint within its timeout; not polled while a fault holds the connection, and not at all when
     /// refused.
     pub(crate) dial: D,
-    /// Gets what happens as it happens.
-    pub(crate) record: Rc<dyn RelayRecord>,
 }
 
 /// Relays one connection until it ends, and closes both sides in the way that the end asks for.
@@ -75,19 +57,13 @@ pub(crate) async fn relay<D, E>(context: RelayContext<D>, downstream: Io) -> Rel
 where
     D: Future<Output = Result<Stream, E>>,
 {
-    let RelayContext { listener, tenure, source, server_name, opening, endpoint, .. } = context;
-    let RelayContext { changes, life, budget, early, dial, record, .. } = context;
+    let RelayContext { relayed, control, budget, record, early, dial } = context;
     let (mut downstream, sent) = downstream.into_parts();
     let now = Instant::now();
     let mut relay = Relay {
-        control: Control { changes, life },
-        listener,
-        tenure,
+        relayed,
+        control,
         is_over: false,
-        source,
-        opening,
-        server_name,
-        endpoint,
         budget,
         record,
         faults: ConnectionFaults::default(),
@@ -98,7 +74,7 @@ where
         broken: None,
     };
     relay.decide(Stage::Accepted);
-    let is_let_in = relay.tenure.is_some();
+    let is_let_in = relay.relayed.tenure.is_some();
     let farewell = |end: &RelayEnd<E>, side| end.farewell(side, is_let_in);
     let end = match relay.establish(&downstream, dial).await {
         Err(end) => {
@@ -128,15 +104,10 @@ enum Stage {
 
 /// All state of a connection but its sockets.
 struct Relay {
+    relayed: Relayed,
     control: Control,
-    listener: Arc<CompiledListener>,
-    tenure: Option<Tenure>,
     /// It ended with its listener.
     is_over: bool,
-    source: SocketAddr,
-    opening: Option<Box<Opening>>,
-    server_name: Option<Arc<str>>,
-    endpoint: Arc<SharedEndpoint>,
     budget: Budget,
     record: Rc<dyn RelayRecord>,
     faults: ConnectionFaults,
@@ -156,27 +127,14 @@ impl Relay {
     /// Takes the current snapshot and puts into effect what it says now.
     fn decide(&mut self, stage: Stage) {
         let snapshot = Arc::clone(&self.control.changes.borrow_and_update());
-        if self.tenure.is_some_and(|tenure| tenure.is_over(&snapshot, &self.listener.listener.name)) {
+        if self.relayed.is_over(&snapshot) {
             self.is_over = true;
             return;
         }
-        let listener = snapshot.listener(self.listener.listener.name.as_str());
-        let sought = Sought {
-            server_name: self.server_name.as_deref(),
-            destination: Some(&self.endpoint.endpoint.address),
-            authority: self.opening.as_ref().map(|opening| opening.authority()),
-        };
-        let listener = listener.map(|all| match all.route(sought) {
-            Some(route) => Arc::clone(&all.routes[route]),
-            None => Arc::clone(all),
-        });
+        let listener = self.relayed.listener_in(&snapshot);
         let is_serving = *self.control.life.borrow() == Life::Serving;
-        let (source, endpoint) = (self.source.ip(), &self.endpoint.endpoint);
         let circumstances = Circumstances {
-            subject: match &self.opening {
-                None => Subject::Connection(ConnectionMeta { source, endpoint }),
-                Some(opening) => Subject::Tunnel(opening.meta(source, endpoint)),
-            },
+            subject: self.relayed.subject(),
             budget: &self.budget,
             record: &*self.record,
             is_new: stage == Stage::Accepted,
@@ -189,7 +147,9 @@ impl Relay {
             self.apply(active, &snapshot);
         }
         // A listener that was removed and whose connections do not end with it lets them live, without rules.
-        self.listener = listener.unwrap_or_else(|| Arc::clone(&self.listener));
+        if let Some(listener) = listener {
+            self.relayed.listener = listener;
+        }
     }
 
     fn apply(&mut self, mut active: ActiveFaults, snapshot: &Snapshot) {
@@ -309,7 +269,7 @@ impl Relay {
         if self.is_over {
             return Err(RelayEnd::ListenerEnded);
         }
-        let idle = self.listener.listener.idle_timeout.map(|timeout| self.last_moved() + timeout);
+        let idle = self.relayed.listener.listener.idle_timeout.map(|timeout| self.last_moved() + timeout);
         if idle.is_some_and(|at| at <= now) {
             return Err(RelayEnd::Idle);
         }

@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::control::Control;
 use super::end::{RelayEnd, RelayOutcome, Side};
 use super::record::ConnectionRecord;
 use super::relay::RelayContext;
+use super::relayed::Relayed;
 use crate::downstream::{Downstream, Opened};
 use crate::error::ProxyError;
-use crate::http::opening::Opening;
 use crate::http1::tunnel::Onward;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
@@ -46,11 +47,9 @@ pub(crate) async fn relay(opened: Opened) {
         cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
         dialled
     });
-    let (opening, early) = (None, Bytes::new());
-    let endpoint = &endpoint.shared;
-    let source = ends.source;
-    let relayed = Relayed { worker: &worker, listener: &listener, source, server_name, opening, endpoint, early };
-    let outcome = relayed.relay(io, dial).await;
+    listener.shard.relays.add(1);
+    let relayed = relayed(&listener, ends.source, server_name, &endpoint.shared);
+    let outcome = carry(&worker, &listener, relayed, io, (Bytes::new(), dial)).await;
     judge(&assignment, &outcome);
 }
 
@@ -81,52 +80,41 @@ pub(crate) async fn relay_tunnel(downstream: Downstream, io: Io, onward: Onward)
     let assignment = Assignment::of_connection(Rc::clone(&opening.endpoint));
     assignment.spare();
     let relayed = Relayed {
-        worker: &downstream.worker,
-        listener: &listener,
-        source: downstream.ends.source,
-        server_name: downstream.server_name.clone(),
-        endpoint: &assignment.endpoint.shared,
         opening: Some(opening),
-        early: input.bytes().clone(),
+        ..relayed(&listener, downstream.ends.source, downstream.server_name.clone(), &assignment.endpoint.shared)
     };
-    let _ended = relayed.relay(io, dial).await;
+    let _ended = carry(&downstream.worker, &listener, relayed, io, (input.bytes().clone(), dial)).await;
 }
 
-/// A connection whose bytes are relayed.
-struct Relayed<'a> {
-    worker: &'a Rc<Worker>,
-    listener: &'a Rc<ListenerView>,
+fn relayed(
+    listener: &ListenerView,
     source: SocketAddr,
     server_name: Option<Arc<str>>,
-    opening: Option<Box<Opening>>,
-    endpoint: &'a Arc<SharedEndpoint>,
-    /// What was read from the endpoint before.
-    early: Bytes,
+    endpoint: &Arc<SharedEndpoint>,
+) -> Relayed {
+    let (listener, tenure, endpoint) = (Arc::clone(&listener.compiled), Tenure::of(listener), Arc::clone(endpoint));
+    Relayed { listener, tenure, source, opening: None, server_name, endpoint }
 }
 
-impl Relayed<'_> {
-    async fn relay(self, io: Io, dial: impl Future<Output = Result<Stream, ProxyError>>) -> RelayOutcome<ProxyError> {
-        let Self { worker, listener, source, server_name, opening, endpoint, early } = self;
-        if opening.is_none() {
-            listener.shard.relays.add(1);
-        }
-        let record = Rc::new(ConnectionRecord::begin(worker, listener, source));
-        let context = RelayContext {
-            listener: Arc::clone(&listener.compiled),
-            tenure: Tenure::of(listener),
-            source,
-            server_name,
-            opening,
-            endpoint: Arc::clone(endpoint),
-            changes: worker.changes(),
-            life: worker.life(),
-            budget: worker.budget().clone(),
-            early,
-            dial,
-            record: Rc::<ConnectionRecord>::clone(&record),
-        };
-        let outcome = super::relay::relay(context, io).await;
-        record.finish(endpoint, &outcome);
-        outcome
-    }
+/// Has it carried between `io` and what `dial` connects to, of which `early` was read before.
+async fn carry(
+    worker: &Rc<Worker>,
+    listener: &Rc<ListenerView>,
+    relayed: Relayed,
+    io: Io,
+    (early, dial): (Bytes, impl Future<Output = Result<Stream, ProxyError>>),
+) -> RelayOutcome<ProxyError> {
+    let endpoint = Arc::clone(&relayed.endpoint);
+    let record = Rc::new(ConnectionRecord::begin(worker, listener, relayed.source));
+    let context = RelayContext {
+        relayed,
+        control: Control { changes: worker.changes(), life: worker.life() },
+        budget: worker.budget().clone(),
+        record: Rc::<ConnectionRecord>::clone(&record),
+        early,
+        dial,
+    };
+    let outcome = super::relay::relay(context, io).await;
+    record.finish(&endpoint, &outcome);
+    outcome
 }

@@ -13,7 +13,7 @@ mod shape;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use foldhash::fast::FixedState;
-pub(crate) use squall_telemetry::{Observation, Outcome};
+use squall_telemetry::{Observation, Outcome};
 
 /// A hash that is the same on every worker, and for the same `seed` alone.
 fn hash<'a>(seed: u64, parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use squall_telemetry::TapEvent;
-pub(crate) use squall_telemetry::TapFilter;
+use squall_telemetry::{TapEvent, TapFilter};
 use tokio::sync::mpsc;
 
 use crate::http::notes::Finished;

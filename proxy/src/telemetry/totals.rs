@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-pub(crate) use squall_telemetry::TrafficTotals;
+use squall_telemetry::TrafficTotals;
 
 use super::shard::{BUCKETS, Count, ListenerKey, Origin, STATUS_CLASSES, Shard};
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arc_swap::ArcSwapOption;
 use squall_config::Problems;
 use squall_config::model::{Cluster, Config, Listener, ServerTls};
-pub(crate) use squall_telemetry::CertificateStatus;
+use squall_telemetry::CertificateStatus;
 
 use super::authority::Authority;
 use super::certs::{Client, Load, LoadError, Server};

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-pub(crate) use squall_telemetry::EndpointStatus;
+use squall_telemetry::EndpointStatus;
 
 use super::health::Condition;
 use super::shared::SharedCluster;

@@ -29,9 +29,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
+use super::control::Control;
 use super::end::{RelayEnd, RelayOutcome};
 use super::record::RelayRecord;
 use super::relay::{RelayContext, relay};
+use super::relayed::Relayed;
 use crate::life::Life;
 use crate::net::reset::Io;
 use crate::net::socket;
@@ -172,20 +174,17 @@ impl World {
 
     fn context<D>(&self, source: SocketAddr, dial: D) -> RelayContext<D> {
         let snapshot = self.snapshot();
-        RelayContext {
+        let relayed = Relayed {
             listener: Arc::clone(&snapshot.listeners[0]),
             tenure: Tenure::new(snapshot.listeners[0].listener.start, &snapshot),
             source,
+            opening: None,
             server_name: None,
             endpoint: Arc::new(SharedEndpoint::new(snapshot.clusters[0].endpoints[0].clone(), 0)),
-            changes: self.changes.subscribe(),
-            life: self.life.subscribe(),
-            budget: self.budget.clone(),
-            opening: None,
-            early: bytes::Bytes::new(),
-            dial,
-            record: self.record.clone(),
-        }
+        };
+        let control = Control { changes: self.changes.subscribe(), life: self.life.subscribe() };
+        let (budget, record, early) = (self.budget.clone(), self.record.clone(), bytes::Bytes::new());
+        RelayContext { relayed, control, budget, record, early, dial }
     }
 }
 
