@@ -1,4 +1,4 @@
-//! Hands the target triple on to `--version`, and keeps relocations small.
+//! Hands the target triple on to `--version`, and keeps what is resident small.
 
 use std::process::Command;
 
@@ -11,6 +11,13 @@ fn main() {
     let is_for_here = variable("TARGET") == variable("HOST") && variable("CARGO_CFG_TARGET_ENV") == "gnu";
     if is_for_here && glibc().is_some_and(|version| version >= (2, 36)) {
         println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+    // Saves 1.4 of 12.2 MiB. Of the linkers that may be named in flags, mold takes no scripts.
+    let flags = variable("CARGO_ENCODED_RUSTFLAGS") + &variable("RUSTC_LINKER");
+    let is_lean = variable("PROFILE") == "release" && variable("CARGO_CFG_TARGET_OS") == "linux";
+    if is_lean && !flags.contains("mold") {
+        println!("cargo:rerun-if-changed=apart.ld");
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{}/apart.ld", variable("CARGO_MANIFEST_DIR"));
     }
 }
 
