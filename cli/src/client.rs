@@ -4,6 +4,7 @@ mod base;
 mod connect;
 mod credentials;
 pub(crate) mod events;
+mod shell;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,12 +20,9 @@ use squall_config::{Problem, Problems};
 
 use crate::exit::{Exit, Failure};
 
-pub(crate) use base::Base;
+pub(crate) use base::{Base, CONTROL_DEFAULT};
 pub(crate) use credentials::Credentials;
 use credentials::Token;
-
-/// Where `squall run` puts its control API unless told otherwise.
-pub(crate) const CONTROL_DEFAULT: &str = "http://127.0.0.1:9470";
 
 /// A control API on this machine answers within milliseconds; one that is silent for so long is not there.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,18 +70,18 @@ impl Call {
     fn curl_with(&self, base: &Base, credentials: &str) -> String {
         let mut line = "curl".to_owned();
         if let Some(socket) = base.socket() {
-            line.push_str(&format!(" --unix-socket {}", shell_quoted(&socket.display().to_string())));
+            line.push_str(&format!(" --unix-socket {}", shell::quoted(&socket.display().to_string())));
         }
         line.push_str(credentials);
         if self.method != Method::GET && !(self.method == Method::POST && self.body.is_some()) {
             line.push_str(&format!(" -X {}", self.method));
         }
-        line.push_str(&format!(" {}", shell_quoted(&base.url(&self.path))));
+        line.push_str(&format!(" {}", shell::quoted(&base.url(&self.path))));
         if let Some(generation) = self.if_match {
             line.push_str(&format!(" -H 'If-Match: \"{generation}\"'"));
         }
         if let Some(body) = &self.body {
-            line.push_str(&format!(" -d {}", shell_quoted(&body.to_string())));
+            line.push_str(&format!(" -d {}", shell::quoted(&body.to_string())));
         }
         line
     }
@@ -107,15 +105,6 @@ impl Call {
         }
         request.body(Full::new(Bytes::from(body)))
     }
-}
-
-/// Single quotes, only when the shell would take the text for something else.
-fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/:.,-_=@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// What the API answered.

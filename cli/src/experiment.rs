@@ -18,7 +18,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
 use crate::verb::{ApiArgs, EPILOGUE};
 
-pub(crate) use document::Document;
+pub(crate) use document::{Document, path_of};
 pub(crate) use follow::{OnInterrupt, follow};
 pub(crate) use view::{ending, plan};
 
@@ -163,13 +163,6 @@ pub(crate) fn execute(args: &ExperimentArgs) -> Outcome {
         }
         Verb::Report { named, output, run } => report(api, &named.name, *output, *run),
     }
-}
-
-/// The path of an experiment; names that are none are for the API to refuse.
-pub(crate) fn path_of(name: &str, rest: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let encode = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    format!("/v1/experiments/{}{rest}", name.bytes().map(encode).collect::<String>())
 }
 
 fn put(api: &ApiArgs, file: &Path, shown: Shown) -> Outcome {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use squall_config::load_game_day_text;
 use squall_config::spec::{GameDayDocument, GameDayExperimentSpec};
 
@@ -153,15 +153,4 @@ fn start_call(name: &str, is_dry: bool) -> Call {
 
 fn call(api: &ApiArgs, call: &Call) -> Result<Value, Failure> {
     send_blocking(&api.control, &api.credentials, call)?.into_value()
-}
-
-/// For the report: what a game day was.
-fn heading(day: &GameDayDocument) -> Value {
-    let (metadata, spec) = (day.metadata.as_ref(), day.spec.as_ref());
-    let name = metadata.map_or("", |metadata| metadata.name.as_str());
-    json!({
-        "name": name,
-        "title": spec.and_then(|spec| spec.title.as_deref()).unwrap_or(name),
-        "owner": spec.and_then(|spec| spec.owner.as_deref()),
-    })
 }

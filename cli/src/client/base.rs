@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use squall_config::model::ControlAddress;
 
-use super::CONTROL_DEFAULT;
+/// Where `squall run` puts its control API unless told otherwise.
+pub(crate) const CONTROL_DEFAULT: &str = "http://127.0.0.1:9470";
 
 /// Where a control or telemetry API is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::shell;
 use crate::trust;
 
 /// Holds the token where no file does. There is no option for it: other users of the machine can see command lines.
@@ -83,14 +84,14 @@ impl Credentials {
         let mut words = String::new();
         let mut file = |option: &str, file: &Option<PathBuf>| {
             if let Some(file) = file.as_ref().filter(|_| is_tls) {
-                words.push_str(&format!(" {option} {}", super::shell_quoted(&file.display().to_string())));
+                words.push_str(&format!(" {option} {}", shell::quoted(&file.display().to_string())));
             }
         };
         file("--cacert", &self.ca);
         file("--cert", &self.cert);
         file("--key", &self.key);
         if let Some(file) = &self.token_file {
-            let file = super::shell_quoted(&file.display().to_string());
+            let file = shell::quoted(&file.display().to_string());
             words.push_str(&format!(" -H \"Authorization: Bearer $(cat {file})\""));
         } else if needs_token || std::env::var_os(TOKEN_VARIABLE).is_some_and(|token| !token.is_empty()) {
             words.push_str(&format!(" -H \"Authorization: Bearer ${TOKEN_VARIABLE}\""));

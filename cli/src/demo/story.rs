@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::DemoArgs;
 use super::board::{Board, Row};
@@ -14,7 +15,7 @@ use super::load::{Load, RATE};
 use super::sample::Phase;
 use super::scene::Scene;
 use crate::client::{self, Base, Call, Credentials};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::{exit_of, path_of, write_reports};
 use crate::verb::ApiArgs;
 
@@ -32,7 +33,11 @@ pub(super) fn play(args: &DemoArgs) -> Outcome {
     let scene = Scene::set(args.seed, args.fragile)?;
     let mut stage = Stage::open(&scene, args, chosen)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = runtime.block_on(stage.perform())?;
+    let report = runtime.block_on(stage.perform()).inspect_err(|_| {
+        if args.report.is_none() {
+            drop(std::fs::remove_dir_all(&stage.directory));
+        }
+    })?;
     let api = ApiArgs { control: scene.control.clone(), curl: false, credentials: Credentials::default() };
     write_reports(&api, &stage.chosen.name, &stage.directory)?;
     std::fs::write(stage.directory.join("commands.sh"), stage.commands.join("\n") + "\n")?;
@@ -106,8 +111,12 @@ impl Stage {
     /// Follows the experiment to its end, and shows it.
     async fn watch(&mut self) -> Result<Value, Failure> {
         let mut phase = Phase::Baseline;
+        let (mut interrupts, mut is_stopping) = (signal(SignalKind::interrupt())?, false);
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                _ = interrupts.recv() => self.stop(&mut is_stopping).await?,
+            }
             let status = self.ask("").await?["status"].take();
             let now = match status["phase"].as_str().unwrap_or_default() {
                 "injecting" => Phase::Fault,
@@ -129,6 +138,19 @@ impl Stage {
                 self.finished.push(row);
                 return self.ask("/report").await;
             }
+        }
+    }
+
+    /// The first Ctrl-C ends the faults, and what was seen so far becomes the report; the second one leaves it at that.
+    async fn stop(&mut self, is_stopping: &mut bool) -> Result<(), Failure> {
+        if std::mem::replace(is_stopping, true) {
+            return Err(Failure::new(Exit::Failure, "left before the report was there"));
+        }
+        self.board.tell("\nInterrupted. The experiment is stopped; once more leaves without its report.")?;
+        match self.call(&Call::new(Method::POST, path_of(&self.chosen.name, "/stop"))).await {
+            // It has just ended by itself.
+            Err(failure) if failure.exit == Exit::Conflict => Ok(()),
+            other => other.map(drop),
         }
     }
 

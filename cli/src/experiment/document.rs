@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use squall_config::spec::ExperimentDocument;
 use squall_config::{locate, parse_experiment_text};
 
-use super::path_of;
 use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure};
 use crate::source;
@@ -52,4 +51,11 @@ impl Document {
             None => reply.into_value(),
         }
     }
+}
+
+/// The path of an experiment; names that are none are for the API to refuse.
+pub(crate) fn path_of(name: &str, rest: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encode = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    format!("/v1/experiments/{}{rest}", name.bytes().map(encode).collect::<String>())
 }

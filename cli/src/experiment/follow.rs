@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::path_of;
+use super::document::path_of;
 use crate::client::{Call, send};
 use crate::exit::{Exit, Failure};
 use crate::output;

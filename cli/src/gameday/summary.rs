@@ -7,7 +7,6 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use squall_config::spec::GameDayDocument;
 
-use super::heading;
 use crate::exit::Failure;
 use crate::output;
 
@@ -88,4 +87,15 @@ fn markdown(directory: &Path, heading: &Value, played: &[Played]) -> String {
         }
     }
     text
+}
+
+/// For the report: what a game day was.
+fn heading(day: &GameDayDocument) -> Value {
+    let (metadata, spec) = (day.metadata.as_ref(), day.spec.as_ref());
+    let name = metadata.map_or("", |metadata| metadata.name.as_str());
+    json!({
+        "name": name,
+        "title": spec.and_then(|spec| spec.title.as_deref()).unwrap_or(name),
+        "owner": spec.and_then(|spec| spec.owner.as_deref()),
+    })
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use http::Method;
 use squall_config::model::ListenerProtocol;
 
-use super::Sidecar;
+use super::sidecar::Sidecar;
 use crate::client::{Base, Call};
 use crate::output;
 

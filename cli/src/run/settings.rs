@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use squall_config::model::{Config, ControlAddress};
 use squall_config::spec::{AccessLogSpec, ClusterSpec, ConfigSpec, ControllerSpec, ListenerSpec, Scalar, Written};
 
-use super::{RunArgs, SidecarOptions};
+use super::address::Upstream;
+use super::args::RunArgs;
 use crate::exit::{Exit, Failure};
 use crate::source;
 
@@ -17,56 +17,6 @@ pub(crate) const LISTENER: &str = "to-upstream";
 /// The cluster of `--upstream`.
 pub(crate) const CLUSTER: &str = "upstream";
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-
-/// `--upstream`: where it is and what is spoken there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Upstream {
-    address: String,
-    protocol: &'static str,
-}
-
-impl FromStr for Upstream {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (protocol, rest) = match text.split_once("://") {
-            Some(("http", rest)) => ("http", rest),
-            Some(("tcp", rest)) => ("tcp", rest),
-            Some((other, _)) => return Err(format!("{other}:// is not known; use http://, tcp:// or host:port")),
-            None => ("auto", text),
-        };
-        let address = rest.strip_suffix('/').unwrap_or(rest);
-        if address.contains(['/', '?', '#', '@']) {
-            return Err("an upstream is a host and a port; paths stay as the client asks for them".to_owned());
-        }
-        let has_port =
-            address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        match (has_port, protocol) {
-            (true, _) => Ok(Self { address: address.to_owned(), protocol }),
-            (false, "http") if !address.is_empty() && !address.contains(':') => {
-                Ok(Self { address: format!("{address}:80"), protocol })
-            }
-            _ => Err("the port is missing; write host:port".to_owned()),
-        }
-    }
-}
-
-/// `--control` of `run`: an address, or `unix:` and a path.
-pub(crate) fn parse_control(text: &str) -> Result<ControlAddress, String> {
-    match text.strip_prefix("unix:") {
-        Some(path) => Ok(ControlAddress::Unix(path.into())),
-        None => parse_address(text).map(ControlAddress::Tcp).map_err(|why| format!("{why}, or unix:/run/squall.sock")),
-    }
-}
-
-/// An address of a flag of `run`. Takes `http://…` too: the client verbs read a URL from the same variable.
-pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    let address = text.strip_prefix("http://").or(text.strip_prefix("https://")).unwrap_or(text);
-    let address = address.trim_end_matches('/');
-    let address =
-        address.strip_prefix("localhost:").map_or_else(|| address.to_owned(), |port| format!("127.0.0.1:{port}"));
-    address.parse().map_err(|_| "write an IP address and a port, as in 127.0.0.1:8080".to_owned())
-}
 
 /// What flags and environment say about the configuration; they say it again after each reload of the file.
 #[derive(Clone, Debug, Default)]
@@ -188,8 +138,10 @@ pub(crate) struct Settings {
     pub(crate) document: ConfigSpec,
     /// Checked.
     pub(crate) config: Config,
-    file: Option<PathBuf>,
-    overrides: Overrides,
+    /// Where it was read from, unless from standard input.
+    pub(crate) file: Option<PathBuf>,
+    /// What was said beside the file.
+    pub(crate) overrides: Overrides,
 }
 
 impl Settings {
@@ -213,19 +165,6 @@ impl Settings {
         overrides.apply(&mut document);
         let config = squall_config::validate(&document).map_err(|problems| source::invalid(&name, &problems))?;
         Ok(Self { document, config, file: file.filter(|path| path != Path::new("-")), overrides })
-    }
-
-    /// What the sidecar is started with.
-    pub(crate) fn into_options(self, args: &RunArgs) -> SidecarOptions {
-        SidecarOptions {
-            seed: self.config.seed.unwrap_or_else(seed_of_system),
-            document: self.document,
-            config: self.config,
-            file: self.file,
-            overrides: self.overrides,
-            n_workers: super::n_workers(args),
-            watch: !args.no_watch,
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use squall_control::Actor;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Sidecar;
+use super::sidecar::Sidecar;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging;
 

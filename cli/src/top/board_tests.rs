@@ -65,14 +65,6 @@ fn a_process_that_was_started_anew_counts_from_nothing() {
 }
 
 #[test]
-fn a_halt_says_why() {
-    let mut now = reading(2.0, 1);
-    now.status["halted"] = json!(true);
-    now.status["halt"] = json!({"reason": "checkout is down"});
-    assert_eq!(Board::of(&reading(1.0, 1), &now).halted.as_deref(), Some("checkout is down"));
-}
-
-#[test]
 fn what_is_beyond_the_last_bound_is_at_least_that() {
     assert_eq!(quantile(0.99, &[0.0, 1.0, 99.0], &[0.1, 1.0]), Some(1.0));
     assert_eq!(quantile(0.5, &[0.0, 0.0], &[0.1]), None);

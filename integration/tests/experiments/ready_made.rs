@@ -1,9 +1,11 @@
 //! The experiments that come with Squall, each with the one command that its file names.
 
-use std::process::Output;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use squall_integration::squall::output;
+use squall_integration::squall::{command, output};
 
 /// `squall demo` with this experiment; what it said, and the report that it left.
 async fn demo(experiment: &'static str, more: &'static [&'static str]) -> (Output, Value) {
@@ -53,4 +55,35 @@ async fn late_card_authorisations() {
     assert!(report["queue"]["injecting_mean"].is_number(), "{:#}", report["queue"]);
     let guards = report["document"]["spec"]["guards"].to_string();
     assert!(guards.contains("60s"), "{guards}");
+}
+
+/// `squall demo` with its temporary files in a directory of its own, interrupted when it says `line`.
+fn interrupted_at(line: &str, times: usize, temporary: &Path) -> (Option<i32>, String) {
+    let mut command = command(&["demo", "--seconds", "60"]);
+    let mut demo = command.env("TMPDIR", temporary).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(demo.stdout.take().unwrap());
+    let (mut text, mut left) = (String::new(), times);
+    while said.read_line(&mut text).unwrap() > 0 {
+        let last = text.lines().next_back().unwrap_or_default();
+        if left > 0 && (last.contains(line) || (left < times && last.contains("Interrupted."))) {
+            left -= 1;
+            assert!(Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap().success());
+        }
+    }
+    demo.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    (demo.wait().unwrap().code(), text)
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_the_demo_with_a_report_and_twice_without_one() {
+    let played = tokio::task::spawn_blocking(|| {
+        let temporary = tempfile::tempdir().unwrap();
+        let files = || std::fs::read_dir(temporary.path()).unwrap().count();
+        let (code, said) = interrupted_at("/v1/rules/", 1, temporary.path());
+        assert!(code == Some(6) && said.contains("Interrupted.") && said.contains("INCONCLUSIVE"), "{code:?} {said}");
+        assert_eq!(files(), 1, "the directory of the report: {said}");
+        let (code, said) = interrupted_at("/v1/rules/", 2, temporary.path());
+        assert_eq!((code, files()), (Some(1), 1), "nothing stays behind: {said}");
+    });
+    played.await.unwrap();
 }

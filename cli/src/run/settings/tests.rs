@@ -40,22 +40,6 @@ fn an_upstream_alone_is_a_configuration() {
 }
 
 #[test]
-fn the_scheme_of_the_upstream_is_the_protocol() {
-    for (text, address, protocol) in [
-        ("http://b:9000", "b:9000", "http"),
-        ("http://b:9000/", "b:9000", "http"),
-        ("http://b", "b:80", "http"),
-        ("tcp://127.0.0.1:6379", "127.0.0.1:6379", "tcp"),
-        ("[::1]:9000", "[::1]:9000", "auto"),
-    ] {
-        assert_eq!(text.parse(), Ok(Upstream { address: address.to_owned(), protocol }), "{text}");
-    }
-    for text in ["", "b", "tcp://b", ":80", "https://b:1", "http://b:1/v1", "http://u@b:1", "b:70000"] {
-        assert!(text.parse::<Upstream>().is_err(), "{text}");
-    }
-}
-
-#[test]
 fn flags_win_over_the_file_and_the_file_over_defaults() {
     let file = file(FILE);
     let path = file.path().to_str().unwrap();
@@ -95,15 +79,4 @@ fn what_is_missing_is_said() {
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.text().contains(part), "{}", failure.text());
     }
-}
-
-#[test]
-fn addresses_may_be_urls_because_the_client_verbs_share_the_variable() {
-    for text in ["127.0.0.1:9470", "http://127.0.0.1:9470", "http://localhost:9470/", "localhost:9470"] {
-        assert_eq!(parse_address(text), Ok("127.0.0.1:9470".parse().unwrap()), "{text}");
-    }
-    assert!(parse_address("9470").is_err());
-    assert_eq!(parse_control("https://127.0.0.1:9470/"), Ok(ControlAddress::Tcp("127.0.0.1:9470".parse().unwrap())));
-    assert_eq!(parse_control("unix:/run/s.sock"), Ok(ControlAddress::Unix("/run/s.sock".into())));
-    assert!(parse_control("/run/s.sock").unwrap_err().contains("unix:"));
 }
