@@ -13,6 +13,7 @@ mod kuma;
 mod overlap;
 mod quantities;
 mod read;
+mod result;
 mod sheet;
 mod toxiproxy;
 
@@ -20,48 +21,12 @@ use std::collections::BTreeSet;
 
 use crate::problem::Problems;
 use crate::spec::ConfigSpec;
-use crate::units::Percentage;
 
 use documents::Document;
-use sheet::{Names, Sheet};
+use sheet::Sheet;
 
 pub use finding::{Effect, Finding};
-
-/// Whose documents they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// VirtualService of Istio.
-    Istio,
-    /// HTTPChaos and NetworkChaos of Chaos Mesh.
-    ChaosMesh,
-    /// MeshFaultInjection and FaultInjection of Kuma.
-    Kuma,
-    /// The proxies of Toxiproxy, as its API answers or as its file has them.
-    Toxiproxy,
-}
-
-/// What the operator says beside the documents.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Only documents of this source; `None` tells each by its kind or shape.
-    pub source: Option<Source>,
-    /// For documents that name no percentage.
-    pub percentage: Option<Percentage>,
-    /// The cluster that stands for the hosts, ports and targets of the documents.
-    pub cluster: Option<String>,
-}
-
-/// What the documents of all files came to.
-#[derive(Debug, Default)]
-pub struct Import {
-    /// Rules, and for Toxiproxy listeners and clusters. Each rule is valid by itself.
-    pub spec: ConfigSpec,
-    /// What is lost or altered, in the order of the documents.
-    pub findings: Vec<Finding>,
-    /// How many documents were recognised.
-    pub n_documents: usize,
-    names: Names,
-}
+pub use result::{Import, Options, Source};
 
 impl Import {
     /// Nothing so far.

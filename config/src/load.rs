@@ -1,5 +1,7 @@
 //! File text → Spec → model, with line and column in problems.
 
+mod kind;
+
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
@@ -13,20 +15,17 @@ use crate::spec::{ConfigSpec, ExperimentDocument, GameDayDocument};
 use crate::toxiproxy::lower;
 use crate::validate::{validate, validate_experiment, validate_game_day};
 
+use kind::Kind;
+
 /// Larger than 65,535 rules need; a file beyond it is not a configuration.
 const TEXT_BYTES_MAX: usize = 64 << 20;
-
-/// What an empty file could have been.
-const CONFIG_HINT: &str = "`squall config init` writes one to begin with";
-const GAME_DAY_HINT: &str = "write which experiments are run, as in config/experiments/game-day.yaml";
-const EXPERIMENT_HINT: &str = "`squall config init --experiment` writes one to begin with";
 
 /// Reads the text of a file, YAML or JSON. Proxies of Toxiproxy become listeners, clusters and rules ([`crate::toxiproxy`]).
 ///
 /// # Errors
 /// Text that is no YAML (one problem), or all unknown fields and all fields of a wrong type, with line and column.
 pub fn parse_text(text: &str) -> Result<ConfigSpec, Problems> {
-    let lowered = lower(parsed(text, CONFIG_HINT)?);
+    let lowered = lower(parsed(text, Kind::Configuration)?);
     if lowered.problems.is_empty() { Ok(lowered.document) } else { Err(located(text, lowered.problems)) }
 }
 
@@ -45,7 +44,7 @@ pub fn load_text(text: &str) -> Result<(ConfigSpec, Config), Problems> {
         }
         Err(Problems(problems))
     };
-    loaded(text, CONFIG_HINT, validated).map(|(_, valid)| valid)
+    loaded(text, Kind::Configuration, validated).map(|(_, valid)| valid)
 }
 
 /// Reads the text of an experiment, YAML or JSON.
@@ -53,7 +52,7 @@ pub fn load_text(text: &str) -> Result<(ConfigSpec, Config), Problems> {
 /// # Errors
 /// As [`parse_text`].
 pub fn parse_experiment_text(text: &str) -> Result<ExperimentDocument, Problems> {
-    parsed(text, EXPERIMENT_HINT)
+    parsed(text, Kind::Experiment)
 }
 
 /// Reads the text of an experiment, YAML or JSON, and validates it as part of a configuration.
@@ -61,15 +60,7 @@ pub fn parse_experiment_text(text: &str) -> Result<ExperimentDocument, Problems>
 /// # Errors
 /// As [`load_text`]; problems of the configuration are not among them.
 pub fn load_experiment_text(text: &str, against: &ConfigSpec) -> Result<(ExperimentDocument, Experiment), Problems> {
-    loaded(text, EXPERIMENT_HINT, |document| validate_experiment(document, against))
-}
-
-/// Reads the text of a game day, YAML or JSON.
-///
-/// # Errors
-/// As [`parse_text`].
-pub fn parse_game_day_text(text: &str) -> Result<GameDayDocument, Problems> {
-    parsed(text, GAME_DAY_HINT)
+    loaded(text, Kind::Experiment, |document| validate_experiment(document, against))
 }
 
 /// Reads and validates the text of a game day, YAML or JSON; not the experiments that it names.
@@ -77,11 +68,11 @@ pub fn parse_game_day_text(text: &str) -> Result<GameDayDocument, Problems> {
 /// # Errors
 /// As [`load_text`].
 pub fn load_game_day_text(text: &str) -> Result<GameDayDocument, Problems> {
-    loaded(text, GAME_DAY_HINT, validate_game_day).map(|(document, ())| document)
+    loaded(text, Kind::GameDay, validate_game_day).map(|(document, ())| document)
 }
 
-fn parsed<T: Document>(text: &str, hint: &str) -> Result<T, Problems> {
-    let parsed = read(text, hint)?;
+fn parsed<T: Document>(text: &str, kind: Kind) -> Result<T, Problems> {
+    let parsed = read(text, kind)?;
     match parsed.spec {
         Some(spec) if parsed.problems.is_empty() => Ok(spec),
         _ => Err(located(text, parsed.problems)),
@@ -90,10 +81,10 @@ fn parsed<T: Document>(text: &str, hint: &str) -> Result<T, Problems> {
 
 fn loaded<T: Document, M>(
     text: &str,
-    hint: &str,
+    kind: Kind,
     validate: impl FnOnce(&T) -> Result<M, Problems>,
 ) -> Result<(T, M), Problems> {
-    let Parsed { spec, mut problems, removed } = read(text, hint)?;
+    let Parsed { spec, mut problems, removed } = read(text, kind)?;
     let Some(spec) = spec else { return Err(located(text, problems)) };
     match validate(&spec) {
         Ok(valid) if problems.is_empty() => return Ok((spec, valid)),
@@ -110,11 +101,12 @@ fn loaded<T: Document, M>(
     Err(located(text, problems))
 }
 
-fn read<T: Document>(text: &str, hint: &str) -> Result<Parsed<T>, Problems> {
+fn read<T: Document>(text: &str, kind: Kind) -> Result<Parsed<T>, Problems> {
     let value = yaml(text)?;
     if value.is_null() {
-        return Err(Problem::new("", "the file is empty").with_hint(hint).into());
+        return Err(Problem::new("", "the file is empty").with_hint(kind.to_begin_with()).into());
     }
+    kind.check(&value).map_err(|problem| located(text, vec![problem]))?;
     Ok(parse(&value))
 }
 
@@ -142,6 +134,8 @@ pub(crate) fn options(max_documents: usize) -> serde_saphyr::Options {
             max_events: 6_000_000,
             // The deepest field has a dozen levels; this leaves room for what is to be reported as misplaced.
             max_depth: 64,
+            // What aliases repeat is kept: of a million it was 200 MiB, for a text of a kilobyte.
+            max_recorded_anchor_events: 100_000,
             max_documents: max_documents,
         },
     }

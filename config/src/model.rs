@@ -13,7 +13,7 @@ mod experiment;
 mod guard;
 mod limits;
 mod listener;
-mod name;
+pub(crate) mod name;
 mod pods;
 mod remote;
 mod rule;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use crate::model::Name;
+use crate::model::name::Name;
 use crate::nearest::nearest;
 use crate::problem::{Problem, Problems};
 use crate::units::{ByteSize, Percentage, UnitError, parse_duration};

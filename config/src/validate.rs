@@ -42,7 +42,7 @@ use original_dst::ClusterNames;
 
 pub use anywhere::{validate_experiment_anywhere, validate_pods, validate_rule};
 pub use experiment::validate_experiment;
-pub use game_day::validate_game_day;
+pub(crate) use game_day::validate_game_day;
 
 /// Checks what was written and gives every value its meaning and every absent one its default.
 ///

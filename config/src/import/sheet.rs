@@ -1,7 +1,5 @@
 //! Where a translator writes the rules of one document, and what it could not carry over.
 
-use std::collections::HashSet;
-
 use crate::model::Name;
 use crate::problem::Problems;
 use crate::spec::{ClusterSpec, ConfigSpec, ListenerSpec, MatchSpec, RuleSpec, Scalar, Written};
@@ -11,10 +9,7 @@ use crate::validate::validate;
 use super::documents::Document;
 use super::draft::{Draft, Missing, Share};
 use super::finding::{Effect, Finding};
-use super::{Import, Options};
-
-/// Names that are taken.
-pub(super) type Names = HashSet<String>;
+use super::result::{Import, Options};
 
 /// The output of one document.
 pub(super) struct Sheet<'a> {

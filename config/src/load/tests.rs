@@ -81,13 +81,29 @@ fn text_that_is_no_configuration_is_one_problem_with_a_place() {
 }
 
 #[test]
+fn a_file_of_another_kind_is_one_problem_that_says_what_takes_it() {
+    let experiment = crate::example_experiment();
+    let said = |problems: Problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let as_configuration = said(load_text(experiment).map(|_| ()).unwrap_err());
+    assert!(as_configuration[0].starts_with("kind (line "), "{as_configuration:?}");
+    let told = "this is an experiment, not a configuration; `squall experiment run FILE` takes it";
+    assert!(as_configuration.len() == 1 && as_configuration[0].contains(told), "{as_configuration:?}");
+    let as_experiment = said(parse_experiment_text(HEAD).unwrap_err());
+    assert!(as_experiment.len() == 1 && as_experiment[0].contains("`squall run -c FILE`"), "{as_experiment:?}");
+    let as_game_day = said(load_game_day_text(experiment).unwrap_err());
+    assert!(as_game_day.len() == 1 && as_game_day[0].contains("not a game day"), "{as_game_day:?}");
+    // What says nothing of itself is read as what it should be.
+    assert!(said(load_text("kind: Sidecar\n").map(|_| ()).unwrap_err()).len() > 1);
+}
+
+#[test]
 fn a_bomb_is_refused() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for n in 1..12 {
         let item = format!("*a{}", n - 1);
         bomb.push_str(&format!("a{n}: &a{n} [{}]\n", [item.as_str(); 10].join(", ")));
     }
-    assert_eq!(problems(&bomb).len(), 1);
+    assert!(problems(&bomb).len() == 1 && problems(&bomb)[0].contains("100001"), "{:?}", problems(&bomb));
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
     assert_eq!(problems(&deep).len(), 1);
     let deep = format!("{}1", "- ".repeat(10_000));

@@ -14,7 +14,7 @@ const EXPERIMENTS_MAX: usize = 100;
 ///
 /// # Errors
 /// Every problem, without positions.
-pub fn validate_game_day(document: &GameDayDocument) -> Result<(), Problems> {
+pub(crate) fn validate_game_day(document: &GameDayDocument) -> Result<(), Problems> {
     const PATH: &str = "spec.experiments";
     let mut report = Report::default();
     kind(&document.api_version, (&document.kind, KIND), &mut report);
@@ -36,7 +36,7 @@ pub fn validate_game_day(document: &GameDayDocument) -> Result<(), Problems> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use crate::{load_game_day_text, parse_game_day_text};
+    use crate::load_game_day_text;
 
     #[test]
     fn a_game_day_needs_a_name_and_experiments() {
@@ -55,7 +55,7 @@ mod tests {
             assert!(problems.0[0].line.is_some() || path.starts_with("metadata"), "{problems}");
         }
         assert!(
-            parse_game_day_text("kind: GameDay\nspec: {experiment: []}")
+            load_game_day_text("kind: GameDay\nspec: {experiment: []}")
                 .unwrap_err()
                 .to_string()
                 .contains("experiments")

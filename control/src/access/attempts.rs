@@ -99,7 +99,7 @@ mod tests {
     fn memory_is_bounded_and_those_that_wait_longest_are_kept() {
         let (mut attempts, now) = (Attempts::default(), Instant::now());
         (0..=TRIES_MAX).for_each(|_| attempts.note(source(0), now));
-        for n in 1..100_000 {
+        for n in 1..u32::try_from(2 * SOURCES_MAX).unwrap() {
             attempts.note(source(n), now);
         }
         assert_eq!(attempts.full_at.len(), SOURCES_MAX);

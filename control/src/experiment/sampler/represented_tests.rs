@@ -83,7 +83,7 @@ impl World {
 }
 
 #[test]
-fn what_is_drawn_by_chance_stands_for_all() {
+fn what_is_drawn_by_chance_stands_for_all_with_every_seed() {
     for world in [
         PLAIN,
         World { rate: 50, ..PLAIN },
@@ -101,7 +101,7 @@ fn what_is_drawn_by_chance_stands_for_all() {
 }
 
 #[test]
-fn when_as_much_again_is_not_looked_at_that_shows_within_seconds() {
+fn when_as_much_again_is_not_looked_at_that_shows_within_seconds_with_every_seed() {
     for seed in 0..10 {
         for world in [
             World { calls_of_its_own: 1.0, ..PLAIN },

@@ -33,7 +33,7 @@ impl Trial {
 }
 
 #[test]
-fn equal_groups_are_called_harmed_in_at_most_one_of_twenty() {
+fn equal_groups_are_called_harmed_in_at_most_one_of_twenty_over_every_seed() {
     for share in [0.05, 0.5, 0.95] {
         for rate in [0.0, 0.005, 0.05, 0.5] {
             let trial = Trial { requests: 2_000, share, control: rate, faulted: rate, tolerated: 0.0 };
@@ -44,7 +44,7 @@ fn equal_groups_are_called_harmed_in_at_most_one_of_twenty() {
 }
 
 #[test]
-fn at_the_edge_of_what_is_tolerated_it_is_as_rare() {
+fn at_the_edge_of_what_is_tolerated_it_is_as_rare_over_every_seed() {
     for (control, tolerated) in [(0.0, 0.05), (0.02, 0.05), (0.3, 0.2), (0.001, 0.001)] {
         let faulted = control + tolerated;
         let trial = Trial { requests: 2_000, share: 0.2, control, faulted, tolerated };

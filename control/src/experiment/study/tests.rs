@@ -180,7 +180,7 @@ fn one_that_fails_with_b_has_failed_with_every_seed() {
 }
 
 #[test]
-fn a_fault_that_does_nothing_is_seldom_called_harm() {
+fn a_fault_that_does_nothing_is_seldom_called_harm_over_every_seed() {
     let world = World { error_rate: 0.01, ..World::new(App::Untouched) };
     let failed = (0..200).filter(|seed| world.verdict(*seed).0 == Verdict::Failed).count();
     assert!(failed <= 10, "{failed} of 200");
@@ -218,7 +218,7 @@ fn changing(app: App) -> World {
 }
 
 #[test]
-fn of_a_share_of_the_traces_the_same_is_concluded() {
+fn of_a_share_of_the_traces_the_same_is_concluded_with_every_seed() {
     for seed in 0..20 {
         for world in [quarter, changing] {
             let (verdict, reasons, report) = world(App::Robust).verdict(seed);
