@@ -1,5 +1,4 @@
-//! Micro benches of Squall's hot paths: `benches/instructions`, and `cargo bench -p squall-benches --bench time`. Here
-//! is what they share.
+//! Micro benches of Squall's hot paths, for `benches/instructions`.
 
 pub mod cases;
 pub mod process;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::message::{Answer, Fields, read_chunked, read_head};
+use crate::programs::free_address;
 use crate::wait::PATIENCE;
 
 /// A request as it came over the wire.
@@ -217,8 +218,7 @@ impl Origin {
 /// # Panics
 /// When no socket can be had.
 pub fn refusing() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
-    listener.local_addr().expect("a bound socket has an address")
+    free_address()
 }
 
 /// A listener whose queue is full, so that further connections hang in SYN. Hold on to what is returned.

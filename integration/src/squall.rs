@@ -85,6 +85,14 @@ impl Squall {
         Self::start_in(directory, arguments)
     }
 
+    /// Starts with its state in this directory, and is killed when it goes out of scope.
+    ///
+    /// # Panics
+    /// As [`Squall::start`].
+    pub fn start_keeping(settings: &Settings, state: &Path) -> Self {
+        Self::start_with(settings, &["--state-dir", state.to_str().expect("a path in UTF-8")])
+    }
+
     /// Starts with these environment variables.
     ///
     /// # Panics
@@ -211,6 +219,13 @@ impl Squall {
     /// Where the usual listener `to-b` listens.
     pub fn to_b(&self) -> SocketAddr {
         self.address("to-b")
+    }
+
+    /// How each endpoint of the first cluster is, as `GET /v1/status` says.
+    pub fn health(&self) -> Vec<String> {
+        let status = self.api().json("/v1/status");
+        let endpoints = status["clusters"][0]["endpoints"].as_array().cloned().unwrap_or_default();
+        endpoints.iter().map(|endpoint| endpoint["health"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// The directory that it runs in.

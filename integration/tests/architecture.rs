@@ -264,7 +264,6 @@ fn names_of_packages_are_explained_once() {
             "jsonschema",
             "libtest-mimic",
             "tempfile",
-            "criterion",
             "gungraun",
             "plotters",
             "shuttle",

@@ -20,12 +20,6 @@ fn ejecting(listener: &str, endpoints: &[SocketAddr], base_time: &str, more: &st
     Squall::start_with(&settings.cluster_with("service-b", "http1", endpoints, &rules), &["--workers", "1"])
 }
 
-fn health(squall: &Squall) -> Vec<String> {
-    let status = squall.api().json("/v1/status");
-    let endpoints = status["clusters"][0]["endpoints"].as_array().cloned().unwrap_or_default();
-    endpoints.iter().map(|endpoint| endpoint["health"].as_str().unwrap_or_default().to_owned()).collect()
-}
-
 fn ejections(squall: &Squall) -> f64 {
     squall.api().metrics().sum("squall_endpoint_ejections_total", &[("cluster", "service-b")])
 }
@@ -86,7 +80,7 @@ fn failures_of_any_kind_eject_an_endpoint_for_a_while() {
         let mut client = RawClient::connect(squall.to_b());
         let began = Instant::now();
         assert_eq!(statuses(&mut client, 4), BTreeMap::from([(200, 2), (status, 2)]));
-        assert_eq!(health(&squall), ["healthy", "ejected"]);
+        assert_eq!(squall.health(), ["healthy", "ejected"]);
         assert_eq!(ejections(&squall), 1.0);
         let label = bad.to_string();
         assert_eq!(squall.api().metrics().sum("squall_endpoint_healthy", &[("endpoint", &label)]), 0.0);
@@ -123,7 +117,7 @@ fn an_injected_fault_counts_like_the_real_failure() {
             // Whatever it is; a reset is none.
             let _ = client.try_answer("GET");
         }
-        assert_eq!(health(&squall), ["healthy", "ejected"], "{fault}");
+        assert_eq!(squall.health(), ["healthy", "ejected"], "{fault}");
         assert_eq!(statuses(&mut RawClient::connect(squall.to_b()), 6), BTreeMap::from([(200, 6)]), "{fault}");
     }
     // What is no failure ejects nobody.
@@ -131,7 +125,7 @@ fn an_injected_fault_counts_like_the_real_failure() {
     for fault in [json!({"abort": 404}), json!({"delay": "1ms"})] {
         squall.api().rule("bad", &rule_on(two.address, &fault));
         statuses(&mut RawClient::connect(squall.to_b()), 8);
-        assert_eq!(health(&squall), ["healthy", "healthy"], "{fault}");
+        assert_eq!(squall.health(), ["healthy", "healthy"], "{fault}");
     }
 }
 
@@ -144,7 +138,7 @@ fn a_client_that_gives_up_waiting_tells_on_the_endpoint() {
         client.send("GET / HTTP/1.1\r\nHost: b\r\n\r\n");
         let _ = client.try_answer("GET");
     }
-    eventually("the ejection", PATIENCE, || (health(&squall) == ["healthy", "ejected"]).then_some(()));
+    eventually("the ejection", PATIENCE, || (squall.health() == ["healthy", "ejected"]).then_some(()));
 }
 
 #[test]
@@ -153,7 +147,7 @@ fn when_all_are_out_all_are_tried() {
     let squall = ejecting("http", &[one, two], "60s", "");
     let mut client = RawClient::connect(squall.to_b());
     assert_eq!(statuses(&mut client, 20), BTreeMap::from([(502, 20)]));
-    assert_eq!((health(&squall), ejections(&squall)), (vec!["ejected".to_owned(); 2], 2.0));
+    assert_eq!((squall.health(), ejections(&squall)), (vec!["ejected".to_owned(); 2], 2.0));
     let refused = [("cluster", "service-b"), ("result", "refused")];
     assert_eq!(squall.api().metrics().sum("squall_upstream_connections_total", &refused), 20.0);
 }
@@ -165,7 +159,7 @@ fn half_of_the_endpoints_stay_unless_told_otherwise() {
     let settings = settings.cluster_with("service-b", "http1", &all, "ejection: { consecutive_failures: 1 }");
     let squall = Squall::start_with(&settings, &["--workers", "1"]);
     statuses(&mut RawClient::connect(squall.to_b()), 20);
-    assert_eq!(health(&squall).iter().filter(|health| *health == "ejected").count(), 2);
+    assert_eq!(squall.health().iter().filter(|health| *health == "ejected").count(), 2);
 }
 
 #[test]
@@ -187,7 +181,7 @@ fn tcp_connections_eject_as_well() {
                 client.read_to_end();
             }
         }
-        eventually("the ejection", PATIENCE, || (health(&squall) == ["healthy", "ejected"]).then_some(()));
+        eventually("the ejection", PATIENCE, || (squall.health() == ["healthy", "ejected"]).then_some(()));
         for _ in 0..4 {
             assert_eq!(RawClient::connect(squall.to_b()).read_to_end(), (b"hello".to_vec(), End::Fin), "{fault:?}");
         }

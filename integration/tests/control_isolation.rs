@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use squall_integration::dns::Dns;
 use squall_integration::message::Answer;
-use squall_integration::origin::Origin;
+use squall_integration::origin::{Origin, refusing};
 use squall_integration::squall::output;
 use squall_integration::wait::{PATIENCE, pause};
 use squall_integration::{RawClient, Settings, Squall, eventually};
@@ -70,7 +70,7 @@ fn a_forward_proxy_goes_everywhere_but_there() {
 #[test]
 fn a_name_that_stands_for_the_control_api_is_no_way_there() {
     let (dns, echo) = (Dns::start(), Origin::ok());
-    let control = free_port();
+    let control = refusing().port();
     // First the name of an honest upstream, then that of the control API: DNS answers change.
     dns.set("b.test", &[Ipv4Addr::new(127, 0, 0, 9)], 1);
     for address in ["127.0.0.1", "0.0.0.0"] {
@@ -179,9 +179,4 @@ fn nothing_of_the_data_plane_can_name_a_unix_socket() {
     pause(Duration::from_millis(50));
     let status = output(&["status", "-o", "json", "--control", &format!("unix:{path}")]);
     assert!(String::from_utf8_lossy(&status.stdout).contains("\"halted\": false"));
-}
-
-/// A port that is free now.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

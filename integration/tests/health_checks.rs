@@ -48,14 +48,8 @@ impl Patient {
 const CHECK: &str =
     "health_check: { path: '/healthz?deep', interval: 50ms, unhealthy_threshold: 2, healthy_threshold: 3 }";
 
-fn health(squall: &Squall) -> Vec<String> {
-    let status = squall.api().json("/v1/status");
-    let endpoints = status["clusters"][0]["endpoints"].as_array().cloned().unwrap_or_default();
-    endpoints.iter().map(|endpoint| endpoint["health"].as_str().unwrap_or_default().to_owned()).collect()
-}
-
 fn becomes(squall: &Squall, expected: &[&str]) {
-    eventually(&format!("{expected:?}"), PATIENCE, || (health(squall) == expected).then_some(()));
+    eventually(&format!("{expected:?}"), PATIENCE, || (squall.health() == expected).then_some(()));
 }
 
 fn names(squall: &Squall, n: usize) -> Vec<String> {
@@ -101,7 +95,7 @@ fn checks_are_made_once_for_the_process_and_no_rule_touches_them() {
     pause(Duration::from_millis(1_700));
     let n = patient.checks().len();
     assert!((3..=5).contains(&n), "{n} checks in 1.7 s, every 500 ms");
-    assert_eq!(health(&squall), ["healthy"]);
+    assert_eq!(squall.health(), ["healthy"]);
     assert_eq!(squall.api().rule_status("all")["matched"], 0);
 }
 

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -93,10 +92,6 @@ fn a_watcher_that_is_killed_takes_the_faults_along() {
     assert_eq!((&noted["operation"], &noted["reason"]), (&json!("halt"), &json!("the lease of ci-run-17 ran out")));
 }
 
-fn start(settings: &Settings, state: &Path) -> Squall {
-    Squall::start_with(settings, &["--state-dir", state.to_str().unwrap()])
-}
-
 #[test]
 fn after_a_crash_nothing_flows_before_somebody_watches_again() {
     let origin = Origin::ok();
@@ -106,13 +101,13 @@ fn after_a_crash_nothing_flows_before_somebody_watches_again() {
     {
         let state = tempfile::tempdir().unwrap();
         let settings = Settings::http(origin.address).with(of_file).with(required);
-        let squall = start(&settings, state.path());
+        let squall = Squall::start_keeping(&settings, state.path());
         take(&squall, "ci", "30s");
         squall.api().resume();
         squall.api().rule("of-api", &abort());
         assert_eq!(answer(&squall), 418);
         drop(squall); // SIGKILL
-        let squall = start(&settings, state.path());
+        let squall = Squall::start_keeping(&settings, state.path());
         let get = |path: &str| RawClient::connect(squall.to_b()).get(path).status;
         assert_eq!([get("/"), get("/file")], [200, 200], "{required}");
         assert!(reason(&squall).as_str().unwrap().contains("the lease"), "{}", reason(&squall));
@@ -232,7 +227,7 @@ fn what_is_no_lease_is_refused_and_changes_nothing() {
 #[test]
 fn a_lease_that_cannot_be_written_down_is_none() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
-    let squall = start(&Settings::http(origin.address), state.path());
+    let squall = Squall::start_keeping(&Settings::http(origin.address), state.path());
     // Nothing can be written where a directory has the name of the temporary file; a full disk is the same.
     let obstacle = state.path().join("state.json.new");
     std::fs::create_dir(&obstacle).unwrap();

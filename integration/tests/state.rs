@@ -11,11 +11,6 @@ use squall_integration::squall::output;
 use squall_integration::wait::{PATIENCE, pause};
 use squall_integration::{RawClient, Settings, Squall, eventually};
 
-/// A process that keeps its state there. It is killed when it goes out of scope.
-fn start(settings: &Settings, state: &Path) -> Squall {
-    Squall::start_with(settings, &["--state-dir", state.to_str().unwrap()])
-}
-
 fn rule_names(squall: &Squall) -> Vec<String> {
     let rules = squall.api().json("/v1/rules");
     rules["rules"].as_array().unwrap().iter().map(|rule| rule["name"].as_str().unwrap().to_owned()).collect()
@@ -42,7 +37,7 @@ fn rules_and_audit_outlive_a_kill() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
     let settings = Settings::http(origin.address)
         .with("rules: [{name: of-file, percentage: 100, match: {path: /file}, fault: {abort: 418}}]");
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     let api = squall.api();
     api.rule("a", &abort("/a"));
     api.rule("b", &abort("/b"));
@@ -51,7 +46,7 @@ fn rules_and_audit_outlive_a_kill() {
     let (generation, expires) = (api.generation(), api.rule_status("a")["expires_at"].clone());
     let before = entries(&squall);
     drop(squall);
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert_eq!(rule_names(&squall), ["of-file", "a"]);
     assert_eq!([answer(&squall, "/a"), answer(&squall, "/b"), answer(&squall, "/file")], [418, 200, 200]);
     let again = squall.api().rule_status("a");
@@ -69,7 +64,7 @@ fn rules_and_audit_outlive_a_kill() {
     // What is deleted stays deleted.
     squall.api().remove("a");
     drop(squall);
-    assert_eq!(rule_names(&start(&settings, state.path())), ["of-file"]);
+    assert_eq!(rule_names(&Squall::start_keeping(&settings, state.path())), ["of-file"]);
 }
 
 #[test]
@@ -77,21 +72,21 @@ fn halt_latches_across_processes() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
     let settings =
         Settings::http(origin.address).with("rules: [{name: of-file, percentage: 100, fault: {abort: 418}}]");
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert_eq!(answer(&squall, "/"), 418);
     squall.api().halt();
     drop(squall);
     for _ in 0..2 {
-        let squall = start(&settings, state.path());
+        let squall = Squall::start_keeping(&settings, state.path());
         let told = squall.api().json("/v1/status");
         assert_eq!((&told["halted"], &told["halt"]["reason"]), (&json!(true), &json!("test")), "{told}");
         assert_eq!(answer(&squall, "/"), 200, "from the first request on");
         squall.says("halted from the start");
     }
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     squall.api().resume();
     drop(squall);
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert_eq!((answer(&squall, "/"), &squall.api().json("/v1/status")["halted"]), (418, &json!(false)));
     // The signal, too.
     squall.signal("USR1");
@@ -100,14 +95,14 @@ fn halt_latches_across_processes() {
         saved.contains("SIGUSR1").then_some(())
     });
     drop(squall);
-    assert_eq!(start(&settings, state.path()).api().json("/v1/status")["halt"]["reason"], "SIGUSR1");
+    assert_eq!(Squall::start_keeping(&settings, state.path()).api().json("/v1/status")["halt"]["reason"], "SIGUSR1");
 }
 
 #[test]
 fn a_rule_whose_time_ended_meanwhile_does_not_come_back() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
     let settings = Settings::http(origin.address);
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     for (name, ttl) in [("short", "700ms"), ("long", "1h")] {
         let mut rule = abort("/");
         rule["ttl"] = json!(ttl);
@@ -116,7 +111,7 @@ fn a_rule_whose_time_ended_meanwhile_does_not_come_back() {
     }
     drop(squall);
     pause(Duration::from_millis(700));
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert_eq!(rule_names(&squall), ["long"]);
     assert_eq!(status(&squall)["expired"], json!(["short"]));
     assert_eq!([answer(&squall, "/short"), answer(&squall, "/long")], [200, 418]);
@@ -140,7 +135,7 @@ fn however_a_process_ends_and_clocks_are_set_a_rule_whose_time_is_over_does_not_
 /// Ends a process by a signal, sets the wall clock, lets the time of its rule pass, and starts it again.
 fn end_and_start_again(settings: &Settings, end: &str, set_by: i64) {
     let state = tempfile::tempdir().unwrap();
-    let mut squall = start(settings, state.path());
+    let mut squall = Squall::start_keeping(settings, state.path());
     let mut rule = abort("/");
     rule["ttl"] = json!("1500ms");
     squall.api().rule("short", &rule);
@@ -161,7 +156,7 @@ fn end_and_start_again(settings: &Settings, end: &str, set_by: i64) {
         }
     });
     pause(Duration::from_millis(1500));
-    let squall = start(settings, state.path());
+    let squall = Squall::start_keeping(settings, state.path());
     if end == "USR1" {
         assert_eq!(squall.api().json("/v1/status")["halt"]["reason"], "SIGUSR1");
         squall.api().resume();
@@ -219,7 +214,7 @@ fn clocks_that_were_set_prolong_nothing() {
         (minutes(31) as i64, false, None),
     ] {
         let state = tempfile::tempdir().unwrap();
-        let squall = start(&settings, state.path());
+        let squall = Squall::start_keeping(&settings, state.path());
         let mut rule = abort("/a");
         rule["ttl"] = json!("1h");
         squall.api().rule("a", &rule);
@@ -241,7 +236,7 @@ fn clocks_that_were_set_prolong_nothing() {
                 saved["then"]["boot"] = json!("another");
             }
         });
-        let squall = start(&settings, state.path());
+        let squall = Squall::start_keeping(&settings, state.path());
         let what = format!("set by {forward_ms} ms, new start: {is_new_start}");
         let Some(left) = left else {
             assert!(rule_names(&squall).is_empty(), "{what}");
@@ -272,7 +267,7 @@ fn humantime_seconds(text: &str) -> u64 {
 fn damaged_files_are_set_aside_and_told() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
     let settings = Settings::http(origin.address);
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     squall.api().rule("a", &abort("/a"));
     squall.api().halt();
     drop(squall);
@@ -284,7 +279,7 @@ fn damaged_files_are_set_aside_and_told() {
     cut("state.json");
     let audit = std::fs::read_to_string(state.path().join("audit.jsonl")).unwrap();
     std::fs::write(state.path().join("audit.jsonl"), audit.replacen("\"id\":2", "\"ix\":2", 1)).unwrap();
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert!(rule_names(&squall).is_empty());
     assert_eq!(answer(&squall, "/a"), 200);
     let told = status(&squall);
@@ -297,7 +292,7 @@ fn damaged_files_are_set_aside_and_told() {
     // Everything works on.
     squall.api().rule("b", &abort("/b"));
     drop(squall);
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert_eq!((rule_names(&squall), status(&squall)["damaged"].clone()), (vec!["b".to_owned()], json!([])));
     assert_eq!(entries(&squall)[1]["operation"], "putRule");
     // A line that was not finished is no damage: nobody was told of it.
@@ -305,7 +300,7 @@ fn damaged_files_are_set_aside_and_told() {
     use std::io::Write as _;
     let mut file = std::fs::OpenOptions::new().append(true).open(state.path().join("audit.jsonl")).unwrap();
     file.write_all(b"{\"id\":99,\"at\":\"20").unwrap();
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert_eq!(status(&squall)["damaged"], json!([]));
     let text = std::fs::read_to_string(state.path().join("audit.jsonl")).unwrap();
     assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{text}");
@@ -314,7 +309,7 @@ fn damaged_files_are_set_aside_and_told() {
 #[test]
 fn a_rule_that_does_not_fit_any_more_is_left_out_and_told() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
-    let squall = start(&Settings::http(origin.address), state.path());
+    let squall = Squall::start_keeping(&Settings::http(origin.address), state.path());
     let mut of_b = abort("/b");
     of_b["match"]["cluster"] = json!("service-b");
     squall.api().rule("b", &of_b);
@@ -322,7 +317,7 @@ fn a_rule_that_does_not_fit_any_more_is_left_out_and_told() {
     drop(squall);
     let renamed =
         Settings::new().listener("to-b", "http", "service-c").cluster("service-c", "http1", &[origin.address]);
-    let squall = start(&renamed, state.path());
+    let squall = Squall::start_keeping(&renamed, state.path());
     assert_eq!(rule_names(&squall), ["a"]);
     let told = status(&squall);
     assert_eq!(told["unfit"][0]["rule"], "b", "{told}");
@@ -332,7 +327,7 @@ fn a_rule_that_does_not_fit_any_more_is_left_out_and_told() {
 #[test]
 fn a_directory_has_one_process() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
-    let squall = start(&Settings::http(origin.address), state.path());
+    let squall = Squall::start_keeping(&Settings::http(origin.address), state.path());
     let path = state.path().to_str().unwrap();
     let done = output(&["run", "-c", squall.file().to_str().unwrap(), "--state-dir", path]);
     let said = String::from_utf8_lossy(&done.stderr);
@@ -350,7 +345,7 @@ fn a_directory_has_one_process() {
 fn a_disk_that_takes_nothing_keeps_faults_out_and_lets_them_go() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
     let settings = Settings::http(origin.address);
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     squall.api().rule("a", &abort("/a"));
     squall.api().rule("b", &abort("/b"));
     // Nothing can be written where a directory has the name of the temporary file; a full disk is the same.
@@ -373,7 +368,7 @@ fn a_disk_that_takes_nothing_keeps_faults_out_and_lets_them_go() {
     assert_eq!(squall.api().put("/v1/rules/c", &abort("/c").to_string()).status, 201);
     assert!(status(&squall)["error"].is_null());
     drop(squall);
-    let squall = start(&settings, state.path());
+    let squall = Squall::start_keeping(&settings, state.path());
     assert_eq!(rule_names(&squall), ["b", "c"]);
     assert_eq!([answer(&squall, "/b"), answer(&squall, "/c")], [200, 418]);
 }
@@ -381,7 +376,7 @@ fn a_disk_that_takes_nothing_keeps_faults_out_and_lets_them_go() {
 #[test]
 fn a_disk_that_hangs_holds_no_fault_in_force() {
     let (origin, state) = (Origin::ok(), tempfile::tempdir().unwrap());
-    let squall = start(&Settings::http(origin.address), state.path());
+    let squall = Squall::start_keeping(&Settings::http(origin.address), state.path());
     let api = squall.api();
     api.rule("gone", &abort("/gone"));
     api.rule("halted", &abort("/halted"));
@@ -411,7 +406,7 @@ fn a_disk_that_hangs_holds_no_fault_in_force() {
         status(&squall)["error"].is_null().then_some(())
     });
     drop(squall);
-    let squall = start(&Settings::http(origin.address), state.path());
+    let squall = Squall::start_keeping(&Settings::http(origin.address), state.path());
     assert_eq!(rule_names(&squall), ["halted"]);
     assert_eq!(squall.api().json("/v1/status")["halted"], true);
 }

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 use squall_integration::eventually;
-use squall_integration::kubernetes::{Manners, holds};
+use squall_integration::kubernetes::{Follower, Manners, holds};
 
 use super::{PATIENCE, World, late, rule, until_rules};
 
 const HALT: (&str, &str, &str) = ("ClusterHalt", "", "now");
 
-#[test]
-fn a_halt_ends_all_faults_and_its_deletion_lets_them_flow_again() {
+/// A sidecar in each of two namespaces, each with a rule.
+fn two_namespaces() -> (World, Follower, Follower) {
     let world = World::start(&[]);
     let shop = world.follower("shop", "a", Manners::default());
     let pay = world.follower("pay", "a", Manners::default());
@@ -17,7 +17,12 @@ fn a_halt_ends_all_faults_and_its_deletion_lets_them_flow_again() {
     world.server.create(("FaultRule", "pay", "late"), &late("10m"));
     until_rules(&shop, PATIENCE, &["slow"]);
     until_rules(&pay, PATIENCE, &["late"]);
+    (world, shop, pay)
+}
 
+#[test]
+fn a_halt_ends_all_faults_and_its_deletion_lets_them_flow_again() {
+    let (world, shop, pay) = two_namespaces();
     world.server.create(HALT, &json!({ "reason": "deploy" }));
     for one in [&shop, &pay] {
         until_rules(one, PATIENCE, &[]);
@@ -35,13 +40,7 @@ fn a_halt_ends_all_faults_and_its_deletion_lets_them_flow_again() {
 
 #[test]
 fn a_halt_of_a_namespace_leaves_the_others_alone() {
-    let world = World::start(&[]);
-    let shop = world.follower("shop", "a", Manners::default());
-    let pay = world.follower("pay", "a", Manners::default());
-    world.server.create(rule("slow"), &late("10m"));
-    world.server.create(("FaultRule", "pay", "late"), &late("10m"));
-    until_rules(&shop, PATIENCE, &["slow"]);
-    until_rules(&pay, PATIENCE, &["late"]);
+    let (world, shop, pay) = two_namespaces();
     world.server.create(HALT, &json!({ "namespaces": ["shop"] }));
     until_rules(&shop, PATIENCE, &[]);
     assert_eq!(
