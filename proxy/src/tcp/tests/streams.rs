@@ -54,9 +54,9 @@ fn delays_of_both_directions_and_rules_add_up() {
         let mut late = round_trips_beyond_100_ms();
         late.sort();
         println!("round trips beyond 100 ms: {late:?}");
-        late[late.len() / 2] < Duration::from_millis(2)
+        late[late.len() / 2] < Duration::from_millis(10)
     });
-    assert!(is_in_time, "the median is never within 2 ms");
+    assert!(is_in_time, "the median is never within 10 ms");
 }
 
 /// What nine round trips took beyond the 100 ms that three rules ask for together.
