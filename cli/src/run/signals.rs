@@ -135,7 +135,7 @@ async fn drain(ends: &mut Ends, sidecar: &Sidecar) -> Outcome {
             }
         }
     };
-    let drained = drained.map_err(|e| Failure::new(Exit::Failure, format_args!("drain failed: {e}")))?;
+    let drained = drained.map_err(|error| Failure::caused_by(Exit::Failure, error).of("drain failed"))?;
     if drained.finished {
         tracing::info!("drained");
     } else {
