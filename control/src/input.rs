@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value;
 use squall_config::model::Name;
-use squall_config::{Problem, Problems};
+use squall_config::{Chain, Problem, Problems};
 
 use crate::actor::{Actor, Caller};
 use crate::api::App;
@@ -151,7 +151,7 @@ async fn read_body(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
         && let Some(chunk) = chunks.next().await
     {
         let chunk = chunk.map_err(|error| {
-            let detail = format!("the body is broken: {error}");
+            let detail = format!("the body is broken: {}", Chain(&error));
             ApiError::new(StatusCode::BAD_REQUEST, "", detail, "check Content-Length, or send it again")
         })?;
         n_bytes += chunk.len();

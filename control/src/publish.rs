@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::{Value, json};
 use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
-use squall_config::validate;
+use squall_config::{Chain, validate};
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
@@ -355,7 +355,7 @@ impl Publisher {
             Ok(_) => Vec::new(),
             Err(error) => {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
-                tracing::error!(%error, "rules could not be expired; all faults are halted");
+                tracing::error!(error = %Chain(&error), "rules could not be expired; all faults are halted");
                 self.halt(write.by, "rules could not be expired");
                 Vec::new()
             }

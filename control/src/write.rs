@@ -71,10 +71,10 @@ pub enum UpdateError {
     },
     /// The result would not be valid.
     #[error("the configuration would not be valid")]
-    Invalid(Problems),
+    Invalid(#[source] Problems),
     /// The result is valid, but cannot be had now, such as a port in use.
     #[error("the configuration cannot be applied now")]
-    Conflict(Problems),
+    Conflict(#[source] Problems),
     /// The result cannot be written to the state directory.
     #[error("the state directory cannot be written to")]
     NotKept(#[source] std::io::Error),
@@ -129,4 +129,23 @@ pub(crate) struct Outcome<T> {
     pub(crate) written: Arc<Written>,
     /// What the operator should know.
     pub(crate) warnings: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_config::{Chain, Problem};
+
+    use super::*;
+
+    #[test]
+    fn why_a_change_was_refused_is_told_with_all_that_is_wrong() {
+        let problems = || Problems(vec![Problem::new("rules[0]", "is wrong"), Problem::new("rules[1]", "is, too")]);
+        let told = |error: UpdateError| Chain(&error).to_string();
+        let all = "rules[0]: is wrong; rules[1]: is, too";
+        assert_eq!(told(UpdateError::Invalid(problems())), format!("the configuration would not be valid: {all}"));
+        assert_eq!(told(UpdateError::Conflict(problems())), format!("the configuration cannot be applied now: {all}"));
+        let full = std::io::Error::from_raw_os_error(28);
+        let why = "the state directory cannot be written to: No space left on device (os error 28)";
+        assert_eq!(told(UpdateError::NotKept(full)), why);
+    }
 }

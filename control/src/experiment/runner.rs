@@ -11,7 +11,7 @@ use serde_json::json;
 use squall_config::model::{Name, Schedule};
 use squall_config::spec::{ExperimentDocument, RuleSpec, Scalar};
 use squall_config::units::format_duration;
-use squall_config::validate_experiment;
+use squall_config::{Chain, validate_experiment};
 use squall_telemetry::{Observation, Outcome, Traffic};
 use tokio::time::MissedTickBehavior;
 
@@ -268,7 +268,7 @@ impl Runner {
                 }
                 Ok(())
             };
-            publisher.update(&write, change).map(drop).map_err(|error| crate::error::in_words(&error))
+            publisher.update(&write, change).map(drop).map_err(|error| Chain(&error).to_string())
         });
         match tokio::time::timeout(PUT_WITHIN, put).await {
             Ok(Ok(done)) => done,

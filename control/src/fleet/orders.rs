@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use squall_config::Chain;
 use squall_config::spec::RuleSpec;
 
 use super::SILENT;
@@ -95,7 +96,7 @@ impl Publisher {
             Ok(_) => {}
             Err(error) => {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
-                tracing::error!(%error, "the rules of the controller could not be ended; all faults are halted");
+                tracing::error!(error = %Chain(&error), "the rules of the controller could not be ended; all faults are halted");
                 self.halt(CONTROLLER, "the rules of the controller could not be ended");
             }
         }

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use squall_config::spec::ConfigSpec;
-use squall_config::{Problem, Problems, load_text, parse_text, validate};
+use squall_config::{Chain, Problem, Problems, load_text, parse_text, validate};
 
 use super::Publisher;
 use crate::actor::Actor;
@@ -83,7 +83,7 @@ impl Publisher {
             }
             Err(UpdateError::Invalid(problems)) => Err(name_api_rules(problems, n_rules_of_file)),
             Err(UpdateError::Conflict(problems)) => Err(problems),
-            Err(other) => Err(Problem::new("", other.to_string()).into()),
+            Err(other) => Err(Problem::new("", Chain(&other).to_string()).into()),
         }
     }
 
