@@ -8,6 +8,7 @@ use squall_config::model::{Config, Fault, Limits, Listener, Name, Rule};
 use crate::draw::stream_of;
 use crate::index::Index;
 use crate::matcher::{lowercase, match_listener};
+use crate::plan::RuleIndex;
 use crate::snapshot::{CompiledListener, CompiledRule, RuleState, Snapshot};
 
 /// Compiles a configuration into the snapshot of `generation`.
@@ -65,7 +66,7 @@ fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]
 
 fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -> CompiledListener {
     let cluster = config.clusters.iter().position(|cluster| cluster.name == listener.cluster);
-    let here: Vec<(u16, &Rule)> = (0..=u16::MAX)
+    let here: Vec<(RuleIndex, &Rule)> = RuleIndex::all()
         .zip(rules.iter().map(|compiled| &compiled.rule))
         .filter(|(_, rule)| rule.enabled && match_listener(&rule.matches, listener).is_ok())
         .collect();

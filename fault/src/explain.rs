@@ -42,7 +42,7 @@ pub fn explain_request(
         planning: Planning::default(),
         spared: Exclusion::new(snapshot, listener, request.path),
     };
-    (0..=u16::MAX).zip(&snapshot.rules).map(|(index, rule)| explanation.verdict(RuleIndex(index), rule)).collect()
+    RuleIndex::all().zip(&snapshot.rules).map(|(index, rule)| explanation.verdict(index, rule)).collect()
 }
 
 struct Explanation<'a> {
@@ -278,8 +278,8 @@ mod tests {
         for _ in 0..200 {
             let verdicts = explain_request(&snapshot, listener, &request);
             let plan = decide_request(&snapshot, listener, &request).plan;
-            for (i, verdict) in (0..).zip(&verdicts) {
-                assert_eq!(!verdict.would_inject.is_empty(), plan.rules().any(|rule| rule == RuleIndex(i)));
+            for (index, verdict) in RuleIndex::all().zip(&verdicts) {
+                assert_eq!(!verdict.would_inject.is_empty(), plan.rules().any(|rule| rule == index));
             }
         }
     }

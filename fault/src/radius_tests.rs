@@ -8,7 +8,6 @@ use squall_config::model::*;
 use squall_config::pattern::Pattern;
 
 use super::*;
-use crate::compile;
 use crate::explain::explain_request;
 use crate::testing::*;
 
@@ -39,9 +38,9 @@ fn a_shadow_rule_is_counted_and_injects_nothing() {
     let rules = [rules, vec![shadow(rule("late", vec![abort()]))]].concat();
     let snapshot = snapshot(1, rules);
     let decision = decide_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/"));
-    assert_eq!(decision.plan.rules().collect::<Vec<_>>(), [RuleIndex(1), RuleIndex(2)]);
+    assert_eq!(decision.plan.rules().collect::<Vec<_>>(), [RuleIndex::new(1), RuleIndex::new(2)]);
     // The last one would not have been reached.
-    assert_eq!(decision.shadows, [RuleIndex(0)]);
+    assert_eq!(decision.shadows, [RuleIndex::new(0)]);
     assert_eq!((counts(&snapshot, 0), counts(&snapshot, 3)), ((1, 1, 0, 0), (1, 0, 0, 0)));
     decide_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
     assert_eq!(counts(&snapshot, 0), (1, 1, 0, 1));
@@ -60,7 +59,7 @@ fn shadow_rules_do_not_fill_the_plan() {
 fn connections_and_handshakes_have_shadows_too() {
     let snapshot = snapshot(1, vec![shadow(rule("s", vec![Fault::Refuse])), rule("r", vec![Fault::Refuse])]);
     let listener = &snapshot.listeners[2];
-    let decide = |rule| decide_connection(&snapshot, listener, RuleIndex(rule), &connection(&snapshot));
+    let decide = |rule| decide_connection(&snapshot, listener, RuleIndex::new(rule), &connection(&snapshot));
     // What it would be: the connection has it once the rule injects.
     assert_eq!(decide(0).steps().len(), 1);
     assert_eq!(decide(1).steps().len(), 1);
@@ -75,7 +74,7 @@ fn connections_and_handshakes_have_shadows_too() {
     config.listeners[0].tls = Some(ListenerTls::Terminate(ServerTls { identity: files, client_ca: None }));
     let snapshot = compile(Arc::new(config), None, 1, false, 1);
     let decided = decide_handshake(&snapshot, &snapshot.listeners[0], [127, 0, 0, 1].into(), |_| {});
-    assert_eq!(decided, Some((RuleIndex(1), TlsFault::Stall)));
+    assert_eq!(decided, Some((RuleIndex::new(1), TlsFault::Stall)));
     assert_eq!([0, 1, 2].map(|rule| counts(&snapshot, rule).1), [1, 0, 0]);
 }
 
@@ -101,7 +100,7 @@ fn protected_paths_and_clusters_are_passed_by() {
     let of_cluster = protecting(Vec::new(), &["service-b"], vec![rule("all", vec![abort(), Fault::Refuse])]);
     assert!(decide(&of_cluster, "/").is_empty());
     let (tcp, inbound) = (&of_cluster.listeners[2], &of_cluster.listeners[1]);
-    assert!(decide_connection(&of_cluster, tcp, RuleIndex(0), &connection(&of_cluster)).is_empty());
+    assert!(decide_connection(&of_cluster, tcp, RuleIndex::new(0), &connection(&of_cluster)).is_empty());
     assert_eq!(counts(&of_cluster, 0), (0, 0, 2, 0));
     // Another cluster.
     assert!(!decide_request(&of_cluster, inbound, &get(&of_cluster, "/")).plan.is_empty());
@@ -114,7 +113,7 @@ fn tunnels_of_protected_paths_are_passed_by() {
     let snapshot = protecting(vec![Pattern::Prefix("/ws/".to_owned())], &[], vec![rule]);
     let decide = |path| {
         let tunnel = TunnelMeta { request: get(&snapshot, path), protocol: "websocket" };
-        decide_tunnel(&snapshot, &snapshot.listeners[0], RuleIndex(0), &tunnel)
+        decide_tunnel(&snapshot, &snapshot.listeners[0], RuleIndex::new(0), &tunnel)
     };
     assert!(decide("/ws/1").is_empty());
     assert!(!decide("/").is_empty());

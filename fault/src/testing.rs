@@ -9,7 +9,6 @@ use http::{HeaderMap, Method, StatusCode};
 use squall_config::model::*;
 use squall_config::units::Percentage;
 
-use crate::compile;
 use crate::decide::decide_request;
 use crate::meta::{ConnectionMeta, RequestMeta};
 use crate::plan::{FaultPlan, Step};
@@ -43,8 +42,8 @@ pub(crate) fn delay_of(plan: &FaultPlan, snapshot: &Snapshot, stage: Stage) -> D
 }
 
 /// The fault that ends the exchange, with its rule.
-pub(crate) fn end_of<'s>(plan: &FaultPlan, snapshot: &'s Snapshot) -> Option<(u16, &'s Fault)> {
-    let faults = plan.steps().iter().map(|step| (step.rule.0, snapshot.step_fault(*step)));
+pub(crate) fn end_of<'s>(plan: &FaultPlan, snapshot: &'s Snapshot) -> Option<(usize, &'s Fault)> {
+    let faults = plan.steps().iter().map(|step| (step.rule.place(), snapshot.step_fault(*step)));
     faults.into_iter().find(|(_, fault)| fault.ends().is_some())
 }
 
@@ -177,7 +176,6 @@ pub(crate) fn decide(snapshot: &Snapshot, path: &str) -> FaultPlan {
 
 /// For each of `count` requests: the names of the rules that fired.
 pub(crate) fn fired(snapshot: &Snapshot, count: usize) -> Vec<Vec<String>> {
-    let names =
-        |plan: FaultPlan| plan.rules().map(|r| snapshot.rules[usize::from(r.0)].rule.name.to_string()).collect();
+    let names = |plan: FaultPlan| plan.rules().map(|r| snapshot.rule(r).rule.name.to_string()).collect();
     (0..count).map(|_| names(decide(snapshot, "/"))).collect()
 }
