@@ -13,6 +13,7 @@ use squall_control::{
     Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, Web, WebFuture, WebRequest, start,
 };
 use squall_fault::compile;
+use squall_fault::{Stamp, compile};
 use squall_fault::store::SnapshotStore;
 use squall_telemetry::{CertificateStatus, EndpointStatus};
 
@@ -81,7 +82,7 @@ impl Api {
     fn start() -> Self {
         let (document, config) = load_text(FILE).unwrap();
         let begin = Start::fresh(document, config);
-        let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, 1, false, 7));
+        let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, Stamp::first(7)));
         let data_plane = Arc::new(NoPlane);
         let publisher = Publisher::new(PublisherOptions {
             store,

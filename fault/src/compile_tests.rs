@@ -45,7 +45,7 @@ fn rules_are_sorted_to_their_listeners() {
 #[test]
 fn halted_means_no_candidates_but_the_rules_stay() {
     let running = snapshot(1, vec![rule("a", delays())]);
-    let halted = compile(Arc::clone(&running.config), Some(&running), 2, true, 1);
+    let halted = compile(Arc::clone(&running.config), Some(&running), Stamp { generation: 2, halted: true, seed: 1 });
     assert!(halted.listeners.iter().all(|l| l.http_rules.is_empty() && l.tcp_rules.is_empty()));
     assert!(decide(&halted, "/").is_empty());
     assert!(running.is_active(&halted.rules[0].state) && !halted.is_active(&halted.rules[0].state));
@@ -59,7 +59,7 @@ fn faults_are_sorted_and_delays_bounded() {
         vec![reset(Phase::Response, 0), delay(Phase::Response, 1), abort(), delay(Phase::Request, 9_000)],
     )]);
     config.limits.delay_max = Duration::from_secs(2);
-    let snapshot = compile(Arc::new(config), None, 1, false, 1);
+    let snapshot = compile(Arc::new(config), None, Stamp::first(1));
     let kinds: Vec<_> = snapshot.rules[0].rule.faults.iter().map(Fault::kind).collect();
     assert_eq!(kinds, ["delay", "abort", "delay", "reset"]);
     assert_eq!(delay_of(&decide(&snapshot, "/"), &snapshot, Stage::RequestDelay), Duration::from_secs(2));
@@ -157,7 +157,7 @@ clusters:
 rules: [{name: r, percentage: 1, match: {cluster: by-address}, fault: {delay: 1s}}]
 ";
     let config = squall_config::load_text(text).unwrap().1;
-    let snapshot = compile(Arc::new(config), None, 1, false, 7);
+    let snapshot = compile(Arc::new(config), None, Stamp::first(7));
     let listener = &snapshot.listeners[0];
     assert!(listener.goes_by_names());
     for (to, server_name, authority, expected) in [

@@ -11,6 +11,7 @@ use squall_config::units::Percentage;
 
 use super::*;
 use crate::testing::*;
+use crate::{Stamp, compile};
 
 fn kinds(snapshot: &Snapshot, plan: &FaultPlan) -> Vec<(usize, &'static str)> {
     plan.steps().iter().map(|step| (step.rule.place(), snapshot.step_fault(*step).kind())).collect()
@@ -174,7 +175,7 @@ fn state_survives_a_change_of_the_rule() {
         snapshot(1, vec![share_rule("a", percent(5.0), Sample::Random), share_rule("b", percent(1.0), Sample::Random)]);
     fired(&first, 10);
     let rules = vec![share_rule("new", percent(5.0), Sample::Random), share_rule("a", percent(50.0), Sample::Exact)];
-    let second = compile(Arc::new(config(rules)), Some(&first), 2, false, 1);
+    let second = compile(Arc::new(config(rules)), Some(&first), Stamp { generation: 2, halted: false, seed: 1 });
     assert!(Arc::ptr_eq(&second.rules[1].state, &first.rules[0].state));
     assert_eq!(second.rules[0].state.matched.load(Relaxed), 0);
     assert!(second.is_active(&first.rules[0].state) && !second.is_active(&first.rules[1].state));

@@ -302,7 +302,11 @@ mod tests {
         let snapshot = snapshot(1, rules());
         let verdicts = explain_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
         assert!(verdicts[5].matched && verdicts[5].reason.contains("limits.exclude_paths"), "{:?}", verdicts[5]);
-        let halted = crate::compile(snapshot.config.clone(), Some(&snapshot), 2, true, 1);
+        let halted = crate::compile(
+            snapshot.config.clone(),
+            Some(&snapshot),
+            crate::Stamp { generation: 2, halted: true, seed: 1 },
+        );
         let verdicts = explain_request(&halted, &halted.listeners[0], &get(&halted, "/"));
         assert!(verdicts.iter().all(|verdict| verdict.reason == "all faults are halted"));
     }

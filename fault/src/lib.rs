@@ -24,4 +24,4 @@ pub mod trace_share;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod testing;
 
-pub use compile::compile;
+pub use compile::{Stamp, compile};

@@ -10,6 +10,7 @@ use squall_config::pattern::Pattern;
 use super::*;
 use crate::explain::explain_request;
 use crate::testing::*;
+use crate::{Stamp, compile};
 
 fn shadow(rule: Rule) -> Rule {
     Rule { mode: Mode::Shadow, ..rule }
@@ -28,7 +29,7 @@ fn protecting(paths: Vec<Pattern>, clusters: &[&str], rules: Vec<Rule>) -> Snaps
     let mut config = config(rules);
     let clusters = clusters.iter().map(|cluster| name(cluster)).collect();
     config.limits.blast_radius.protected = Protected { paths, clusters };
-    compile(Arc::new(config), None, 1, false, 1)
+    compile(Arc::new(config), None, Stamp::first(1))
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn connections_and_handshakes_have_shadows_too() {
     ]);
     let files = KeyPairFiles { cert: "c".into(), key: "k".into() };
     config.listeners[0].tls = Some(ListenerTls::Terminate(ServerTls { identity: files, client_ca: None }));
-    let snapshot = compile(Arc::new(config), None, 1, false, 1);
+    let snapshot = compile(Arc::new(config), None, Stamp::first(1));
     let decided = decide_handshake(&snapshot, &snapshot.listeners[0], [127, 0, 0, 1].into(), |_| {});
     assert_eq!(decided, Some((RuleIndex::new(1), TlsFault::Stall)));
     assert_eq!([0, 1, 2].map(|rule| counts(&snapshot, rule).1), [1, 0, 0]);
@@ -84,7 +85,7 @@ fn what_a_rule_in_shadow_mode_holds_is_let_go() {
     let state = Arc::clone(&before.rules[0].state);
     assert!(before.is_active(&state));
     let config = Arc::new(config(vec![shadow(rule("r", vec![abort()]))]));
-    assert!(!compile(config, Some(&before), 2, false, 1).is_active(&state));
+    assert!(!compile(config, Some(&before), Stamp { generation: 2, halted: false, seed: 1 }).is_active(&state));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::decide::{decide_connection, decide_request};
 use crate::explain::explain_request;
 use crate::plan::RuleIndex;
 use crate::testing::*;
+use crate::{Stamp, compile};
 
 fn sticky(name: &str, share: f64, key: StickyKey) -> Rule {
     share_rule(name, percent(share), Sample::Sticky(key))
@@ -62,7 +63,7 @@ const GOLDEN: [u128; 6] = [1, 22, 25, 30, 32, 40];
 #[test]
 fn a_seed_of_the_configuration_picks_others() {
     let with_seed = |seed| {
-        compile(Arc::new(squall_config::model::Config { seed, ..config(vec![by_trace(10.0)]) }), None, 1, false, 1)
+        compile(Arc::new(squall_config::model::Config { seed, ..config(vec![by_trace(10.0)]) }), None, Stamp::first(1))
     };
     let [none, zero, seven] = [None, Some(0), Some(7)].map(|seed| hits(&with_seed(seed), 1..2_000));
     assert_eq!(none, zero);

@@ -13,6 +13,7 @@ use crate::decide::decide_request;
 use crate::meta::{ConnectionMeta, RequestMeta};
 use crate::plan::{FaultPlan, Step};
 use crate::snapshot::Snapshot;
+use crate::{Stamp, compile};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).expect("invariant: tests write valid names")
@@ -147,7 +148,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
 }
 
 pub(crate) fn snapshot(seed: u64, rules: Vec<Rule>) -> Snapshot {
-    compile(Arc::new(config(rules)), None, 1, false, seed)
+    compile(Arc::new(config(rules)), None, Stamp::first(seed))
 }
 
 static NO_HEADERS: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use squall_config::model::Config;
 use squall_config::spec::{ClusterSpec, ConfigSpec, ListenerSpec, RuleSpec, Written};
 use squall_fault::compile;
+use squall_fault::{Stamp, compile};
 use squall_fault::snapshot::Snapshot;
 
 use crate::exit::Failure;
@@ -28,7 +29,7 @@ pub(super) fn load(path: &Path) -> Result<Snapshot, Failure> {
         }
     };
     let seed = config.seed.unwrap_or_default();
-    Ok(compile(Arc::new(config), None, 1, false, seed))
+    Ok(compile(Arc::new(config), None, Stamp::first(seed)))
 }
 
 /// A document that is not a configuration as `{rules: [...]}`.

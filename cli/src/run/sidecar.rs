@@ -11,6 +11,7 @@ use squall_config::spec::ConfigSpec;
 use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start, Web};
 use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
+use squall_fault::{Stamp, compile};
 use squall_fault::store::SnapshotStore;
 use squall_proxy::{Proxy, ProxyOptions};
 
@@ -59,7 +60,8 @@ impl Sidecar {
         let start =
             Start::load(document, config).map_err(|problem| Failure::new(Exit::Failure, problem.to_string()))?;
         let config = Arc::clone(start.config());
-        let store = SnapshotStore::new(compile(Arc::clone(&config), None, start.generation(), start.is_halted(), seed));
+        let stamp = Stamp { generation: start.generation(), halted: start.is_halted(), seed };
+        let store = SnapshotStore::new(compile(Arc::clone(&config), None, stamp));
         let (traces, exporting) = traces::start()?.unzip();
         let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers, traces })?;
         proxy.load_certificates(&config).map_err(invalid)?;

@@ -41,7 +41,7 @@ impl Publisher {
         // One whose time is over is not renewed, even if nobody has noticed yet.
         self.expire_lease(now);
         let mut state = self.state();
-        let generation = state.stats.generation;
+        let generation = state.generation;
         write.precondition.check(generation)?;
         let before = state.lease.as_ref();
         if let Some(other) = before.filter(|lease| lease.holder != holder) {
@@ -75,7 +75,7 @@ impl Publisher {
     pub(crate) fn release_lease(&self, write: &Write, holder: Option<&str>, now: Now) -> Result<bool, UpdateError> {
         self.expire_lease(now);
         let mut state = self.state();
-        let generation = state.stats.generation;
+        let generation = state.generation;
         write.precondition.check(generation)?;
         let Some(lease) = state.lease.clone() else { return Ok(false) };
         if holder.is_some_and(|holder| holder != lease.holder) {
@@ -102,7 +102,7 @@ impl Publisher {
     pub(crate) fn expire_lease(&self, now: Now) -> bool {
         let mut state = self.state();
         let Some(lease) = state.lease.take_if(|lease| lease.expiry.is_over(now)) else { return false };
-        let generation = state.stats.generation;
+        let generation = state.generation;
         self.keeper.note_lease(None);
         drop(state);
         self.halt(Actor::Squall("lease"), &format!("the lease of {} ran out", lease.holder));

@@ -89,13 +89,13 @@ impl Publisher {
 
     fn note_reload(&self, write: &Write, result: Result<(bool, Vec<String>), Problems>) -> Reload {
         let mut state = self.state();
-        let generation = state.stats.generation;
+        let generation = state.generation;
         let at = SystemTime::now();
         let reload = match result {
             Ok((changed, warnings)) => Reload { at, generation, changed, problems: Vec::new(), warnings },
             Err(problems) => Reload { at, generation, changed: false, problems: problems.0, warnings: Vec::new() },
         };
-        let counter = if reload.is_ok() { &mut state.stats.reloads_ok } else { &mut state.stats.reloads_error };
+        let counter = if reload.is_ok() { &mut state.reloads_ok } else { &mut state.reloads_error };
         *counter += 1;
         state.last_reload = Some(reload.clone());
         drop(state);

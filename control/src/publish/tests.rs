@@ -65,7 +65,7 @@ pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane
 
 pub(crate) fn publisher_of(start: Start, file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
     let (config, generation, halted) = (Arc::clone(start.config()), start.generation(), start.is_halted());
-    let store = SnapshotStore::new(compile(config, None, generation, halted, 7));
+    let store = SnapshotStore::new(compile(config, None, Stamp { generation, halted, seed: 7 }));
     let plane = Arc::new(FakePlane::default());
     let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
     let access = Access::default();
