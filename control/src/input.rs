@@ -36,12 +36,13 @@ impl FromRequest<App> for Change {
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         let extensions = request.extensions();
+        let by = extensions.get::<Caller>().cloned().map_or_else(Actor::default, Actor::Caller);
         let write = Write {
-            by: extensions.get::<Caller>().cloned().map_or_else(Actor::default, Actor::Caller),
             operation: extensions.get::<Operation>().map_or("change", |operation| operation.0),
             rule: rule_in(request.uri().path()),
             precondition: precondition(request.headers())?,
             dry_run: dry_run(request.uri())?,
+            ..Write::by(by)
         };
         Ok(Self { write, body: read_json(request).await? })
     }

@@ -23,8 +23,8 @@ use squall_fault::store::SnapshotStore;
 use squall_fault::{Stamp, compile};
 
 use crate::DataPlane;
-use crate::access::{Access, Refused};
-use crate::actor::{Actor, CONTROLLER};
+use crate::access::Access;
+use crate::actor::{Actor, Part};
 use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
 use crate::disk::Disk;
@@ -41,8 +41,7 @@ use crate::switch::Halt;
 use crate::sync::{Mutex, MutexGuard};
 use crate::write::{Outcome, UpdateError, Write};
 
-/// What the clock does.
-const EXPIRE: &str = "expire";
+pub use stats::ControlStats;
 
 /// What a [`Publisher`] needs.
 pub struct PublisherOptions {
@@ -287,7 +286,7 @@ impl Publisher {
         if changed {
             let activate = self.prepare(&before.config, &outcome.written.config)?;
             // Of what a controller orders nothing outlives the process.
-            let is_safe = write.by == CONTROLLER || outcome.written.only_takes_away_from(&before);
+            let is_safe = write.is_ordered || outcome.written.only_takes_away_from(&before);
             if !is_safe {
                 self.keeper.keep(&outcome.written, generation + 1).map_err(UpdateError::NotKept)?;
             }
@@ -309,8 +308,7 @@ impl Publisher {
             self.state().written = Arc::clone(&outcome.written);
         }
         self.deadlines_changed.notify_one();
-        // An expiry that found nothing to end is nobody's doing, and orders come again and again.
-        if changed || (write.operation != EXPIRE && write.by != CONTROLLER) {
+        if changed || !write.is_routine {
             let changes = Changes::between(&before.document, &outcome.written.document);
             self.audit.note(write.done(outcome.generation).with(changes));
         }
@@ -320,7 +318,8 @@ impl Publisher {
     /// Removes the rules whose time is over; gives their names. Waits for no disk: writing that down is for later, since a
     /// rule that has ended does not come back whatever was written down.
     pub(crate) fn expire(&self, now: Now) -> Vec<String> {
-        let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
+        let by = Actor::Squall(Part::Expiry);
+        let write = Write { operation: "expire", is_routine: true, ..Write::by(by) };
         let changed = self.bring_about(&write, |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.
             let names = self.state().written.expired(now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use squall_config::Problems;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, CONTROLLER};
 use crate::audit::Note;
 use crate::document::Written;
 
@@ -40,13 +40,29 @@ pub(crate) struct Write {
     pub(crate) precondition: Precondition,
     /// Whether to check everything and change nothing.
     pub(crate) dry_run: bool,
+    /// Whether it follows an order of the controller: nothing of that outlives the process, and what it halts it resumes.
+    pub(crate) is_ordered: bool,
+    /// Whether it comes again and again by itself, so that it is noted only when it changes something.
+    pub(crate) is_routine: bool,
 }
 
 impl Write {
     /// An unconditional change.
     pub(crate) fn by(who: Actor) -> Self {
-        let (operation, rule, precondition, dry_run) = ("change", None, Precondition::None, false);
-        Self { by: who, operation, rule, precondition, dry_run }
+        Self {
+            by: who,
+            operation: "change",
+            rule: None,
+            precondition: Precondition::None,
+            dry_run: false,
+            is_ordered: false,
+            is_routine: false,
+        }
+    }
+
+    /// What the controller orders, or what becomes of its orders.
+    pub(crate) fn ordered(operation: &'static str) -> Self {
+        Self { operation, is_ordered: true, is_routine: true, ..Self::by(CONTROLLER) }
     }
 
     /// The note that it was done.

@@ -20,7 +20,7 @@ use super::report::{Aborted, AbortedBy, Phase, Report};
 use super::run::{Look, Run};
 use super::sampler::{Sampler, Wanted};
 use super::start::{check, hangs_on_ids};
-use crate::actor::Actor;
+use crate::actor::{Actor, Part};
 use crate::events::EventKind;
 use crate::publish::Publisher;
 use crate::web::Web;
@@ -235,7 +235,7 @@ impl Runner {
                         // No fault may outlive its experiment.
                         tracing::error!(experiment = %name, why, "the rules of an experiment cannot be ended; all faults are halted");
                         self.publisher
-                            .halt(Actor::Squall("experiment"), "the rules of an experiment could not be ended");
+                            .halt(Actor::Squall(Part::Experiment), "the rules of an experiment could not be ended");
                     }
                     Some(why) => {
                         tracing::warn!(experiment = %name, why, "the rules of an experiment cannot be put in force");
@@ -261,7 +261,7 @@ impl Runner {
         let (is_given_up, is_end) = (Arc::new(AtomicBool::new(false)), rules.is_empty());
         let is_unwanted = Arc::clone(&is_given_up);
         let put = tokio::task::spawn_blocking(move || {
-            let write = Write { operation: "experiment", ..Write::by(Actor::Squall("experiment")) };
+            let write = Write { operation: "experiment", ..Write::by(Actor::Squall(Part::Experiment)) };
             let change = |draft: &mut crate::document::Draft| {
                 if is_end || !is_unwanted.load(Ordering::SeqCst) {
                     draft.set_experiment(&name, rules);

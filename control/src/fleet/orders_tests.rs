@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use serde_json::json;
 
 use super::*;
-use crate::actor::Actor;
+use crate::actor::{Actor, CONTROLLER};
 use crate::publish::tests::publisher;
 
 const LEASE: Duration = Duration::from_secs(10);

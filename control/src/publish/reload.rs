@@ -7,7 +7,7 @@ use squall_config::spec::ConfigSpec;
 use squall_config::{Chain, Problem, Problems, load_text, parse_text, validate};
 
 use super::Publisher;
-use crate::actor::Actor;
+use crate::actor::{Actor, Part};
 use crate::events::EventKind;
 use crate::reload::{Reload, read};
 use crate::view::ReloadOut;
@@ -45,7 +45,7 @@ impl Publisher {
                 Err(problems) => state.last_reload.as_ref().is_some_and(|last| last.problems == problems.0),
             }
         };
-        (!is_same).then(|| self.reload_text(Actor::Squall("file"), text))
+        (!is_same).then(|| self.reload_text(Actor::Squall(Part::File), text))
     }
 
     fn reload_text(&self, by: Actor, text: Result<String, Problems>) -> Reload {

@@ -6,7 +6,7 @@ use serde_json::json;
 use squall_fault::{Stamp, compile};
 
 use super::{Publisher, State};
-use crate::actor::{Actor, CONTROLLER};
+use crate::actor::Actor;
 use crate::document::Now;
 use crate::events::EventKind;
 use crate::switch::{Halt, Switch};
@@ -40,7 +40,7 @@ impl Publisher {
         if !halted && state.lacks_lease(&state.written.config) {
             return Err(UpdateError::NoLease);
         }
-        let by_controller = write.by == CONTROLLER;
+        let by_controller = write.is_ordered;
         if !halted && !by_controller && self.fleet.halts(Now::read()) {
             return Err(UpdateError::HaltedByController);
         }
