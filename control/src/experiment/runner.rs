@@ -16,7 +16,7 @@ use squall_telemetry::{Observation, Outcome, Traffic};
 use tokio::time::MissedTickBehavior;
 
 use super::machine::Order;
-use super::report::{Aborted, AbortedBy, Phase, Report};
+use super::report::{Aborted, AbortedBy, Phase, Report, TimelineKind};
 use super::run::{Look, Run};
 use super::sampler::{Sampler, Wanted};
 use super::start::{check, hangs_on_ids};
@@ -167,7 +167,7 @@ impl Runner {
             }
             let report = is_shown.then(|| Arc::new(active.run.report().clone()));
             let (stop, notes) = self.publisher.experiments.show(active.name.as_str(), active.run.phase(), report);
-            notes.into_iter().for_each(|note| active.run.note(now, "note", note));
+            notes.into_iter().for_each(|note| active.run.note(now, TimelineKind::Note, note));
             let halted = view
                 .halt
                 .as_ref()
