@@ -239,7 +239,6 @@ pub(crate) fn send_blocking(base: &Base, credentials: &Credentials, call: &Call)
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use serde_json::json;
 

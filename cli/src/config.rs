@@ -129,7 +129,6 @@ fn init(file: &Path, text: &str, next: &str) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -152,7 +152,6 @@ fn table(verdicts: &[Value]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

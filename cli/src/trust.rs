@@ -44,7 +44,6 @@ pub(crate) fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfi
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -12,9 +12,8 @@ use squall_config::{Problems, load_text};
 use squall_control::{
     Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, Web, WebFuture, WebRequest, start,
 };
-use squall_fault::compile;
-use squall_fault::{Stamp, compile};
 use squall_fault::store::SnapshotStore;
+use squall_fault::{Stamp, compile};
 use squall_telemetry::{CertificateStatus, EndpointStatus};
 
 const FILE: &str = "version: 1

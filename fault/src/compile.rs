@@ -112,5 +112,4 @@ fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -
 
 #[cfg(test)]
 #[path = "compile_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

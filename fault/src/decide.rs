@@ -33,6 +33,7 @@ pub use crate::draw::LatencyStream;
 
 /// What is decided about one request.
 #[derive(Clone, Debug, Default)]
+#[must_use = "what was decided, and counted, is to be applied"]
 pub struct Decision {
     /// What is injected.
     pub plan: FaultPlan,
@@ -340,10 +341,8 @@ impl<'a> Exclusion<'a> {
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
 #[cfg(test)]
 #[path = "radius_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod radius_tests;

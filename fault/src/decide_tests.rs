@@ -280,7 +280,7 @@ proptest! {
             .collect();
         let snapshot = snapshot(1, rules);
         let request = RequestMeta { headers: &headers, ..get(&snapshot, &path) };
-        decide_request(&snapshot, &snapshot.listeners[0], &request);
+        let _counted = decide_request(&snapshot, &snapshot.listeners[0], &request);
         for rule in &snapshot.rules {
             let holds = match_request(rule, &request).is_ok();
             prop_assert_eq!(rule.state.matched.load(Relaxed), u64::from(holds));

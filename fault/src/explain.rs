@@ -219,7 +219,6 @@ fn share(percentage: Percentage, sample: &Sample) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::header::CONTENT_TYPE;
     use http::{HeaderMap, HeaderName, HeaderValue};

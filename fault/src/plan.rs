@@ -48,6 +48,7 @@ impl Step {
 ///
 /// A small value, made once, before any I/O; what a step means is in the snapshot that it was decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "what was decided, and counted, is to be applied"]
 pub struct FaultPlan {
     steps: [Step; Self::STEPS_MAX],
     len: u8,

@@ -43,7 +43,7 @@ fn a_shadow_rule_is_counted_and_injects_nothing() {
     // The last one would not have been reached.
     assert_eq!(decision.shadows, [RuleIndex::new(0)]);
     assert_eq!((counts(&snapshot, 0), counts(&snapshot, 3)), ((1, 1, 0, 0), (1, 0, 0, 0)));
-    decide_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
+    let _counted = decide_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
     assert_eq!(counts(&snapshot, 0), (1, 1, 0, 1));
 }
 

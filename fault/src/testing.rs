@@ -20,7 +20,7 @@ pub(crate) fn name(text: &str) -> Name {
 }
 
 pub(crate) fn percent(percent: f64) -> Percentage {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
     let ppm = (percent * 10_000.0).round() as u32;
     Percentage::from_ppm(ppm).expect("invariant: tests write valid shares")
 }

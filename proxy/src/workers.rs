@@ -94,6 +94,7 @@ struct Listening {
 
 /// Sockets that are bound but not yet served.
 #[derive(Debug)]
+#[must_use = "they are served by Proxy::apply, and closed when they are dropped"]
 pub struct BoundListeners {
     /// One socket for each worker.
     fresh: Vec<(Name, Listening, Vec<TcpListener>)>,

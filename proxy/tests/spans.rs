@@ -1,5 +1,5 @@
 //! What spans say of exchanges, from a proxy in this process.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -67,7 +67,7 @@ fn spans(origin: SocketAddr, rules: &str, request: &str) -> (SpanData, Option<Sp
     (server, client)
 }
 
-#[allow(clippy::disallowed_methods, reason = "a worker hands spans over; there is nothing to wait on")]
+#[expect(clippy::disallowed_methods, reason = "a worker hands spans over; there is nothing to wait on")]
 fn wait(finished: &mut FinishedSpans) -> Vec<SpanData> {
     let end = Instant::now() + Duration::from_secs(5);
     loop {

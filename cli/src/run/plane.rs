@@ -127,6 +127,7 @@ mod tests {
     use super::*;
 
     const CONFIG: &str = "
+        version: 1
         listeners: [{ name: web, address: 127.0.0.1:80, cluster: b }]
         clusters: [{ name: b, endpoints: [127.0.0.1:81] }]";
 

@@ -9,10 +9,9 @@ use squall_config::Problems;
 use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
 use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start, Web};
-use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
-use squall_fault::{Stamp, compile};
 use squall_fault::store::SnapshotStore;
+use squall_fault::{Stamp, compile};
 use squall_proxy::{Proxy, ProxyOptions};
 
 use super::plane::{Plane, unbound};

@@ -35,7 +35,6 @@ pub fn validate_game_day(document: &GameDayDocument) -> Result<(), Problems> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use crate::{load_game_day_text, parse_game_day_text};
 
     #[test]

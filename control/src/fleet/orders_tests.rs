@@ -1,7 +1,5 @@
 //! What the publisher makes of orders.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -178,7 +178,6 @@ fn number<T: FromStr>(name: &str, value: Option<String>, default: T) -> Result<T
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,4 @@
 //! Relays over real loopback sockets.
-#![allow(clippy::unwrap_used, clippy::large_futures, clippy::print_stdout, reason = "tests")]
 
 mod endings;
 mod faults;
@@ -22,9 +21,8 @@ use squall_config::model::{
 };
 use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
-use squall_fault::{Stamp, compile};
-use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
+use squall_fault::{Stamp, compile};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
