@@ -19,7 +19,7 @@ use squall_proxy::bench::{self, Exchanges, Pool, Relay};
 /// A first time fills caches and makes what is kept for later; it is not what a request pays.
 fn decision(rules: Vec<Rule>) -> Decision {
     let decision = Decision::new(rules);
-    decision.take();
+    let _plan = decision.take();
     decision
 }
 

@@ -25,7 +25,7 @@ pub struct Decision {
 impl Decision {
     /// The decision about a usual request.
     pub fn new(rules: Vec<Rule>) -> Self {
-        let snapshot = Arc::new(squall_fault::compile(config(rules), None, 1, false, 42));
+        let snapshot = Arc::new(squall_fault::compile(config(rules), None, squall_fault::Stamp::first(42)));
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_static("service-b:8080"));
         headers.insert("user-agent", HeaderValue::from_static("service-a/1.0"));

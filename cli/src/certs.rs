@@ -97,7 +97,7 @@ fn issue(names: &[String], directory: &Path, stem: Option<&str>, days: u32) -> O
     let first = names.first().context("a name is required")?;
     let files = Files::new(directory, &stem_of(stem.unwrap_or(first))?);
     let mut params = CertificateParams::new(names.to_vec())
-        .map_err(|error| Failure::new(Exit::Usage, format_args!("{}: {error}", names.join(", "))))?;
+        .map_err(|error| Failure::caused_by(Exit::Usage, error).of(names.join(", ")))?;
     limit(&mut params, days);
     params.distinguished_name.push(DnType::CommonName, first.as_str());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -125,7 +125,7 @@ fn authority(files: &Files) -> Result<Issuer<'static, KeyPair>, Failure> {
     let read = |file: &Path| {
         std::fs::read_to_string(file).map_err(|error| {
             let fix = "squall certs init makes an authority; --in says where it is";
-            Failure::new(Exit::Failure, format_args!("cannot read {}: {error}; {fix}", file.display()))
+            Failure::new(Exit::Failure, format!("cannot read {}: {error}; {fix}", file.display()))
         })
     };
     let (cert, key) = (read(&files.cert)?, read(&files.key)?);
@@ -138,7 +138,7 @@ fn authority(files: &Files) -> Result<Issuer<'static, KeyPair>, Failure> {
 fn stem_of(name: &str) -> Result<String, Failure> {
     let stem = name.replacen("*.", "any.", 1).replace(':', "-");
     if stem == "ca" || stem.is_empty() || stem.starts_with('.') || stem.contains('/') {
-        let message = format_args!("{name:?} cannot name the files; choose one with --as");
+        let message = format!("{name:?} cannot name the files; choose one with --as");
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok(stem)
@@ -159,7 +159,7 @@ impl Files {
     fn write(&self, cert: &str, key: &str) -> Result<(), Failure> {
         if let Some(taken) = [&self.cert, &self.key].into_iter().find(|file| file.exists()) {
             let fix = "remove it first, or name another place";
-            return Err(Failure::new(Exit::Failure, format_args!("{} exists already; {fix}", taken.display())));
+            return Err(Failure::new(Exit::Failure, format!("{} exists already; {fix}", taken.display())));
         }
         for (file, text, mode) in [(&self.key, key, 0o600), (&self.cert, cert, 0o644)] {
             let created = OpenOptions::new().write(true).create_new(true).mode(mode).open(file);

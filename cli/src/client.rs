@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use serde_json::Value;
-use squall_config::{Problem, Problems};
+use squall_config::{Chain, Problem, Problems};
 
 use crate::exit::{Exit, Failure};
 
@@ -176,17 +176,14 @@ impl Reply {
         let line = body.trim().lines().next().unwrap_or_default();
         let fix = "name the address of the control API with --control or SQUALL_CONTROL";
         let status = self.status.as_u16();
-        Failure::new(
-            exit,
-            format_args!("this is not how the control API answers; {fix}; the answer was {status}: {line}"),
-        )
+        Failure::new(exit, format!("this is not how the control API answers; {fix}; the answer was {status}: {line}"))
     }
 }
 
 /// That nobody answered, and what can be done.
 fn unreachable(base: &Base, why: impl fmt::Display) -> Failure {
     let fix = "is squall running there? name another place with --control or SQUALL_CONTROL";
-    Failure::new(Exit::Unreachable, format_args!("cannot reach the control API at {base}: {why}; {fix}"))
+    Failure::new(Exit::Unreachable, format!("cannot reach the control API at {base}: {why}; {fix}"))
 }
 
 /// Calls the API and waits for the whole answer, at most 10 s. A failure means that there was none.
@@ -208,7 +205,7 @@ async fn exchange(base: &Base, tls: Option<Arc<ClientConfig>>, request: Request<
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|e| anyhow::anyhow!("the answer broke off: {e}"))?.to_bytes();
+        let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {}", Chain(error.as_ref())))?.to_bytes();
         Ok(Reply { status, body })
     };
     // The connection makes progress while the answer is awaited, and ends with it.
@@ -231,7 +228,6 @@ pub(crate) fn send_blocking(base: &Base, credentials: &Credentials, call: &Call)
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use serde_json::json;
 

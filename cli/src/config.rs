@@ -121,7 +121,7 @@ fn init(file: &Path, text: &str, next: &str) -> Outcome {
     let created = std::fs::OpenOptions::new().write(true).create_new(true).open(file);
     created.and_then(|mut new| new.write_all(text.as_bytes())).map_err(|e| {
         let fix = "name another file, or - for stdout";
-        Failure::new(Exit::Failure, format_args!("cannot create {}: {e}; {fix}", file.display()))
+        Failure::new(Exit::Failure, format!("cannot create {}: {e}; {fix}", file.display()))
     })?;
     output::say(&format!("wrote {}; {next}", file.display()));
     Ok(Exit::Ok)
@@ -129,7 +129,6 @@ fn init(file: &Path, text: &str, next: &str) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -39,9 +39,19 @@ pub(crate) struct Failure {
 pub(crate) type Outcome = Result<Exit, Failure>;
 
 impl Failure {
-    /// A failure that begins here.
-    pub(crate) fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
-        Self { exit, error: anyhow::anyhow!("{message}") }
+    /// A failure that begins here. Takes no error, which would lose its causes: see [`Self::caused_by`].
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, error: anyhow::Error::msg(message.into()) }
+    }
+
+    /// A failure that begins with this error.
+    pub(crate) fn caused_by(exit: Exit, error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { exit, error: error.into() }
+    }
+
+    /// The same failure, of this.
+    pub(crate) fn of(self, what: impl Into<String>) -> Self {
+        Self { exit: self.exit, error: self.error.context(what.into()) }
     }
 
     /// The same failure with another code.
@@ -64,5 +74,33 @@ impl From<anyhow::Error> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self { exit: Exit::Failure, error: error.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoPort(std::io::Error);
+
+    impl std::fmt::Display for NoPort {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the listener cannot have its port")
+        }
+    }
+
+    impl std::error::Error for NoPort {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn a_failure_says_its_causes() {
+        let error = NoPort(std::io::Error::from_raw_os_error(24));
+        let failure = Failure::caused_by(Exit::Failure, error).of("no start");
+        let text = "error: no start: the listener cannot have its port: Too many open files (os error 24)";
+        assert_eq!((failure.exit, failure.text().as_str()), (Exit::Failure, text));
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn execute(args: &ExplainArgs) -> Outcome {
 
 fn no_such_listener(snapshot: &Snapshot, name: &str) -> Failure {
     let names: Vec<_> = snapshot.listeners.iter().map(|l| l.listener.name.as_str()).collect();
-    Failure::new(Exit::Failure, format_args!("there is no listener {name:?}; there are: {}", names.join(", ")))
+    Failure::new(Exit::Failure, format!("there is no listener {name:?}; there are: {}", names.join(", ")))
 }
 
 /// What every rule says to the request on one listener.
@@ -152,7 +152,6 @@ fn table(verdicts: &[Value]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) fn execute(args: &HealthcheckArgs) -> Outcome {
         return Ok(Exit::Ok);
     }
     let why = String::from_utf8_lossy(&reply.body);
-    Err(Failure::new(Exit::Failure, format_args!("not ready: {base} says {}: {}", reply.status.as_u16(), why.trim())))
+    Err(Failure::new(Exit::Failure, format!("not ready: {base} says {}: {}", reply.status.as_u16(), why.trim())))
 }
 
 fn base(args: &HealthcheckArgs) -> Result<Base, Failure> {

@@ -72,7 +72,7 @@ pub(crate) fn start(filter: Option<&str>, format: LogFormat) -> Result<WorkerGua
         LogFormat::Text => all.with(lines.with_target(false)).try_init(),
         LogFormat::Json => all.with(lines.json().flatten_event(true).with_current_span(false)).try_init(),
     };
-    started.map_err(|e| Failure::new(Exit::Failure, format_args!("cannot start logging: {e}")))?;
+    started.map_err(|error| Failure::caused_by(Exit::Failure, error).of("cannot start logging"))?;
     let _ = LOG.set(Log { filter, repeats, lost });
     Ok(guard)
 }

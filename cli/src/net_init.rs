@@ -133,7 +133,7 @@ fn install(mode: Mode, plan: &Plan) -> Result<&'static str, Failure> {
         },
     };
     iptables::install(plan).map_err(|iptables| match refused {
-        Some(nft) => Failure::new(Exit::Failure, format_args!("neither works: {nft}; {iptables}")),
+        Some(nft) => Failure::new(Exit::Failure, format!("neither works: {nft}; {iptables}")),
         None => iptables.into(),
     })?;
     Ok("iptables")

@@ -113,7 +113,6 @@ fn no_color_is_unset() -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     struct Gone(ErrorKind);

@@ -172,8 +172,9 @@ fn body(set: &SetArgs) -> Result<Value, Failure> {
 
 /// A rule of a file as JSON. Quantities are checked where the rule goes; here only its shape is.
 fn rule_of_file(file: &Path, text: &str) -> Result<Value, Failure> {
-    let value: Value = serde_saphyr::from_str(text)
-        .map_err(|e| Failure::new(Exit::InvalidConfig, format_args!("{} is not YAML or JSON: {e}", file.display())))?;
+    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
+        Failure::caused_by(Exit::InvalidConfig, error).of(format!("{} is not YAML or JSON", file.display()))
+    })?;
     let _: RuleSpec = squall_config::parse_value(&value).map_err(|problems| source::invalid(file, &problems))?;
     Ok(value)
 }
@@ -192,7 +193,6 @@ fn rule_path(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
         file.take(BYTES_MAX + 1).read_to_string(&mut text).with_context(context)?
     };
     if n_bytes as u64 > BYTES_MAX {
-        let message = format_args!("{} is larger than {} MiB; split it", path.display(), BYTES_MAX >> 20);
+        let message = format!("{} is larger than {} MiB; split it", path.display(), BYTES_MAX >> 20);
         return Err(Failure::new(Exit::Failure, message));
     }
     Ok(text)
@@ -39,7 +39,7 @@ pub(crate) fn read_or_begin(path: &Path, begin: &str) -> Result<String, Failure>
     read(path).map_err(|failure| match path.try_exists() {
         Ok(false) if path != Path::new("-") => Failure::new(
             failure.exit,
-            format_args!("there is no file {}; `{begin}` writes one to begin with", path.display()),
+            format!("there is no file {}; `{begin}` writes one to begin with", path.display()),
         ),
         _ => failure,
     })

@@ -93,7 +93,7 @@ fn encoded(text: &str) -> String {
 }
 
 fn written(format: Format, data: &str) -> Result<String, Failure> {
-    let line: Value = serde_json::from_str(data).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let line: Value = serde_json::from_str(data).map_err(|error| Failure::caused_by(Exit::Failure, error))?;
     Ok(match format {
         Format::Table => columns(&line),
         Format::Json => data.to_owned(),

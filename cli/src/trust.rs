@@ -43,14 +43,7 @@ pub(crate) fn trusting(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfi
     Ok(builder.with_root_certificates(roots))
 }
 
-/// An error with what caused it, as far down as somebody knows.
-pub(crate) fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

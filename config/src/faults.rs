@@ -262,8 +262,10 @@ impl Fault {
             Self::Truncate(Truncate::AfterBytes { on, .. }) => *on == Phase::Response,
             Self::Reset(reset) => !matches!(reset.moment, ResetMoment::AfterData { .. }),
             Self::Blackhole(hole) => hole.direction.is_none(),
+            Self::Abort(_) | Self::ResponseLost | Self::Duplicate(_) | Self::Modify(_) => true,
+            Self::Malformed(_) | Self::SlowBody(_) | Self::Goaway(_) | Self::Requested(_) => true,
+            Self::Truncate(_) | Self::Stall(_) | Self::Corrupt(_) | Self::Throttle(_) => true,
             Self::Refuse | Self::Slice(_) | Self::SlowClose(_) | Self::Tls(_) => false,
-            _ => true,
         }
     }
 
@@ -301,8 +303,28 @@ pub(crate) fn faults(path: &str, spec: &FaultSpec, delay_max: Duration, report: 
     if *spec == FaultSpec::default() {
         report.add(path, "it says nothing", KINDS);
     }
-    let FaultSpec { delay, abort, reset, blackhole, response_lost, duplicate, modify, malformed, truncate, .. } = spec;
-    let FaultSpec { stall, corrupt, throttle, slow_body, goaway, requested, refuse, slice, slow_close, tls, .. } = spec;
+    // Without `..`: a kind that is not checked here does not compile.
+    let FaultSpec {
+        delay,
+        abort,
+        reset,
+        blackhole,
+        response_lost,
+        duplicate,
+        modify,
+        malformed,
+        truncate,
+        stall,
+        corrupt,
+        throttle,
+        slow_body,
+        goaway,
+        requested,
+        refuse,
+        slice,
+        slow_close,
+        tls,
+    } = spec;
     let mut faults = Vec::new();
     let mut add = |fault: Option<Fault>| faults.extend(fault);
     let r = &mut *report;
@@ -364,4 +386,20 @@ fn required<'a>(
     report: &mut Report,
 ) -> Option<(String, &'a Scalar)> {
     report.required(path, value, hint).map(|value| (path.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_writes_nothing_is_told_all_that_can_be_written() {
+        let schema = schemars::schema_for!(FaultSpec).to_value();
+        let mut written: Vec<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let list = KINDS.strip_prefix("write one of ").unwrap().replace(" and ", ", ");
+        let mut told: Vec<&str> = list.split(", ").collect();
+        written.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(told, written);
+    }
 }

@@ -11,6 +11,7 @@ pub mod spec;
 pub mod toxiproxy;
 pub mod units;
 
+mod chain;
 mod faults;
 mod load;
 mod locate;
@@ -25,6 +26,7 @@ mod validate;
 mod vocabulary;
 mod written;
 
+pub use chain::Chain;
 pub use load::{load_experiment_text, load_game_day_text, load_text, locate, parse_experiment_text, parse_text};
 pub use parse::parse_value;
 pub use problem::{Problem, Problems};

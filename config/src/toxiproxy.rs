@@ -76,5 +76,4 @@ pub fn upstream_of<'a>(document: &'a ConfigSpec, listener: &ListenerSpec) -> Opt
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

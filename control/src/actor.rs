@@ -6,15 +6,52 @@ use std::sync::Arc;
 use crate::role::Role;
 
 /// The controller whose orders are followed.
-pub(crate) const CONTROLLER: Actor = Actor::Squall("controller");
+pub(crate) const CONTROLLER: Actor = Actor::Squall(Part::Controller);
 
 /// Who asks for a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// A part of Squall itself: `file`, `expiry`, `guard`, `lease`, `experiment`, `controller`, `signal`, `process`.
-    Squall(&'static str),
+    /// A part of Squall itself.
+    Squall(Part),
     /// Somebody who calls the control API.
     Caller(Caller),
+}
+
+/// A part of Squall that asks of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The process, which begins and ends.
+    Process,
+    /// Somebody who sends it signals.
+    Signal,
+    /// The configuration file, which changed.
+    File,
+    /// The time of a rule is over.
+    Expiry,
+    /// A guard.
+    Guard,
+    /// The lease, which nobody renews.
+    Lease,
+    /// An experiment.
+    Experiment,
+    /// The controller whose orders are followed.
+    Controller,
+}
+
+impl Part {
+    /// The word of the audit and the log.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Signal => "signal",
+            Self::File => "file",
+            Self::Expiry => "expiry",
+            Self::Guard => "guard",
+            Self::Lease => "lease",
+            Self::Experiment => "experiment",
+            Self::Controller => "controller",
+        }
+    }
 }
 
 /// Somebody who calls the control API.
@@ -43,14 +80,14 @@ pub enum Identity {
 
 impl Default for Actor {
     fn default() -> Self {
-        Self::Squall("process")
+        Self::Squall(Part::Process)
     }
 }
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Squall(part) => f.write_str(part),
+            Self::Squall(part) => f.write_str(part.as_str()),
             Self::Caller(caller) => caller.fmt(f),
         }
     }

@@ -86,7 +86,7 @@ pub(crate) struct ActorOut {
 impl From<&Actor> for ActorOut {
     fn from(actor: &Actor) -> Self {
         let caller = match actor {
-            Actor::Squall(part) => return Self { kind: (*part).to_owned(), name: None, role: None, from: None },
+            Actor::Squall(part) => return Self { kind: part.as_str().to_owned(), name: None, role: None, from: None },
             Actor::Caller(caller) => caller,
         };
         let (kind, name) = match &caller.identity {

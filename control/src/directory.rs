@@ -135,7 +135,6 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

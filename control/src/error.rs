@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
-use squall_config::{Problem, Problems};
+use squall_config::{Chain, Problem, Problems};
 
 use crate::write::UpdateError;
 
@@ -174,10 +174,10 @@ impl From<UpdateError> for ApiError {
             UpdateError::Conflict(problems) => {
                 Self::many(StatusCode::CONFLICT, "nothing was changed, because the result cannot be had now", problems)
             }
-            UpdateError::NotKept(ref why) => Self::new(
+            UpdateError::NotKept(_) => Self::new(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "",
-                format!("{error}: {why}"),
+                Chain(&error).to_string(),
                 "make room in state_dir, or repair it; removing rules and halt work all the same",
             ),
             UpdateError::NoLease => {
@@ -209,18 +209,6 @@ impl From<UpdateError> for ApiError {
             }
             UpdateError::NoRule(name) => Self::no_rule(&name),
         }
-    }
-}
-
-/// Why a change was refused, with all that is wrong, in one line.
-pub(crate) fn in_words(error: &UpdateError) -> String {
-    match error {
-        UpdateError::Invalid(Problems(problems)) | UpdateError::Conflict(Problems(problems)) => {
-            let all = problems.iter().map(|problem| format!("{}: {}", problem.path, problem.detail));
-            format!("{error}: {}", all.collect::<Vec<_>>().join("; "))
-        }
-        UpdateError::NotKept(why) => format!("{error}: {why}"),
-        _ => error.to_string(),
     }
 }
 

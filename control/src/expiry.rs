@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Part};
 use crate::disk::Disk;
 use crate::document::Now;
 use crate::publish::Publisher;
@@ -67,7 +67,7 @@ pub(crate) async fn end_rules(publisher: Arc<Publisher>) {
             Err(_elapsed) => "another change takes too long".to_owned(),
         };
         tracing::error!(why, "rules cannot be ended; all faults are halted");
-        publisher.halt(Actor::Squall("expiry"), "rules could not be ended in time");
+        publisher.halt(Actor::Squall(Part::Expiry), "rules could not be ended in time");
         publisher.write_later(&mut disk, Publisher::write_down);
         tokio::time::sleep(LOOK_EVERY).await;
     }

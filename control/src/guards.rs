@@ -21,7 +21,7 @@ use squall_config::model::{Condition, Guard};
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, Part};
 use crate::disk::Disk;
 use crate::events::EventKind;
 use crate::publish::Publisher;
@@ -189,7 +189,7 @@ impl Publisher {
             }
             Step::Trip(reason) => {
                 self.guards.note_trip(name, &reason);
-                self.halt(Actor::Squall("guard"), &reason);
+                self.halt(Actor::Squall(Part::Guard), &reason);
                 Some(reason)
             }
         };

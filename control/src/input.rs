@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde_json::Value;
 use squall_config::model::Name;
-use squall_config::{Problem, Problems};
+use squall_config::{Chain, Problem, Problems};
 
 use crate::actor::{Actor, Caller};
 use crate::api::App;
@@ -36,12 +36,13 @@ impl FromRequest<App> for Change {
 
     async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
         let extensions = request.extensions();
+        let by = extensions.get::<Caller>().cloned().map_or_else(Actor::default, Actor::Caller);
         let write = Write {
-            by: extensions.get::<Caller>().cloned().map_or_else(Actor::default, Actor::Caller),
             operation: extensions.get::<Operation>().map_or("change", |operation| operation.0),
             rule: rule_in(request.uri().path()),
             precondition: precondition(request.headers())?,
             dry_run: dry_run(request.uri())?,
+            ..Write::by(by)
         };
         Ok(Self { write, body: read_json(request).await? })
     }
@@ -151,7 +152,7 @@ async fn read_body(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
         && let Some(chunk) = chunks.next().await
     {
         let chunk = chunk.map_err(|error| {
-            let detail = format!("the body is broken: {error}");
+            let detail = format!("the body is broken: {}", Chain(&error));
             ApiError::new(StatusCode::BAD_REQUEST, "", detail, "check Content-Length, or send it again")
         })?;
         n_bytes += chunk.len();

@@ -46,7 +46,7 @@ mod web;
 mod write;
 
 pub use access::{Access, Refused};
-pub use actor::{Actor, Caller, Identity};
+pub use actor::{Actor, Caller, Identity, Part};
 pub use data_plane::{DataPlane, Taps};
 pub use experiment::report::{ReportFormat, UnknownFormat};
 pub use fleet::board::{ControllerAnswer, ControllerStats};

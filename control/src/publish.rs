@@ -7,30 +7,31 @@
 mod lease;
 mod reload;
 mod restart;
+mod stats;
 mod switch;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use serde_json::{Value, json};
 use squall_config::model::Config;
 use squall_config::spec::ConfigSpec;
-use squall_config::validate;
-use squall_fault::compile;
+use squall_config::{Chain, validate};
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
+use squall_fault::{Stamp, compile};
 
 use crate::DataPlane;
-use crate::access::{Access, Refused};
-use crate::actor::{Actor, CONTROLLER};
+use crate::access::Access;
+use crate::actor::{Actor, Part};
 use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
 use crate::disk::Disk;
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
 use crate::experiment::board::Board as Experiments;
-use crate::fleet::board::{Board as Fleet, ControllerStats};
+use crate::fleet::board::Board as Fleet;
 use crate::guards::board::{Board, GuardStats};
 use crate::lease::{Lease, NOBODY};
 use crate::reload::Reload;
@@ -40,8 +41,7 @@ use crate::switch::Halt;
 use crate::sync::{Mutex, MutexGuard};
 use crate::write::{Outcome, UpdateError, Write};
 
-/// What the clock does.
-const EXPIRE: &str = "expire";
+pub use stats::ControlStats;
 
 /// What a [`Publisher`] needs.
 pub struct PublisherOptions {
@@ -80,33 +80,16 @@ pub(crate) struct View {
     pub(crate) last_reload: Option<Reload>,
 }
 
-/// Numbers for the metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ControlStats {
-    /// The generation in force.
-    pub generation: u64,
-    /// Whether all faults are halted.
-    pub halted: bool,
-    /// Reloads of the file that succeeded, with or without a change.
-    pub reloads_ok: u64,
-    /// Reloads of the file that failed.
-    pub reloads_error: u64,
-    /// What is left of the lease; `None` where nobody has to hold one and nobody does.
-    pub lease_left: Option<Duration>,
-    /// How it stands with the controller; `None` where there is none.
-    pub controller: Option<ControllerStats>,
-    /// Calls that were turned away at the door, in the order of [`Refused::ALL`].
-    pub refused: [u64; Refused::ALL.len()],
-    /// Changes of the token file that were taken into use.
-    pub token_reloads_ok: u64,
-    /// Changes of the token file that could not be.
-    pub token_reloads_error: u64,
-}
-
 pub(crate) struct State {
     pub(crate) written: Arc<Written>,
+    /// The generation in force.
+    pub(crate) generation: u64,
+    /// Whether all faults are halted.
     pub(crate) halt: Option<Halt>,
-    pub(crate) stats: ControlStats,
+    /// Reloads of the file that succeeded, with or without a change.
+    pub(crate) reloads_ok: u64,
+    /// Reloads of the file that failed.
+    pub(crate) reloads_error: u64,
     pub(crate) last_reload: Option<Reload>,
     /// How often somebody ended a halt.
     pub(crate) resumes: u64,
@@ -161,7 +144,6 @@ impl Publisher {
         let first = options.store.load();
         let Start { written, halt, generation, keeper, audit, recovery, experiments } = options.start;
         debug_assert_eq!((first.generation, first.halted), (generation, halt.is_some()), "the snapshot of the start");
-        let stats = ControlStats { generation, halted: halt.is_some(), ..ControlStats::default() };
         let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
         let initial = Config::clone(&written.config);
         Arc::new(Self {
@@ -176,7 +158,17 @@ impl Publisher {
             started: Instant::now(),
             initial,
             writer: Mutex::new(()),
-            state: Mutex::new(State { written, halt, stats, last_reload: None, resumes: 0, lease: None, file_text }),
+            state: Mutex::new(State {
+                written,
+                generation,
+                halt,
+                reloads_ok: 0,
+                reloads_error: 0,
+                last_reload: None,
+                resumes: 0,
+                lease: None,
+                file_text,
+            }),
             events: Events::default(),
             guards: Board::default(),
             experiments,
@@ -199,7 +191,7 @@ impl Publisher {
         View {
             written: Arc::clone(&state.written),
             snapshot: self.store.load(),
-            generation: state.stats.generation,
+            generation: state.generation,
             halt: state.halt.clone(),
             last_reload: state.last_reload.clone(),
         }
@@ -214,18 +206,6 @@ impl Publisher {
     pub(crate) fn guarded(&self) -> (Arc<Config>, u64) {
         let state = self.state();
         (Arc::clone(&state.written.config), state.resumes)
-    }
-
-    /// Numbers for the metrics.
-    pub fn stats(&self) -> ControlStats {
-        let (stats, lease_left) = {
-            let state = self.state();
-            let left = state.lease.as_ref().map(|lease| lease.left(Now::read()));
-            (state.stats, left.or(state.written.config.lease_ttl.map(|_| Duration::ZERO)))
-        };
-        let (token_reloads_ok, token_reloads_error) = self.access.reloads();
-        let (refused, controller) = (self.access.refused(), self.fleet.stats(Now::read()));
-        ControlStats { refused, token_reloads_ok, token_reloads_error, lease_left, controller, ..stats }
     }
 
     /// The guards in numbers, in the order of the configuration.
@@ -285,7 +265,7 @@ impl Publisher {
         let _writer = lock(&self.writer);
         let (before, generation) = {
             let state = self.state();
-            (Arc::clone(&state.written), state.stats.generation)
+            (Arc::clone(&state.written), state.generation)
         };
         write.precondition.check(generation)?;
         let mut draft = before.draft();
@@ -306,7 +286,7 @@ impl Publisher {
         if changed {
             let activate = self.prepare(&before.config, &outcome.written.config)?;
             // Of what a controller orders nothing outlives the process.
-            let is_safe = write.by == CONTROLLER || outcome.written.only_takes_away_from(&before);
+            let is_safe = write.is_ordered || outcome.written.only_takes_away_from(&before);
             if !is_safe {
                 self.keeper.keep(&outcome.written, generation + 1).map_err(UpdateError::NotKept)?;
             }
@@ -328,8 +308,7 @@ impl Publisher {
             self.state().written = Arc::clone(&outcome.written);
         }
         self.deadlines_changed.notify_one();
-        // An expiry that found nothing to end is nobody's doing, and orders come again and again.
-        if changed || (write.operation != EXPIRE && write.by != CONTROLLER) {
+        if changed || !write.is_routine {
             let changes = Changes::between(&before.document, &outcome.written.document);
             self.audit.note(write.done(outcome.generation).with(changes));
         }
@@ -339,7 +318,8 @@ impl Publisher {
     /// Removes the rules whose time is over; gives their names. Waits for no disk: writing that down is for later, since a
     /// rule that has ended does not come back whatever was written down.
     pub(crate) fn expire(&self, now: Now) -> Vec<String> {
-        let write = Write { operation: EXPIRE, ..Write::by(Actor::Squall("expiry")) };
+        let by = Actor::Squall(Part::Expiry);
+        let write = Write { operation: "expire", is_routine: true, ..Write::by(by) };
         let changed = self.bring_about(&write, |draft| {
             // Read under the writer's lock: a rule that was put again meanwhile has a new end.
             let names = self.state().written.expired(now);
@@ -355,7 +335,7 @@ impl Publisher {
             Ok(_) => Vec::new(),
             Err(error) => {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
-                tracing::error!(%error, "rules could not be expired; all faults are halted");
+                tracing::error!(error = %Chain(&error), "rules could not be expired; all faults are halted");
                 self.halt(write.by, "rules could not be expired");
                 Vec::new()
             }
@@ -426,22 +406,23 @@ impl Publisher {
     /// Compiles and publishes; gives the new generation.
     fn commit(&self, write: &Write, written: &Arc<Written>) -> Result<u64, UpdateError> {
         loop {
-            let before = self.stats();
-            write.precondition.check(before.generation)?;
-            let next = before.generation + 1;
-            let previous = self.store.load();
             let config = Arc::clone(&written.config);
-            let lacks_lease = !before.halted && self.state().lacks_lease(&config);
-            let snapshot = Arc::new(compile(config, Some(&previous), next, before.halted || lacks_lease, self.seed));
+            let (before, is_halted, lacks_lease) = {
+                let state = self.state();
+                (state.generation, state.halt.is_some(), state.halt.is_none() && state.lacks_lease(&config))
+            };
+            write.precondition.check(before)?;
+            let next = before + 1;
+            let stamp = Stamp { generation: next, halted: is_halted || lacks_lease, seed: self.seed };
+            let snapshot = Arc::new(compile(config, Some(&self.store.load()), stamp));
             let mut state = self.state();
-            if state.stats.generation != before.generation {
+            if state.generation != before {
                 continue; // The kill switch was moved meanwhile; this snapshot does not know.
             }
             state.written = Arc::clone(written);
-            state.stats.generation = next;
+            state.generation = next;
             if lacks_lease {
                 state.halt = Some(Halt::now(NOBODY.to_owned()));
-                state.stats.halted = true;
             }
             self.store.publish(snapshot);
             drop(state);

@@ -11,6 +11,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
+use squall_config::Chain;
 use squall_config::model::{ControlAddress, Controller};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
@@ -87,7 +88,7 @@ pub enum ControlError {
         reason: String,
     },
     /// The system gives no thread or no runtime.
-    #[error("the control API cannot start, for want of a thread or an event loop: {0}")]
+    #[error("the control API cannot start, for want of a thread or an event loop")]
     Start(#[source] io::Error),
 }
 
@@ -305,7 +306,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, from, "a connection to the control API broke");
+        tracing::debug!(error = %Chain(&error), from, "a connection to the control API broke");
     }
 }
 

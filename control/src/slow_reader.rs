@@ -72,7 +72,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for SlowReader<S> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use squall_config::Problems;
 
-use crate::actor::Actor;
+use crate::actor::{Actor, CONTROLLER};
 use crate::audit::Note;
 use crate::document::Written;
 
@@ -40,13 +40,29 @@ pub(crate) struct Write {
     pub(crate) precondition: Precondition,
     /// Whether to check everything and change nothing.
     pub(crate) dry_run: bool,
+    /// Whether it follows an order of the controller: nothing of that outlives the process, and what it halts it resumes.
+    pub(crate) is_ordered: bool,
+    /// Whether it comes again and again by itself, so that it is noted only when it changes something.
+    pub(crate) is_routine: bool,
 }
 
 impl Write {
     /// An unconditional change.
     pub(crate) fn by(who: Actor) -> Self {
-        let (operation, rule, precondition, dry_run) = ("change", None, Precondition::None, false);
-        Self { by: who, operation, rule, precondition, dry_run }
+        Self {
+            by: who,
+            operation: "change",
+            rule: None,
+            precondition: Precondition::None,
+            dry_run: false,
+            is_ordered: false,
+            is_routine: false,
+        }
+    }
+
+    /// What the controller orders, or what becomes of its orders.
+    pub(crate) fn ordered(operation: &'static str) -> Self {
+        Self { operation, is_ordered: true, is_routine: true, ..Self::by(CONTROLLER) }
     }
 
     /// The note that it was done.
@@ -71,10 +87,10 @@ pub enum UpdateError {
     },
     /// The result would not be valid.
     #[error("the configuration would not be valid")]
-    Invalid(Problems),
+    Invalid(#[source] Problems),
     /// The result is valid, but cannot be had now, such as a port in use.
     #[error("the configuration cannot be applied now")]
-    Conflict(Problems),
+    Conflict(#[source] Problems),
     /// The result cannot be written to the state directory.
     #[error("the state directory cannot be written to")]
     NotKept(#[source] std::io::Error),
@@ -129,4 +145,23 @@ pub(crate) struct Outcome<T> {
     pub(crate) written: Arc<Written>,
     /// What the operator should know.
     pub(crate) warnings: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_config::{Chain, Problem};
+
+    use super::*;
+
+    #[test]
+    fn why_a_change_was_refused_is_told_with_all_that_is_wrong() {
+        let problems = || Problems(vec![Problem::new("rules[0]", "is wrong"), Problem::new("rules[1]", "is, too")]);
+        let told = |error: UpdateError| Chain(&error).to_string();
+        let all = "rules[0]: is wrong; rules[1]: is, too";
+        assert_eq!(told(UpdateError::Invalid(problems())), format!("the configuration would not be valid: {all}"));
+        assert_eq!(told(UpdateError::Conflict(problems())), format!("the configuration cannot be applied now: {all}"));
+        let full = std::io::Error::from_raw_os_error(28);
+        let why = "the state directory cannot be written to: No space left on device (os error 28)";
+        assert_eq!(told(UpdateError::NotKept(full)), why);
+    }
 }

@@ -12,8 +12,8 @@ use squall_config::{Problems, load_text};
 use squall_control::{
     Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, Web, WebFuture, WebRequest, start,
 };
-use squall_fault::compile;
 use squall_fault::store::SnapshotStore;
+use squall_fault::{Stamp, compile};
 use squall_telemetry::{CertificateStatus, EndpointStatus};
 
 const FILE: &str = "version: 1
@@ -81,7 +81,7 @@ impl Api {
     fn start() -> Self {
         let (document, config) = load_text(FILE).unwrap();
         let begin = Start::fresh(document, config);
-        let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, 1, false, 7));
+        let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, Stamp::first(7)));
         let data_plane = Arc::new(NoPlane);
         let publisher = Publisher::new(PublisherOptions {
             store,

@@ -134,7 +134,6 @@ impl Drop for Permit {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::disallowed_methods, reason = "any moment will do")]
+    #[expect(clippy::disallowed_methods, reason = "any moment will do")]
     fn the_share_can_be_changed_and_taken_away() {
         let (budget, now) = (Budget::new(1), Instant::now());
         let share = |percent: u32, seconds| {

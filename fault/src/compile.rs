@@ -8,16 +8,36 @@ use squall_config::model::{Config, Fault, Limits, Listener, Name, Rule};
 use crate::draw::stream_of;
 use crate::index::Index;
 use crate::matcher::{lowercase, match_listener};
+use crate::plan::RuleIndex;
 use crate::snapshot::{CompiledListener, CompiledRule, RuleState, Snapshot};
 
-/// Compiles a configuration into the snapshot of `generation`.
+/// What a snapshot is beside its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its number.
+    pub generation: u64,
+    /// Whether the kill switch is on; then no listener has rules.
+    pub halted: bool,
+    /// Seed of every draw.
+    pub seed: u64,
+}
+
+impl Stamp {
+    /// That of the first snapshot, whose rules inject.
+    pub fn first(seed: u64) -> Self {
+        Self { generation: 1, halted: false, seed }
+    }
+}
+
+/// Compiles a configuration.
 ///
 /// Rules that `previous` already has by name keep their state (counts, draws), whatever else changed about them.
 /// Rules beyond 65,536 are left out; validation refuses that many.
 ///
 /// # Panics
 /// When a listener names a cluster that does not exist; validation refuses that.
-pub fn compile(config: Arc<Config>, previous: Option<&Snapshot>, generation: u64, halted: bool, seed: u64) -> Snapshot {
+pub fn compile(config: Arc<Config>, previous: Option<&Snapshot>, stamp: Stamp) -> Snapshot {
+    let Stamp { generation, halted, seed } = stamp;
     debug_assert!(config.rules.len() <= RULES_MAX, "invariant: limits.rules_max is at most 65535");
     let states: HashMap<&Name, &Arc<RuleState>> =
         previous.into_iter().flat_map(|snapshot| &snapshot.rules).map(|r| (&r.rule.name, &r.state)).collect();
@@ -65,7 +85,7 @@ fn compile_listener(listener: &Listener, config: &Config, rules: &[CompiledRule]
 
 fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -> CompiledListener {
     let cluster = config.clusters.iter().position(|cluster| cluster.name == listener.cluster);
-    let here: Vec<(u16, &Rule)> = (0..=u16::MAX)
+    let here: Vec<(RuleIndex, &Rule)> = RuleIndex::all()
         .zip(rules.iter().map(|compiled| &compiled.rule))
         .filter(|(_, rule)| rule.enabled && match_listener(&rule.matches, listener).is_ok())
         .collect();
@@ -92,5 +112,4 @@ fn compile_route(listener: &Listener, config: &Config, rules: &[CompiledRule]) -
 
 #[cfg(test)]
 #[path = "compile_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

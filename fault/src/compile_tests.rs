@@ -32,7 +32,8 @@ fn rules_are_sorted_to_their_listeners() {
         Rule { enabled: false, ..rule("off", delays()) },
     ];
     let snapshot = snapshot(1, rules);
-    let lists = |i: usize| (snapshot.listeners[i].http_rules.clone(), snapshot.listeners[i].tcp_rules.clone());
+    let places = |rules: &[RuleIndex]| rules.iter().map(|rule| rule.place()).collect::<Vec<_>>();
+    let lists = |i: usize| (places(&snapshot.listeners[i].http_rules), places(&snapshot.listeners[i].tcp_rules));
     assert_eq!(lists(0), (vec![1, 3, 5], vec![]));
     assert_eq!(lists(1), (vec![0, 3, 5], vec![]));
     assert_eq!(lists(2), (vec![], vec![1, 2, 4]));
@@ -44,7 +45,7 @@ fn rules_are_sorted_to_their_listeners() {
 #[test]
 fn halted_means_no_candidates_but_the_rules_stay() {
     let running = snapshot(1, vec![rule("a", delays())]);
-    let halted = compile(Arc::clone(&running.config), Some(&running), 2, true, 1);
+    let halted = compile(Arc::clone(&running.config), Some(&running), Stamp { generation: 2, halted: true, seed: 1 });
     assert!(halted.listeners.iter().all(|l| l.http_rules.is_empty() && l.tcp_rules.is_empty()));
     assert!(decide(&halted, "/").is_empty());
     assert!(running.is_active(&halted.rules[0].state) && !halted.is_active(&halted.rules[0].state));
@@ -58,7 +59,7 @@ fn faults_are_sorted_and_delays_bounded() {
         vec![reset(Phase::Response, 0), delay(Phase::Response, 1), abort(), delay(Phase::Request, 9_000)],
     )]);
     config.limits.delay_max = Duration::from_secs(2);
-    let snapshot = compile(Arc::new(config), None, 1, false, 1);
+    let snapshot = compile(Arc::new(config), None, Stamp::first(1));
     let kinds: Vec<_> = snapshot.rules[0].rule.faults.iter().map(Fault::kind).collect();
     assert_eq!(kinds, ["delay", "abort", "delay", "reset"]);
     assert_eq!(delay_of(&decide(&snapshot, "/"), &snapshot, Stage::RequestDelay), Duration::from_secs(2));
@@ -71,7 +72,8 @@ fn ten_thousand_other_paths_are_not_candidates() {
     rules.push(rule("all", delays()));
     let snapshot = snapshot(1, rules);
     let headers = HeaderMap::new();
-    let candidates = |path| snapshot.listeners[0].index.candidates(path, &headers).collect::<Vec<_>>();
+    let candidates =
+        |path| snapshot.listeners[0].index.candidates(path, &headers).map(RuleIndex::place).collect::<Vec<_>>();
     assert_eq!(candidates("/v1/orders"), [9_999]);
     assert_eq!(candidates("/other/42"), [42, 9_999]);
 }
@@ -98,7 +100,12 @@ fn rules_for_other_header_values_are_not_candidates() {
     let candidates = |fields: &[(&str, &str)]| {
         let pair = |(name, value): &(&str, &str)| (HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         let headers = fields.iter().map(pair).collect();
-        snapshot.listeners[0].index.candidates("/", &headers).filter(|rule| *rule < 7).collect::<Vec<_>>()
+        snapshot.listeners[0]
+            .index
+            .candidates("/", &headers)
+            .map(RuleIndex::place)
+            .filter(|rule| *rule < 7)
+            .collect::<Vec<_>>()
     };
     assert_eq!(candidates(&[]), [2]);
     assert_eq!(candidates(&[("x-user", "alice")]), [0, 2, 3]);
@@ -106,7 +113,9 @@ fn rules_for_other_header_values_are_not_candidates() {
     assert_eq!(candidates(&[("x-user", "nobody")]), [2]);
     assert_eq!(candidates(&[("x-user", "nobody"), ("x-user", "bob")]), [0, 1, 2, 3], "any value of several counts");
     assert_eq!(candidates(&[("x-0", "y"), ("x-2", "y")]), [2, 4, 6]);
-    assert!((7..13).all(|rule| snapshot.listeners[0].index.candidates("/", &HeaderMap::new()).any(|c| c == rule)));
+    assert!(
+        (7..13).all(|rule| snapshot.listeners[0].index.candidates("/", &HeaderMap::new()).any(|c| c.place() == rule))
+    );
 }
 
 #[test]
@@ -122,7 +131,8 @@ fn grpc_rules_are_indexed_by_path() {
     ];
     let snapshot = snapshot(1, rules);
     let headers = HeaderMap::new();
-    let candidates = |path| snapshot.listeners[0].index.candidates(path, &headers).collect::<Vec<_>>();
+    let candidates =
+        |path| snapshot.listeners[0].index.candidates(path, &headers).map(RuleIndex::place).collect::<Vec<_>>();
     assert_eq!(candidates("/pkg.S/M"), [0, 1, 2]);
     assert_eq!(candidates("/pkg.S/N"), [1, 2]);
     assert_eq!(candidates("/pkg.SX/M"), [2]);
@@ -147,7 +157,7 @@ clusters:
 rules: [{name: r, percentage: 1, match: {cluster: by-address}, fault: {delay: 1s}}]
 ";
     let config = squall_config::load_text(text).unwrap().1;
-    let snapshot = compile(Arc::new(config), None, 1, false, 7);
+    let snapshot = compile(Arc::new(config), None, Stamp::first(7));
     let listener = &snapshot.listeners[0];
     assert!(listener.goes_by_names());
     for (to, server_name, authority, expected) in [

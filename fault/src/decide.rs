@@ -33,6 +33,7 @@ pub use crate::draw::LatencyStream;
 
 /// What is decided about one request.
 #[derive(Clone, Debug, Default)]
+#[must_use = "what was decided, and counted, is to be applied"]
 pub struct Decision {
     /// What is injected.
     pub plan: FaultPlan,
@@ -52,7 +53,7 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
     }
     let mut exclusion = Exclusion::new(snapshot, listener, request.path);
     for index in listener.index.candidates(request.path, request.headers) {
-        let rule = &snapshot.rules[usize::from(index)];
+        let rule = snapshot.rule(index);
         if match_request(rule, request).is_err() {
             continue;
         }
@@ -62,11 +63,11 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
         }
         let ordinal = rule.state.matched.fetch_add(1, Relaxed);
         if rule.rule.experiment.is_some() {
-            experiment.get_or_insert(RuleIndex(index));
+            experiment.get_or_insert(index);
         }
         let Some(draw) = rule.pick(snapshot, Asker::Request(request), ordinal) else { continue };
         let cluster = listener.listener.cluster.as_str();
-        let Ok(next) = planning.with_http(RuleIndex(index), rule, draw, (request.headers, cluster)) else {
+        let Ok(next) = planning.with_http(index, rule, draw, (request.headers, cluster)) else {
             rule.state.skipped_plan_full.fetch_add(1, Relaxed);
             continue;
         };
@@ -74,7 +75,7 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             Mode::Inject => planning = next,
             Mode::Shadow if next.plan.steps().len() > planning.plan.steps().len() => {
                 rule.state.skipped_shadow.fetch_add(1, Relaxed);
-                shadows.push(RuleIndex(index));
+                shadows.push(index);
             }
             Mode::Shadow => {}
         }
@@ -83,7 +84,7 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
 }
 
 /// Decides for one connection and one rule (a connection decides anew for each rule that appears while it is open,
-/// and never twice for the same one). `rule` is one of the listener's `tcp_rules`; any other gives the empty plan.
+/// and never twice for the same one). `rule` is one of the listener's `tcp_rules`; any other of the snapshot gives the empty plan.
 /// Steps of delays carry no latency: a stream draws it for each chunk.
 ///
 /// Faults after one that ends the connection at once are left out; a reset after some bytes does not. Of a rule in shadow
@@ -109,7 +110,7 @@ pub fn decide_handshake(
 ) -> Option<(RuleIndex, TlsFault)> {
     let mut decided = None;
     for &index in &listener.tls_rules {
-        let Some(compiled) = snapshot.rules.get(usize::from(index)) else { continue };
+        let compiled = snapshot.rule(index);
         if !is_source(&compiled.rule.matches.source, source) {
             continue;
         }
@@ -125,7 +126,7 @@ pub fn decide_handshake(
         });
         match (compiled.rule.mode, fault.filter(|_| is_picked && decided.is_none())) {
             (_, None) => {}
-            (Mode::Inject, Some(fault)) => decided = Some((RuleIndex(index), fault)),
+            (Mode::Inject, Some(fault)) => decided = Some((index, fault)),
             (Mode::Shadow, Some(_)) => {
                 compiled.state.skipped_shadow.fetch_add(1, Relaxed);
                 in_shadow(compiled);
@@ -162,7 +163,7 @@ fn decide_stream(
     matches: impl FnOnce(&CompiledRule) -> bool,
 ) -> FaultPlan {
     let mut plan = FaultPlan::EMPTY;
-    let Some(compiled) = snapshot.rules.get(usize::from(rule.0)) else { return plan };
+    let compiled = snapshot.rule(rule);
     if snapshot.halted || !compiled.rule.enabled || !matches(compiled) {
         return plan;
     }
@@ -340,10 +341,8 @@ impl<'a> Exclusion<'a> {
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
 #[cfg(test)]
 #[path = "radius_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod radius_tests;

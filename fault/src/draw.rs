@@ -187,5 +187,4 @@ fn uniform(generator: &mut Pcg32, min: Duration, max: Duration) -> Duration {
 
 #[cfg(test)]
 #[path = "draw_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

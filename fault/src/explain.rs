@@ -42,7 +42,7 @@ pub fn explain_request(
         planning: Planning::default(),
         spared: Exclusion::new(snapshot, listener, request.path),
     };
-    (0..=u16::MAX).zip(&snapshot.rules).map(|(index, rule)| explanation.verdict(RuleIndex(index), rule)).collect()
+    RuleIndex::all().zip(&snapshot.rules).map(|(index, rule)| explanation.verdict(index, rule)).collect()
 }
 
 struct Explanation<'a> {
@@ -219,7 +219,6 @@ fn share(percentage: Percentage, sample: &Sample) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::header::CONTENT_TYPE;
     use http::{HeaderMap, HeaderName, HeaderValue};
@@ -278,8 +277,8 @@ mod tests {
         for _ in 0..200 {
             let verdicts = explain_request(&snapshot, listener, &request);
             let plan = decide_request(&snapshot, listener, &request).plan;
-            for (i, verdict) in (0..).zip(&verdicts) {
-                assert_eq!(!verdict.would_inject.is_empty(), plan.rules().any(|rule| rule == RuleIndex(i)));
+            for (index, verdict) in RuleIndex::all().zip(&verdicts) {
+                assert_eq!(!verdict.would_inject.is_empty(), plan.rules().any(|rule| rule == index));
             }
         }
     }
@@ -302,7 +301,11 @@ mod tests {
         let snapshot = snapshot(1, rules());
         let verdicts = explain_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
         assert!(verdicts[5].matched && verdicts[5].reason.contains("limits.exclude_paths"), "{:?}", verdicts[5]);
-        let halted = crate::compile(snapshot.config.clone(), Some(&snapshot), 2, true, 1);
+        let halted = crate::compile(
+            snapshot.config.clone(),
+            Some(&snapshot),
+            crate::Stamp { generation: 2, halted: true, seed: 1 },
+        );
         let verdicts = explain_request(&halted, &halted.listeners[0], &get(&halted, "/"));
         assert!(verdicts.iter().all(|verdict| verdict.reason == "all faults are halted"));
     }

@@ -11,6 +11,7 @@ use squall_config::pattern::Pattern;
 
 use self::headers::{Headers, NAMES_MAX};
 use self::paths::{Paths, Place};
+use crate::plan::RuleIndex;
 
 /// Rules of one listener by something that they demand: a path, its beginning, or the value of a header field. Each rule
 /// is in exactly one place; the places that a request leads to are walked merged, in the order of the rules.
@@ -20,7 +21,7 @@ use self::paths::{Paths, Place};
 pub(crate) struct Index {
     paths: Paths,
     headers: Headers,
-    anywhere: Vec<u16>,
+    anywhere: Vec<RuleIndex>,
 }
 
 /// What a request must look like for a rule to match; necessary, not sufficient.
@@ -66,7 +67,7 @@ impl<'a> Demand<'a> {
 
 impl Index {
     /// Indexes rules given in ascending order.
-    pub(crate) fn new<'a>(rules: impl Iterator<Item = (u16, &'a Match)>) -> Self {
+    pub(crate) fn new<'a>(rules: impl Iterator<Item = (RuleIndex, &'a Match)>) -> Self {
         let (mut index, mut places) = (Self::default(), BTreeMap::<String, Place>::new());
         for (rule, matches) in rules {
             match Demand::of(matches) {
@@ -98,14 +99,14 @@ const LISTS_MAX: usize = 3 + NAMES_MAX;
 /// Merges ascending lists.
 #[derive(Debug)]
 pub(crate) struct Candidates<'a> {
-    lists: [&'a [u16]; LISTS_MAX],
+    lists: [&'a [RuleIndex]; LISTS_MAX],
     n_lists: usize,
 }
 
 impl Iterator for Candidates<'_> {
-    type Item = u16;
+    type Item = RuleIndex;
 
-    fn next(&mut self) -> Option<u16> {
+    fn next(&mut self) -> Option<RuleIndex> {
         let lists = &mut self.lists[..self.n_lists];
         let list = lists.iter_mut().filter(|list| !list.is_empty()).min_by_key(|list| list[0])?;
         let (first, rest) = list.split_first()?;

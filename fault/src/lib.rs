@@ -21,7 +21,6 @@ pub mod trace_context;
 pub mod trace_share;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod testing;
 
-pub use compile::compile;
+pub use compile::{Stamp, compile};

@@ -189,5 +189,4 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 #[path = "matcher_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

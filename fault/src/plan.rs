@@ -2,9 +2,27 @@
 
 use std::time::Duration;
 
-/// Index of a rule in its snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RuleIndex(pub u16);
+/// Which rule of a snapshot: see [`Snapshot::rule`](crate::snapshot::Snapshot::rule). In the order of the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleIndex(u16);
+
+impl RuleIndex {
+    /// The rule at this place; what is shipped gets its indices from [`Self::all`].
+    #[cfg(test)]
+    pub(crate) const fn new(place: u16) -> Self {
+        Self(place)
+    }
+
+    /// All that there can be, in order.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (0..=u16::MAX).map(Self)
+    }
+
+    /// Its place.
+    pub(crate) fn place(self) -> usize {
+        usize::from(self.0)
+    }
+}
 
 /// One decided fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +48,7 @@ impl Step {
 ///
 /// A small value, made once, before any I/O; what a step means is in the snapshot that it was decided on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "what was decided, and counted, is to be applied"]
 pub struct FaultPlan {
     steps: [Step; Self::STEPS_MAX],
     len: u8,

@@ -8,9 +8,9 @@ use squall_config::model::*;
 use squall_config::pattern::Pattern;
 
 use super::*;
-use crate::compile;
 use crate::explain::explain_request;
 use crate::testing::*;
+use crate::{Stamp, compile};
 
 fn shadow(rule: Rule) -> Rule {
     Rule { mode: Mode::Shadow, ..rule }
@@ -29,7 +29,7 @@ fn protecting(paths: Vec<Pattern>, clusters: &[&str], rules: Vec<Rule>) -> Snaps
     let mut config = config(rules);
     let clusters = clusters.iter().map(|cluster| name(cluster)).collect();
     config.limits.blast_radius.protected = Protected { paths, clusters };
-    compile(Arc::new(config), None, 1, false, 1)
+    compile(Arc::new(config), None, Stamp::first(1))
 }
 
 #[test]
@@ -39,11 +39,11 @@ fn a_shadow_rule_is_counted_and_injects_nothing() {
     let rules = [rules, vec![shadow(rule("late", vec![abort()]))]].concat();
     let snapshot = snapshot(1, rules);
     let decision = decide_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/"));
-    assert_eq!(decision.plan.rules().collect::<Vec<_>>(), [RuleIndex(1), RuleIndex(2)]);
+    assert_eq!(decision.plan.rules().collect::<Vec<_>>(), [RuleIndex::new(1), RuleIndex::new(2)]);
     // The last one would not have been reached.
-    assert_eq!(decision.shadows, [RuleIndex(0)]);
+    assert_eq!(decision.shadows, [RuleIndex::new(0)]);
     assert_eq!((counts(&snapshot, 0), counts(&snapshot, 3)), ((1, 1, 0, 0), (1, 0, 0, 0)));
-    decide_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
+    let _counted = decide_request(&snapshot, &snapshot.listeners[0], &get(&snapshot, "/healthz"));
     assert_eq!(counts(&snapshot, 0), (1, 1, 0, 1));
 }
 
@@ -60,7 +60,7 @@ fn shadow_rules_do_not_fill_the_plan() {
 fn connections_and_handshakes_have_shadows_too() {
     let snapshot = snapshot(1, vec![shadow(rule("s", vec![Fault::Refuse])), rule("r", vec![Fault::Refuse])]);
     let listener = &snapshot.listeners[2];
-    let decide = |rule| decide_connection(&snapshot, listener, RuleIndex(rule), &connection(&snapshot));
+    let decide = |rule| decide_connection(&snapshot, listener, RuleIndex::new(rule), &connection(&snapshot));
     // What it would be: the connection has it once the rule injects.
     assert_eq!(decide(0).steps().len(), 1);
     assert_eq!(decide(1).steps().len(), 1);
@@ -73,9 +73,9 @@ fn connections_and_handshakes_have_shadows_too() {
     ]);
     let files = KeyPairFiles { cert: "c".into(), key: "k".into() };
     config.listeners[0].tls = Some(ListenerTls::Terminate(ServerTls { identity: files, client_ca: None }));
-    let snapshot = compile(Arc::new(config), None, 1, false, 1);
+    let snapshot = compile(Arc::new(config), None, Stamp::first(1));
     let decided = decide_handshake(&snapshot, &snapshot.listeners[0], [127, 0, 0, 1].into(), |_| {});
-    assert_eq!(decided, Some((RuleIndex(1), TlsFault::Stall)));
+    assert_eq!(decided, Some((RuleIndex::new(1), TlsFault::Stall)));
     assert_eq!([0, 1, 2].map(|rule| counts(&snapshot, rule).1), [1, 0, 0]);
 }
 
@@ -85,7 +85,7 @@ fn what_a_rule_in_shadow_mode_holds_is_let_go() {
     let state = Arc::clone(&before.rules[0].state);
     assert!(before.is_active(&state));
     let config = Arc::new(config(vec![shadow(rule("r", vec![abort()]))]));
-    assert!(!compile(config, Some(&before), 2, false, 1).is_active(&state));
+    assert!(!compile(config, Some(&before), Stamp { generation: 2, halted: false, seed: 1 }).is_active(&state));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn protected_paths_and_clusters_are_passed_by() {
     let of_cluster = protecting(Vec::new(), &["service-b"], vec![rule("all", vec![abort(), Fault::Refuse])]);
     assert!(decide(&of_cluster, "/").is_empty());
     let (tcp, inbound) = (&of_cluster.listeners[2], &of_cluster.listeners[1]);
-    assert!(decide_connection(&of_cluster, tcp, RuleIndex(0), &connection(&of_cluster)).is_empty());
+    assert!(decide_connection(&of_cluster, tcp, RuleIndex::new(0), &connection(&of_cluster)).is_empty());
     assert_eq!(counts(&of_cluster, 0), (0, 0, 2, 0));
     // Another cluster.
     assert!(!decide_request(&of_cluster, inbound, &get(&of_cluster, "/")).plan.is_empty());
@@ -114,7 +114,7 @@ fn tunnels_of_protected_paths_are_passed_by() {
     let snapshot = protecting(vec![Pattern::Prefix("/ws/".to_owned())], &[], vec![rule]);
     let decide = |path| {
         let tunnel = TunnelMeta { request: get(&snapshot, path), protocol: "websocket" };
-        decide_tunnel(&snapshot, &snapshot.listeners[0], RuleIndex(0), &tunnel)
+        decide_tunnel(&snapshot, &snapshot.listeners[0], RuleIndex::new(0), &tunnel)
     };
     assert!(decide("/ws/1").is_empty());
     assert!(!decide("/").is_empty());

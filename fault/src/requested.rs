@@ -107,7 +107,6 @@ impl Place<'_> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::{HeaderName, HeaderValue};
 

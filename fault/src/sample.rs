@@ -134,5 +134,4 @@ fn attempt_key(request: &RequestMeta<'_>) -> Option<u64> {
 
 #[cfg(test)]
 #[path = "sample_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

@@ -10,11 +10,11 @@ use squall_config::model::{Match, Rule};
 use squall_config::units::Percentage;
 
 use super::*;
-use crate::compile;
 use crate::decide::{decide_connection, decide_request};
 use crate::explain::explain_request;
 use crate::plan::RuleIndex;
 use crate::testing::*;
+use crate::{Stamp, compile};
 
 fn sticky(name: &str, share: f64, key: StickyKey) -> Rule {
     share_rule(name, percent(share), Sample::Sticky(key))
@@ -63,7 +63,7 @@ const GOLDEN: [u128; 6] = [1, 22, 25, 30, 32, 40];
 #[test]
 fn a_seed_of_the_configuration_picks_others() {
     let with_seed = |seed| {
-        compile(Arc::new(squall_config::model::Config { seed, ..config(vec![by_trace(10.0)]) }), None, 1, false, 1)
+        compile(Arc::new(squall_config::model::Config { seed, ..config(vec![by_trace(10.0)]) }), None, Stamp::first(1))
     };
     let [none, zero, seven] = [None, Some(0), Some(7)].map(|seed| hits(&with_seed(seed), 1..2_000));
     assert_eq!(none, zero);
@@ -126,7 +126,7 @@ fn source_and_header_are_keys_too() {
     // A connection from there is picked alike.
     for n in 0..50_u8 {
         let connection = crate::meta::ConnectionMeta { source: [10, 0, 0, n].into(), ..connection(&by_source) };
-        let plan = decide_connection(&by_source, &by_source.listeners[2], RuleIndex(0), &connection);
+        let plan = decide_connection(&by_source, &by_source.listeners[2], RuleIndex::new(0), &connection);
         assert_eq!(!plan.is_empty(), hit(&format!("10.0.0.{n}")));
     }
 }
@@ -137,7 +137,7 @@ fn who_has_no_key_passes_and_is_counted() {
     for _ in 0..3 {
         assert!(!is_hit(&snapshot, &HeaderMap::new()));
     }
-    assert!(decide_connection(&snapshot, &snapshot.listeners[2], RuleIndex(0), &connection(&snapshot)).is_empty());
+    assert!(decide_connection(&snapshot, &snapshot.listeners[2], RuleIndex::new(0), &connection(&snapshot)).is_empty());
     let counts = |n: usize| {
         let state = &snapshot.rules[n].state;
         (state.matched.load(Relaxed), state.skipped_no_key.load(Relaxed))

@@ -114,5 +114,4 @@ impl Window {
 
 #[cfg(test)]
 #[path = "share_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

@@ -64,14 +64,14 @@ pub struct CompiledListener {
     pub destinations: Vec<Destination>,
     /// Whether no rule touches what goes there.
     pub is_protected: bool,
-    /// Indices of the enabled rules that can match HTTP exchanges here, in order; empty when halted.
-    pub http_rules: Vec<u16>,
-    /// Indices of the enabled rules that can match TCP connections here, in order; empty when halted.
-    pub tcp_rules: Vec<u16>,
-    /// Indices of the enabled rules that can match the tunnels opened here, in order; empty when halted.
-    pub tunnel_rules: Vec<u16>,
-    /// Indices of the enabled rules that can match the handshakes here, in order; empty when halted.
-    pub tls_rules: Vec<u16>,
+    /// The enabled rules that can match HTTP exchanges here, in order; empty when halted.
+    pub http_rules: Vec<RuleIndex>,
+    /// The enabled rules that can match TCP connections here, in order; empty when halted.
+    pub tcp_rules: Vec<RuleIndex>,
+    /// The enabled rules that can match the tunnels opened here, in order; empty when halted.
+    pub tunnel_rules: Vec<RuleIndex>,
+    /// The enabled rules that can match the handshakes here, in order; empty when halted.
+    pub tls_rules: Vec<RuleIndex>,
     /// The same listener with each of the other clusters that server names or original destinations lead to.
     pub routes: Vec<Arc<CompiledListener>>,
     /// Finds those of `http_rules` that a request can match.
@@ -156,25 +156,28 @@ impl Snapshot {
         self.listeners.iter().find(|l| l.listener.name.as_str() == name)
     }
 
-    /// The rule of a step of a plan that was decided on this snapshot.
+    /// The rule of an index, which is always one of this snapshot: one of its listeners has it, or a decision on it. What
+    /// outlives a snapshot keeps the rule's state instead.
     ///
     /// # Panics
-    /// When the plan was decided on another snapshot that had more rules.
-    pub fn step_rule(&self, step: Step) -> &CompiledRule {
-        &self.rules[usize::from(step.rule.0)]
+    /// When the index is of another snapshot that had more rules.
+    pub fn rule(&self, index: RuleIndex) -> &CompiledRule {
+        &self.rules[index.place()]
     }
 
-    /// The fault of a step of a plan that was decided on this snapshot.
-    ///
-    /// # Panics
-    /// When the plan was decided on another snapshot that had more rules, or more faults in this one.
+    /// The rule of a step of a plan; see [`Self::rule`].
+    pub fn step_rule(&self, step: Step) -> &CompiledRule {
+        self.rule(step.rule)
+    }
+
+    /// The fault of a step of a plan; see [`Self::rule`].
     pub fn step_fault(&self, step: Step) -> &Fault {
         &self.step_rule(step).rule.faults[usize::from(step.fault)]
     }
 
     /// Whether one of these steps is of the experiment that this rule belongs to; all of them decided on this snapshot.
     pub fn has_part_of_experiment(&self, rule: RuleIndex, steps: &[Step]) -> bool {
-        let experiment = self.rules.get(usize::from(rule.0)).and_then(|rule| rule.rule.experiment.as_ref());
+        let experiment = self.rule(rule).rule.experiment.as_ref();
         experiment.is_some() && steps.iter().any(|step| self.step_rule(*step).rule.experiment.as_ref() == experiment)
     }
 }

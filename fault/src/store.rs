@@ -79,7 +79,6 @@ impl SnapshotReader {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering::Relaxed;
@@ -95,7 +94,11 @@ mod tests {
         let told = Arc::new(AtomicU64::new(0));
         let teller = Arc::clone(&told);
         store.on_publish(move |snapshot| teller.store(snapshot.generation, Relaxed));
-        let next = crate::compile(Arc::new(config(Vec::new())), Some(&store.load()), 2, false, 1);
+        let next = crate::compile(
+            Arc::new(config(Vec::new())),
+            Some(&store.load()),
+            crate::Stamp { generation: 2, halted: false, seed: 1 },
+        );
         store.publish(Arc::new(next));
         assert_eq!((reader.current().generation, store.load().generation, told.load(Relaxed)), (2, 2, 2));
     }

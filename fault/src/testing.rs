@@ -9,18 +9,18 @@ use http::{HeaderMap, Method, StatusCode};
 use squall_config::model::*;
 use squall_config::units::Percentage;
 
-use crate::compile;
 use crate::decide::decide_request;
 use crate::meta::{ConnectionMeta, RequestMeta};
 use crate::plan::{FaultPlan, Step};
 use crate::snapshot::Snapshot;
+use crate::{Stamp, compile};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).expect("invariant: tests write valid names")
 }
 
 pub(crate) fn percent(percent: f64) -> Percentage {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1,000,000")]
     let ppm = (percent * 10_000.0).round() as u32;
     Percentage::from_ppm(ppm).expect("invariant: tests write valid shares")
 }
@@ -43,8 +43,8 @@ pub(crate) fn delay_of(plan: &FaultPlan, snapshot: &Snapshot, stage: Stage) -> D
 }
 
 /// The fault that ends the exchange, with its rule.
-pub(crate) fn end_of<'s>(plan: &FaultPlan, snapshot: &'s Snapshot) -> Option<(u16, &'s Fault)> {
-    let faults = plan.steps().iter().map(|step| (step.rule.0, snapshot.step_fault(*step)));
+pub(crate) fn end_of<'s>(plan: &FaultPlan, snapshot: &'s Snapshot) -> Option<(usize, &'s Fault)> {
+    let faults = plan.steps().iter().map(|step| (step.rule.place(), snapshot.step_fault(*step)));
     faults.into_iter().find(|(_, fault)| fault.ends().is_some())
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn config(rules: Vec<Rule>) -> Config {
 }
 
 pub(crate) fn snapshot(seed: u64, rules: Vec<Rule>) -> Snapshot {
-    compile(Arc::new(config(rules)), None, 1, false, seed)
+    compile(Arc::new(config(rules)), None, Stamp::first(seed))
 }
 
 static NO_HEADERS: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
@@ -177,7 +177,6 @@ pub(crate) fn decide(snapshot: &Snapshot, path: &str) -> FaultPlan {
 
 /// For each of `count` requests: the names of the rules that fired.
 pub(crate) fn fired(snapshot: &Snapshot, count: usize) -> Vec<Vec<String>> {
-    let names =
-        |plan: FaultPlan| plan.rules().map(|r| snapshot.rules[usize::from(r.0)].rule.name.to_string()).collect();
+    let names = |plan: FaultPlan| plan.rules().map(|r| snapshot.rule(r).rule.name.to_string()).collect();
     (0..count).map(|_| names(decide(snapshot, "/"))).collect()
 }

@@ -206,5 +206,4 @@ fn eight_digits<const CASE: u64>(digits: u64) -> (u32, u64) {
 
 #[cfg(test)]
 #[path = "trace_context_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

@@ -69,7 +69,7 @@ pub async fn one(client: &mut Client, path: &str) -> Outcome {
 pub fn quantile(values: impl IntoIterator<Item = Duration>, share: f64) -> Duration {
     let mut values: Vec<Duration> = values.into_iter().collect();
     values.sort_unstable();
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index from a share of a length")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index from a share of a length")]
     let index = ((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1));
     *values.get(index).expect("at least one value")
 }

@@ -327,7 +327,6 @@ fn control_address(text: &str) -> Option<(&'static str, Option<SocketAddr>)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

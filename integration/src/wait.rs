@@ -21,7 +21,7 @@ pub fn eventually<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> 
 }
 
 /// Lets time pass where nothing can be waited for: to show that something does *not* happen.
-#[allow(clippy::disallowed_methods, reason = "the one place where a test may let time pass")]
+#[expect(clippy::disallowed_methods, reason = "the one place where a test may let time pass")]
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }

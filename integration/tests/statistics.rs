@@ -1,7 +1,5 @@
 //! The share that is hit is the share that was asked for: 20,000 keep-alive requests with a fixed seed.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -32,7 +30,7 @@ fn faulted(outcomes: &[Outcome]) -> usize {
     outcomes.iter().filter(|o| o.fault.is_some()).count()
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
 fn check_counters(squall: &Squall, hits: usize) {
     let m = squall.api().metrics();
     assert_eq!(squall.api().injected("r"), hits as u64);
@@ -51,7 +49,7 @@ fn five_percent_are_delayed_and_the_others_are_not() {
 }
 
 /// One round; returns how many of the requests that no fault touched took 200 ms all the same.
-#[allow(clippy::cast_precision_loss, reason = "small counts")]
+#[expect(clippy::cast_precision_loss, reason = "small counts")]
 fn slow_ones_beside_five_percent() -> usize {
     let (outcomes, squall) = under(&json!({"percentage": 5, "fault": {"delay": "200ms"}}), 42);
     assert!(outcomes.iter().all(|o| o.status == 200));

@@ -110,6 +110,7 @@ impl Loads {
 
 /// A connection that counts as a worker's.
 #[derive(Debug)]
+#[must_use = "the load counts until it is dropped"]
 pub(crate) struct Claim {
     loads: Arc<Loads>,
     pub(crate) worker: usize,
@@ -193,7 +194,6 @@ impl Sharing {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

@@ -130,7 +130,7 @@ pub struct Exchanges {
 impl Exchanges {
     /// A worker with this configuration; `None` when it has no listener.
     pub fn new(config: Arc<Config>) -> Option<Self> {
-        let store = SnapshotStore::new(squall_fault::compile(config, None, 1, false, 7));
+        let store = SnapshotStore::new(squall_fault::compile(config, None, squall_fault::Stamp::first(7)));
         let parts = WorkerParts {
             reader: store.reader(),
             changes: watch::Sender::new(store.load()).subscribe(),
@@ -238,7 +238,7 @@ impl Relay {
     /// When the system has no sockets left, or the configuration has no listener.
     pub fn new(config: Arc<Config>) -> io::Result<Self> {
         let (runtime, tasks) = (runtime()?, LocalSet::new());
-        let snapshot = Arc::new(squall_fault::compile(config, None, 1, false, 7));
+        let snapshot = Arc::new(squall_fault::compile(config, None, squall_fault::Stamp::first(7)));
         let listener = Arc::clone(snapshot.listeners.first().ok_or(io::ErrorKind::NotFound)?);
         let control = (watch::Sender::new(Arc::clone(&snapshot)), watch::Sender::new(Life::Serving));
         let (client, upstream) = tasks.block_on(&runtime, async {

@@ -12,7 +12,6 @@ pub(crate) fn let_others<T>(cx: &mut Context<'_>) -> Poll<T> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::cell::Cell;
     use std::future::poll_fn;

@@ -44,7 +44,6 @@ impl Wake for Bell {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::cell::Cell;
     use std::pin::pin;

@@ -325,6 +325,7 @@ impl Worker {
 
 /// A downstream connection that counts.
 #[derive(Debug)]
+#[must_use = "the connection counts as open until it is dropped"]
 pub(crate) struct OpenConnection {
     worker: Rc<Worker>,
     shard: Arc<crate::telemetry::shard::ListenerShard>,

@@ -94,6 +94,7 @@ struct Listening {
 
 /// Sockets that are bound but not yet served.
 #[derive(Debug)]
+#[must_use = "they are served by Proxy::apply, and closed when they are dropped"]
 pub struct BoundListeners {
     /// One socket for each worker.
     fresh: Vec<(Name, Listening, Vec<TcpListener>)>,
@@ -103,7 +104,7 @@ pub struct BoundListeners {
 
 /// A listener whose address cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("listener {listener}: cannot listen on {address}: {}", hint(source))]
+#[error("listener {listener}: cannot listen on {address}")]
 pub struct BindError {
     /// The listener's name.
     pub listener: Name,
@@ -114,15 +115,18 @@ pub struct BindError {
     pub source: std::io::Error,
 }
 
-fn hint(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => "another program uses this port; choose another port, or 0 for a free one",
-        std::io::ErrorKind::PermissionDenied => "not allowed; choose a port above 1023 or give the right to bind it",
-        std::io::ErrorKind::Unsupported => "transparent needs the capability NET_ADMIN; REDIRECT does without",
-        std::io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; 127.0.0.1 and 0.0.0.0 always work"
-        }
-        _ => "the system refuses it",
+impl BindError {
+    /// What can be done about it, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self.source.kind() {
+            std::io::ErrorKind::AddrInUse => "another program uses this port; choose another port, or 0 for a free one",
+            std::io::ErrorKind::PermissionDenied => "choose a port above 1023 or give the right to bind it",
+            std::io::ErrorKind::Unsupported => "transparent needs the capability NET_ADMIN; REDIRECT does without",
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine does not have that address; 127.0.0.1 and 0.0.0.0 always work"
+            }
+            _ => return None,
+        })
     }
 }
 

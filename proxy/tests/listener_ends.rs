@@ -28,7 +28,7 @@ impl Setup {
         let mut config = squall_config::load_text(&text).unwrap().1;
         config.listeners[0].start = Some(1);
         let config = Arc::new(config);
-        let store = SnapshotStore::new(squall_fault::compile(Arc::clone(&config), None, 1, false, 7));
+        let store = SnapshotStore::new(squall_fault::compile(Arc::clone(&config), None, squall_fault::Stamp::first(7)));
         let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: 1, traces: None }).unwrap();
         proxy.apply(proxy.bind(&config).unwrap());
         Self { proxy, store, text }
@@ -40,7 +40,11 @@ impl Setup {
         let config = Arc::new(config);
         let bound = self.proxy.bind(&config).unwrap();
         let last = self.store.load();
-        self.store.publish(Arc::new(squall_fault::compile(config, Some(&last), last.generation + 1, false, 7)));
+        self.store.publish(Arc::new(squall_fault::compile(
+            config,
+            Some(&last),
+            squall_fault::Stamp { generation: last.generation + 1, halted: false, seed: 7 },
+        )));
         self.proxy.apply(bound);
     }
 

@@ -1,5 +1,5 @@
 //! What spans say of exchanges, from a proxy in this process.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,7 +40,7 @@ fn spans(origin: SocketAddr, rules: &str, request: &str) -> (SpanData, Option<Sp
          clusters:\n  - {{ name: b, endpoints: ['{origin}'] }}\n{rules}"
     );
     let config = Arc::new(squall_config::load_text(&text).unwrap().1);
-    let store = SnapshotStore::new(squall_fault::compile(Arc::clone(&config), None, 1, false, 7));
+    let store = SnapshotStore::new(squall_fault::compile(Arc::clone(&config), None, squall_fault::Stamp::first(7)));
     let (queue, mut finished) = span_queue(8, 8);
     let traces = Traces { sampler: Sampler::new(1.0, true), propagation: Propagation::default(), queue };
     let proxy = Proxy::start(store, ProxyOptions { workers: 1, traces: Some(traces) }).unwrap();
@@ -67,7 +67,7 @@ fn spans(origin: SocketAddr, rules: &str, request: &str) -> (SpanData, Option<Sp
     (server, client)
 }
 
-#[allow(clippy::disallowed_methods, reason = "a worker hands spans over; there is nothing to wait on")]
+#[expect(clippy::disallowed_methods, reason = "a worker hands spans over; there is nothing to wait on")]
 fn wait(finished: &mut FinishedSpans) -> Vec<SpanData> {
     let end = Instant::now() + Duration::from_secs(5);
     loop {

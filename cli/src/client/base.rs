@@ -103,7 +103,6 @@ impl fmt::Display for Base {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -22,7 +22,7 @@ pub(crate) fn follow(
         let lost = |error: anyhow::Error| {
             Failure::new(
                 Exit::Unreachable,
-                format_args!("lost the control API at {base}: {error:#}; is squall running there?"),
+                format!("lost the control API at {base}: {error:#}; is squall running there?"),
             )
         };
         let request = call.request(base, credentials.token()?.as_ref()).map_err(anyhow::Error::from)?;

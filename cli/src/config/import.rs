@@ -103,7 +103,7 @@ pub(super) fn execute(args: &ImportArgs) -> Outcome {
     output::say(&summary(&import));
     let n_losses = import.n_losses();
     if args.strict && n_losses > 0 {
-        let message = format_args!("--strict: {n_losses} are not the same afterwards; nothing was written");
+        let message = format!("--strict: {n_losses} are not the same afterwards; nothing was written");
         return Err(Failure::new(Exit::CheckFailed, message));
     }
     write(&import.spec, args)?;

@@ -91,7 +91,6 @@ const RECOVERY: f64 = 0.17;
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

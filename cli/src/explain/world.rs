@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use squall_config::model::Config;
 use squall_config::spec::{ClusterSpec, ConfigSpec, ListenerSpec, RuleSpec, Written};
-use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
+use squall_fault::{Stamp, compile};
 
 use crate::exit::Failure;
 use crate::source;
@@ -28,7 +28,7 @@ pub(super) fn load(path: &Path) -> Result<Snapshot, Failure> {
         }
     };
     let seed = config.seed.unwrap_or_default();
-    Ok(compile(Arc::new(config), None, 1, false, seed))
+    Ok(compile(Arc::new(config), None, Stamp::first(seed)))
 }
 
 /// A document that is not a configuration as `{rules: [...]}`.
@@ -84,7 +84,6 @@ fn made_up(rules: Vec<RuleSpec>) -> Result<Config, squall_config::Problems> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn world(text: &str) -> Config {

@@ -183,7 +183,6 @@ fn table(plan: &Plan, family: Family, is_hooked: [bool; 2]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -109,7 +109,6 @@ fn set<T: ToString>(members: impl Iterator<Item = T>) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::super::plan::Mesh;
     use super::*;
 

@@ -115,7 +115,6 @@ impl FromStr for PortRange {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -56,7 +56,7 @@ impl fmt::Display for Refused {
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
-        Self::new(Exit::Failure, refused)
+        Self::new(Exit::Failure, refused.to_string())
     }
 }
 

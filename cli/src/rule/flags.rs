@@ -144,7 +144,6 @@ fn scalar(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn rule(fault: &[&str], matches: &[&str]) -> Result<Value, String> {

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use squall_config::model::{Config, Name};
-use squall_config::{Problem, Problems};
+use squall_config::{Chain, Problem, Problems};
 use squall_control::{DataPlane, Publisher, Taps};
 use squall_fault::share::Used;
 use squall_fault::trace_share::TraceShare;
-use squall_proxy::{DURATION_BOUNDS, Proxy};
+use squall_proxy::{BindError, DURATION_BOUNDS, Proxy};
 use squall_telemetry::{CertificateStatus, EndpointStatus, Observation, Outcome, TapFilter, Traffic};
 
 use super::exposition::Exposition;
@@ -43,15 +43,17 @@ impl Plane {
     }
 }
 
+/// What is wrong with which listener, and what can be done.
+pub(super) fn unbound(config: &Config, error: &BindError) -> Problem {
+    let at = config.listeners.iter().position(|listener| listener.name == error.listener);
+    let path = at.map_or_else(|| "listeners".to_owned(), |index| format!("listeners[{index}].address"));
+    Problem { hint: error.hint().map(str::to_owned), ..Problem::new(path, Chain(error).to_string()) }
+}
+
 impl DataPlane for Plane {
     fn prepare(&self, config: &Config) -> Result<Box<dyn FnOnce() + Send>, Problems> {
         self.proxy.load_certificates(config)?;
-        let bound = self.proxy.bind(config).map_err(|error| {
-            let at = config.listeners.iter().position(|listener| listener.name == error.listener);
-            let path = at.map_or_else(|| "listeners".to_owned(), |index| format!("listeners[{index}].address"));
-            let (line, column, hint) = (None, None, None);
-            Problems(vec![Problem { path, line, column, detail: error.to_string(), hint }])
-        })?;
+        let bound = self.proxy.bind(config).map_err(|error| Problems::from(unbound(config, &error)))?;
         let proxy = Arc::clone(&self.proxy);
         Ok(Box::new(move || proxy.apply(bound)))
     }
@@ -117,5 +119,33 @@ impl DataPlane for Plane {
 
     fn is_ready(&self) -> bool {
         !self.is_leaving.load(Ordering::Relaxed) && self.proxy.is_accepting()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "
+        version: 1
+        listeners: [{ name: web, address: 127.0.0.1:80, cluster: b }]
+        clusters: [{ name: b, endpoints: [127.0.0.1:81] }]";
+
+    /// What is said of a listener whose port the system refuses with this number.
+    fn said(errno: i32) -> String {
+        let (_, config) = squall_config::load_text(CONFIG).unwrap();
+        let listener = &config.listeners[0];
+        let source = std::io::Error::from_raw_os_error(errno);
+        let error = BindError { listener: listener.name.clone(), address: listener.address, source };
+        unbound(&config, &error).to_string()
+    }
+
+    #[test]
+    fn the_cause_of_a_port_that_cannot_be_had_is_told() {
+        let (unusual, usual) = (said(24), said(98));
+        let begin = "listeners[0].address: listener web: cannot listen on 127.0.0.1:80";
+        assert_eq!(unusual, format!("{begin}: Too many open files (os error 24)"));
+        let hint = "another program uses this port; choose another port, or 0 for a free one";
+        assert_eq!(usual, format!("{begin}: Address already in use (os error 98); {hint}"));
     }
 }

@@ -121,7 +121,7 @@ impl Overrides {
         match (&self.route, listener.or(cluster)) {
             (Some(_), Some((kind, name))) => Err(Failure::new(
                 Exit::Usage,
-                format_args!(
+                format!(
                     "--upstream adds {kind} {name}, which {} has already; rename it there or leave --listen and --upstream out",
                     file.display()
                 ),

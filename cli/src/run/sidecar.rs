@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use squall_config::Problems;
 use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
 use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start, Web};
-use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
+use squall_fault::{Stamp, compile};
 use squall_proxy::{Proxy, ProxyOptions};
 
-use super::plane::Plane;
+use super::plane::{Plane, unbound};
 use super::settings::Overrides;
 use super::traces::{self, Exporting};
 use super::web::Asking;
@@ -54,15 +55,18 @@ impl Sidecar {
     /// Starts all of it; listening sockets are open when this returns. The failure names the port that is in use.
     pub(crate) fn start(options: SidecarOptions) -> Result<Self, Failure> {
         let SidecarOptions { document, config, file, overrides, seed, n_workers, watch } = options;
-        let invalid = |problems| Failure::new(Exit::InvalidConfig, problems);
-        let start = Start::load(document, config).map_err(|problem| Failure::new(Exit::Failure, problem))?;
+        let invalid = |problems: Problems| Failure::caused_by(Exit::InvalidConfig, problems);
+        let start =
+            Start::load(document, config).map_err(|problem| Failure::new(Exit::Failure, problem.to_string()))?;
         let config = Arc::clone(start.config());
-        let store = SnapshotStore::new(compile(Arc::clone(&config), None, start.generation(), start.is_halted(), seed));
+        let stamp = Stamp { generation: start.generation(), halted: start.is_halted(), seed };
+        let store = SnapshotStore::new(compile(Arc::clone(&config), None, stamp));
         let (traces, exporting) = traces::start()?.unzip();
         let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: n_workers, traces })?;
         proxy.load_certificates(&config).map_err(invalid)?;
         // Both are bound before either serves, so that a start that fails has served nobody.
-        let bound = proxy.bind(&config).map_err(|error| Failure::new(Exit::Failure, error))?;
+        let unbound = |error| Failure::new(Exit::Failure, unbound(&config, &error).to_string());
+        let bound = proxy.bind(&config).map_err(unbound)?;
         let plane = Plane::new(Arc::clone(&proxy));
         let access = Access::open(&config.control).map_err(invalid)?;
         let tls = config.control.tls.as_ref().map(|tls| proxy.control_tls(tls)).transpose().map_err(invalid)?;
@@ -93,7 +97,7 @@ impl Sidecar {
             controller,
             watch,
         };
-        let control = squall_control::start(control).map_err(|error| Failure::new(Exit::Failure, error))?;
+        let control = squall_control::start(control).map_err(|error| Failure::caused_by(Exit::Failure, error))?;
         let own = [control.address().tcp(), control.telemetry_address(), control.toxiproxy_address()];
         for own in own.into_iter().flatten() {
             proxy.keep_from(own);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use squall_control::Actor;
+use squall_control::{Actor, Part};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -56,7 +56,7 @@ impl Signals {
             let name = streams.until_end(&sidecar).await;
             let publisher = Arc::clone(sidecar.publisher());
             let noted = tokio::task::spawn_blocking(move || {
-                publisher.note_life(&Actor::Squall("signal"), "stop", name);
+                publisher.note_life(&Actor::Squall(Part::Signal), "stop", name);
             });
             let outcome = drain(&mut streams.ends, &sidecar).await;
             // A disk that hangs must not hold up the end.
@@ -81,12 +81,12 @@ impl Streams {
                 _ = self.hup.recv() => {
                     // Reads a file and binds sockets; the publisher logs what came of it.
                     drop(tokio::task::spawn_blocking(move || {
-                        publisher.reload_file(Actor::Squall("signal"));
+                        publisher.reload_file(Actor::Squall(Part::Signal));
                         publisher.reload_files();
                     }));
                 }
                 _ = self.usr1.recv() => {
-                    publisher.halt(Actor::Squall("signal"), "SIGUSR1");
+                    publisher.halt(Actor::Squall(Part::Signal), "SIGUSR1");
                     // It is in force; that it stays so after a restart may take a disk's time.
                     drop(tokio::task::spawn_blocking(move || publisher.flush()));
                 }
@@ -135,7 +135,7 @@ async fn drain(ends: &mut Ends, sidecar: &Sidecar) -> Outcome {
             }
         }
     };
-    let drained = drained.map_err(|e| Failure::new(Exit::Failure, format_args!("drain failed: {e}")))?;
+    let drained = drained.map_err(|error| Failure::caused_by(Exit::Failure, error).of("drain failed"))?;
     if drained.finished {
         tracing::info!("drained");
     } else {

@@ -45,7 +45,7 @@ pub(super) fn start() -> Result<Option<(Traces, Exporting)>, Failure> {
     let errors = collector.errors();
     let mut exporter = {
         let _inside = runtime.enter();
-        build(wanted.protocol, collector).map_err(|e| Failure::new(Exit::Usage, format_args!("traces: {e}")))?
+        build(wanted.protocol, collector).map_err(|error| Failure::caused_by(Exit::Usage, error).of("traces"))?
     };
     exporter.set_resource(&resource());
     let (queue, spans) = span_queue(wanted.queue_max, wanted.batch_max);

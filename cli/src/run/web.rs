@@ -11,6 +11,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::RootCertStore;
+use squall_config::Chain;
 use squall_control::{Web, WebAnswer, WebConnection, WebFuture, WebRequest};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -91,11 +92,11 @@ async fn ask(request: WebRequest, kept: &Kept) -> Result<WebAnswer, String> {
         question = question.header(header::CONTENT_TYPE, "application/json");
     }
     let question = question.body(Full::from(request.body)).map_err(|error| error.to_string())?;
-    let (head, body) = client.request(question).await.map_err(|error| trust::in_words(&error))?.into_parts();
+    let (head, body) = client.request(question).await.map_err(|error| Chain(&error).to_string())?.into_parts();
     let mut answer = WebAnswer { status: head.status.as_u16(), body: Vec::new() };
     if request.body_bytes_max > 0 {
         let body = Limited::new(body, request.body_bytes_max);
-        let body = body.collect().await.map_err(|error| trust::in_words(error.as_ref()))?;
+        let body = body.collect().await.map_err(|error| Chain(error.as_ref()).to_string())?;
         answer.body = body.to_bytes().to_vec();
     }
     Ok(answer)

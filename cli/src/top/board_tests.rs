@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::float_cmp, reason = "tests")]
+#![expect(clippy::float_cmp, reason = "tests")]
 
 use serde_json::json;
 

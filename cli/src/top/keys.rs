@@ -48,7 +48,6 @@ fn toggle(screen: &mut Screen) -> Wish {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::client::{Base, Credentials};

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde_json::json;

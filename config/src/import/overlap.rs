@@ -53,7 +53,6 @@ fn exact(value: &Written<ValueMatchSpec>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use serde_json::json;
 
     use super::*;

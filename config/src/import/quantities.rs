@@ -49,7 +49,6 @@ pub(super) fn amount(text: &str) -> Option<(u64, String)> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 mod chaos_mesh;
 mod documents;
 mod istio;

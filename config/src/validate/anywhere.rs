@@ -52,7 +52,6 @@ fn default_limits() -> Limits {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::{parse_experiment_text, parse_value};

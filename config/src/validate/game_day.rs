@@ -35,7 +35,6 @@ pub(crate) fn validate_game_day(document: &GameDayDocument) -> Result<(), Proble
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use crate::load_game_day_text;
 
     #[test]

@@ -234,5 +234,4 @@ impl Search {
 
 #[cfg(test)]
 #[path = "union_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

@@ -69,7 +69,6 @@ impl Attempts {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn source(n: u32) -> Source {

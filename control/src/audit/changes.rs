@@ -160,7 +160,6 @@ fn sections(before: &ConfigSpec, after: &ConfigSpec) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use serde_json::json;
 

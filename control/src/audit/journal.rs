@@ -117,7 +117,6 @@ fn tail(directory: &Directory, check: impl Fn(&str) -> bool) -> io::Result<Tail>
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn open(directory: &Arc<Directory>) -> (Journal, Tail, Option<std::path::PathBuf>) {

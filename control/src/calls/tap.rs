@@ -86,7 +86,6 @@ fn statuses(text: &str) -> Option<(u16, u16)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -1,7 +1,5 @@
 //! What orders do to a document.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

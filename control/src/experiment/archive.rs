@@ -132,7 +132,6 @@ fn document(directory: &Directory, file: &str) -> Result<ExperimentDocument, Str
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -120,7 +120,6 @@ pub(super) fn bound(condition: &Condition) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

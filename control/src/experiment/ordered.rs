@@ -50,7 +50,6 @@ impl Board {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::experiment::tests::experiment;
 

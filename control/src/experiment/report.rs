@@ -16,6 +16,7 @@ mod postmortem;
 mod samples;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod wording;
 mod xml;
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use format::{ReportFormat, UnknownFormat};
+pub(crate) use timeline::{TimelineEvent, TimelineKind};
 
 /// The report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -425,17 +427,6 @@ pub(crate) struct RouteReport {
     pub(crate) injecting_p99: Option<f64>,
     /// Whether it fared worse, beyond doubt.
     pub(crate) suffered: bool,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TimelineEvent {
-    /// When.
-    pub(crate) at: f64,
-    /// One word: `phase`, `rules`, `guard`, `steady_state`, `harm`, `note`, `stop`.
-    pub(crate) kind: String,
-    /// In words.
-    pub(crate) text: String,
 }
 
 /// Traffic of A in one second; estimated, where [`JoinReport::sampled`] says that a share was looked at. Those of the groups are

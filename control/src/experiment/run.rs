@@ -15,7 +15,7 @@ use squall_telemetry::{Outcome, Traffic};
 
 use super::guarding::{Became, Guarding};
 use super::machine::{Machine, Order, Seen};
-use super::report::{Aborted, AbortedBy, Phase, PhaseSpan, Report, RuleReport, TimelineEvent};
+use super::report::{Aborted, AbortedBy, Phase, PhaseSpan, Report, RuleReport, TimelineEvent, TimelineKind};
 use super::steady::Steady;
 use super::study::Study;
 use super::verdict::judge;
@@ -77,7 +77,7 @@ impl Run {
             experiment,
         };
         run.study.enter(Phase::Baseline, now);
-        run.note(now, "phase", "baseline: nothing is injected".to_owned());
+        run.note(now, TimelineKind::Phase, "baseline: nothing is injected".to_owned());
         run
     }
 
@@ -92,10 +92,10 @@ impl Run {
     }
 
     /// Notes something that happened.
-    pub(super) fn note(&mut self, now: Instant, kind: &str, text: String) {
+    pub(super) fn note(&mut self, now: Instant, kind: TimelineKind, text: String) {
         if self.report.timeline.len() < TIMELINE_MAX {
             let at = now.saturating_duration_since(self.began).as_secs_f64();
-            self.report.timeline.push(TimelineEvent { at, kind: kind.to_owned(), text });
+            self.report.timeline.push(TimelineEvent { at, kind, text });
         }
     }
 
@@ -110,13 +110,13 @@ impl Run {
         self.study.take(now, outcomes, lost);
         self.study.sample(now, traffic);
         for change in self.steady.step(now, traffic) {
-            self.note(now, "steady_state", change);
+            self.note(now, TimelineKind::SteadyState, change);
         }
         for became in self.guarding.step(now, traffic) {
             match became {
-                Became::Other(text) => self.note(now, "guard", text),
+                Became::Other(text) => self.note(now, TimelineKind::Guard, text),
                 Became::Tripped(reason) => {
-                    self.note(now, "guard", reason.clone());
+                    self.note(now, TimelineKind::Guard, reason.clone());
                     abort.get_or_insert(Aborted { by: AbortedBy::Guard, reason, released_within_milliseconds: None });
                 }
             }
@@ -128,7 +128,7 @@ impl Run {
                 harm.difference * 100.0,
                 harm.evidence
             );
-            self.note(now, "harm", reason.clone());
+            self.note(now, TimelineKind::Harm, reason.clone());
             if self.experiment.expect.stop_on_harm && self.phase() == Phase::Injecting {
                 abort.get_or_insert(Aborted { by: AbortedBy::Harm, reason, released_within_milliseconds: None });
             }
@@ -143,7 +143,7 @@ impl Run {
                 Order::Enter(phase) => self.enter(*phase, now, traffic),
                 Order::Rules { rules, what, .. } => {
                     self.study.pause(rules.is_empty(), now);
-                    self.note(now, "rules", what.clone());
+                    self.note(now, TimelineKind::Rules, what.clone());
                 }
             }
         }
@@ -186,7 +186,7 @@ impl Run {
             (Phase::Recovering, _) => "recovering: nothing is injected any more".to_owned(),
             _ => phase.as_str().to_owned(),
         };
-        self.note(now, "phase", text);
+        self.note(now, TimelineKind::Phase, text);
         self.study.enter(phase, now);
         if !matches!(phase, Phase::Done | Phase::Aborted) {
             self.steady.enter(phase, now, traffic);

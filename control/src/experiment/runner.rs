@@ -11,16 +11,16 @@ use serde_json::json;
 use squall_config::model::{Name, Schedule};
 use squall_config::spec::{ExperimentDocument, RuleSpec, Scalar};
 use squall_config::units::format_duration;
-use squall_config::validate_experiment;
+use squall_config::{Chain, validate_experiment};
 use squall_telemetry::{Observation, Outcome, Traffic};
 use tokio::time::MissedTickBehavior;
 
 use super::machine::Order;
-use super::report::{Aborted, AbortedBy, Phase, Report};
+use super::report::{Aborted, AbortedBy, Phase, Report, TimelineKind};
 use super::run::{Look, Run};
 use super::sampler::{Sampler, Wanted};
 use super::start::{check, hangs_on_ids};
-use crate::actor::Actor;
+use crate::actor::{Actor, Part};
 use crate::events::EventKind;
 use crate::publish::Publisher;
 use crate::web::Web;
@@ -167,7 +167,7 @@ impl Runner {
             }
             let report = is_shown.then(|| Arc::new(active.run.report().clone()));
             let (stop, notes) = self.publisher.experiments.show(active.name.as_str(), active.run.phase(), report);
-            notes.into_iter().for_each(|note| active.run.note(now, "note", note));
+            notes.into_iter().for_each(|note| active.run.note(now, TimelineKind::Note, note));
             let halted = view
                 .halt
                 .as_ref()
@@ -235,7 +235,7 @@ impl Runner {
                         // No fault may outlive its experiment.
                         tracing::error!(experiment = %name, why, "the rules of an experiment cannot be ended; all faults are halted");
                         self.publisher
-                            .halt(Actor::Squall("experiment"), "the rules of an experiment could not be ended");
+                            .halt(Actor::Squall(Part::Experiment), "the rules of an experiment could not be ended");
                     }
                     Some(why) => {
                         tracing::warn!(experiment = %name, why, "the rules of an experiment cannot be put in force");
@@ -261,14 +261,14 @@ impl Runner {
         let (is_given_up, is_end) = (Arc::new(AtomicBool::new(false)), rules.is_empty());
         let is_unwanted = Arc::clone(&is_given_up);
         let put = tokio::task::spawn_blocking(move || {
-            let write = Write { operation: "experiment", ..Write::by(Actor::Squall("experiment")) };
+            let write = Write { operation: "experiment", ..Write::by(Actor::Squall(Part::Experiment)) };
             let change = |draft: &mut crate::document::Draft| {
                 if is_end || !is_unwanted.load(Ordering::SeqCst) {
                     draft.set_experiment(&name, rules);
                 }
                 Ok(())
             };
-            publisher.update(&write, change).map(drop).map_err(|error| crate::error::in_words(&error))
+            publisher.update(&write, change).map(drop).map_err(|error| Chain(&error).to_string())
         });
         match tokio::time::timeout(PUT_WITHIN, put).await {
             Ok(Ok(done)) => done,

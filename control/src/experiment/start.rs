@@ -10,7 +10,7 @@ use crate::publish::Publisher;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotNow {
     /// Its document does not fit to the configuration.
-    #[error("{0}")]
+    #[error(transparent)]
     Invalid(Problems),
     /// All faults are halted.
     #[error("all faults are halted ({0}); resume first")]

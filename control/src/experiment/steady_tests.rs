@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 

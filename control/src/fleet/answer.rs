@@ -120,7 +120,6 @@ fn said(answer: &WebAnswer) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use serde_json::json;
 
     use super::*;

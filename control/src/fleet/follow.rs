@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::{Method, Uri};
+use squall_config::Chain;
 use squall_config::model::Controller;
 use squall_config::spec::RuleSpec;
 use squall_orders::{ORDERS_BYTES_MAX, PATH, Report};
@@ -165,7 +166,7 @@ impl Follower {
     async fn apply(&mut self, rules: Vec<RuleSpec>, lease: (Duration, Now)) -> Result<(), Trouble> {
         let is_unwanted = Arc::new(AtomicBool::new(false));
         let (publisher, unwanted) = (Arc::clone(&self.publisher), Arc::clone(&is_unwanted));
-        let put = move || publisher.order(rules, lease, &unwanted).map_err(|error| crate::error::in_words(&error));
+        let put = move || publisher.order(rules, lease, &unwanted).map_err(|error| Chain(&error).to_string());
         let done = self.work.done(put).await;
         if done.is_none() {
             is_unwanted.store(true, Ordering::SeqCst);

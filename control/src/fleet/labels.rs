@@ -80,7 +80,6 @@ fn number(inside: &mut Chars<'_>, digits: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use proptest::prelude::*;
 
     use super::*;

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use squall_config::Chain;
 use squall_config::spec::RuleSpec;
 
 use super::SILENT;
-use crate::actor::CONTROLLER;
 use crate::document::Now;
 use crate::events::EventKind;
 use crate::publish::Publisher;
@@ -30,7 +30,7 @@ impl Publisher {
         (lease, received): (Duration, Now),
         is_unwanted: &AtomicBool,
     ) -> Result<bool, UpdateError> {
-        let write = Write { operation: "order", ..Write::by(CONTROLLER) };
+        let write = Write::ordered("order");
         let outcome = self.bring_about(&write, |draft| {
             // With the writer's lock: who gave up does not find the lease renewed, nor the rules in force.
             if !is_unwanted.load(Ordering::SeqCst) {
@@ -77,7 +77,7 @@ impl Publisher {
 
     /// Ends the rules of a controller that is silent. Waits for no disk. Blocks.
     pub(crate) fn drop_orders(&self) {
-        let write = Write { operation: "silence", ..Write::by(CONTROLLER) };
+        let write = Write::ordered("silence");
         let dropped = self.bring_about(&write, |draft| {
             // It may have answered meanwhile.
             if !self.fleet.holds(Now::read()) {
@@ -95,8 +95,9 @@ impl Publisher {
             Ok(_) => {}
             Err(error) => {
                 // Fewer rules cannot make a valid document invalid; if they do, no fault may outlive its promise.
-                tracing::error!(%error, "the rules of the controller could not be ended; all faults are halted");
-                self.halt(CONTROLLER, "the rules of the controller could not be ended");
+                tracing::error!(error = %Chain(&error), "the rules of the controller could not be ended; all faults are halted");
+                let reason = "the rules of the controller could not be ended";
+                let _halted = self.switch(&Write::ordered("halt"), reason, Switch::Halt);
             }
         }
     }
@@ -106,7 +107,7 @@ impl Publisher {
     pub(super) fn follow_halt(&self, reason: Option<&str>) -> bool {
         self.fleet.set_halts(reason.is_some());
         let halt = self.view().halt;
-        let by = || Write { operation: if reason.is_some() { "halt" } else { "resume" }, ..Write::by(CONTROLLER) };
+        let by = || Write::ordered(if reason.is_some() { "halt" } else { "resume" });
         let moved = match (reason, halt) {
             (Some(reason), None) => {
                 let reason =

@@ -1,14 +1,12 @@
 //! What the publisher makes of orders.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::json;
 
 use super::*;
-use crate::actor::Actor;
+use crate::actor::{Actor, CONTROLLER};
 use crate::publish::tests::publisher;
 
 const LEASE: Duration = Duration::from_secs(10);

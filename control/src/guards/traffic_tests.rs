@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use squall_config::load_text;
 use squall_config::model::{Condition, Direction, Name};
 

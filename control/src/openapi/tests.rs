@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 
 /// A path or a schema in each line, so that a change of one is a change of a line.

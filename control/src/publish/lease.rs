@@ -7,7 +7,7 @@ use squall_config::defaults;
 use squall_config::model::Config;
 
 use super::{Publisher, State};
-use crate::actor::Actor;
+use crate::actor::{Actor, Part};
 use crate::audit::Note;
 use crate::document::{Expiry, Now};
 use crate::events::EventKind;
@@ -41,7 +41,7 @@ impl Publisher {
         // One whose time is over is not renewed, even if nobody has noticed yet.
         self.expire_lease(now);
         let mut state = self.state();
-        let generation = state.stats.generation;
+        let generation = state.generation;
         write.precondition.check(generation)?;
         let before = state.lease.as_ref();
         if let Some(other) = before.filter(|lease| lease.holder != holder) {
@@ -75,7 +75,7 @@ impl Publisher {
     pub(crate) fn release_lease(&self, write: &Write, holder: Option<&str>, now: Now) -> Result<bool, UpdateError> {
         self.expire_lease(now);
         let mut state = self.state();
-        let generation = state.stats.generation;
+        let generation = state.generation;
         write.precondition.check(generation)?;
         let Some(lease) = state.lease.clone() else { return Ok(false) };
         if holder.is_some_and(|holder| holder != lease.holder) {
@@ -93,7 +93,7 @@ impl Publisher {
         tracing::info!(by = %write.by, holder = lease.holder, "lease given back");
         self.tell(EventKind::Lease, generation, json!({ "holder": lease.holder, "state": "released" }));
         if is_needed {
-            self.halt(Actor::Squall("lease"), &format!("the lease of {} was given back", lease.holder));
+            self.halt(Actor::Squall(Part::Lease), &format!("the lease of {} was given back", lease.holder));
         }
         Ok(true)
     }
@@ -102,10 +102,10 @@ impl Publisher {
     pub(crate) fn expire_lease(&self, now: Now) -> bool {
         let mut state = self.state();
         let Some(lease) = state.lease.take_if(|lease| lease.expiry.is_over(now)) else { return false };
-        let generation = state.stats.generation;
+        let generation = state.generation;
         self.keeper.note_lease(None);
         drop(state);
-        self.halt(Actor::Squall("lease"), &format!("the lease of {} ran out", lease.holder));
+        self.halt(Actor::Squall(Part::Lease), &format!("the lease of {} ran out", lease.holder));
         self.tell(EventKind::Lease, generation, json!({ "holder": lease.holder, "state": "expired" }));
         true
     }
@@ -113,7 +113,7 @@ impl Publisher {
     /// A change of the configuration asks for a lease that nobody holds: its snapshot is halted.
     pub(crate) fn note_halt_without_lease(&self, generation: u64) {
         self.keeper.note_switch(self.view().halt, generation);
-        self.audit.note(Note::done(&Actor::Squall("lease"), "halt", generation).because(NOBODY));
+        self.audit.note(Note::done(&Actor::Squall(Part::Lease), "halt", generation).because(NOBODY));
         tracing::warn!(generation, "the configuration asks for a lease, and nobody holds one; all faults are halted");
         self.tell(EventKind::Halt, generation, json!({ "reason": NOBODY }));
     }

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,7 +79,7 @@ fn no_renewal_ends_a_halt() {
     let (publisher, _plane) = publisher("lease: {ttl: 30s}\n");
     take(&publisher, "ci", Now::read()).unwrap();
     resume(&publisher).unwrap();
-    publisher.halt(Actor::Squall("signal"), "SIGUSR1");
+    publisher.halt(Actor::Squall(Part::Signal), "SIGUSR1");
     for _ in 0..3 {
         take(&publisher, "ci", Now::read()).unwrap();
         assert_eq!(reason(&publisher).as_deref(), Some("SIGUSR1"));
@@ -165,7 +163,7 @@ fn a_lease_does_not_outlive_its_process() {
     drop(second);
     let (third, _plane) = with("", parent.path());
     assert_eq!(reason(&third), None, "it was given back");
-    third.halt(Actor::Squall("signal"), "SIGUSR1");
+    third.halt(Actor::Squall(Part::Signal), "SIGUSR1");
     take(&third, "ci", Now::read()).unwrap();
     third.flush().unwrap();
     drop(third);

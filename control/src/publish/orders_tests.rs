@@ -1,8 +1,6 @@
 //! Threads that write rules, move the kill switch and read snapshots, in orders that the scheduler of shuttle chooses:
 //! `cargo rustc -p squall-control --lib --profile test -- --cfg shuttle`, as `.ci/run` does.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use serde_json::json;
 use shuttle::sync::atomic::{AtomicBool, Ordering};
 use shuttle::thread;

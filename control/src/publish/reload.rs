@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use squall_config::spec::ConfigSpec;
-use squall_config::{Problem, Problems, load_text, parse_text, validate};
+use squall_config::{Chain, Problem, Problems, load_text, parse_text, validate};
 
 use super::Publisher;
-use crate::actor::Actor;
+use crate::actor::{Actor, Part};
 use crate::events::EventKind;
 use crate::reload::{Reload, read};
 use crate::view::ReloadOut;
@@ -45,7 +45,7 @@ impl Publisher {
                 Err(problems) => state.last_reload.as_ref().is_some_and(|last| last.problems == problems.0),
             }
         };
-        (!is_same).then(|| self.reload_text(Actor::Squall("file"), text))
+        (!is_same).then(|| self.reload_text(Actor::Squall(Part::File), text))
     }
 
     fn reload_text(&self, by: Actor, text: Result<String, Problems>) -> Reload {
@@ -83,19 +83,19 @@ impl Publisher {
             }
             Err(UpdateError::Invalid(problems)) => Err(name_api_rules(problems, n_rules_of_file)),
             Err(UpdateError::Conflict(problems)) => Err(problems),
-            Err(other) => Err(Problem::new("", other.to_string()).into()),
+            Err(other) => Err(Problem::new("", Chain(&other).to_string()).into()),
         }
     }
 
     fn note_reload(&self, write: &Write, result: Result<(bool, Vec<String>), Problems>) -> Reload {
         let mut state = self.state();
-        let generation = state.stats.generation;
+        let generation = state.generation;
         let at = SystemTime::now();
         let reload = match result {
             Ok((changed, warnings)) => Reload { at, generation, changed, problems: Vec::new(), warnings },
             Err(problems) => Reload { at, generation, changed: false, problems: problems.0, warnings: Vec::new() },
         };
-        let counter = if reload.is_ok() { &mut state.stats.reloads_ok } else { &mut state.stats.reloads_error };
+        let counter = if reload.is_ok() { &mut state.reloads_ok } else { &mut state.reloads_error };
         *counter += 1;
         state.last_reload = Some(reload.clone());
         drop(state);

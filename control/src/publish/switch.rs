@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use squall_fault::compile;
+use squall_fault::{Stamp, compile};
 
 use super::{Publisher, State};
-use crate::actor::{Actor, CONTROLLER};
+use crate::actor::Actor;
 use crate::document::Now;
 use crate::events::EventKind;
 use crate::switch::{Halt, Switch};
@@ -34,13 +34,13 @@ impl Publisher {
     /// The precondition does not hold; or faults flow only under a lease, and nobody holds one; or the controller halts.
     pub(crate) fn switch(&self, write: &Write, reason: &str, to: Switch) -> Result<u64, UpdateError> {
         let mut state = self.state();
-        let generation = state.stats.generation;
+        let generation = state.generation;
         write.precondition.check(generation)?;
         let halted = to == Switch::Halt;
         if !halted && state.lacks_lease(&state.written.config) {
             return Err(UpdateError::NoLease);
         }
-        let by_controller = write.by == CONTROLLER;
+        let by_controller = write.is_ordered;
         if !halted && !by_controller && self.fleet.halts(Now::read()) {
             return Err(UpdateError::HaltedByController);
         }
@@ -50,7 +50,7 @@ impl Publisher {
         if halted && !by_controller && !write.dry_run {
             self.make_ours(&mut state, reason);
         }
-        if state.stats.halted == halted || write.dry_run {
+        if state.halt.is_some() == halted || write.dry_run {
             drop(state);
             if !write.dry_run {
                 self.audit.note(write.done(generation).because(reason));
@@ -58,11 +58,11 @@ impl Publisher {
             return Ok(generation);
         }
         let config = Arc::clone(&state.written.config);
-        let snapshot = compile(config, Some(&self.store.load()), generation + 1, halted, self.seed);
+        let stamp = Stamp { generation: generation + 1, halted, seed: self.seed };
+        let snapshot = compile(config, Some(&self.store.load()), stamp);
         state.halt = halted.then(|| Halt { by_controller, ..Halt::now(reason.to_owned()) });
-        state.stats.halted = halted;
         state.resumes += u64::from(!halted);
-        state.stats.generation = generation + 1;
+        state.generation = generation + 1;
         self.store.publish(Arc::new(snapshot));
         self.keeper.note_switch(state.halt.clone(), generation + 1);
         drop(state);
@@ -78,6 +78,6 @@ impl Publisher {
     fn make_ours(&self, state: &mut State, reason: &str) {
         let Some(halt) = state.halt.as_mut().filter(|halt| halt.by_controller) else { return };
         *halt = Halt { reason: reason.to_owned(), by_controller: false, since: halt.since };
-        self.keeper.note_switch(state.halt.clone(), state.stats.generation);
+        self.keeper.note_switch(state.halt.clone(), state.generation);
     }
 }

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -65,7 +63,7 @@ pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane
 
 pub(crate) fn publisher_of(start: Start, file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
     let (config, generation, halted) = (Arc::clone(start.config()), start.generation(), start.is_halted());
-    let store = SnapshotStore::new(compile(config, None, generation, halted, 7));
+    let store = SnapshotStore::new(compile(config, None, Stamp { generation, halted, seed: 7 }));
     let plane = Arc::new(FakePlane::default());
     let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
     let access = Access::default();
@@ -214,7 +212,7 @@ fn test_halt_does_not_wait_for_a_slow_change() {
     let (halted, wait) = std::sync::mpsc::channel::<()>();
     let slow = Arc::clone(&publisher);
     let change = std::thread::spawn(move || {
-        slow.update(&Write::by(Actor::Squall("slow")), |draft| {
+        slow.update(&Write::by(Actor::Squall(Part::File)), |draft| {
             wait.recv_timeout(Duration::from_secs(10)).unwrap();
             Ok(draft.put_rule(rule(abort("x"))))
         })
@@ -252,7 +250,7 @@ fn test_reload_keeps_rules_of_the_api_and_refuses_an_invalid_file() {
     assert!(!bad.is_ok() && publisher.view().last_reload.is_some());
     assert_eq!((publisher.stats().generation, publisher.stats().reloads_error), (2, 1));
     std::fs::write(&file, FILE.replace("name: slow", "name: slower")).unwrap();
-    assert!(publisher.reload_file(Actor::Squall("file")).changed);
+    assert!(publisher.reload_file(Actor::Squall(Part::File)).changed);
     let names: Vec<_> = publisher.view().written.document.rules.iter().map(|rule| rule.name.clone()).collect();
     assert_eq!(names, ["slower", "x"]);
     assert_eq!(publisher.stats().reloads_ok, 1);

@@ -85,7 +85,6 @@ pub(super) fn wrong(name: &str, expected: &str, found: &Value) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -3,9 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use squall_config::Problems;
+use squall_config::{Chain, Problems};
 
-use crate::error::{ApiError, in_words};
+use crate::error::ApiError;
 use crate::write::UpdateError;
 
 /// Why a call was refused.
@@ -68,7 +68,7 @@ impl From<UpdateError> for Refusal {
                 });
                 Self::bad_body(all.collect::<Vec<_>>().join(". "))
             }
-            _ => Self::new(500, in_words(&error)),
+            _ => Self::new(500, Chain(&error).to_string()),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use http::header::{HeaderMap, HeaderName};
 
+use crate::plan::RuleIndex;
+
 /// So many names are looked up for each request at most; rules that demand others are found without an index.
 pub(super) const NAMES_MAX: usize = 4;
 
@@ -14,14 +16,14 @@ pub(super) struct Headers(Vec<(HeaderName, Values)>);
 /// The rules that demand a value of one field.
 #[derive(Debug, Default)]
 struct Values {
-    by_value: HashMap<String, Vec<u16>>,
+    by_value: HashMap<String, Vec<RuleIndex>>,
     /// All of them, for requests that have the field more than once.
-    all: Vec<u16>,
+    all: Vec<RuleIndex>,
 }
 
 impl Headers {
     /// Adds a rule, which must be greater than those before; whether there was room for its name.
-    pub(super) fn add(&mut self, name: &HeaderName, value: &str, rule: u16) -> bool {
+    pub(super) fn add(&mut self, name: &HeaderName, value: &str, rule: RuleIndex) -> bool {
         let at = match self.0.iter().position(|(known, _)| known == name) {
             Some(at) => at,
             None if self.0.len() == NAMES_MAX => return false,
@@ -37,7 +39,7 @@ impl Headers {
     }
 
     /// For each name the rules that the request can match, in ascending order.
-    pub(super) fn find<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [u16]> {
+    pub(super) fn find<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [RuleIndex]> {
         self.0.iter().filter_map(|(name, values)| {
             let mut found = headers.get_all(name).iter();
             match (found.next(), found.next()) {

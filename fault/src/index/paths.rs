@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::plan::RuleIndex;
+
 /// A radix tree of paths and prefixes, so that a path that begins like no rule's is done with after the first bytes that
 /// differ, however many rules there are.
 #[derive(Debug, Default)]
@@ -13,9 +15,9 @@ pub(super) struct Paths {
 #[derive(Debug, Default)]
 pub(super) struct Place {
     /// As the whole path.
-    pub(super) exact: Vec<u16>,
+    pub(super) exact: Vec<RuleIndex>,
     /// As its beginning.
-    pub(super) prefixed: Vec<u16>,
+    pub(super) prefixed: Vec<RuleIndex>,
 }
 
 /// All paths that begin with the labels from the root to here.
@@ -23,9 +25,9 @@ pub(super) struct Place {
 struct Node {
     label: Box<[u8]>,
     /// Rules for this path alone.
-    exact: Vec<u16>,
+    exact: Vec<RuleIndex>,
     /// Rules for this prefix (or the literal beginning of a glob) and for all that begin it, in order.
-    prefixed: Vec<u16>,
+    prefixed: Vec<RuleIndex>,
     /// Sorted by the first byte of their labels, in which they differ.
     children: Vec<(u8, Node)>,
 }
@@ -38,7 +40,7 @@ impl Paths {
     }
 
     /// The rules for this path alone, and those for a beginning of it; both in ascending order.
-    pub(super) fn find(&self, path: &str) -> [&[u16]; 2] {
+    pub(super) fn find(&self, path: &str) -> [&[RuleIndex]; 2] {
         let (mut node, mut rest) = (&self.root, path.as_bytes());
         while let Some(child) = rest.first().and_then(|byte| node.child(*byte)) {
             let Some(after) = rest.strip_prefix(&*child.label) else { break };
@@ -51,7 +53,7 @@ impl Paths {
 impl Node {
     /// The node of what all `places` begin with, labelled with its bytes from `from` to `to`; its prefixes begin with
     /// those of its parent. `places` are sorted.
-    fn new(from: usize, to: usize, places: &[(Vec<u8>, Place)], parent: &[u16]) -> Self {
+    fn new(from: usize, to: usize, places: &[(Vec<u8>, Place)], parent: &[RuleIndex]) -> Self {
         let (own, below) = places.split_at(usize::from(places.first().is_some_and(|(text, _)| text.len() == to)));
         let mut node =
             Self { label: places.first().map_or(&[][..], |(text, _)| &text[from..to]).into(), ..Self::default() };

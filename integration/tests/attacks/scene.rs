@@ -225,7 +225,7 @@ impl Scene {
 
     /// How many clients were cut for this reason.
     pub(crate) fn cut(&self, reason: &str) -> u64 {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let n = self.squall.api().metrics().sum("squall_cut_clients_total", &[("reason", reason)]) as u64;
         n
     }

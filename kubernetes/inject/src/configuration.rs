@@ -54,7 +54,6 @@ fn cluster_name(route: &Route, all: &[Route]) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use crate::ports::routes;

@@ -86,7 +86,6 @@ pub(crate) fn is_dns_name(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -40,5 +40,4 @@ pub(crate) fn yaml() -> anyhow::Result<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

@@ -215,5 +215,4 @@ impl Fleet {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;

@@ -23,6 +23,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use squall_config::Chain;
 
 use crate::crds::check::{CheckedExperiment, CheckedRule, Lives};
 use crate::crds::{ExperimentStatus, FaultRuleStatus};
@@ -111,7 +112,7 @@ impl Context {
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            tracing::debug!(object = title(object), phase, %error, "an event was not taken");
+            tracing::debug!(object = title(object), phase, error = %Chain(&error), "an event was not taken");
         }
     }
 }

@@ -102,7 +102,6 @@ pub struct ExperimentOrder {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

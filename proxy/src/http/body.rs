@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use squall_config::Chain;
 
 use super::fault::body::{BodyFaults, Stopped};
 use super::fault::duplicate::Frames;
@@ -254,7 +255,7 @@ impl ResponseBody {
         Poll::Ready(Some(Err(match stopped {
             Stopped::Injected(interrupt) => interrupt,
             Stopped::Source(error) => {
-                tracing::debug!(%error, "upstream body ended early");
+                tracing::debug!(error = %Chain(error.as_ref()), "upstream body ended early");
                 self.record.fail(ErrorKind::Truncated);
                 Interrupt::cut_short()
             }

@@ -83,7 +83,7 @@ impl Record {
     #[cold]
     fn note_decision(&mut self, shadows: &[RuleIndex], experiment: Option<(RuleIndex, bool)>) {
         let Some(noted) = &mut self.noted else { return };
-        let rule = |index: RuleIndex| &self.listener.snapshot.rules[usize::from(index.0)].rule;
+        let rule = |index: RuleIndex| &self.listener.snapshot.rule(index).rule;
         if let Some(notes) = &mut noted.notes {
             notes.shadows.extend(shadows.iter().map(|shadow| rule(*shadow).name.clone()));
         }

@@ -125,7 +125,6 @@ impl Decoder {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::collections::VecDeque;
     use std::pin::Pin;

@@ -196,7 +196,6 @@ fn field(buffer: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::{Request, Response};
 

@@ -40,7 +40,6 @@ pub(crate) fn parse_trailers(lines: &[u8]) -> Result<HeaderMap, Malformed> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -110,7 +110,6 @@ impl Input {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::future::poll_fn;
 

@@ -109,7 +109,6 @@ impl Drop for Output {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::future::poll_fn;
 

@@ -31,7 +31,7 @@ pub(crate) struct ResponseHead {
 /// What is wrong with a head.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadHead {
-    #[error("the response head is not HTTP/1: {0}")]
+    #[error("the response head is not HTTP/1")]
     Syntax(#[from] httparse::Error),
     #[error("the response head is larger than {HEAD_BYTES_MAX} bytes")]
     TooLarge,
@@ -144,7 +144,6 @@ impl Framing {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

@@ -75,7 +75,6 @@ fn address(text: &str) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::net::{TcpListener, TcpStream};
 

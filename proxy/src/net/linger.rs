@@ -70,7 +70,6 @@ fn read_and_drop<T: AsyncRead + Unpin>(io: &mut T, cx: &mut Context<'_>) -> Poll
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;

@@ -142,7 +142,6 @@ fn of_one_family(ends: Ends) -> (SocketAddr, SocketAddr) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tokio::io::AsyncWriteExt;
 

@@ -132,7 +132,6 @@ impl AsyncWrite for Io {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

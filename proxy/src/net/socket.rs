@@ -86,7 +86,6 @@ fn set_stream_options(stream: &TcpStream) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -123,7 +123,6 @@ impl Drop for Pipe {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::future::poll_fn;
 

@@ -165,7 +165,6 @@ fn create() -> Option<AsyncFd<OwnedFd>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -108,7 +108,6 @@ impl EventEnd {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use squall_config::model::Phase;
 

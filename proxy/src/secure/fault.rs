@@ -10,7 +10,6 @@ use rustls::server::Acceptor;
 use squall_config::model::TlsFault;
 use squall_fault::budget::Permit;
 use squall_fault::decide::decide_handshake;
-use squall_fault::plan::RuleIndex;
 use squall_fault::snapshot::CompiledRule;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -61,8 +60,8 @@ fn decide(client: Client<'_>, route: &ListenerView) -> Option<Picked> {
         let (rule, listener) = (&compiled.rule.name, &route.key.listener);
         tracing::debug!(%rule, %listener, source = %client.source, "a rule in shadow mode would have let a TLS handshake go wrong");
     };
-    let (RuleIndex(index), fault) = decide_handshake(snapshot, &route.compiled, client.source, in_shadow)?;
-    let rule = &snapshot.rules[usize::from(index)];
+    let (index, fault) = decide_handshake(snapshot, &route.compiled, client.source, in_shadow)?;
+    let rule = snapshot.rule(index);
     let Some(permit) = client.worker.budget().reserve(&rule.state) else {
         rule.state.skipped_budget.fetch_add(1, Relaxed);
         return None;

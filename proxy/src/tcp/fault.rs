@@ -64,7 +64,7 @@ type Place<'a> = (&'a Snapshot, &'a CompiledListener);
 
 impl Subject<'_> {
     /// The rules that can match it.
-    fn rules<'l>(&self, listener: Option<&'l CompiledListener>) -> &'l [u16] {
+    fn rules<'l>(&self, listener: Option<&'l CompiledListener>) -> &'l [RuleIndex] {
         match (self, listener) {
             (_, None) => &[],
             (Self::Connection(_), Some(listener)) => &listener.tcp_rules,
@@ -100,9 +100,9 @@ impl ConnectionFaults {
         // Without a listener there are no rules.
         let Some(listener) = listener else { return Some(active) };
         for &index in rules {
-            let Some(rule) = snapshot.rules.get(usize::from(index)) else { continue };
+            let rule = snapshot.rule(index);
             let is_counted = self.is_counted;
-            let Some(record) = self.decided((snapshot, listener), RuleIndex(index), rule, circumstances) else {
+            let Some(record) = self.decided((snapshot, listener), index, rule, circumstances) else {
                 continue;
             };
             record.switch_on(snapshot, rule, circumstances, is_counted);
@@ -136,11 +136,9 @@ impl ConnectionFaults {
         }
     }
 
-    fn lift_all_but(&mut self, snapshot: &Snapshot, rules: &[u16]) {
+    fn lift_all_but(&mut self, snapshot: &Snapshot, rules: &[RuleIndex]) {
         for record in self.records.iter_mut().filter(|record| record.on.is_some()) {
-            let is_rule = |&index: &u16| {
-                snapshot.rules.get(usize::from(index)).is_some_and(|rule| Arc::ptr_eq(&rule.state, &record.state))
-            };
+            let is_rule = |index: &RuleIndex| Arc::ptr_eq(&snapshot.rule(*index).state, &record.state);
             if !rules.iter().any(is_rule) {
                 record.on = None;
             }

@@ -37,6 +37,7 @@ struct Watcher {
 }
 
 /// One who watches, until it is dropped.
+#[must_use = "it ends when it is dropped"]
 pub struct Tap {
     taps: Arc<Taps>,
     watcher: Arc<Watcher>,

@@ -56,7 +56,6 @@ fn failed(by_class: &[Count; STATUS_CLASSES.len()]) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Duration;
 

@@ -252,7 +252,6 @@ pub(crate) fn read(field: &'static str, file: &Path) -> Result<Vec<u8>, LoadErro
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -260,6 +260,7 @@ async fn follow(state: Weak<ClusterState>, mut members: watch::Receiver<Arc<Memb
 
 /// An exchange or connection at an endpoint. Dropping it is its end; without an answer until then it fared badly.
 #[derive(Debug)]
+#[must_use = "the endpoint counts it as its own until it is dropped"]
 pub(crate) struct Assignment {
     pub(crate) endpoint: Rc<EndpointState>,
     /// It is one of the exchanges that the cluster bounds.

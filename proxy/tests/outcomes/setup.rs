@@ -57,7 +57,7 @@ impl Setup {
             rule.experiment = Name::new("e").ok();
         }
         let config = Arc::new(config);
-        let store = SnapshotStore::new(squall_fault::compile(Arc::clone(&config), None, 1, false, 7));
+        let store = SnapshotStore::new(squall_fault::compile(Arc::clone(&config), None, squall_fault::Stamp::first(7)));
         let proxy = Proxy::start(Arc::clone(&store), ProxyOptions { workers: 1, traces }).unwrap();
         proxy.apply(proxy.bind(&config).unwrap());
         Self { proxy, store, heads, release }

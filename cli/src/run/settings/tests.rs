@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
 use clap::Parser;
 use squall_config::model::{AccessLog, ListenerProtocol};
 

@@ -14,6 +14,7 @@ use opentelemetry_http::{HttpClient, HttpError};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use squall_config::Chain;
 
 use super::environment::{TlsFiles, Wanted};
 use crate::exit::{Exit, Failure};
@@ -65,7 +66,7 @@ impl HttpClient for Collector {
             Ok(result) => result,
             Err(_) => Err(format!("no answer within {:?}", self.timeout).into()),
         };
-        let error = result.as_ref().err().map(|error| trust::in_words(error.as_ref()));
+        let error = result.as_ref().err().map(|error| Chain(error.as_ref()).to_string());
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
         result
     }
@@ -103,5 +104,5 @@ fn client_config(roots: RootCertStore, identity: Option<Identity>) -> Result<Cli
 }
 
 fn refuse(why: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Usage, format_args!("TLS to the collector of traces: {why}"))
+    Failure::new(Exit::Usage, format!("TLS to the collector of traces: {why}"))
 }

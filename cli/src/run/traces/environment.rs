@@ -94,13 +94,13 @@ pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Option<W
 }
 
 fn refuse(name: &str, value: &str, fix: &str) -> Failure {
-    Failure::new(Exit::Usage, format_args!("{name}: {value:?} is not valid; {fix}"))
+    Failure::new(Exit::Usage, format!("{name}: {value:?} is not valid; {fix}"))
 }
 
 /// Host and port of an endpoint, and whether it is one of TLS.
 fn collector(name: &str, endpoint: &str) -> Result<(String, bool), Failure> {
     // An endpoint may hold a password: it is not repeated.
-    let refuse = || Failure::new(Exit::Usage, format_args!("{name} is not valid; write http://host:4318 or https://…"));
+    let refuse = || Failure::new(Exit::Usage, format!("{name} is not valid; write http://host:4318 or https://…"));
     let uri: Uri = endpoint.parse().map_err(|_| refuse())?;
     match (uri.scheme_str(), uri.authority()) {
         (Some(scheme @ ("http" | "https")), Some(authority)) => {
@@ -178,7 +178,6 @@ fn number<T: FromStr>(name: &str, value: Option<String>, default: T) -> Result<T
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

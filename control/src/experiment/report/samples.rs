@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::TimelineKind::{Guard, Harm, Rules, SteadyState};
 use super::*;
 
 /// A slow inventory that the checkout does not mind.
@@ -38,13 +39,13 @@ pub(super) fn held() -> Report {
             could_be_called: true,
         },
         timeline: events(&[
-            (0.0, "phase", "baseline"),
-            (30.0, "phase", "injecting"),
-            (30.0, "rules", "slow-inventory at 5 %"),
-            (90.0, "rules", "slow-inventory is gone"),
-            (90.0, "phase", "recovering"),
-            (91.0, "steady_state", "every statement holds again"),
-            (120.0, "phase", "done"),
+            (0.0, TimelineKind::Phase, "baseline"),
+            (30.0, TimelineKind::Phase, "injecting"),
+            (30.0, Rules, "slow-inventory at 5 %"),
+            (90.0, Rules, "slow-inventory is gone"),
+            (90.0, TimelineKind::Phase, "recovering"),
+            (91.0, SteadyState, "every statement holds again"),
+            (120.0, TimelineKind::Phase, "done"),
         ]),
         phases: spans(&[
             (Phase::Baseline, 0.0, 30.0),
@@ -112,14 +113,14 @@ pub(super) fn failed_by_guard() -> Report {
         ended_at: Some("2026-11-25T10:01:25.200Z".to_owned()),
         breaker: BreakerReport { open: vec![(47.0, 52.0)], recovered_after: Some(1.2) },
         timeline: events(&[
-            (0.0, "phase", "baseline"),
-            (30.0, "phase", "injecting"),
-            (30.0, "rules", "slow-inventory at 5 %"),
-            (33.0, "harm", "more requests are harmed than tolerated, beyond doubt"),
-            (55.2, "guard", "users-see-errors tripped: error rate of inbound traffic 6.2 % above 5 % for 10s"),
-            (55.2, "phase", "recovering"),
-            (59.2, "steady_state", "every statement holds again"),
-            (85.2, "phase", "aborted"),
+            (0.0, TimelineKind::Phase, "baseline"),
+            (30.0, TimelineKind::Phase, "injecting"),
+            (30.0, Rules, "slow-inventory at 5 %"),
+            (33.0, Harm, "more requests are harmed than tolerated, beyond doubt"),
+            (55.2, Guard, "users-see-errors tripped: error rate of inbound traffic 6.2 % above 5 % for 10s"),
+            (55.2, TimelineKind::Phase, "recovering"),
+            (59.2, SteadyState, "every statement holds again"),
+            (85.2, TimelineKind::Phase, "aborted"),
         ]),
         phases: spans(&[(Phase::Baseline, 0.0, 30.0), (Phase::Injecting, 30.0, 55.2), (Phase::Recovering, 55.2, 85.2)]),
         series: series(85, (30, 55), (2.1, 0.76)),
@@ -148,7 +149,11 @@ pub(super) fn nothing_faulted() -> Report {
         harm: HarmReport::default(),
         retries: RetryReport::default(),
         exemplars: Vec::new(),
-        timeline: events(&[(0.0, "phase", "baseline"), (30.0, "phase", "injecting"), (120.0, "phase", "done")]),
+        timeline: events(&[
+            (0.0, TimelineKind::Phase, "baseline"),
+            (30.0, TimelineKind::Phase, "injecting"),
+            (120.0, TimelineKind::Phase, "done"),
+        ]),
         phases: spans(&[
             (Phase::Baseline, 0.0, 30.0),
             (Phase::Injecting, 30.0, 90.0),
@@ -287,10 +292,8 @@ fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
-fn events(all: &[(f64, &str, &str)]) -> Vec<TimelineEvent> {
-    all.iter()
-        .map(|(at, kind, text)| TimelineEvent { at: *at, kind: (*kind).to_owned(), text: (*text).to_owned() })
-        .collect()
+fn events(all: &[(f64, TimelineKind, &str)]) -> Vec<TimelineEvent> {
+    all.iter().map(|&(at, kind, text)| TimelineEvent { at, kind, text: text.to_owned() }).collect()
 }
 
 fn spans(all: &[(Phase, f64, f64)]) -> Vec<PhaseSpan> {

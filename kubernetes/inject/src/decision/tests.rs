@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use json_patch::PatchOperation;
 use serde_json::json;
 

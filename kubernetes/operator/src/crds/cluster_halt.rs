@@ -1,7 +1,5 @@
 //! ClusterHalt: the kill switch of a cluster.
 
-#![allow(clippy::duplicated_attributes, reason = "two columns may be of the same type")]
-
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{CustomResource, CustomResourceExt as _};
 use schemars::JsonSchema;

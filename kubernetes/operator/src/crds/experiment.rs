@@ -1,6 +1,6 @@
 //! Experiment: the document of `squall experiment run`, for the sidecars of a namespace.
 
-#![allow(clippy::duplicated_attributes, reason = "two columns may be of the same type")]
+#![expect(clippy::duplicated_attributes, reason = "two columns may be of the same type")]
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{CustomResource, CustomResourceExt as _};

@@ -1,6 +1,6 @@
 //! FaultRule: a rule for the sidecars of a namespace.
 
-#![allow(clippy::duplicated_attributes, reason = "two columns may be of the same type")]
+#![expect(clippy::duplicated_attributes, reason = "two columns may be of the same type")]
 
 use std::borrow::Cow;
 

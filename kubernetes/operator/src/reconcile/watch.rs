@@ -15,6 +15,7 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, applier, reflector, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
+use squall_config::Chain;
 
 use super::{Context, Error, RETRY_AFTER};
 
@@ -51,10 +52,9 @@ pub(crate) async fn run<K: Kind>(context: Arc<Context>) {
             // It has been deleted meanwhile.
             Ok(_) | Err(controller::Error::ObjectNotFound(_)) => {}
             Err(controller::Error::ReconcilerFailed(error, _)) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(%error, cause, "tried again soon");
+                tracing::warn!(error = %Chain(&error), "tried again soon");
             }
-            Err(error) => tracing::error!(%error, resource = K::RESOURCE, "the queue of objects"),
+            Err(error) => tracing::error!(error = %Chain(&error), resource = K::RESOURCE, "the queue of objects"),
         }
     }
 }
@@ -73,7 +73,7 @@ fn objects<K: Kind>(context: &Arc<Context>) -> (Store<K>, impl Stream<Item = Obj
         let touched = match event {
             Ok(event) => take(event, &mut known, &context),
             Err(error) => {
-                tracing::warn!(resource = K::RESOURCE, %error, "the watch was interrupted");
+                tracing::warn!(resource = K::RESOURCE, error = %Chain(&error), "the watch was interrupted");
                 Vec::new()
             }
         };

@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
+use squall_config::Chain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -199,7 +200,7 @@ impl Door {
             match tokio::time::timeout(IDLE_LOOK, &mut connection).await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => {
-                    tracing::debug!(%peer, %error, "a connection ended");
+                    tracing::debug!(%peer, error = %Chain(error.as_ref()), "a connection ended");
                     return;
                 }
                 Err(_elapsed) => {}

@@ -114,7 +114,6 @@ impl TlsMetrics {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Instant;
 

@@ -10,6 +10,7 @@ use http::{HeaderMap, header};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus, UserInfo};
 use kube::{Api, Client, api::PostParams};
 use serde::Deserialize;
+use squall_config::Chain;
 use squall_orders::AUDIENCE;
 use tokio::sync::Semaphore;
 
@@ -76,7 +77,7 @@ impl Tokens {
         match tokio::time::timeout(REVIEW_TIMEOUT, asked).await {
             Ok(Ok(review)) => review.status.ok_or_else(|| Refused::unavailable(UNREACHABLE)),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a token cannot be reviewed");
+                tracing::warn!(error = %Chain(&error), "a token cannot be reviewed");
                 Err(Refused::unavailable(UNREACHABLE))
             }
             Err(_elapsed) => Err(Refused::unavailable(UNREACHABLE)),
@@ -159,7 +160,6 @@ impl Known {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::collections::BTreeMap;
 

@@ -66,7 +66,6 @@ fn operations(configuration: &Value, bundle: &str) -> Operations {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use squall_config::Chain;
 use tokio::sync::watch;
 
 use super::pair::{Pair, Unusable, certificates};
@@ -35,8 +36,8 @@ type Seen = Result<[Vec<u8>; 3], String>;
 enum Problem {
     #[error("{0}")]
     Read(String),
-    #[error("{0}: {1}")]
-    Unusable(String, Unusable),
+    #[error("{0}")]
+    Unusable(String, #[source] Unusable),
     #[error("{0}: there is no certificate of an authority in it")]
     NoAuthority(String),
 }
@@ -78,8 +79,9 @@ impl Given {
                     continue;
                 }
                 Err(problem) => {
-                    certificates.fail(&problem.to_string());
-                    tracing::warn!(%problem, "the new certificate cannot be used; the one before stays");
+                    let problem = Chain(&problem).to_string();
+                    certificates.fail(&problem);
+                    tracing::warn!(problem, "the new certificate cannot be used; the one before stays");
                 }
             }
             self.seen = Some(seen);

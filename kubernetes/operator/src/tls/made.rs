@@ -115,7 +115,6 @@ fn pem(certificate: &CertificateDer<'_>) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

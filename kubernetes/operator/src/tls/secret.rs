@@ -8,6 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
+use squall_config::Chain;
 use tokio::sync::watch;
 
 use super::bundle::{self, Published};
@@ -28,10 +29,10 @@ const OWNER: (&str, &str) = ("app.kubernetes.io/managed-by", "squall-kubernetes"
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeepError {
     /// The API server did not do it.
-    #[error("the API server says: {0}")]
+    #[error("the API server does not do it")]
     Api(#[from] Box<kube::Error>),
     /// Keys or names.
-    #[error("a certificate cannot be made: {0}")]
+    #[error("a certificate cannot be made")]
     Make(#[from] rcgen::Error),
     /// It has no label of ours.
     #[error(
@@ -42,7 +43,7 @@ pub(crate) enum KeepError {
     #[error("Secret {0} was changed by others {TRIES} times in a row")]
     Conflicts(String),
     /// What was just made.
-    #[error("{0}")]
+    #[error(transparent)]
     Unusable(#[from] super::pair::Unusable),
 }
 
@@ -72,8 +73,9 @@ impl Keeper {
         loop {
             let missing = self.turn(&mut shown, &certificates, SystemTime::now()).await;
             let missing = missing.unwrap_or_else(|error| {
-                certificates.fail(&error.to_string());
-                Some(error.to_string())
+                let why = Chain(&error).to_string();
+                certificates.fail(&why);
+                Some(why)
             });
             // Said when it begins and when it ends, and not each time between.
             if missing != told {

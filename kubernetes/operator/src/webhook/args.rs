@@ -59,7 +59,6 @@ impl WebhookArgs {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use clap::Parser;

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use axum::body::Body;
 use axum::http::Method;
 use proptest::prelude::*;

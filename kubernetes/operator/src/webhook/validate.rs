@@ -38,7 +38,6 @@ pub(crate) fn answer(review: &Review, check: &Check) -> (Answer, Outcome) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
     use serde_json::json;

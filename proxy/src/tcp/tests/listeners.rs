@@ -95,7 +95,7 @@ fn a_snapshot_from_before_the_start_ends_nothing() {
     let tenure = Tenure::new(Some(2), &now).unwrap();
     let mut before = config(vec![], None);
     before.listeners[0].start = Some(1);
-    let before = compile(Arc::new(before), None, now.generation - 1, false, 7);
+    let before = compile(Arc::new(before), None, Stamp { generation: now.generation - 1, halted: false, seed: 7 });
     assert!(!tenure.is_over(&before, &now.listeners[0].listener.name));
     assert!(!tenure.is_over(&now, &now.listeners[0].listener.name));
 }

@@ -1,5 +1,4 @@
 //! Relays over real loopback sockets.
-#![allow(clippy::unwrap_used, clippy::large_futures, clippy::print_stdout, reason = "tests")]
 
 mod endings;
 mod faults;
@@ -22,8 +21,8 @@ use squall_config::model::{
 };
 use squall_config::units::Percentage;
 use squall_fault::budget::Budget;
-use squall_fault::compile;
 use squall_fault::snapshot::Snapshot;
+use squall_fault::{Stamp, compile};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -107,7 +106,7 @@ impl World {
     }
 
     fn with_idle_timeout(rules: Vec<Rule>, idle_timeout: Option<Duration>) -> Self {
-        let snapshot = compile(Arc::new(config(rules, idle_timeout)), None, 1, false, 7);
+        let snapshot = compile(Arc::new(config(rules, idle_timeout)), None, Stamp::first(7));
         Self {
             changes: watch::channel(Arc::new(snapshot)).0,
             life: watch::channel(Life::Serving).0,
@@ -124,7 +123,8 @@ impl World {
 
     fn publish_config(&self, config: Config, halted: bool) {
         let previous = self.snapshot();
-        let next = compile(Arc::new(config), Some(&previous), previous.generation + 1, halted, 7);
+        let next =
+            compile(Arc::new(config), Some(&previous), Stamp { generation: previous.generation + 1, halted, seed: 7 });
         self.changes.send_replace(Arc::new(next));
     }
 

@@ -176,7 +176,6 @@ fn eight_digits(bits: u32) -> [u8; 8] {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

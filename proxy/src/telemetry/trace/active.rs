@@ -82,7 +82,6 @@ impl Trace {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::HeaderName;
 

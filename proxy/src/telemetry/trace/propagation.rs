@@ -139,7 +139,6 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: String) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::HeaderName;
 

@@ -150,5 +150,4 @@ fn events(finished: &Finished<'_>, clock: Clock) -> SpanEvents {
 
 #[cfg(test)]
 #[path = "span_tests.rs"]
-#[allow(clippy::unwrap_used, reason = "tests")]
 pub(super) mod tests;

@@ -170,7 +170,7 @@ fn report() -> impl Strategy<Value = Report> {
                 fault: json!({ "body": texts[5] }),
                 ..RuleReport::default()
             }],
-            timeline: vec![TimelineEvent { at: number, kind: texts[1].clone(), text: texts[2].clone() }],
+            timeline: vec![TimelineEvent { at: number, kind: TimelineKind::Note, text: texts[2].clone() }],
             exemplars: vec![Exemplar { trace_id: texts[3].clone(), seconds: number, ..Exemplar::default() }],
             document: json!({ texts[0].clone(): texts[1], "spec": { "expect": { "amplification": number } } }),
             ..measured

@@ -107,7 +107,7 @@ fn nothing_is_loaded_and_nothing_runs() {
 fn every_text_is_only_text() {
     let evil = "<script>alert(1)</script>\"'&";
     let mut value = serde_json::to_value(held()).unwrap();
-    let keep = ["started_at", "ended_at", "verdict", "phase", "by"];
+    let keep = ["started_at", "ended_at", "verdict", "phase", "by", "kind"];
     replace_texts(&mut value, evil, &keep);
     let mut report: Report = serde_json::from_value(value).unwrap();
     report.links = vec![evil.to_owned(), format!("https://x.example/{evil}"), "javascript:alert(1)".to_owned()];

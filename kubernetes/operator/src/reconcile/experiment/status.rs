@@ -214,7 +214,6 @@ fn micro(now: Timestamp) -> MicroTime {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

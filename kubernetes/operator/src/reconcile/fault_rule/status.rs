@@ -168,7 +168,6 @@ fn recovered(life: &Life, state: &RuleState) -> Says<'static> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Duration;
 

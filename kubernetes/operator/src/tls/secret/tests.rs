@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use base64::Engine as _;
 use serde_json::{Value, json};
 

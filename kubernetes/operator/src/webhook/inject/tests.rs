@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use base64::Engine as _;
 use proptest::prelude::*;
 use serde_json::json;
