@@ -1,6 +1,7 @@
 """`helm install` and `helm uninstall` as pages have them, by Helm's own engine (helm-python-sdk)."""
 
 import argparse
+import sys
 
 import helm_python
 
@@ -25,4 +26,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except helm_python.HelmError as error:
+        sys.exit(f"Error: {error}")

@@ -72,10 +72,10 @@ fn path(store: &Store, kind: &Kind) -> Option<String> {
     let all = store.all(&resource("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations"));
     let mut webhooks = all.iter().filter_map(|one| one["webhooks"].as_array()).flatten();
     let has = |list: &Value, word: &str| list.as_array().is_some_and(|all| all.iter().any(|one| one == word));
-    let is_about = |rule: &Value| {
-        has(&rule["apiGroups"], &kind.resource.group) && has(&rule["resources"], &kind.resource.plural)
-    };
-    let webhook = webhooks.find(|webhook| webhook["rules"].as_array().is_some_and(|rules| rules.iter().any(is_about)))?;
+    let is_about =
+        |rule: &Value| has(&rule["apiGroups"], &kind.resource.group) && has(&rule["resources"], &kind.resource.plural);
+    let webhook =
+        webhooks.find(|webhook| webhook["rules"].as_array().is_some_and(|rules| rules.iter().any(is_about)))?;
     webhook["clientConfig"]["service"]["path"].as_str().map(str::to_owned)
 }
 

@@ -21,7 +21,8 @@ pub(super) fn settle(resource: &Resource, object: &mut Value) {
         }
         "customresourcedefinitions" => {
             let names = object["spec"]["names"].clone();
-            let conditions = [condition("NamesAccepted", "NoConflicts"), condition("Established", "InitialNamesAccepted")];
+            let conditions =
+                [condition("NamesAccepted", "NoConflicts"), condition("Established", "InitialNamesAccepted")];
             object["status"] = json!({ "acceptedNames": names, "conditions": conditions, "storedVersions": [] });
         }
         "namespaces" => {

@@ -7,7 +7,7 @@ use super::place::Resource;
 use super::store::Store;
 
 /// Group, version, plural, kind, whether it is in namespaces, and what people type in place of the plural.
-const OWN: [(&str, &str, &str, &str, bool, &str); 19] = [
+const OWN: [(&str, &str, &str, &str, bool, &str); 20] = [
     ("", "v1", "namespaces", "Namespace", false, "ns"),
     ("", "v1", "pods", "Pod", true, "po"),
     ("", "v1", "services", "Service", true, "svc"),
@@ -16,6 +16,8 @@ const OWN: [(&str, &str, &str, &str, bool, &str); 19] = [
     ("", "v1", "secrets", "Secret", true, ""),
     ("", "v1", "events", "Event", true, "ev"),
     ("apps", "v1", "deployments", "Deployment", true, "deploy"),
+    // Helm asks for those of a Deployment; there are none.
+    ("apps", "v1", "replicasets", "ReplicaSet", true, "rs"),
     ("events.k8s.io", "v1", "events", "Event", true, "ev"),
     ("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false, ""),
     ("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", false, ""),

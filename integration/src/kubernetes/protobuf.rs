@@ -19,7 +19,8 @@ pub(super) fn object(body: &[u8]) -> Option<Value> {
     for (number, name) in [(11, "labels"), (12, "annotations")] {
         metadata.insert(name.to_owned(), map(&meta, number, text)?);
     }
-    let mut object = json!({ "apiVersion": text(first(&type_, 1)?), "kind": text(first(&type_, 2)?), "metadata": metadata });
+    let mut object =
+        json!({ "apiVersion": text(first(&type_, 1)?), "kind": text(first(&type_, 2)?), "metadata": metadata });
     if object["kind"] == "Secret" {
         object["data"] = map(&raw, 2, |value| STANDARD.encode(value).into())?;
         object["type"] = first(&raw, 3).map_or_else(|| "Opaque".into(), text);

@@ -110,3 +110,88 @@ fn write(call: &Call, place: &Place, store: &mut Store, key: Option<&Key>) -> An
     let manager = call.query.get("fieldManager").map_or("unknown", String::as_str);
     store.patch(key, part, (&call.content_type, manager), &call.body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: &str = "application/json";
+    const MERGE: &str = "application/merge-patch+json";
+
+    /// An API server without sockets.
+    #[derive(Default)]
+    struct Server(State);
+
+    impl Server {
+        fn call(&mut self, method: &str, path: &str, content_type: &str, body: Value) -> Answered {
+            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let query = query.split('&').filter_map(pair).collect();
+            let (method, path, content_type) = (method.to_owned(), path.to_owned(), content_type.to_owned());
+            let accept = "application/json;as=Table".to_owned();
+            answer(&Call { method, path, query, content_type, accept, body }, &mut self.0)
+        }
+
+        fn post(&mut self, path: &str, body: Value) -> u16 {
+            self.call("POST", path, JSON, body).0
+        }
+
+        fn get(&mut self, path: &str) -> Value {
+            self.call("GET", path, "", Value::Null).1
+        }
+    }
+
+    #[test]
+    fn what_a_definition_defines_fits_to_it_is_shown_as_it_says_and_goes_with_it() {
+        let (mut server, kind) = (Server::default(), "/apis/squall.dev/v1/rules");
+        let names = json!({ "kind": "Rule", "plural": "rules" });
+        let properties = json!({ "spec": { "type": "object", "properties": { "a": { "type": "integer" } } } });
+        let version = json!({
+            "name": "v1", "served": true, "schema": { "openAPIV3Schema": { "properties": properties } },
+            "additionalPrinterColumns": [{ "name": "A", "type": "integer", "jsonPath": ".spec.a" }],
+        });
+        let spec = json!({ "group": "squall.dev", "scope": "Cluster", "names": names, "versions": [version] });
+        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        assert_eq!(server.post(definitions, json!({ "metadata": { "name": "rules.squall.dev" }, "spec": spec })), 201);
+        assert_eq!(server.get("/apis/squall.dev/v1")["resources"][0]["kind"], "Rule");
+        assert!(server.get("/apis")["groups"].to_string().contains("squall.dev/v1"));
+
+        let rule = |name: &str, spec: Value| json!({ "kind": "Rule", "metadata": { "name": name }, "spec": spec });
+        for wrong in [json!({ "a": "text" }), json!({ "b": 1 })] {
+            assert_eq!(server.post(kind, rule("wrong", wrong)), 422);
+        }
+        assert_eq!(server.post(&format!("{kind}?dryRun=All"), rule("dry", json!({ "a": 1 }))), 201);
+        assert_eq!(server.post(kind, rule("good", json!({ "a": 1 }))), 201);
+        assert_eq!(server.call("PATCH", &format!("{kind}/good"), MERGE, json!({ "spec": { "a": {} } })).0, 422);
+        let table = server.get(kind);
+        assert_eq!(
+            (&table["columnDefinitions"][1]["name"], &table["rows"][0]["cells"]),
+            (&json!("A"), &json!(["good", 1]))
+        );
+        assert_eq!(table["rows"].as_array().map(Vec::len), Some(1));
+        assert_eq!(server.call("DELETE", &format!("{definitions}/rules.squall.dev"), "", Value::Null).0, 200);
+        assert_eq!(server.get(&format!("{kind}/good"))["reason"], "NotFound");
+    }
+
+    #[test]
+    fn a_deployment_is_rolled_out_and_scaled_and_goes_with_its_namespace() {
+        let (mut server, all) = (Server::default(), "/apis/apps/v1/namespaces/shop/deployments");
+        assert_eq!(server.post("/api/v1/namespaces", json!({ "metadata": { "name": "shop" } })), 201);
+        assert_eq!(server.post(&all.replace("shop", "other"), json!({ "metadata": {} })), 404);
+        let apply = "application/apply-patch+yaml";
+        let body = json!({ "metadata": { "name": "a", "labels": { "app": "a" } }, "spec": { "replicas": 2 } });
+        assert_eq!(server.call("PATCH", &format!("{all}/a?fieldManager=me"), apply, body).0, 201);
+        assert_eq!(server.get(&format!("{all}/a"))["status"]["availableReplicas"], 2);
+        let scaled = server.call("PATCH", &format!("{all}/a/scale"), MERGE, json!({ "spec": { "replicas": 0 } }));
+        assert_eq!((scaled.0, &scaled.1["kind"]), (200, &json!("Scale")));
+        assert_eq!(server.get(&format!("{all}/a/scale"))["spec"]["replicas"], 0);
+        let found = |list: &Value| list["items"].as_array().map(Vec::len);
+        assert_eq!(found(&server.get(&format!("{all}?labelSelector=app=b"))), Some(0));
+        assert_eq!(found(&server.get("/apis/apps/v1/deployments?fieldSelector=metadata.name=a")), Some(1));
+        assert_eq!(server.post("/api/v1/namespaces/shop/pods", json!({ "metadata": { "name": "p" } })), 201);
+        assert_eq!(server.call("DELETE", "/api/v1/namespaces/shop/pods", "", Value::Null).0, 200);
+        assert_eq!(found(&server.get("/api/v1/pods")), Some(0));
+        assert_eq!(server.call("DELETE", "/api/v1/namespaces/shop", "", Value::Null).0, 200);
+        assert_eq!(found(&server.get(all)), Some(0));
+    }
+}

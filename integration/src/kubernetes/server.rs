@@ -162,14 +162,14 @@ impl Drop for ApiServer {
 }
 
 /// One request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Call {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: BTreeMap<String, String>,
     pub(super) content_type: String,
     /// What the client would like to have.
-    accept: String,
+    pub(super) accept: String,
     pub(super) body: Value,
 }
 
@@ -197,6 +197,10 @@ fn converse(stream: &TcpStream, shared: &Shared) {
         let done = match trouble {
             Some(Trouble::Answers(code)) => write(stream, &failure(code, "Trouble", "as the test wants it")),
             Some(Trouble::Down) => return,
+            // Clients list then, and watch from there on.
+            None if is_watch && call.query.contains_key("sendInitialEvents") => {
+                write(stream, &failure(422, "Invalid", "sendInitialEvents is not known here"))
+            }
             None if is_watch && watch(stream, &call, shared) => Ok(()),
             None if is_watch => return,
             None if call.is_about_schemas() => schemas(stream),

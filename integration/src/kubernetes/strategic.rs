@@ -5,8 +5,14 @@ use serde_json::{Map, Value};
 /// The field that tells the items of a list apart; `None` where a list is taken whole.
 fn key_of(list: &str, items: &[Value]) -> Option<&'static str> {
     Some(match list {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env" | "imagePullSecrets"
-        | "secrets" | "webhooks" => "name",
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
+        | "imagePullSecrets"
+        | "secrets"
+        | "webhooks" => "name",
         "volumeMounts" => "mountPath",
         "conditions" => "type",
         "ownerReferences" => "uid",
@@ -119,8 +125,7 @@ mod tests {
             "$deleteFromPrimitiveList/finalizers": ["a"], "x": { "$patch": "replace", "z": 2 },
         });
         merge(&mut ports, &patch);
-        let patched =
-            json!({ "ports": [{ "port": 80, "targetPort": "http" }, { "port": 81 }], "finalizers": ["b"], "x": { "z": 2 } });
+        let patched = json!({ "ports": [{ "port": 80, "targetPort": "http" }, { "port": 81 }], "finalizers": ["b"], "x": { "z": 2 } });
         assert_eq!(ports, patched);
     }
 }

@@ -56,7 +56,8 @@ impl Cluster {
         server.know("token-of-a", Token::of_pod("shop", "service-a-7d9f8c6b5d-x7k2p", "uid-of-a"));
         write("token", "token-of-a");
         write("labels", "app=\"service-a\"\n");
-        let (controller, file) = (format!("https://{}", operator.https), |name: &str| here.join(name).display().to_string());
+        let (controller, file) =
+            (format!("https://{}", operator.https), |name: &str| here.join(name).display().to_string());
         let flags = [
             ["--controller", &controller],
             ["--controller-ca", &file("ca.crt")],

@@ -200,7 +200,9 @@ impl Scene {
             }
             ("cluster", "") | ("empty", "cluster") => {
                 let Some(functions) = self.functions.clone() else { return Ok(()) };
-                let environment = self.cluster(block, &functions).map_err(|why| (block.line, "a block for a cluster".to_owned(), why))?;
+                let environment = self
+                    .cluster(block, &functions)
+                    .map_err(|why| (block.line, "a block for a cluster".to_owned(), why))?;
                 for (number, line) in commands(block, &text) {
                     let whole = format!("{functions}{line}");
                     run_line(&whole, self.directory.path(), &environment).map_err(|why| (number, line, why))?;
@@ -210,7 +212,8 @@ impl Scene {
                 skipped(block, reason).map_err(|why| (block.line, "a block that is not run".to_owned(), why))?;
             }
             _ => {
-                let why = "a comment `<!-- docs: start, run, cluster or skip, WHY -->` has to stand before it".to_owned();
+                let why =
+                    "a comment `<!-- docs: start, run, cluster or skip, WHY -->` has to stand before it".to_owned();
                 return Err((block.line, format!("the marker {:?}", block.marker), why));
             }
         }
