@@ -2,10 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use squall_integration::echo::Echo;
 use squall_integration::kubernetes::{ApiServer, Operator, Token};
 use squall_integration::programs::{find, python, script};
+use squall_integration::wait::{PATIENCE, pause};
 use squall_integration::{Authority, Settings, Squall};
 
 use crate::page::Block;
@@ -32,13 +35,13 @@ pub(crate) struct Cluster {
     server: ApiServer,
     /// Of the pod of Service A. Its control API is where `kubectl port-forward` would lead to.
     sidecar: Squall,
-    _operator: Option<Operator>,
+    operator: Option<Operator>,
 }
 
 impl Cluster {
     /// There is nothing in it yet; the sidecar follows nobody.
     pub(crate) fn empty() -> Self {
-        Self { server: ApiServer::start(), sidecar: Squall::start(&Settings::new()), _operator: None }
+        Self { server: ApiServer::start(), sidecar: Squall::start(&Settings::new()), operator: None }
     }
 
     /// Squall is installed, and Service A is in the namespace `shop`, with a sidecar that follows the controller.
@@ -65,7 +68,19 @@ impl Cluster {
             ["--pod-labels", &file("labels")],
         ];
         let sidecar = Squall::start_with(&Settings::http(service_b.address), flags.as_flattened());
-        Ok(Self { server, sidecar, _operator: Some(operator) })
+        Ok(Self { server, sidecar, operator: Some(operator) })
+    }
+
+    /// Waits until the sidecar does what the custom resources say, as it would be seen a moment later in a real cluster.
+    pub(crate) fn settle(&self) -> Result<(), String> {
+        let end = Instant::now() + PATIENCE;
+        while let Some(open) = self.server.custom().into_iter().find(|object| !is_followed(object)) {
+            if self.operator.is_none() || open["status"]["phase"] == "Refused" || Instant::now() > end {
+                return Err(format!("no sidecar does what this says: {open:#}"));
+            }
+            pause(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Where commands find it, and the sidecar.
@@ -73,6 +88,15 @@ impl Cluster {
         let mut all = environment(&self.server, here);
         all.push(("SQUALL_CONTROL", format!("http://{}", self.sidecar.api().address)));
         all
+    }
+}
+
+/// Whether a sidecar does what a custom resource says.
+fn is_followed(object: &Value) -> bool {
+    let status = &object["status"];
+    match status["phase"].as_str() {
+        Some(phase) => ["Injecting", "Running", "Finished"].contains(&phase),
+        None => status["podsHalted"] == 1,
     }
 }
 

@@ -205,7 +205,9 @@ impl Scene {
                     .map_err(|why| (block.line, "a block for a cluster".to_owned(), why))?;
                 for (number, line) in commands(block, &text) {
                     let whole = format!("{functions}{line}");
-                    run_line(&whole, self.directory.path(), &environment).map_err(|why| (number, line, why))?;
+                    let done = run_line(&whole, self.directory.path(), &environment);
+                    let settled = done.and_then(|()| self.cluster.as_ref().map_or(Ok(()), Cluster::settle));
+                    settled.map_err(|why| (number, line, why))?;
                 }
             }
             ("skip,", reason) => {
