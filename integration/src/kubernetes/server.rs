@@ -20,6 +20,7 @@ use super::table;
 use super::tokens::Token;
 use crate::certs::Authority;
 use crate::message::{read_chunked, read_head};
+use crate::wait::pause;
 
 /// What goes wrong until it does no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) struct State {
     pub(super) cut: u64,
     /// So many patches are answered with 409.
     pub(super) conflicts: usize,
+    /// Patches are answered so late.
+    lateness: Duration,
     /// Calls by method and path, without their queries.
     pub(super) calls: BTreeMap<String, usize>,
     connections: Vec<TcpStream>,
@@ -146,6 +149,11 @@ impl ApiServer {
         self.cut_watches();
     }
 
+    /// Patches are answered so long after they have been done.
+    pub fn answer_patches_after(&self, time: Duration) {
+        self.shared.state().lateness = time;
+    }
+
     /// So many patches that come next are answered with 409.
     pub fn conflict(&self, n: usize) {
         self.shared.state().conflicts = n;
@@ -205,8 +213,14 @@ fn converse(stream: &TcpStream, shared: &Shared) {
             None if is_watch => return,
             None if call.is_about_schemas() => schemas(stream),
             None => {
-                let answer = answer(&call, &mut shared.state());
+                let (answer, lateness) = {
+                    let mut state = shared.state();
+                    (answer(&call, &mut state), state.lateness)
+                };
                 shared.changed.notify_all();
+                if call.method == "PATCH" {
+                    pause(lateness);
+                }
                 write(stream, &answer)
             }
         };
