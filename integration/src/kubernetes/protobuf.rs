@@ -84,11 +84,13 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
     fn message(all: &[(u8, &[u8])]) -> Vec<u8> {
-        all.iter().flat_map(|(n, value)| [&[n << 3 | 2, value.len() as u8], *value].concat()).collect()
+        let length = |value: &[u8]| u8::try_from(value.len()).unwrap();
+        all.iter().flat_map(|(n, value)| [&[n << 3 | 2, length(value)], *value].concat()).collect()
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) fn answer(call: &Call, state: &mut State) -> Answered {
             failure(409, "Conflict", "as the test wants it")
         }
         ("POST", None) => admitted(call, &place, state, None),
-        ("PUT" | "PATCH", key @ Some(_)) => admitted(call, &place, state, key),
+        ("PUT" | "PATCH", Some(key)) => admitted(call, &place, state, Some(&key)),
         _ => failure(405, "MethodNotAllowed", &call.method),
     }
 }
@@ -73,17 +73,17 @@ fn read(call: &Call, place: &Place, key: Option<&Key>, store: &Store) -> Answere
 }
 
 /// Writes, and takes it back where that is not admitted.
-fn admitted(call: &Call, place: &Place, state: &mut State, key: Option<Key>) -> Answered {
+fn admitted(call: &Call, place: &Place, state: &mut State, key: Option<&Key>) -> Answered {
     if !state.store.has_namespace(place.namespace.as_deref()) {
         let name = place.namespace.as_deref().unwrap_or_default();
         return failure(404, "NotFound", &format!("namespaces \"{name}\" not found"));
     }
     let is_looked_at = call.query.contains_key("dryRun") || kinds::is_defined(&state.store, &place.resource);
     if place.part.is_some() || !is_looked_at {
-        return write(call, place, &mut state.store, key.as_ref());
+        return write(call, place, &mut state.store, key);
     }
     let before = state.store.clone();
-    let answered = write(call, place, &mut state.store, key.as_ref());
+    let answered = write(call, place, &mut state.store, key);
     if answered.0 >= 300 {
         return answered;
     }

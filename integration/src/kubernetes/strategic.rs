@@ -55,8 +55,10 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
         }
     }
     for (name, order) in patch {
-        if let (Some(("$setElementOrder", list)), Some(order)) = (name.split_once('/'), order.as_array()) {
-            sort(fields.get_mut(list), list, order);
+        if let (Some(("$setElementOrder", list)), Some(order)) = (name.split_once('/'), order.as_array())
+            && let Some(Value::Array(items)) = fields.get_mut(list)
+        {
+            sort(items, list, order);
         }
     }
 }
@@ -83,8 +85,7 @@ fn merge_list(name: &str, target: &mut Value, patch: &[Value]) {
     }
 }
 
-fn sort(target: Option<&mut Value>, list: &str, order: &[Value]) {
-    let Some(Value::Array(items)) = target else { return };
+fn sort(items: &mut [Value], list: &str, order: &[Value]) {
     let key = key_of(list, items);
     let name = |item: &Value| key.map_or_else(|| item.clone(), |key| item[key].clone());
     items.sort_by_key(|item| order.iter().position(|one| name(one) == name(item)).unwrap_or(usize::MAX));
