@@ -96,6 +96,13 @@ impl ApiServer {
         self.until(place, patience, |object| object["status"]["phase"] == phase)
     }
 
+    /// All FaultRules, Experiments and ClusterHalts.
+    pub fn custom(&self) -> Vec<Value> {
+        let state = self.shared.state();
+        let of = |kind: &str| state.store.all(&place(kind, "").resource);
+        ["FaultRule", "Experiment", "ClusterHalt"].into_iter().flat_map(of).collect()
+    }
+
     /// The events so far: reason, and what they are about.
     pub fn events(&self) -> Vec<(String, String)> {
         let resource = |group: &str, version: &str| Resource {

@@ -1,4 +1,4 @@
-//! The three patches, as far as a controller and kubectl need them.
+//! Merge patch and server-side apply, as far as a controller and kubectl need them.
 
 use serde_json::Value;
 

@@ -26,6 +26,14 @@ pub(super) struct Key {
     pub(super) name: String,
 }
 
+impl Key {
+    /// The list that the object is in.
+    pub(super) fn list(&self) -> Place {
+        let namespace = Some(self.namespace.clone()).filter(|namespace| !namespace.is_empty());
+        Place { resource: self.resource.clone(), namespace, name: None, part: None }
+    }
+}
+
 /// What a path is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {

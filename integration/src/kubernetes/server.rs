@@ -9,11 +9,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::admission::Webhook;
 use super::answer::{Answered, failure, status};
 use super::place::Place;
+use super::protobuf;
+use super::routes::answer;
+use super::selector::{Selector, decoded};
 use super::store::Store;
-use super::tokens::{Token, review};
+use super::table;
+use super::tokens::Token;
+use crate::certs::Authority;
 use crate::message::{read_chunked, read_head};
+use crate::wait::pause;
 
 /// What goes wrong until it does no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +50,15 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) store: Store,
     pub(super) tokens: BTreeMap<String, Token>,
+    /// Who decides about custom resources, where a configuration says that somebody does.
+    pub(super) webhook: Option<Webhook>,
     pub(super) trouble: Option<Trouble>,
     /// Watches of an older number end.
     pub(super) cut: u64,
     /// So many patches are answered with 409.
     pub(super) conflicts: usize,
+    /// Patches are answered so late.
+    lateness: Duration,
     /// Calls by method and path, without their queries.
     pub(super) calls: BTreeMap<String, usize>,
     connections: Vec<TcpStream>,
@@ -107,6 +118,11 @@ impl ApiServer {
         self.directory.path().join("kubeconfig")
     }
 
+    /// Webhooks that objects configure are here from now on, with a certificate of this authority.
+    pub fn webhooks_at(&self, address: SocketAddr, authority: &Arc<Authority>) {
+        self.shared.state().webhook = Some(Webhook { address, authority: Arc::clone(authority) });
+    }
+
     /// Something goes wrong from now on, or no more. What is open is cut.
     pub fn trouble(&self, trouble: Option<Trouble>) {
         let mut state = self.shared.state();
@@ -133,6 +149,11 @@ impl ApiServer {
         self.cut_watches();
     }
 
+    /// Patches are answered so long after they have been done.
+    pub fn answer_patches_after(&self, time: Duration) {
+        self.shared.state().lateness = time;
+    }
+
     /// So many patches that come next are answered with 409.
     pub fn conflict(&self, n: usize) {
         self.shared.state().conflicts = n;
@@ -149,13 +170,27 @@ impl Drop for ApiServer {
 }
 
 /// One request.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Call {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: BTreeMap<String, String>,
     pub(super) content_type: String,
+    /// What the client would like to have.
+    pub(super) accept: String,
     pub(super) body: Value,
+}
+
+impl Call {
+    /// Whether the client would rather have a table for people.
+    pub(super) fn wants_table(&self) -> bool {
+        self.accept.contains("as=Table")
+    }
+
+    /// Whether this is about schemas, in the one encoding that clients of today ask for.
+    fn is_about_schemas(&self) -> bool {
+        self.path == "/openapi/v2" && self.accept.contains("protobuf")
+    }
 }
 
 fn converse(stream: &TcpStream, shared: &Shared) {
@@ -170,11 +205,22 @@ fn converse(stream: &TcpStream, shared: &Shared) {
         let done = match trouble {
             Some(Trouble::Answers(code)) => write(stream, &failure(code, "Trouble", "as the test wants it")),
             Some(Trouble::Down) => return,
+            // Clients list then, and watch from there on.
+            None if is_watch && call.query.contains_key("sendInitialEvents") => {
+                write(stream, &failure(422, "Invalid", "sendInitialEvents is not known here"))
+            }
             None if is_watch && watch(stream, &call, shared) => Ok(()),
             None if is_watch => return,
+            None if call.is_about_schemas() => schemas(stream),
             None => {
-                let answer = answer(&call, &mut shared.state());
+                let (answer, lateness) = {
+                    let mut state = shared.state();
+                    (answer(&call, &mut state), state.lateness)
+                };
                 shared.changed.notify_all();
+                if call.method == "PATCH" {
+                    pause(lateness);
+                }
                 write(stream, &answer)
             }
         };
@@ -191,7 +237,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Call> {
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let query = query.split('&').filter_map(|pair| pair.split_once('='));
-    let query = query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let query = query.map(|(name, value)| (decoded(name), decoded(value))).collect();
     let mut body = Vec::new();
     if field("transfer-encoding").is_some() {
         let mut answer = crate::message::Answer::default();
@@ -200,9 +246,12 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Call> {
     } else if let Some(length) = field("content-length").and_then(|length| length.parse::<u64>().ok()) {
         reader.take(length).read_to_end(&mut body).ok()?;
     }
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let content_type = field("content-type").unwrap_or_default().to_owned();
-    Some(Call { method, path: path.to_owned(), query, content_type, body })
+    let is_protobuf = content_type == "application/vnd.kubernetes.protobuf";
+    let body = if is_protobuf { protobuf::object(&body) } else { serde_json::from_slice(&body).ok() };
+    let body = body.unwrap_or(Value::Null);
+    let accept = field("accept").unwrap_or_default().to_owned();
+    Some(Call { method, path: path.to_owned(), query, content_type, accept, body })
 }
 
 fn write(mut stream: &TcpStream, (code, body): &Answered) -> std::io::Result<()> {
@@ -214,35 +263,10 @@ fn write(mut stream: &TcpStream, (code, body): &Answered) -> std::io::Result<()>
     )
 }
 
-fn answer(call: &Call, state: &mut State) -> Answered {
-    if call.path == "/version" {
-        return (200, json!({ "major": "1", "minor": "33", "gitVersion": "v1.33.0" }));
-    }
-    let Some(place) = Place::of(&call.path) else { return failure(404, "NotFound", &call.path) };
-    if place.resource.plural == "tokenreviews" {
-        let token = call.body["spec"]["token"].as_str().and_then(|token| state.tokens.get(token));
-        return (201, review(call.body.clone(), token));
-    }
-    let part = place.part.as_deref();
-    match (call.method.as_str(), place.key()) {
-        ("GET", None) => (200, state.store.list(&place)),
-        ("GET", Some(key)) => match state.store.get(&key) {
-            Some(object) => (200, object.clone()),
-            None => failure(404, "NotFound", &call.path),
-        },
-        ("POST", None) => state.store.create(&place, call.body.clone()),
-        ("PUT", Some(key)) => state.store.replace(&key, part, &call.body),
-        ("PATCH", Some(_)) if state.conflicts > 0 => {
-            state.conflicts -= 1;
-            failure(409, "Conflict", "as the test wants it")
-        }
-        ("PATCH", Some(key)) => {
-            let manager = call.query.get("fieldManager").map_or("unknown", String::as_str);
-            state.store.patch(&key, part, (&call.content_type, manager), &call.body)
-        }
-        ("DELETE", Some(key)) => state.store.delete(&key),
-        _ => failure(405, "MethodNotAllowed", &call.method),
-    }
+/// No schema at all, which is no byte of Protobuf: clients leave the checking to the server.
+fn schemas(mut stream: &TcpStream) -> std::io::Result<()> {
+    let kind = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    write!(stream, "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: 0\r\n\r\n")
 }
 
 /// Tells changes from a version on, a line of JSON each, until the time is over. Whether the connection is still good: a watch
@@ -264,7 +288,7 @@ fn watch(mut stream: &TcpStream, call: &Call, shared: &Shared) -> bool {
             return false;
         }
         let is_over = Instant::now() >= end;
-        let (lines, is_last) = news(&state.store, &place, version, is_over);
+        let (lines, is_last) = news(&state.store, call, &place, version, is_over);
         version = state.store.version();
         if lines.is_empty() {
             let wait = end.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
@@ -285,14 +309,20 @@ fn watch(mut stream: &TcpStream, call: &Call, shared: &Shared) -> bool {
 }
 
 /// What a watch tells next, and whether that is the last.
-fn news(store: &Store, place: &Place, version: u64, is_over: bool) -> (Vec<String>, bool) {
+fn news(store: &Store, call: &Call, place: &Place, version: u64, is_over: bool) -> (Vec<String>, bool) {
     if version < store.forgotten {
         let gone = status(410, "Expired", "too old resource version");
         return (vec![json!({ "type": "ERROR", "object": gone }).to_string()], true);
     }
+    let wanted = Selector::of(&call.query);
     let changes = store.history.iter().filter(|change| change.version > version && place.has(&change.key));
-    let mut lines: Vec<String> =
-        changes.map(|change| json!({ "type": change.type_, "object": change.object }).to_string()).collect();
+    let mut lines = Vec::new();
+    for change in changes.filter(|change| wanted.takes(&change.object)) {
+        let columns = if call.wants_table() { table::columns(store, &place.resource) } else { None };
+        let object = columns.map(|columns| table::table(&columns, &[&change.object], change.version));
+        let object = object.unwrap_or_else(|| change.object.clone());
+        lines.push(json!({ "type": change.type_, "object": object }).to_string());
+    }
     if is_over {
         let metadata = json!({ "resourceVersion": store.version().to_string() });
         let object = json!({ "kind": "Bookmark", "apiVersion": place.resource.api_version(), "metadata": metadata });

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::{Answered, failure};
+use super::cluster::{goes_with, settle};
 use super::patch;
 use super::place::{Key, Place, Resource};
+use super::selector::Selector;
+use super::strategic;
 
 /// A change that watches tell.
 #[derive(Clone, Debug)]
@@ -19,7 +22,7 @@ pub(super) struct Change {
 }
 
 /// Objects by their place.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Store {
     version: u64,
     objects: BTreeMap<Key, Value>,
@@ -47,15 +50,16 @@ impl Store {
         self.objects.get(key)
     }
 
-    pub(super) fn list(&self, place: &Place) -> Value {
-        let items: Vec<&Value> =
-            self.objects.iter().filter(|(key, _)| place.has(key)).map(|(_, value)| value).collect();
-        json!({
-            "kind": "List",
-            "apiVersion": place.resource.api_version(),
-            "metadata": { "resourceVersion": self.version.to_string() },
-            "items": items,
-        })
+    /// The objects at a place that are wanted.
+    pub(super) fn keys(&self, place: &Place, wanted: &Selector) -> Vec<(&Key, &Value)> {
+        self.objects.iter().filter(|(key, object)| place.has(key) && wanted.takes(object)).collect()
+    }
+
+    /// Whether objects can be in this namespace. Where nobody has made one, tests are about something else.
+    pub(super) fn has_namespace(&self, name: Option<&str>) -> bool {
+        let mut namespaces = self.objects.keys().filter(|key| key.resource.plural == "namespaces").peekable();
+        let is_asked = namespaces.peek().is_some() && name.is_some_and(|name| name != "default");
+        !is_asked || namespaces.any(|key| name == Some(&key.name))
     }
 
     pub(super) fn create(&mut self, place: &Place, mut object: Value) -> Answered {
@@ -104,14 +108,19 @@ impl Store {
         (kind, manager): (&str, &str),
         patch: &Value,
     ) -> Answered {
+        let is_apply = kind == "application/apply-patch+yaml";
+        let by = (key.clone(), format!("{manager} {}", part.unwrap_or_default()));
+        if is_apply && part.is_none() && !self.objects.contains_key(key) {
+            self.applied.insert(by, patch.clone());
+            return self.create(&key.list(), patch.clone());
+        }
         let Some(before) = self.objects.get(key) else { return not_found(key) };
         let uid = patch["metadata"]["uid"].as_str();
         if uid.is_some_and(|uid| before["metadata"]["uid"] != uid) {
             return failure(409, "Conflict", "the uid is that of another object");
         }
         match kind {
-            "application/apply-patch+yaml" => {
-                let by = (key.clone(), format!("{manager} {}", part.unwrap_or_default()));
+            _ if is_apply => {
                 let last = self.applied.insert(by, patch.clone());
                 self.change(key, part, |target| patch::apply(target, last.as_ref(), patch))
             }
@@ -124,15 +133,22 @@ impl Store {
                     Err(error) => failure(422, "Invalid", &error.to_string()),
                 }
             }
+            "application/strategic-merge-patch+json" => {
+                self.change(key, part, |target| strategic::merge(target, patch))
+            }
             _ => self.change(key, part, |target| patch::merge(target, patch)),
         }
     }
 
-    /// Removes an object; one that has finalizers waits for them to go.
+    /// Removes an object with all that goes with it; one that has finalizers waits for them to go.
     pub(super) fn delete(&mut self, key: &Key) -> Answered {
         let Some(object) = self.objects.get(key).cloned() else { return not_found(key) };
         if object["metadata"]["finalizers"].as_array().is_some_and(|all| !all.is_empty()) {
             return self.change(key, None, |target| target["metadata"]["deletionTimestamp"] = now().into());
+        }
+        let with_it: Vec<Key> = self.objects.keys().filter(|other| goes_with(key, &object, other)).cloned().collect();
+        for other in &with_it {
+            self.delete(other);
         }
         let object = self.put("DELETED", key.clone(), object);
         self.objects.remove(key);
@@ -174,6 +190,7 @@ impl Store {
 
     fn put(&mut self, type_: &'static str, key: Key, mut object: Value) -> Value {
         self.version += 1;
+        settle(&key.resource, &mut object);
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         self.objects.insert(key.clone(), object.clone());
         self.history.push(Change { version: self.version, type_, key, object: object.clone() });
@@ -217,6 +234,8 @@ fn date(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -113,6 +113,7 @@ fn two_screens() -> Result<(), String> {
 fn shown() -> Result<(), String> {
     let file = jsonschema::validator_for(&without_required(schema_of(&["config", "schema"]))).unwrap();
     let experiment = jsonschema::validator_for(&schema_of(&["config", "schema", "--experiment"])).unwrap();
+    let definitions = definitions();
     let fields = schema_of(&["config", "schema"])["properties"].as_object().unwrap().clone();
     let (mut count, mut wrong) = (0, Vec::new());
     for page in pages() {
@@ -125,18 +126,20 @@ fn shown() -> Result<(), String> {
                     continue;
                 }
             };
-            let validator = match value.as_object() {
-                Some(object) if object.keys().all(|key| fields.contains_key(key)) => &file,
-                Some(object) if object.get("kind").is_some_and(|kind| kind == "Experiment") => &experiment,
+            if let Some(inner) = value["data"]["squall.yaml"].as_str() {
+                count += 1;
+                wrong.extend(invalid(inner).map(failed));
+            }
+            let own = definitions.iter().find(|(kind, _)| value["kind"] == kind.as_str());
+            let validator = match (value.as_object(), own) {
+                (Some(object), _) if object.keys().all(|key| fields.contains_key(key)) => &file,
+                (Some(object), _) if object.get("kind").is_some_and(|kind| kind == "Experiment") => &experiment,
+                (_, Some((_, validator))) => validator,
                 _ => continue,
             };
             count += 1;
             if block.marker.is_empty() && value.get("version").is_some() {
-                let mut whole = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-                whole.write_all(block.text.as_bytes()).unwrap();
-                let done = output(&["config", "validate", whole.path().to_str().unwrap()]);
-                let said = String::from_utf8_lossy(&done.stderr).into_owned();
-                wrong.extend((!done.status.success()).then(|| failed(said)));
+                wrong.extend(invalid(&block.text).map(failed));
             }
             wrong.extend(validator.iter_errors(&value).map(|e| failed(format!("{}: {e}", e.instance_path()))));
         }
@@ -145,6 +148,25 @@ fn shown() -> Result<(), String> {
         wrong.push(format!("{count} files"));
     }
     told(&wrong)
+}
+
+/// What Squall says of a configuration that it cannot use.
+fn invalid(text: &str) -> Option<String> {
+    let mut whole = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    whole.write_all(text.as_bytes()).unwrap();
+    let done = output(&["config", "validate", whole.path().to_str().unwrap()]);
+    (!done.status.success()).then(|| String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
+/// The custom resources: kinds, and what has to hold of their objects.
+fn definitions() -> Vec<(String, jsonschema::Validator)> {
+    let text = std::fs::read_to_string(root().join("deploy/kubernetes/crds.yaml")).unwrap();
+    let definition = |text: &str| {
+        let one: Value = serde_saphyr::from_str(text).unwrap();
+        let schema = &one["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        (one["spec"]["names"]["kind"].as_str().unwrap().to_owned(), jsonschema::validator_for(schema).unwrap())
+    };
+    text.split("---\n").skip(1).map(definition).collect()
 }
 
 /// A part of a file needs not have everything.

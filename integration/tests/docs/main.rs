@@ -1,7 +1,8 @@
 //! Every command of every page is run, or says why not; every link leads somewhere; what is generated has not drifted.
 //!
 //! A comment before each `sh` block says what becomes of it: `<!-- docs: start -->` (runs until its section ends), `run` (each
-//! line must succeed) or `skip` with a reason. `file NAME` before a block of another kind puts it where the commands of its
+//! line must succeed), `cluster` (the same, with a cluster in memory that has Squall and Service A in it), `empty cluster` (a new
+//! one that has nothing) or `skip` with a reason. `file NAME` before a block of another kind puts it where the commands of its
 //! section run. Ports of the text are replaced by free ones.
 //!
 //! The tests are found, not listed: `cargo test --test docs -- docs/tls.md` runs those of one page, and `SQUALL_UPDATE=1` writes what is
@@ -11,6 +12,7 @@
 
 mod api;
 mod checks;
+mod cluster;
 mod page;
 mod reference;
 mod schema;

@@ -13,6 +13,7 @@ use squall_integration::programs::find;
 use squall_integration::squall::binary;
 use squall_integration::wait::pause;
 
+use crate::cluster::{self, Cluster};
 use crate::page::{Block, root};
 
 /// Whoever measures has the machine to itself.
@@ -77,10 +78,11 @@ fn directory(ports: &Ports) -> tempfile::TempDir {
             }
         }
     }
+    std::os::unix::fs::symlink(root().join("deploy/chart"), directory.path().join("deploy/chart")).unwrap();
     directory
 }
 
-fn bash(text: &str, here: &Path) -> Command {
+pub(crate) fn bash(text: &str, here: &Path) -> Command {
     let shown =
         "set -euo pipefail\ncurl() { command curl --fail-with-body --silent --show-error --max-time 30 \"$@\"; }\n";
     let mut command = Command::new("bash");
@@ -133,9 +135,9 @@ fn start(text: &str, here: &Path, control: &str) -> Result<Child, String> {
     Ok(child)
 }
 
-fn run_line(line: &str, here: &Path, control: &str) -> Result<(), String> {
+fn run_line(line: &str, here: &Path, environment: &[(&'static str, String)]) -> Result<(), String> {
     let mut command = bash(line, here);
-    let done = command.env("SQUALL_CONTROL", format!("http://{control}")).output().map_err(|e| e.to_string())?;
+    let done = command.envs(environment.iter().cloned()).output().map_err(|e| e.to_string())?;
     if done.status.success() {
         return Ok(());
     }
@@ -161,40 +163,90 @@ fn skipped(block: &Block, reason: &str) -> Result<(), String> {
     if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
 }
 
+/// What the commands of a section run in.
+struct Scene {
+    directory: tempfile::TempDir,
+    ports: Ports,
+    echoes: [Echo; 3],
+    started: Started,
+    cluster: Option<Cluster>,
+    /// What kubectl and Helm are; `None` where they are left out.
+    functions: Option<String>,
+}
+
+impl Scene {
+    fn new(test: &str, blocks: &[Block]) -> Self {
+        let echoes = [(); 3].map(|()| Echo::http1());
+        let ports = Ports::new(&echoes);
+        let is_for_cluster = blocks.iter().any(cluster::is_for_one);
+        let functions = if is_for_cluster { cluster::functions(blocks, test) } else { None };
+        Self { directory: directory(&ports), ports, echoes, started: Started(Vec::new()), cluster: None, functions }
+    }
+
+    /// Does what a block says; the error has the line and what stands there.
+    fn play(&mut self, block: &Block) -> Result<(), (usize, String, String)> {
+        let (here, control, text) = (self.directory.path(), self.ports.control(), self.ports.apply(&block.text));
+        match block.marker.split_once(' ').unwrap_or((&block.marker, "")) {
+            ("file", name) => std::fs::write(here.join(name), text).unwrap(),
+            ("start", "") => {
+                let child = start(text.trim(), here, &control);
+                self.started.0.push(child.map_err(|why| (block.line + 1, text.trim().to_owned(), why))?);
+            }
+            ("run", "") => {
+                let environment = [("SQUALL_CONTROL", format!("http://{control}"))];
+                for (number, line) in commands(block, &text) {
+                    run_line(&line, here, &environment).map_err(|why| (number, line, why))?;
+                }
+            }
+            ("cluster", "") | ("empty", "cluster") => {
+                let Some(functions) = self.functions.clone() else { return Ok(()) };
+                let environment = self
+                    .cluster(block, &functions)
+                    .map_err(|why| (block.line, "a block for a cluster".to_owned(), why))?;
+                for (number, line) in commands(block, &text) {
+                    let whole = format!("{functions}{line}");
+                    let done = run_line(&whole, self.directory.path(), &environment);
+                    let settled = done.and_then(|()| self.cluster.as_ref().map_or(Ok(()), Cluster::settle));
+                    settled.map_err(|why| (number, line, why))?;
+                }
+            }
+            ("skip,", reason) => {
+                skipped(block, reason).map_err(|why| (block.line, "a block that is not run".to_owned(), why))?;
+            }
+            _ => {
+                let why =
+                    "a comment `<!-- docs: start, run, cluster or skip, WHY -->` has to stand before it".to_owned();
+                return Err((block.line, format!("the marker {:?}", block.marker), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the cluster is that a block is for: a new one where it says that, else the one of its section.
+    fn cluster(&mut self, block: &Block, functions: &str) -> Result<Vec<(&'static str, String)>, String> {
+        let here = self.directory.path();
+        let cluster = match self.cluster.take() {
+            _ if block.marker == "empty cluster" => Cluster::empty(),
+            Some(cluster) => cluster,
+            None => Cluster::installed(here, functions, &self.echoes[0])?,
+        };
+        Ok(self.cluster.insert(cluster).environment(here))
+    }
+}
+
 /// Does what the blocks of a section say, from the first to the last.
 pub(crate) fn run(page: &str, title: &str, blocks: &[Block]) -> Result<(), String> {
-    if find("curl", &format!("{page}: {title}")).is_none() {
+    let test = format!("{page}: {title}");
+    if find("curl", &test).is_none() {
         return Ok(());
     }
     let measures = blocks.iter().any(|b| b.text.contains("squall demo") && b.marker == "run");
     let _alone = measures.then(|| QUIET.write().unwrap_or_else(PoisonError::into_inner));
     let _beside = (!measures).then(|| QUIET.read().unwrap_or_else(PoisonError::into_inner));
-    let echoes = [(); 3].map(|()| Echo::http1());
-    let ports = Ports::new(&echoes);
-    let (directory, control, mut started) = (directory(&ports), ports.control(), Started(Vec::new()));
-    let here = directory.path();
+    let mut scene = Scene::new(&test, blocks);
     for block in blocks {
-        let text = ports.apply(&block.text);
-        let failed = |line: usize, what: &str, why: String| format!("{page}:{line}, {title:?}: {what}\n{why}");
-        match block.marker.split_once(' ').unwrap_or((&block.marker, "")) {
-            ("file", name) => std::fs::write(here.join(name), text).unwrap(),
-            ("start", "") => {
-                let child = start(text.trim(), here, &control);
-                started.0.push(child.map_err(|why| failed(block.line + 1, text.trim(), why))?);
-            }
-            ("run", "") => {
-                for (number, line) in commands(block, &text) {
-                    run_line(&line, here, &control).map_err(|why| failed(number, &line, why))?;
-                }
-            }
-            ("skip,", reason) => {
-                skipped(block, reason).map_err(|why| failed(block.line, "a block that is not run", why))?;
-            }
-            _ => {
-                let why = "a comment `<!-- docs: start, run or skip, WHY -->` has to stand before it".to_owned();
-                return Err(failed(block.line, &format!("the marker {:?}", block.marker), why));
-            }
-        }
+        let failed = |(line, what, why)| format!("{page}:{line}, {title:?}: {what}\n{why}");
+        scene.play(block).map_err(failed)?;
     }
     Ok(())
 }

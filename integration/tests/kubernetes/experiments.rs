@@ -9,7 +9,7 @@ use super::{PATIENCE, World, late, rule, until_rules};
 const SLOW: (&str, &str, &str) = ("Experiment", "shop", "slow-b");
 
 /// A valid one, for the pods with `app: a`.
-fn spec() -> Value {
+pub(super) fn spec() -> Value {
     json!({
         "hypothesis": "all is well",
         "pods": { "selector": { "matchLabels": { "app": "a" } } },

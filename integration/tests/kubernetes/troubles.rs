@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use squall_integration::eventually;
 use squall_integration::kubernetes::{Manners, Operator, Trouble, holds};
+use squall_integration::wait::pause;
 
+use super::experiments::spec;
 use super::{LEASE, PATIENCE, World, late, rule, until_rules};
 
 #[test]
@@ -47,6 +49,31 @@ fn a_status_that_is_not_taken_is_written_again() {
     world.server.edit(rule("slow"), &json!({ "spec": { "enabled": false } }));
     until_rules(&follower, PATIENCE, &[]);
     world.server.until_phase(rule("slow"), PATIENCE, "Paused");
+}
+
+/// The order that was to follow the status must not.
+#[test]
+fn what_goes_while_its_status_is_written_stays_gone() {
+    let world = World::start(&[]);
+    let follower = world.follower("shop", "a", Manners::labelled("app", "a"));
+    world.server.create(rule("slow"), &late("10m"));
+    until_rules(&follower, PATIENCE, &["slow"]);
+    world.server.until_phase(rule("slow"), PATIENCE, "Injecting");
+    let lateness = Duration::from_secs(1);
+    world.server.answer_patches_after(lateness);
+    world.server.edit(rule("slow"), &json!({ "spec": { "percentage": 7 } }));
+    world.server.until(rule("slow"), PATIENCE, |rule| rule["status"]["observedGeneration"] == 2);
+    world.server.delete(rule("slow"));
+    until_rules(&follower, PATIENCE, &[]);
+
+    let experiment = ("Experiment", "shop", "slow");
+    world.server.create(experiment, &spec());
+    world.server.until_phase(experiment, PATIENCE, "Running");
+    world.server.delete(experiment);
+    pause(2 * lateness);
+    assert!(follower.rules().is_empty(), "{:?}", follower.rules());
+    let orders = follower.orders().unwrap();
+    assert_eq!(orders["experiments"].as_array().map(Vec::len), Some(0), "{orders:#}");
 }
 
 #[test]

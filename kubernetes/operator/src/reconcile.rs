@@ -10,6 +10,7 @@ mod checked;
 mod cluster_halt;
 mod experiment;
 mod fault_rule;
+mod there;
 mod told;
 mod watch;
 
@@ -32,6 +33,7 @@ use crate::fleet::Rank;
 use crate::footing::Footing;
 
 use checked::Checked;
+use there::There;
 use told::Told;
 pub(crate) use watch::run;
 
@@ -53,6 +55,7 @@ pub(crate) struct Context {
     experiments: Checked<CheckedExperiment>,
     told_rules: Told<FaultRuleStatus>,
     told_experiments: Told<ExperimentStatus>,
+    there: There,
 }
 
 /// Why an object is not reconciled; it is tried again.
@@ -73,7 +76,8 @@ impl Context {
         let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.to_owned(), instance });
         let (rules, experiments) = (Checked::default(), Checked::default());
         let (told_rules, told_experiments) = (Told::default(), Told::default());
-        Self { client, dispatch, footing, lives, recorder, rules, experiments, told_rules, told_experiments }
+        let there = There::default();
+        Self { client, dispatch, footing, lives, recorder, rules, experiments, told_rules, told_experiments, there }
     }
 
     /// Writes a status, as its only writer.

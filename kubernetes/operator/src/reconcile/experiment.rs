@@ -38,7 +38,7 @@ impl Kind for Experiment {
     }
 
     async fn reconcile(object: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
-        let Some(uid) = object.uid() else { return Ok(Action::await_change()) };
+        let Some(uid) = object.uid().filter(|uid| context.there.has(uid)) else { return Ok(Action::await_change()) };
         let checked = checked(&object, &context)?;
         let before = context.told_experiments.last(&uid, object.status.as_ref());
         let current = before.clone().filter(|status| is_of(status, &object));
@@ -55,6 +55,9 @@ impl Kind for Experiment {
         let is_another = before.as_ref() != Some(&status);
         if is_another {
             context.write_status(&context.namespaced(&*object), &*object, &status).await?;
+            if !context.there.has(&uid) {
+                return Ok(Action::await_change());
+            }
             context.told_experiments.set(&uid, status.clone());
         }
         let is_running = status.phase == status::RUNNING;

@@ -40,7 +40,7 @@ impl Kind for FaultRule {
     }
 
     async fn reconcile(object: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
-        let Some(uid) = object.uid() else { return Ok(Action::await_change()) };
+        let Some(uid) = object.uid().filter(|uid| context.there.has(uid)) else { return Ok(Action::await_change()) };
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let now = Timestamp::now();
         let checked = checked(&object, &context)?;
@@ -56,6 +56,9 @@ impl Kind for FaultRule {
         let is_another = before.as_ref() != Some(&status);
         if is_another {
             context.write_status(&context.namespaced(&*object), &*object, &status).await?;
+            if !context.there.has(&uid) {
+                return Ok(Action::await_change());
+            }
             context.told_rules.set(&uid, status.clone());
         }
         let is_in_force = order.is_some();

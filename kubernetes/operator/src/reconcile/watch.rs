@@ -87,6 +87,7 @@ fn take<K: Kind>(event: Event<K>, known: &mut Known<K>, context: &Context) -> Ve
     match event {
         Event::Init => known.begin(),
         Event::InitApply(object) => {
+            context.there.add(object.uid());
             object.seen(context, true);
             known.listed(&object);
         }
@@ -97,6 +98,7 @@ fn take<K: Kind>(event: Event<K>, known: &mut Known<K>, context: &Context) -> Ve
             return listed;
         }
         Event::Apply(object) => {
+            context.there.add(object.uid());
             object.seen(context, false);
             known.add(&object);
             return vec![ObjectRef::from_obj(&object)];
@@ -111,6 +113,7 @@ fn take<K: Kind>(event: Event<K>, known: &mut Known<K>, context: &Context) -> Ve
 }
 
 fn forget(context: &Context, uid: &str) {
+    context.there.remove(uid);
     context.dispatch.change(|fleet| fleet.delete(uid));
     context.rules.forget(uid);
     context.experiments.forget(uid);
