@@ -12,6 +12,7 @@ mod goaway;
 mod latency;
 mod malformed;
 mod modify;
+mod phase;
 mod requested;
 mod reset;
 mod slice;
@@ -30,7 +31,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::report::Report;
-use crate::written::{Scalar, Written};
+use crate::written::Written;
 
 pub use abort::{Abort, AbortAnswer, AbortSpec, grpc_status_name};
 pub use blackhole::{Blackhole, BlackholeSpec};
@@ -41,6 +42,7 @@ pub use goaway::{Goaway, GoawaySpec, Http2Code};
 pub use latency::{ExponentialSpec, Latency, LogNormalSpec, NormalSpec, ParetoSpec, Quantiles, UniformSpec};
 pub use malformed::Malformed;
 pub use modify::{Modify, ModifySpec};
+pub use phase::Phase;
 pub use requested::{Requested, RequestedBy, RequestedSpec, Wish};
 pub use reset::{Reset, ResetMoment, ResetSpec};
 pub use slice::{Slice, SliceSpec};
@@ -158,17 +160,6 @@ pub enum Fault {
     /// Lets the handshake go wrong. Only where TLS ends.
     Tls(TlsFault),
 }
-
-/// Which half of the exchange; on TCP `Request` is downstream → upstream, `Response` upstream → downstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// Before the upstream sees the request.
-    Request,
-    /// Before downstream sees the response.
-    Response,
-}
-
-pub(crate) const PHASES: [(&str, Phase); 2] = [("request", Phase::Request), ("response", Phase::Response)];
 
 /// Where a fault acts, in order of application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -376,16 +367,6 @@ fn one_end(path: &str, faults: &[Fault], report: &mut Report) {
             "keep one; put the others into rules of their own",
         );
     }
-}
-
-/// A required part of a fault.
-fn required<'a>(
-    path: &str,
-    value: Option<&'a Scalar>,
-    hint: &str,
-    report: &mut Report,
-) -> Option<(String, &'a Scalar)> {
-    report.required(path, value, hint).map(|value| (path.to_owned(), value))
 }
 
 #[cfg(test)]

@@ -17,14 +17,3 @@ mod report;
 mod runs;
 
 pub(crate) use follow::run;
-
-/// Why ordered experiments end with the lease.
-pub(crate) const SILENT: &str = "the controller fell silent";
-
-/// A text of somebody else is not shown any further.
-const TEXT_LENGTH_MAX: usize = 500;
-
-/// As much of a text as is shown.
-fn shortened(text: &str) -> String {
-    text.chars().take(TEXT_LENGTH_MAX).collect()
-}

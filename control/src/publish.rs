@@ -22,11 +22,11 @@ use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
 use squall_fault::{Stamp, compile};
 
-use crate::DataPlane;
 use crate::access::Access;
 use crate::actor::{Actor, Part};
 use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
+use crate::data_plane::DataPlane;
 use crate::disk::Disk;
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
@@ -300,7 +300,7 @@ impl Publisher {
             }
             activate();
             self.files_changed.notify_one();
-            tracing::info!(by = %write.by, generation = outcome.generation, "configuration changed");
+            tracing::debug!(by = %write.by, generation = outcome.generation, "configuration changed"); // whoever changed it says more
         } else if outcome.written.metas != before.metas {
             self.keeper.keep(&outcome.written, generation).map_err(UpdateError::NotKept)?;
             self.state().written = Arc::clone(&outcome.written);

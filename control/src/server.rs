@@ -156,10 +156,10 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     let bound =
         |bound: &Option<Bound>| bound.as_ref().and_then(Bound::address).transpose().map_err(ControlError::Start);
     let (telemetry_address, toxiproxy_address) = (bound(&telemetry)?, bound(&toxiproxy)?);
-    let (publisher, web, watch, tls) = (options.publisher, options.web, options.watch, options.tls);
-    let asks = (web, options.controller);
+    let ControlOptions { publisher, web, watch, tls, controller, .. } = options;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let life = async move { live((publisher, asks), watch, (api, tls), (telemetry, toxiproxy), stopped).await };
+    let (doors, upkeep) = (Doors { api, tls, telemetry, toxiproxy }, Upkeep { web, controller, watch });
+    let life = async move { live(publisher, doors, upkeep, stopped).await };
     let work = move || {
         if let Err(error) = runtime.block_on(life) {
             tracing::error!(%error, "the control API ended");
@@ -176,38 +176,66 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     Ok(Control { address, telemetry_address, toxiproxy_address, stop, thread })
 }
 
-/// What is asked over HTTP: by guards and experiments, and of the controller.
-type Asks = (Arc<dyn Web>, Option<(Controller, Arc<dyn Web>)>);
+/// Where somebody may call.
+struct Doors {
+    api: Bound,
+    tls: Option<TlsSource>,
+    telemetry: Option<Bound>,
+    toxiproxy: Option<Bound>,
+}
+
+impl Doors {
+    /// Serves at each of them.
+    fn open(self, app: App, stopped: &watch::Receiver<bool>) -> io::Result<JoinSet<()>> {
+        let mut servers = JoinSet::new();
+        servers.spawn(serve(Listener::new(self.api)?, self.tls, routes::control(app.clone()), stopped.clone()));
+        if let Some(telemetry) = self.telemetry {
+            servers.spawn(serve(Listener::new(telemetry)?, None, routes::telemetry(app.clone()), stopped.clone()));
+        }
+        if let Some(toxiproxy) = self.toxiproxy {
+            servers.spawn(serve(Listener::new(toxiproxy)?, None, crate::toxiproxy::router(app), stopped.clone()));
+        }
+        Ok(servers)
+    }
+}
+
+/// What goes on without a call.
+struct Upkeep {
+    /// For guards and experiments, which ask others.
+    web: Arc<dyn Web>,
+    /// Whom to follow, and how it is asked.
+    controller: Option<(Controller, Arc<dyn Web>)>,
+    watch: bool,
+}
+
+impl Upkeep {
+    /// Until the set is dropped.
+    fn begin(self, publisher: &Arc<Publisher>) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(expiry::end_rules(Arc::clone(publisher)));
+        tasks.spawn(guards::run(Arc::clone(publisher), Arc::clone(&self.web)));
+        tasks.spawn(experiment::runner::run(Arc::clone(publisher), self.web));
+        tasks.spawn(expiry::end_lease(Arc::clone(publisher)));
+        if let Some((controller, web)) = self.controller {
+            tasks.spawn(fleet::run(Arc::clone(publisher), web, controller));
+        }
+        if self.watch {
+            tasks.spawn(crate::watch::configuration(Arc::clone(publisher)));
+            tasks.spawn(crate::watch::tokens(Arc::clone(publisher)));
+            tasks.spawn(crate::watch::files_of_data_plane(Arc::clone(publisher)));
+        }
+        tasks
+    }
+}
 
 async fn live(
-    (publisher, (web, controller)): (Arc<Publisher>, Asks),
-    watch: bool,
-    (api, tls): (Bound, Option<TlsSource>),
-    (telemetry, toxiproxy): (Option<Bound>, Option<Bound>),
+    publisher: Arc<Publisher>,
+    doors: Doors,
+    upkeep: Upkeep,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let app = App { publisher: Arc::clone(&publisher), shutdown: stopped.clone() };
-    let mut tasks = JoinSet::new();
-    tasks.spawn(expiry::end_rules(Arc::clone(&publisher)));
-    tasks.spawn(guards::run(Arc::clone(&publisher), Arc::clone(&web)));
-    tasks.spawn(experiment::runner::run(Arc::clone(&publisher), web));
-    tasks.spawn(expiry::end_lease(Arc::clone(&publisher)));
-    if let Some((controller, web)) = controller {
-        tasks.spawn(fleet::run(Arc::clone(&publisher), web, controller));
-    }
-    if watch {
-        tasks.spawn(crate::watch::configuration(Arc::clone(&publisher)));
-        tasks.spawn(crate::watch::tokens(Arc::clone(&publisher)));
-        tasks.spawn(crate::watch::files_of_data_plane(publisher));
-    }
-    let mut servers = JoinSet::new();
-    servers.spawn(serve(Listener::new(api)?, tls, routes::control(app.clone()), stopped.clone()));
-    if let Some(telemetry) = telemetry {
-        servers.spawn(serve(Listener::new(telemetry)?, None, routes::telemetry(app.clone()), stopped.clone()));
-    }
-    if let Some(toxiproxy) = toxiproxy {
-        servers.spawn(serve(Listener::new(toxiproxy)?, None, crate::toxiproxy::router(app), stopped.clone()));
-    }
+    let _tasks = upkeep.begin(&publisher);
+    let servers = doors.open(App { publisher, shutdown: stopped.clone() }, &stopped)?;
     end_of(&mut stopped).await;
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, servers.join_all()).await.is_err() {
         tracing::warn!("calls of the control API were cut at the end");

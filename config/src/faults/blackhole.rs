@@ -5,7 +5,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{PHASES, Phase, switch};
+use super::phase::{PHASES, Phase};
+use super::switch;
 use crate::report::Report;
 use crate::shape;
 use crate::written::{Full, Scalar, Written};

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{PHASES, Phase};
+use super::phase::{PHASES, Phase, required};
 use crate::report::Report;
 use crate::shape;
 use crate::units::Percentage;
@@ -49,7 +49,7 @@ pub(super) fn check(path: &str, spec: &Written<CorruptSpec>, report: &mut Report
             let direction = full.direction.as_deref();
             let direction = direction.and_then(|text| report.word(&format!("{path}.direction"), text, &PHASES));
             let hint = "write the share of bytes, such as 0.1%";
-            let (path, rate) = super::required(&format!("{path}.rate"), full.rate.as_ref(), hint, report)?;
+            let (path, rate) = required(&format!("{path}.rate"), full.rate.as_ref(), hint, report)?;
             (path, rate, direction)
         }
     };

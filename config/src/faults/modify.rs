@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::abort::{has_no_body, header, http_status};
-use super::{PHASES, Phase};
+use super::phase::{PHASES, Phase};
 use crate::report::Report;
 use crate::shape;
 use crate::written::{OneOrMany, Scalar};

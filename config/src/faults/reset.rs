@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::goaway::{Http2Code, code, code_schema};
-use super::{PHASES, Phase, switch};
+use super::phase::{PHASES, Phase};
+use super::switch;
 use crate::report::Report;
 use crate::shape;
 use crate::written::{Full, Scalar, Written};

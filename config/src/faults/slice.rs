@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::{PHASES, Phase};
+use super::phase::{PHASES, Phase, required};
 use crate::report::Report;
 use crate::shape;
 use crate::units::format_duration;
@@ -67,7 +67,7 @@ pub(super) fn check(path: &str, spec: &Written<SliceSpec>, report: &mut Report) 
         Written::Full(spec) => spec,
     };
     let at = |field: &str| format!("{path}.{field}");
-    let size = super::required(&at("size"), spec.size.as_ref(), "write a size such as 64B", report);
+    let size = required(&at("size"), spec.size.as_ref(), "write a size such as 64B", report);
     let size = size.and_then(|(path, size)| report.positive_bytes(&path, size));
     let variation = spec.variation.as_ref().and_then(|value| report.bytes(&at("variation"), value)).unwrap_or(0);
     let every = spec.every.as_ref().and_then(|value| report.duration(&at("every"), value)).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::{PHASES, Phase};
+use super::phase::{PHASES, Phase, required};
 use crate::report::Report;
 use crate::shape;
 use crate::written::Scalar;
@@ -56,7 +56,7 @@ pub enum Piece {
 
 pub(super) fn check(path: &str, spec: &SlowBodySpec, report: &mut Report) -> Option<SlowBody> {
     let piece = piece(&format!("{path}.chunk"), spec.chunk.as_ref(), report);
-    let every = super::required(&format!("{path}.every"), spec.every.as_ref(), "write a time such as 100ms", report);
+    let every = required(&format!("{path}.every"), spec.every.as_ref(), "write a time such as 100ms", report);
     let every = every.and_then(|(path, every)| report.positive_duration(&path, every));
     let direction = spec.direction.as_deref();
     let direction = direction.and_then(|text| report.word(&format!("{path}.direction"), text, &PHASES));

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::delay::within;
-use super::{PHASES, Phase};
+use super::phase::{PHASES, Phase, required};
 use crate::report::Report;
 use crate::shape;
 use crate::written::{Full, Scalar, Written};
@@ -60,7 +60,7 @@ pub(super) fn check(
             let direction = spec.direction.as_deref();
             let direction = direction.and_then(|text| report.word(&format!("{path}.direction"), text, &PHASES));
             let hint = "write a duration such as 2s";
-            let (path, delay) = super::required(&format!("{path}.delay"), spec.delay.as_ref(), hint, report)?;
+            let (path, delay) = required(&format!("{path}.delay"), spec.delay.as_ref(), hint, report)?;
             bounded(&path, delay, report).map(|delay| SlowClose { delay, direction })
         }
     }

@@ -3,7 +3,7 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::{PHASES, Phase};
+use super::phase::{PHASES, Phase, required};
 use crate::report::Report;
 use crate::shape;
 use crate::units::ByteRate;
@@ -49,7 +49,7 @@ pub(super) fn check(path: &str, spec: &Written<ThrottleSpec>, report: &mut Repor
             let direction = full.direction.as_deref();
             let direction = direction.and_then(|text| report.word(&format!("{path}.direction"), text, &PHASES));
             let (path, rate) =
-                super::required(&format!("{path}.rate"), full.rate.as_ref(), "write a rate such as 64KiB/s", report)?;
+                required(&format!("{path}.rate"), full.rate.as_ref(), "write a rate such as 64KiB/s", report)?;
             (path, rate, direction)
         }
     };

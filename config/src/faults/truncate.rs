@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::{PHASES, Phase};
+use super::phase::{PHASES, Phase};
 use crate::report::Report;
 use crate::shape;
 use crate::written::{Full, Scalar, Written};

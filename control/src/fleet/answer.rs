@@ -11,7 +11,6 @@ use squall_config::spec::{ExperimentDocument, RuleSpec};
 use squall_config::{Document, parse_value};
 
 use super::board::ControllerAnswer;
-use super::shortened;
 use crate::web::WebAnswer;
 
 /// A controller that promises less has no time to keep its promise; one that promises more keeps faults going when it is gone.
@@ -116,6 +115,14 @@ fn said(answer: &WebAnswer) -> String {
     let text = |field: &str| body[field].as_str().map(shortened).filter(|text| !text.is_empty());
     let said = [text("detail"), text("hint")].into_iter().flatten().collect::<Vec<_>>().join("; ");
     if said.is_empty() { format!("status {}", answer.status) } else { format!("status {}: {said}", answer.status) }
+}
+
+/// A text of somebody else is not shown any further.
+const TEXT_LENGTH_MAX: usize = 500;
+
+/// As much of a text as is shown.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(TEXT_LENGTH_MAX).collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use squall_config::spec::RuleSpec;
 use squall_orders::{ORDERS_BYTES_MAX, PATH, Report};
 use tokio::task::JoinHandle;
 
-use super::answer::{Orders, Trouble, Unread, read};
+use super::answer::{Orders, Trouble, Unread, read, shortened};
 use super::board::ControllerAnswer;
 use super::pace::Pace;
 use super::runs::Runs;
@@ -127,7 +127,7 @@ impl Follower {
             labels,
             following: self.publisher.fleet.revision(),
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-            halted: view.halt.as_ref().map(|halt| super::shortened(&halt.reason)),
+            halted: view.halt.as_ref().map(|halt| shortened(&halt.reason)),
             rules: report::rules(&view, &self.unread),
             experiments: self.runs.reports(&self.publisher),
         }
@@ -191,7 +191,7 @@ impl Follower {
 
     /// There are no orders. Gives how long to pause.
     fn miss(&mut self, Trouble { answer, why }: Trouble) -> Duration {
-        let (url, why) = (&self.controller.url, super::shortened(&why));
+        let (url, why) = (&self.controller.url, shortened(&why));
         match self.publisher.fleet.note(answer, Some(why.clone())) {
             true => tracing::warn!(%url, why, "no orders from the controller"),
             false => tracing::debug!(%url, why, "no orders from the controller"),

@@ -7,12 +7,14 @@ use serde_json::json;
 use squall_config::Chain;
 use squall_config::spec::RuleSpec;
 
-use super::SILENT;
 use crate::document::Now;
 use crate::events::EventKind;
 use crate::publish::Publisher;
 use crate::switch::Switch;
 use crate::write::{UpdateError, Write};
+
+/// Why ordered experiments end with the lease.
+pub(super) const SILENT: &str = "the controller fell silent";
 
 /// Before the controller's own reason to halt.
 const HALT_PREFIX: &str = "the controller";

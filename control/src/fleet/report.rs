@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use squall_orders::{ExperimentReport, REPORT_BYTES_MAX, Report, RuleReport};
 
 use super::answer::Unread;
-use super::shortened;
+use super::answer::shortened;
 use crate::publish::View;
 
 /// How the ordered rules are: those of the document, and those that could not be read.

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use squall_config::model::Name;
 use squall_orders::ExperimentReport;
 
+use super::answer::shortened;
 use super::answer::{ExperimentOrder, Unread};
-use super::{SILENT, report, shortened};
+use super::orders::SILENT;
+use super::report;
 use crate::actor::CONTROLLER;
 use crate::audit::Note;
 use crate::experiment::board::{Entry, Refusal};
