@@ -28,7 +28,7 @@ mod written;
 
 pub use chain::Chain;
 pub use load::{load_experiment_text, load_game_day_text, load_text, locate, parse_experiment_text, parse_text};
-pub use parse::parse_value;
+pub use parse::{parse_value, parse_values};
 pub use problem::{Problem, Problems};
 pub use schema::{DEFINITIONS, Document, example, example_experiment, experiment_schema, schema, schemas_of};
 pub use validate::{validate, validate_experiment, validate_experiment_anywhere, validate_pods, validate_rule};

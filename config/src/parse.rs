@@ -29,16 +29,31 @@ pub(crate) struct Parsed<T> {
 /// # Errors
 /// All unknown fields (with what may have been meant) and all fields of a wrong type.
 pub fn parse_value<T: Document>(value: &Value) -> Result<T, Problems> {
-    let parsed = parse(value);
-    match parsed.spec {
-        Some(spec) if parsed.problems.is_empty() => Ok(spec),
-        _ => Err(Problems(parsed.problems)),
+    parse(value).whole()
+}
+
+/// Reads many as [`parse_value`] reads one, each on its own. Which fields there are is looked up once for all, which otherwise is
+/// most of what a rule takes.
+pub fn parse_values<'a, T: Document>(values: impl IntoIterator<Item = &'a Value>) -> Vec<Result<T, Problems>> {
+    let vocabulary = Vocabulary::of::<T>();
+    values.into_iter().map(|value| parse_knowing(&vocabulary, value).whole()).collect()
+}
+
+impl<T> Parsed<T> {
+    fn whole(self) -> Result<T, Problems> {
+        match self.spec {
+            Some(spec) if self.problems.is_empty() => Ok(spec),
+            _ => Err(Problems(self.problems)),
+        }
     }
 }
 
 pub(crate) fn parse<T: Document>(value: &Value) -> Parsed<T> {
+    parse_knowing(&Vocabulary::of::<T>(), value)
+}
+
+fn parse_knowing<T: Document>(vocabulary: &Vocabulary, value: &Value) -> Parsed<T> {
     let mut value = value.clone();
-    let vocabulary = Vocabulary::of::<T>();
     let mut removed = Removed::default();
     let mut problems = Vec::new();
     // serde would take a list for an object, its items for the fields in order; nobody means that.

@@ -19,6 +19,18 @@ fn bodies_are_read() {
 }
 
 #[test]
+fn one_of_many_that_cannot_be_read_spoils_no_other() {
+    let rule = |name| json!({"name": name, "percentage": 5, "fault": {"delay": "2s"}});
+    let read = parse_values::<RuleSpec>(&[rule("a"), json!({"name": "b", "faults": {}}), rule("c")]);
+    let said = |read: &Result<RuleSpec, Problems>| match read {
+        Ok(rule) => rule.name.clone(),
+        Err(problems) => problems.to_string(),
+    };
+    let said: Vec<_> = read.iter().map(said).collect();
+    assert_eq!(said, ["a", "faults: unknown field \"faults\"; did you mean \"fault\"?", "c"]);
+}
+
+#[test]
 fn wrong_types_are_all_told_in_plain_words() {
     let body = json!({"name": 1, "enabled": "yes", "match": "all", "sample": {"first": -1, "every": 1.5},
         "fault": {"delay": [], "reset": [1], "refuse": "x", "abort": {"status": {}}, "delayy": 1}});

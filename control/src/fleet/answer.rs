@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use squall_config::spec::{ExperimentDocument, RuleSpec};
-use squall_config::{Document, parse_value};
+use squall_config::{Problems, parse_value, parse_values};
 
 use super::board::ControllerAnswer;
 use crate::web::WebAnswer;
@@ -89,14 +89,14 @@ pub(crate) fn read(answer: &WebAnswer) -> Result<Orders, Trouble> {
         revision: written.revision,
         lease: Duration::from_millis(written.lease_ms).clamp(LEASE.0, LEASE.1),
         halt: written.halt.map(|reason| shortened(&reason)),
-        rules: written.rules.iter().map(|rule| parsed(rule, &rule["name"])).collect(),
+        rules: rules(&written.rules),
         experiments: written.experiments.iter().map(experiment).collect(),
     })
 }
 
 fn experiment(written: &Value) -> Result<ExperimentOrder, Unread> {
     let name = &written["document"]["metadata"]["name"];
-    let document = parsed(&written["document"], name)?;
+    let document = parse_value(&written["document"]).map_err(|problems| unread(name, &problems))?;
     let name = name.as_str().unwrap_or_default().to_owned();
     match written["run"].as_str().filter(|run| !run.is_empty()) {
         Some(run) => Ok(ExperimentOrder { name, run: run.to_owned(), document }),
@@ -104,9 +104,14 @@ fn experiment(written: &Value) -> Result<ExperimentOrder, Unread> {
     }
 }
 
-fn parsed<T: Document>(written: &Value, name: &Value) -> Result<T, Unread> {
-    let name = shortened(name.as_str().unwrap_or_default());
-    parse_value(written).map_err(|problems| Unread { name, problem: shortened(&problems.to_string()) })
+fn rules(written: &[Value]) -> Vec<Result<RuleSpec, Unread>> {
+    let named =
+        |(rule, read): (&Value, Result<RuleSpec, Problems>)| read.map_err(|problems| unread(&rule["name"], &problems));
+    written.iter().zip(parse_values(written)).map(named).collect()
+}
+
+fn unread(name: &Value, problems: &Problems) -> Unread {
+    Unread { name: shortened(name.as_str().unwrap_or_default()), problem: shortened(&problems.to_string()) }
 }
 
 /// What an answer that is a refusal or a failure says, as people read it.
