@@ -187,22 +187,31 @@ impl Pump {
             let step = match self.rest() {
                 Rest::InPipe => self.poll_drain(cx, to.tcp(), record),
                 Rest::Unwritten => self.poll_unwritten(cx, to, record),
-                Rest::Queued | Rest::None => {
-                    if let Some(mut faults) = self.faults.take() {
-                        let step = self.poll_faulted(&mut faults, cx, (from, to), record);
-                        self.faults = (!faults.is_spent()).then_some(faults);
-                        step
-                    } else if matches!(self.path, Path::Spliced(_)) && !self.has_ended() && self.early.is_empty() {
-                        self.poll_splice(cx, from.tcp())
-                    } else {
-                        self.poll_plain(cx, (from, to), record)
-                    }
-                }
+                Rest::Queued | Rest::None => self.poll_on(cx, (from, to), record),
             };
             if let Err(end) = ready!(step) {
                 return self.end(end);
             }
         }
+    }
+
+    /// Reads on, and writes what may be written of that.
+    #[inline]
+    fn poll_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        (from, to): (&mut Stream, &mut Stream),
+        record: &dyn RelayRecord,
+    ) -> Poll<Result<(), PumpEnd>> {
+        if let Some(mut faults) = self.faults.take() {
+            let step = self.poll_faulted(&mut faults, cx, (from, to), record);
+            self.faults = (!faults.is_spent()).then_some(faults);
+            return step;
+        }
+        if matches!(self.path, Path::Spliced(_)) && !self.has_ended() && self.early.is_empty() {
+            return self.poll_splice(cx, from.tcp());
+        }
+        self.poll_plain(cx, (from, to), record)
     }
 
     /// What is to be written before anything else.
