@@ -86,6 +86,26 @@ impl Now {
     }
 }
 
+/// Other moments, for tests.
+#[cfg(test)]
+impl Now {
+    /// So many seconds from this moment.
+    pub(crate) fn in_seconds(seconds: u64) -> Self {
+        Self::read().later(Duration::from_secs(seconds))
+    }
+
+    /// So much later, with nobody touching any clock.
+    pub(crate) fn later(self, time: Duration) -> Self {
+        Self { wall: self.wall + time, monotonic: self.monotonic + time }
+    }
+
+    /// With the wall clock set forward or back by so many seconds.
+    pub(crate) fn set_by(self, seconds: i64) -> Self {
+        let by = Duration::from_secs(seconds.unsigned_abs());
+        Self { wall: if seconds < 0 { self.wall - by } else { self.wall + by }, ..self }
+    }
+}
+
 /// What the publisher knows about a rule beyond its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RuleMeta {

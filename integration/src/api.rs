@@ -15,6 +15,11 @@ pub struct Api {
 }
 
 impl Api {
+    /// For `--control`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Any call. `headers` are whole lines without line ends.
     ///
     /// # Panics

@@ -54,6 +54,17 @@ pub fn curl(url: &str, arguments: &[&str], expected: &[u8]) -> Outcome {
     Outcome { code, took, count: came.len(), is_intact: came == expected, said }
 }
 
+/// How curl ended that trusts only this authority, and what it said, the body first.
+///
+/// # Panics
+/// When curl does not run.
+pub fn curl_trusting(curl: &Path, authority: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(curl);
+    command.args(["-sS", "-m", "10", "--cacert"]).arg(authority).args(arguments);
+    let done = command.stdin(Stdio::null()).output().expect("curl runs");
+    (done.status.code(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+}
+
 /// One call with grpcio; the code is the gRPC status.
 ///
 /// # Panics

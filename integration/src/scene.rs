@@ -70,11 +70,6 @@ impl Scene {
         Self { squall, callers: None, runtime }
     }
 
-    /// For `--control`.
-    pub fn control(&self) -> String {
-        format!("http://{}", self.squall.api().address)
-    }
-
     /// Writes a document beside the configuration of Squall; gives its path.
     ///
     /// # Panics

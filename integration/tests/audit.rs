@@ -181,12 +181,11 @@ fn those_who_show_who_they_are_are_named_and_guessers_are_noted() {
     assert_eq!(told, expected);
     assert!(!audit.text().contains("of-somebody") && !audit.text().contains("token-of"), "{}", audit.text());
     assert!(!squall.said().contains("of-somebody"), "{}", squall.said());
-    let table = output(&["audit", "--control", &format!("http://{}", api.address), "--token-file", "/dev/null"]);
+    let table = output(&["audit", "--control", &api.url(), "--token-file", "/dev/null"]);
     assert_eq!(table.status.code(), Some(1), "an empty token is none");
     std::fs::write(directory.path().join("mine"), "read-token-of-grafana").unwrap();
     let mine = directory.path().join("mine").display().to_string();
-    let table =
-        output(&["audit", "--limit", "2", "--control", &format!("http://{}", api.address), "--token-file", &mine]);
+    let table = output(&["audit", "--limit", "2", "--control", &api.url(), "--token-file", &mine]);
     let text = String::from_utf8(table.stdout).unwrap();
     assert_eq!(text.lines().count(), 3, "{text}");
     assert!(text.contains("grafana (read)") && text.contains("refused 403"), "{text}");

@@ -45,7 +45,7 @@ impl Chaos {
     /// Runs our document as it is, with shorter times.
     fn run(&self, scene: &Scene, hold: &str) -> Command {
         let mut command = self.command(&["run", document().to_str().unwrap()]);
-        command.env("SQUALL_CONTROL", scene.control());
+        command.env("SQUALL_CONTROL", scene.squall.api().url());
         command.args(["--var", "baseline=1s", "--var", "recovery=3s", "--var", &format!("hold={hold}")]);
         command
     }

@@ -313,7 +313,7 @@ fn what_would_be_open_to_all_does_not_start() {
 fn client_verbs_bring_their_token() {
     let origin = Origin::ok();
     let (squall, directory, _) = start(&origin, &[]);
-    let control = format!("http://{}", squall.api().address);
+    let control = squall.api().url();
     let secret = directory.path().join("my-token");
     std::fs::write(&secret, format!("{INJECT}\n")).unwrap();
     let secret = secret.to_str().unwrap();

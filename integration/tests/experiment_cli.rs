@@ -20,12 +20,12 @@ fn rule() -> Value {
 }
 
 fn experiment(scene: &Scene, arguments: &[&str]) -> Output {
-    let mut command = squall::command(&["experiment", "--control", &scene.control()]);
+    let mut command = squall::command(&["experiment", "--control", &scene.squall.api().url()]);
     command.args(arguments).output().unwrap()
 }
 
 fn spawn(scene: &Scene, arguments: &[&str]) -> Child {
-    let mut verb = squall::command(&["experiment", "--control", &scene.control()]);
+    let mut verb = squall::command(&["experiment", "--control", &scene.squall.api().url()]);
     verb.args(arguments);
     // A test in the background of a script ignores Ctrl-C, and so would what it starts.
     let mut command = Command::new("env");

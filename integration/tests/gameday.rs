@@ -45,7 +45,7 @@ struct Play {
 impl Play {
     fn start(scene: &Scene, file: &str, arguments: &[&str]) -> Self {
         let reports = scene.squall.directory().join("reports");
-        let mut command = squall::command(&["gameday", file, "--control", &scene.control(), "--report-dir"]);
+        let mut command = squall::command(&["gameday", file, "--control", &scene.squall.api().url(), "--report-dir"]);
         command.arg(&reports).args(arguments);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (told, stderr) = (Arc::new(Mutex::new(String::new())), child.stderr.take().unwrap());

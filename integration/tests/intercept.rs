@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use squall_integration::foreign;
 use squall_integration::programs::{Program, find};
 use squall_integration::wait::PATIENCE;
 use squall_integration::{Authority, End, RawClient, Settings, Squall, eventually, squall};
@@ -49,11 +50,9 @@ impl World {
 
     /// How curl ended, and what it said, body first.
     fn curl_trusting(&self, authority: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(&self.curl);
-        command.args(["-sS", "-m", "10", "-w", " %{http_version} %{http_code}", "--cacert"]).arg(authority);
-        command.arg("-x").arg(format!("http://{}", self.squall.address("dev"))).args(arguments);
-        let done = command.stdin(Stdio::null()).output().unwrap();
-        (done.status.code(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+        let proxy = format!("http://{}", self.squall.address("dev"));
+        let common = ["-w", " %{http_version} %{http_code}", "-x", &proxy];
+        foreign::curl_trusting(&self.curl, authority, &[&common, arguments].concat())
     }
 
     fn curl(&self, arguments: &[&str]) -> (Option<i32>, String) {

@@ -38,7 +38,7 @@ struct Watcher(Child);
 
 impl Watcher {
     fn start(squall: &Squall, holder: &str, ttl: &str) -> Self {
-        let control = format!("http://{}", squall.api().address);
+        let control = squall.api().url();
         let mut command = command(&["lease", "hold", holder, "--ttl", ttl, "--control", &control]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         eventually("the lease is held", PATIENCE, || (lease(squall)["lease"]["holder"] == holder).then_some(()));
@@ -243,7 +243,7 @@ fn the_command_line_speaks_of_it() {
     let origin = Origin::ok();
     let squall = Squall::start(&Settings::http(origin.address).with("lease: {ttl: 1m}"));
     squall.says("halted from the start");
-    let control = format!("http://{}", squall.api().address);
+    let control = squall.api().url();
     let run = |arguments: &[&str]| {
         let done = output(&[arguments, &["--control", &control]].concat());
         let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();

@@ -241,7 +241,7 @@ fn an_invalid_file_at_start_is_exit_3_with_every_problem() {
 #[test]
 fn exit_codes_tell_what_went_wrong() {
     let (_echo, squall) = start("");
-    let control = format!("http://{}", squall.api().address);
+    let control = squall.api().url();
     let code = |arguments: &[&str]| {
         let done = output(arguments);
         (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
@@ -260,7 +260,7 @@ fn exit_codes_tell_what_went_wrong() {
 #[test]
 fn client_verbs_work_on_a_running_squall() {
     let (_echo, squall) = start("");
-    let control = format!("http://{}", squall.api().address);
+    let control = squall.api().url();
     let file = squall.directory().join("rule.yaml");
     std::fs::write(&file, "name: r\npercentage: 100\nfault: { abort: 503 }\n").unwrap();
     let run = |arguments: &[&str]| {
@@ -292,7 +292,7 @@ fn client_verbs_work_on_a_running_squall() {
 #[test]
 fn healthcheck_tells_ready_from_not() {
     let (_echo, squall) = start("");
-    let control = format!("http://{}", squall.api().address);
+    let control = squall.api().url();
     assert_eq!(output(&["healthcheck", "--control", &control]).status.code(), Some(0));
     let nobody = format!("http://{}", squall_integration::origin::refusing());
     assert_ne!(output(&["healthcheck", "--control", &nobody]).status.code(), Some(0));

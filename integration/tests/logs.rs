@@ -49,7 +49,7 @@ fn the_level_is_changed_while_it_runs() {
 #[test]
 fn the_command_line_changes_it_too() {
     let squall = Squall::start(&Settings::http(refusing()));
-    let control = format!("http://{}", squall.api().address);
+    let control = squall.api().url();
     let run = |arguments: &[&str]| {
         let output = squall::output(&[&["log-level", "--control", &control], arguments].concat());
         (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())

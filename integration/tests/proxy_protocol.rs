@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::json;
+use squall_integration::foreign::curl_trusting;
 use squall_integration::origin::Origin;
 use squall_integration::programs::{Program, find};
 use squall_integration::{Authority, End, RawClient, Settings, Squall, TlsClient, TlsOptions, raw};
@@ -68,10 +68,9 @@ fn curl_sends_a_header_before_its_tls() {
     let (authority, origin) = (Authority::new(), Origin::ok());
     authority.issue("b");
     let squall = Squall::start(&accepting(origin.address, &authority.listener("b")));
-    let mut command = Command::new(curl);
-    command.args(["-sS", "-m", "10", "--haproxy-protocol", "--cacert"]).arg(authority.path("ca.crt"));
-    let done = command.arg(format!("https://{}/", squall.to_b())).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&done.stdout), "ok", "{}", String::from_utf8_lossy(&done.stderr));
+    let url = format!("https://{}/", squall.to_b());
+    let done = curl_trusting(&curl, &authority.path("ca.crt"), &["--haproxy-protocol", &url]);
+    assert_eq!(done, (Some(0), "ok".to_owned()));
 }
 
 /// Tells the first line of each connection, then answers.

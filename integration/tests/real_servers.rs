@@ -21,7 +21,7 @@ fn curl_reaches_nginx_through_squall() {
     let test = "curl_reaches_nginx_through_squall";
     let (Some(nginx), Some(curl)) = (Program::nginx(test), find("curl", test)) else { return };
     let squall = Squall::start(&Settings::http(nginx.address));
-    let (to_b, control) = (format!("http://{}", squall.to_b()), format!("http://{}", squall.api().address));
+    let (to_b, control) = (format!("http://{}", squall.to_b()), squall.api().url());
     let curl = |arguments: &[&str]| said(Command::new(&curl).args(["-sS", "--max-time", "20"]).args(arguments));
     let status_and_time = |extra: &[&str]| {
         let text = curl(&[extra, &["-o", "/dev/null", "-w", "%{http_code} %{time_total}", &to_b]].concat());

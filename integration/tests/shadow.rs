@@ -57,7 +57,7 @@ fn http_passes_untouched_until_the_rule_injects() {
     assert_eq!(api.metrics().sum("chaos_injected_faults_total", &[("rule", "r")]), 0.0);
     assert_eq!(origin.seen().len(), 11);
 
-    let listed = squall::output(&["rule", "ls", "--control", &format!("http://{}", api.address)]);
+    let listed = squall::output(&["rule", "ls", "--control", &api.url()]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.contains("shadow") && listed.contains("10 (shadow)"), "{listed}");
 
@@ -102,7 +102,7 @@ fn who_watches_sees_what_would_have_been() {
     let origin = Origin::ok();
     let squall = Squall::start(&Settings::http(origin.address));
     squall.api().rule("r", &shadow(&json!({"abort": 503})));
-    let control = format!("http://{}", squall.api().address);
+    let control = squall.api().url();
     let mut tap = squall::command(&["tap", "--rule", "r", "-n", "1", "--control", &control]);
     let mut tap = tap.stdout(Stdio::piped()).spawn().unwrap();
     // It watches from some moment on.

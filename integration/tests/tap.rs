@@ -8,42 +8,36 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use squall_integration::echo::Echo;
+use squall_integration::path::Path;
 use squall_integration::wait::PATIENCE;
-use squall_integration::{RawClient, Settings, Squall, eventually, squall};
+use squall_integration::{eventually, squall};
 
-struct Scene {
-    squall: Squall,
-    _echo: Echo,
+/// With a rule for what is broken at B, and one for what is slow.
+fn scene() -> Path {
+    let scene = Path::bare();
+    let broken = json!({"match": {"path": {"prefix": "/broken"}}, "percentage": 100, "fault": {"abort": 503}});
+    let slow = json!({"match": {"path": {"prefix": "/sized"}}, "percentage": 100, "fault": {"delay": "5ms"}});
+    scene.api().rule("broken-b", &broken);
+    scene.api().rule("slow-b", &slow);
+    scene
 }
 
-impl Scene {
-    fn new() -> Self {
-        let echo = Echo::http1();
-        let squall = Squall::start(&Settings::http(echo.address));
-        let broken = json!({"match": {"path": {"prefix": "/broken"}}, "percentage": 100, "fault": {"abort": 503}});
-        let slow = json!({"match": {"path": {"prefix": "/sized"}}, "percentage": 100, "fault": {"delay": "5ms"}});
-        squall.api().rule("broken-b", &broken);
-        squall.api().rule("slow-b", &slow);
-        Self { squall, _echo: echo }
-    }
+/// Events of `GET /v1/tap` with this query, from now on.
+fn watch(scene: &Path, query: &str) -> Watched {
+    let address = scene.api().address;
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /v1/tap{query} HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+    let mut watched = Watched(BufReader::new(stream));
+    assert!(watched.line().starts_with("HTTP/1.1 200"));
+    while !watched.line().starts_with(": watching") {}
+    watched
+}
 
-    /// Events of `GET /v1/tap` with this query, from now on.
-    fn watch(&self, query: &str) -> Watched {
-        let mut stream = TcpStream::connect(self.squall.api().address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET /v1/tap{query} HTTP/1.1\r\nhost: {}\r\n\r\n", self.squall.api().address).unwrap();
-        let mut watched = Watched(BufReader::new(stream));
-        assert!(watched.line().starts_with("HTTP/1.1 200"));
-        while !watched.line().starts_with(": watching") {}
-        watched
-    }
-
-    fn ask(&self, paths: &[&str]) {
-        let mut client = RawClient::connect(self.squall.to_b());
-        for path in paths {
-            client.get(path);
-        }
+fn ask(scene: &Path, paths: &[&str]) {
+    let mut client = scene.client();
+    for path in paths {
+        client.get(path);
     }
 }
 
@@ -73,7 +67,7 @@ impl Watched {
 
 #[test]
 fn each_filter_lets_through_what_it_says() {
-    let scene = Scene::new();
+    let scene = scene();
     for (query, expected) in [
         ("", &["/echo?q=1", "/broken/1", "/sized/10"][..]),
         ("?faulted=true", &["/broken/1", "/sized/10"]),
@@ -83,11 +77,11 @@ fn each_filter_lets_through_what_it_says() {
         ("?status=2xx", &["/echo?q=1", "/sized/10"]),
         ("?status=2xx&faulted=true", &["/sized/10"]),
     ] {
-        let mut watched = scene.watch(query);
+        let mut watched = watch(&scene, query);
         // A worker may not have heard yet that somebody watches; what it does not show then is shown the next time.
         for path in expected {
             let seen = eventually(path, PATIENCE, || {
-                scene.ask(&["/echo?q=1", "/broken/1", "/sized/10"]);
+                ask(&scene, &["/echo?q=1", "/broken/1", "/sized/10"]);
                 let (kind, line) = watched.next();
                 assert_eq!(kind, "exchange");
                 let seen = line["path"].as_str().unwrap().to_owned();
@@ -102,9 +96,9 @@ fn each_filter_lets_through_what_it_says() {
 
 #[test]
 fn there_are_so_many_a_second_and_the_rest_is_counted() {
-    let scene = Scene::new();
-    let mut watched = scene.watch("?rate=5&path=/echo");
-    let mut client = RawClient::connect(scene.squall.to_b());
+    let scene = scene();
+    let mut watched = watch(&scene, "?rate=5&path=/echo");
+    let mut client = scene.client();
     let (mut shown, mut missed) = (0, 0);
     eventually("so many are left out that it is said", PATIENCE, || {
         for _ in 0..50 {
@@ -122,17 +116,17 @@ fn there_are_so_many_a_second_and_the_rest_is_counted() {
 
 #[test]
 fn what_is_not_known_is_refused() {
-    let scene = Scene::new();
+    let scene = scene();
     for query in ["?statuss=503", "?status=600", "?rate=0", "?rate=many", "?faulted=perhaps"] {
-        let answer = scene.squall.api().get(&format!("/v1/tap{query}"));
+        let answer = scene.api().get(&format!("/v1/tap{query}"));
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.text().contains("status=503 or 5xx"), "{}", answer.text());
     }
-    let watchers: Vec<Watched> = (0..16).map(|_| scene.watch("")).collect();
-    assert_eq!(scene.squall.api().get("/v1/tap").status, 503);
+    let watchers: Vec<Watched> = (0..16).map(|_| watch(&scene, "")).collect();
+    assert_eq!(scene.api().get("/v1/tap").status, 503);
     drop(watchers);
     eventually("a place is free again", PATIENCE, || {
-        let address = scene.squall.api().address;
+        let address = scene.api().address;
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET /v1/tap HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
         let mut head = [0; 12];
@@ -141,16 +135,16 @@ fn what_is_not_known_is_refused() {
     });
 }
 
-fn tap(scene: &Scene, arguments: &[&str]) -> Child {
-    let control = format!("http://{}", scene.squall.api().address);
+fn tap(scene: &Path, arguments: &[&str]) -> Child {
+    let control = scene.api().url();
     let mut command = squall::command(&[&["tap", "--control", &control], arguments].concat());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Makes traffic until it ends; its code, and what it wrote.
-fn end_of(scene: &Scene, mut child: Child) -> (Option<i32>, String, String) {
+fn end_of(scene: &Path, mut child: Child) -> (Option<i32>, String, String) {
     let status = eventually("squall tap has enough", PATIENCE, || {
-        scene.ask(&["/echo", "/broken/1"]);
+        ask(scene, &["/echo", "/broken/1"]);
         child.try_wait().unwrap()
     });
     let (mut out, mut err) = (String::new(), String::new());
@@ -161,7 +155,7 @@ fn end_of(scene: &Scene, mut child: Child) -> (Option<i32>, String, String) {
 
 #[test]
 fn the_command_line_shows_lines() {
-    let scene = Scene::new();
+    let scene = scene();
     let (code, out, err) = end_of(&scene, tap(&scene, &["-n", "3", "--faulted"]));
     assert_eq!((code, out.lines().count()), (Some(0), 3), "{out}{err}");
     for line in out.lines() {
@@ -181,8 +175,8 @@ fn the_command_line_shows_lines() {
 
 #[test]
 fn watchers_do_not_keep_squall_from_its_end() {
-    let mut scene = Scene::new();
-    let _watched = scene.watch("");
+    let mut scene = scene();
+    let _watched = watch(&scene, "");
     scene.squall.signal("TERM");
     assert!(scene.squall.wait(Duration::from_secs(5)).success());
 }

@@ -4,11 +4,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
+use squall_integration::foreign::curl_trusting;
 use squall_integration::origin::Origin;
 use squall_integration::programs::find;
 use squall_integration::wait::PATIENCE;
@@ -28,14 +28,6 @@ fn authority() -> Authority {
     let authority = Authority::new();
     authority.issue("b");
     authority
-}
-
-fn curl(curl: &Path, authority: &Authority, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(curl);
-    command.args(["-sS", "-m", "10", "--cacert"]).arg(authority.path("ca.crt")).args(arguments);
-    let done = command.stdin(Stdio::null()).output().unwrap();
-    let text = [done.stdout, done.stderr].concat();
-    (done.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
@@ -187,9 +179,12 @@ fn clients_show_a_certificate_where_one_is_asked_for() {
     let url = format!("https://{}/", squall.to_b());
     let with = |authority: &Authority| [authority.file("a.crt"), authority.file("a.key")];
     let [cert, key] = with(&authority);
-    assert_eq!(curl(&program, &authority, &["--cert", &cert, "--key", &key, &url]), (Some(0), "ok".to_owned()));
+    assert_eq!(
+        curl_trusting(&program, &authority.path("ca.crt"), &["--cert", &cert, "--key", &key, &url]),
+        (Some(0), "ok".to_owned())
+    );
     let [cert, key] = with(&stranger);
-    let (code, said) = curl(&program, &authority, &["--cert", &cert, "--key", &key, &url]);
+    let (code, said) = curl_trusting(&program, &authority.path("ca.crt"), &["--cert", &cert, "--key", &key, &url]);
     assert!(code != Some(0) && said.contains("unknown ca"), "{code:?} {said}");
 }
 
@@ -224,10 +219,11 @@ fn curl_speaks_both_versions_of_http() {
     let url = format!("https://localhost:{}/", squall.to_b().port());
     for (flag, version) in [("--http1.1", "1.1"), ("--http2", "2"), ("--tlsv1.2", "2")] {
         let max = if flag == "--tlsv1.2" { ["--tls-max", "1.2"] } else { ["--tls-max", "1.3"] };
-        let done = curl(&program, &authority, &[flag, max[0], max[1], "-w", " %{http_version}", &url]);
+        let done =
+            curl_trusting(&program, &authority.path("ca.crt"), &[flag, max[0], max[1], "-w", " %{http_version}", &url]);
         assert_eq!(done, (Some(0), format!("ok {version}")), "{flag}");
     }
-    let (code, said) = curl(&program, &Authority::new(), &[&url]);
+    let (code, said) = curl_trusting(&program, &Authority::new().path("ca.crt"), &[&url]);
     assert_eq!(code, Some(60), "an authority that curl does not know: {said}");
 }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use squall_integration::foreign::curl_trusting;
 use squall_integration::origin::Origin;
 use squall_integration::programs::find;
 use squall_integration::wait::PATIENCE;
@@ -34,10 +35,8 @@ impl World {
 
     /// How curl ended, and what it said.
     fn curl(&self, curl: &Path, seconds: &str) -> (Option<i32>, String) {
-        let mut command = Command::new(curl);
-        command.args(["-sS", "-m", seconds, "--cacert"]).arg(self.authority.path("ca.crt"));
-        let done = command.arg(format!("https://localhost:{}/", self.squall.to_b().port())).output().unwrap();
-        (done.status.code(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+        let url = format!("https://localhost:{}/", self.squall.to_b().port());
+        curl_trusting(curl, &self.authority.path("ca.crt"), &["-m", seconds, &url])
     }
 
     /// What openssl has to say of the handshake.

@@ -7,37 +7,24 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use squall_integration::echo::Echo;
+use squall_integration::path::Path;
 use squall_integration::programs::find;
 use squall_integration::wait::PATIENCE;
-use squall_integration::{RawClient, Settings, Squall, eventually, squall};
+use squall_integration::{eventually, squall};
 
-struct Scene {
-    squall: Squall,
-    _echo: Echo,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let echo = Echo::http1();
-        let squall = Squall::start(&Settings::http(echo.address));
-        squall
-            .api()
-            .rule("broken-b", &json!({"match": {"path": "/broken"}, "percentage": 100, "fault": {"abort": 503}}));
-        Self { squall, _echo: echo }
-    }
-
-    fn control(&self) -> String {
-        format!("http://{}", self.squall.api().address)
-    }
+/// With a rule for what is broken at B.
+fn broken() -> Path {
+    let path = Path::bare();
+    path.api().rule("broken-b", &json!({"match": {"path": "/broken"}, "percentage": 100, "fault": {"abort": 503}}));
+    path
 }
 
 #[test]
 fn off_a_terminal_it_is_one_object_a_line_with_rates() {
-    let scene = Scene::new();
-    let mut top = squall::command(&["top", "--every", "1s", "-n", "3", "-o", "json", "--control", &scene.control()]);
+    let path = broken();
+    let mut top = squall::command(&["top", "--every", "1s", "-n", "3", "-o", "json", "--control", &path.api().url()]);
     let mut top = top.stdout(Stdio::piped()).spawn().unwrap();
-    let mut client = RawClient::connect(scene.squall.to_b());
+    let mut client = path.client();
     let mut text = String::new();
     let (mut sent, mut out) = (0.0, top.stdout.take().unwrap());
     eventually("three boards", PATIENCE, || {
@@ -65,8 +52,8 @@ fn off_a_terminal_it_is_one_object_a_line_with_rates() {
 
 #[test]
 fn off_a_terminal_a_table_is_text() {
-    let scene = Scene::new();
-    let said = squall::output(&["top", "-n", "1", "--control", &scene.control()]);
+    let path = broken();
+    let said = squall::output(&["top", "-n", "1", "--control", &path.api().url()]);
     let text = String::from_utf8(said.stdout).unwrap();
     assert!(said.status.success() && !text.contains('\u{1b}'), "{text}");
     assert!(text.contains("LISTENER") && text.contains("to-b") && text.contains("broken-b"), "{text}");
@@ -119,16 +106,16 @@ impl Terminal {
 
 #[test]
 fn on_a_terminal_it_is_live_and_keys_act() {
-    let scene = Scene::new();
-    let Some(mut terminal) = Terminal::start(&scene.control()) else { return };
+    let path = broken();
+    let Some(mut terminal) = Terminal::start(&path.api().url()) else { return };
     terminal.shows("broken-b");
     terminal.press("h");
-    eventually("a halt", PATIENCE, || (scene.squall.api().json("/v1/status")["halted"] == true).then_some(()));
+    eventually("a halt", PATIENCE, || (path.api().json("/v1/status")["halted"] == true).then_some(()));
     terminal.shows("HALTED");
     terminal.press("r");
-    eventually("an end of it", PATIENCE, || (scene.squall.api().json("/v1/status")["halted"] == false).then_some(()));
+    eventually("an end of it", PATIENCE, || (path.api().json("/v1/status")["halted"] == false).then_some(()));
     terminal.press("j ");
-    let is_on = || scene.squall.api().json("/v1/rules/broken-b")["enabled"] != false;
+    let is_on = || path.api().json("/v1/rules/broken-b")["enabled"] != false;
     eventually("the rule is off", PATIENCE, || (!is_on()).then_some(()));
     terminal.press("q");
     let status = eventually("the end", PATIENCE, || terminal.child.try_wait().unwrap());

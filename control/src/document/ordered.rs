@@ -187,4 +187,4 @@ fn blamed(Problems(problems): Problems, n_own: usize) -> Vec<(usize, String)> {
 
 #[cfg(test)]
 #[path = "ordered_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -40,7 +40,7 @@ fn change(written: &Written, change: impl FnOnce(&mut Draft)) -> Written {
     try_change(written, process_now(), change).unwrap()
 }
 
-fn rule(name: &str, more: &Value) -> RuleSpec {
+pub(crate) fn rule(name: &str, more: &Value) -> RuleSpec {
     let mut rule = json!({ "name": name, "percentage": 1, "fault": { "abort": 503 } });
     more.as_object().unwrap().iter().for_each(|(key, value)| rule[key] = value.clone());
     squall_config::parse_value(&rule).unwrap()
@@ -50,18 +50,13 @@ fn plain(name: &str) -> RuleSpec {
     rule(name, &json!({}))
 }
 
-fn names(written: &Written) -> Vec<&str> {
+pub(crate) fn names(written: &Written) -> Vec<&str> {
     written.document.rules.iter().map(|rule| rule.name.as_str()).collect()
 }
 
 fn problem<'a>(written: &'a Written, name: &str) -> &'a str {
     let found = written.ordered.rules.iter().find(|rule| rule.spec.name == name).unwrap();
     found.problem.as_deref().unwrap_or("")
-}
-
-fn later(seconds: u64) -> Now {
-    let (now, by) = (process_now(), Duration::from_secs(seconds));
-    Now { wall: now.wall + by, monotonic: now.monotonic + by }
 }
 
 #[test]
@@ -183,7 +178,7 @@ fn a_time_that_has_ended_does_not_begin_again() {
     assert_eq!(again.metas["x"].expiry, Some(end));
     let other = change(&again, |draft| draft.order(vec![plain("z"), short("x")]));
     assert_eq!(other.metas["x"].expiry, Some(end));
-    assert_eq!(other.expired(later(61)), ["x"]);
+    assert_eq!(other.expired(Now::in_seconds(61)), ["x"]);
     let ended = change(&other, |draft| draft.expire(&["x".to_owned()]));
     assert_eq!((names(&ended), problem(&ended, "x")), (vec!["own", "z"], "its time has ended"));
     let again = change(&ended, |draft| draft.order(vec![short("x")]));
@@ -195,7 +190,7 @@ fn a_time_that_has_ended_does_not_begin_again() {
 
     let (file, _) = load_text(&format!("{HEAD}limits: {{ttl_max: 30s}}\n")).unwrap();
     let bounded = change(&written, |draft| drop(draft.load_file(file)));
-    assert_eq!(bounded.expired(later(31)), ["y"], "the longest ttl holds for them, too");
+    assert_eq!(bounded.expired(Now::in_seconds(31)), ["y"], "the longest ttl holds for them, too");
     assert!(problem(&bounded, "x").starts_with("ttl: "), "{}", problem(&bounded, "x"));
 }
 

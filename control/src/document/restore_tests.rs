@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use squall_config::load_text;
 
 use super::*;
+use crate::document::ordered::tests::{names, rule};
 use crate::state::clock::process_now;
 
 const HEAD: &str = "version: 1
@@ -31,22 +32,12 @@ fn change(written: &Written, change: impl FnOnce(&mut Draft)) -> Written {
     draft.finish(Arc::new(config), process_now())
 }
 
-fn rule(name: &str, more: &Value) -> RuleSpec {
-    let mut rule = json!({ "name": name, "percentage": 1, "fault": { "abort": 503 } });
-    more.as_object().unwrap().iter().for_each(|(key, value)| rule[key] = value.clone());
-    squall_config::parse_value(&rule).unwrap()
-}
-
 /// What a process started with `text` makes of `written`, so many seconds later.
 fn restore(written: &Written, text: &str, seconds: u64) -> Restored {
     let then = Moment::read();
     let saved = written.to_saved(then.clone(), process_now());
-    let (later, now) = (then.later(Duration::from_secs(seconds)), process_now());
-    Written::restored(saved, file(text), &later, Now { wall: now.wall + Duration::from_secs(seconds), ..now })
-}
-
-fn names(written: &Written) -> Vec<&str> {
-    written.document.rules.iter().map(|rule| rule.name.as_str()).collect()
+    let by_wall = i64::try_from(seconds).unwrap();
+    Written::restored(saved, file(text), &then.later(Duration::from_secs(seconds)), process_now().set_by(by_wall))
 }
 
 fn same() -> String {

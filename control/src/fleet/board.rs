@@ -196,11 +196,6 @@ impl Standing {
 mod tests {
     use super::*;
 
-    fn later(by: Duration) -> Now {
-        let now = Now::read();
-        Now { wall: now.wall + by, monotonic: now.monotonic + by }
-    }
-
     #[test]
     fn orders_hold_as_long_as_the_lease() {
         let (board, lease) = (Board::default(), Duration::from_secs(10));
@@ -211,9 +206,9 @@ mod tests {
         assert!(board.renew(lease, Now::read()) && !board.renew(lease, Now::read()), "the first one is new");
         board.follow("7");
         board.set_halts(true);
-        let before = later(Duration::from_secs(9));
+        let before = Now::in_seconds(9);
         assert!(board.holds(before) && board.halts(before) && !board.end_lease(before));
-        let after = later(Duration::from_secs(10));
+        let after = Now::in_seconds(10);
         assert!(!board.holds(after) && !board.halts(after), "whether anybody noticed or not");
         assert_eq!(board.revision().as_deref(), Some("7"));
         assert!(board.end_lease(after) && !board.end_lease(after), "once");
@@ -226,9 +221,7 @@ mod tests {
         let (board, now) = (Board::default(), Now::read());
         board.begin("https://c/".to_owned());
         board.renew(Duration::from_secs(10), now);
-        let slept = Now { wall: now.wall + Duration::from_secs(11), ..now };
-        let set_back =
-            Now { wall: now.wall - Duration::from_secs(3600), monotonic: now.monotonic + Duration::from_secs(11) };
+        let (slept, set_back) = (now.set_by(11), now.later(Duration::from_secs(11)).set_by(-3611));
         assert!(board.holds(now) && !board.holds(slept) && !board.holds(set_back));
     }
 

@@ -26,11 +26,6 @@ fn order(publisher: &Publisher, names: &[&str]) -> bool {
     publisher.order(rules, (LEASE, Now::read()), &AtomicBool::new(false)).unwrap()
 }
 
-fn later(by: Duration) -> Now {
-    let now = Now::read();
-    Now { wall: now.wall + by, monotonic: now.monotonic + by }
-}
-
 #[test]
 fn orders_are_published_once_and_keep_their_counts() {
     let publisher = led();
@@ -63,9 +58,12 @@ fn rules_end_with_the_lease_and_others_do_not() {
     let publisher = led();
     order(&publisher, &["x"]);
     let mut events = publisher.events().subscribe().unwrap();
-    publisher.expire_orders(later(LEASE / 2));
-    assert!(!publisher.has_silent_orders(later(LEASE / 2)) && publisher.has_silent_orders(later(LEASE)));
-    publisher.expire_orders(later(LEASE));
+    publisher.expire_orders(Now::read().later(LEASE / 2));
+    assert!(
+        !publisher.has_silent_orders(Now::read().later(LEASE / 2))
+            && publisher.has_silent_orders(Now::read().later(LEASE))
+    );
+    publisher.expire_orders(Now::read().later(LEASE));
     assert!(publisher.has_silent_orders(Now::read()), "nothing renews it any more");
     publisher.drop_orders();
     assert!(!publisher.has_silent_orders(Now::read()));
@@ -81,7 +79,7 @@ fn rules_end_with_the_lease_and_others_do_not() {
     assert_eq!(kinds, [EventKind::Controller, EventKind::Expired]);
     // An answer that comes in this moment keeps them.
     order(&publisher, &["x"]);
-    publisher.expire_orders(later(LEASE));
+    publisher.expire_orders(Now::read().later(LEASE));
     publisher.renew(LEASE, Now::read());
     publisher.drop_orders();
     assert!(publisher.view().written.rule("x").is_some());
@@ -112,7 +110,7 @@ fn a_halt_of_the_controller_is_its_own_and_that_of_others_is_theirs() {
     // Silence moves nothing, and then it is for anybody to resume.
     publisher.follow_halt(Some(""));
     assert_eq!(reason().as_deref(), Some("the controller"));
-    publisher.expire_orders(later(LEASE));
+    publisher.expire_orders(Now::read().later(LEASE));
     assert!(reason().is_some());
     switch(Switch::Resume).unwrap();
     assert!(reason().is_none());

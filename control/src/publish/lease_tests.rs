@@ -35,28 +35,21 @@ fn resume(publisher: &Publisher) -> Result<u64, UpdateError> {
     publisher.switch(&by_anybody(), "", Switch::Resume)
 }
 
-/// So much later, with the wall clock set forward or back by so many seconds.
-fn later(now: Now, by: Duration, set_by: i64) -> Now {
-    let wall = now.wall + by;
-    let set = Duration::from_secs(set_by.unsigned_abs());
-    Now { wall: if set_by < 0 { wall - set } else { wall + set }, monotonic: now.monotonic + by }
-}
-
 #[test]
 fn a_lease_that_nobody_renews_halts_and_whoever_comes_back_resumes() {
     let (publisher, _plane) = publisher("");
     let now = Now::read();
     assert!(take(&publisher, "ci", now).unwrap());
-    let renewed = later(now, TTL / 2, 0);
+    let renewed = now.later(TTL / 2);
     assert!(!take(&publisher, "ci", renewed).unwrap(), "renewed, not taken");
-    assert!(!publisher.expire_lease(later(now, TTL, 0)));
-    assert!(!publisher.expire_lease(later(renewed, TTL - Duration::from_millis(1), 0)));
+    assert!(!publisher.expire_lease(now.later(TTL)));
+    assert!(!publisher.expire_lease(renewed.later(TTL - Duration::from_millis(1))));
     assert_eq!(reason(&publisher), None);
-    assert!(publisher.expire_lease(later(renewed, TTL, 0)));
+    assert!(publisher.expire_lease(renewed.later(TTL)));
     assert_eq!(reason(&publisher).as_deref(), Some("the lease of ci ran out"));
-    assert!(!publisher.expire_lease(later(renewed, TTL * 2, 0)), "once");
+    assert!(!publisher.expire_lease(renewed.later(TTL * 2)), "once");
     // Back again: nothing flows before somebody says so.
-    let back = later(renewed, TTL * 3, 0);
+    let back = renewed.later(TTL * 3);
     assert!(take(&publisher, "ci", back).unwrap());
     assert!(publisher.stats().halted);
     resume(&publisher).unwrap();
@@ -70,7 +63,7 @@ fn a_renewal_that_comes_too_late_is_none() {
     let (publisher, _plane) = publisher("");
     let now = Now::read();
     take(&publisher, "ci", now).unwrap();
-    assert!(take(&publisher, "ci", later(now, TTL, 0)).unwrap(), "taken anew");
+    assert!(take(&publisher, "ci", now.later(TTL)).unwrap(), "taken anew");
     assert_eq!(reason(&publisher).as_deref(), Some("the lease of ci ran out"));
 }
 
@@ -109,7 +102,7 @@ fn a_lease_has_one_holder() {
     let (publisher, _plane) = publisher("");
     let now = Now::read();
     take(&publisher, "one", now).unwrap();
-    let refused = take(&publisher, "two", later(now, TTL / 3, 0)).unwrap_err();
+    let refused = take(&publisher, "two", now.later(TTL / 3)).unwrap_err();
     assert_eq!(refused.to_string(), "one holds the lease for another 21 s");
     assert!(publisher.release_lease(&by_anybody(), Some("two"), now).is_err());
     let stale = Write { precondition: Precondition::Generation(vec![9]), ..by_anybody() };
@@ -182,7 +175,7 @@ proptest! {
         take(&publisher, "ci", now).unwrap();
         let mut renewed = now.monotonic;
         for (pause_ms, set_by, renews) in steps {
-            now = later(now, Duration::from_millis(pause_ms), set_by);
+            now = now.later(Duration::from_millis(pause_ms)).set_by(set_by);
             if renews && publisher.lease().is_some_and(|lease| !lease.expiry.is_over(now)) {
                 take(&publisher, "ci", now).unwrap();
                 renewed = now.monotonic;

@@ -83,12 +83,6 @@ fn abort(name: &str) -> Value {
     json!({ "name": name, "percentage": 1, "fault": { "abort": 503 } })
 }
 
-fn later(seconds: u64) -> Now {
-    let now = Now::read();
-    let by = Duration::from_secs(seconds);
-    Now { wall: now.wall + by, monotonic: now.monotonic + by }
-}
-
 #[test]
 fn test_put_publishes_and_equal_is_no_op() {
     let (publisher, plane) = publisher(None);
@@ -114,20 +108,16 @@ fn test_precondition_and_dry_run_change_nothing() {
 
 #[test]
 fn test_no_step_of_the_clock_gives_a_rule_more_time() {
-    let set = |now: Now, by: i64| {
-        let set_by = Duration::from_secs(by.unsigned_abs());
-        Now { wall: if by < 0 { now.wall - set_by } else { now.wall + set_by }, monotonic: now.monotonic }
-    };
     let (publisher, _) = publisher(None);
     let mut short = abort("x");
     short["ttl"] = json!("1m");
     put(&publisher, short);
-    assert!(publisher.expire(set(later(59), -36_000)).is_empty());
-    assert_eq!(publisher.expire(set(later(61), -36_000)), ["x"], "set back by ten hours");
+    assert!(publisher.expire(Now::in_seconds(59).set_by(-36_000)).is_empty());
+    assert_eq!(publisher.expire(Now::in_seconds(61).set_by(-36_000)), ["x"], "set back by ten hours");
     let (publisher, _) = self::publisher(None);
     put(&publisher, abort("y"));
-    assert_eq!(publisher.expire(set(later(0), 3_601)), ["y"], "set forward: its end has come");
-    assert!(publisher.expire(set(later(0), -3_601)).is_empty());
+    assert_eq!(publisher.expire(Now::read().set_by(3_601)), ["y"], "set forward: its end has come");
+    assert!(publisher.expire(Now::read().set_by(-3_601)).is_empty());
     assert!(publisher.view().written.rule("y").is_none(), "and set back again it does not come back");
 }
 
@@ -141,8 +131,8 @@ fn test_a_longest_ttl_holds_for_rules_that_are_there() {
         Ok(())
     };
     publisher.update(&Write::by(Actor::default()), lower).unwrap();
-    assert!(publisher.expire(later(50)).is_empty());
-    assert_eq!(publisher.expire(later(61)), ["x"], "the rule of the file has no end");
+    assert!(publisher.expire(Now::in_seconds(50)).is_empty());
+    assert_eq!(publisher.expire(Now::in_seconds(61)), ["x"], "the rule of the file has no end");
 }
 
 #[test]
@@ -168,12 +158,12 @@ fn test_shadow_mode_only_takes_faults_away() {
 fn test_rules_of_the_api_expire_and_those_of_the_file_do_not() {
     let (publisher, _) = publisher(None);
     put(&publisher, abort("x"));
-    assert!(publisher.expire(later(3590)).is_empty());
-    assert_eq!(publisher.expire(later(3601)), ["x"]);
+    assert!(publisher.expire(Now::in_seconds(3590)).is_empty());
+    assert_eq!(publisher.expire(Now::in_seconds(3601)), ["x"]);
     let view = publisher.view();
     assert_eq!((view.snapshot.rules.len(), view.generation), (1, 3));
     assert_eq!(view.written.metas["slow"].origin, Origin::File);
-    assert!(publisher.expire(later(1 << 40)).is_empty());
+    assert!(publisher.expire(Now::in_seconds(1 << 40)).is_empty());
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Cluster {
     /// Where commands find it, and the sidecar.
     pub(crate) fn environment(&self, here: &Path) -> Vec<(&'static str, String)> {
         let mut all = environment(&self.server, here);
-        all.push(("SQUALL_CONTROL", format!("http://{}", self.sidecar.api().address)));
+        all.push(("SQUALL_CONTROL", self.sidecar.api().url()));
         all
     }
 }

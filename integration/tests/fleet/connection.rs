@@ -55,7 +55,7 @@ fn what_cannot_be_read_is_said() {
     assert!(refused() >= 1.0);
     world.lost();
     assert_eq!(world.squall.api().metrics().sum("squall_controller_connected", &[]), 0.0);
-    let control = format!("http://{}", world.squall.api().address);
+    let control = world.squall.api().url();
     let table = output(&["status", "--control", &control]).stdout;
     let table = String::from_utf8(table).unwrap();
     let row = table.lines().find(|line| line.contains("controller")).unwrap();
