@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::HttpsConnector;
@@ -53,22 +54,30 @@ impl Collector {
     }
 
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (head, body) = self.client.request(request.map(Full::new)).await?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
-        Ok(Response::from_parts(head, body))
-    }
-}
-
-#[async_trait::async_trait]
-impl HttpClient for Collector {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let result = match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+        let result = match tokio::time::timeout(self.timeout, self.ask(request)).await {
             Ok(result) => result,
             Err(_) => Err(format!("no answer within {:?}", self.timeout).into()),
         };
         let error = result.as_ref().err().map(|error| Chain(error.as_ref()).to_string());
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
         result
+    }
+
+    async fn ask(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (head, body) = self.client.request(request.map(Full::new)).await?.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?.to_bytes();
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+impl HttpClient for Collector {
+    // As async-trait, which the trait is written with, has it.
+    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> BoxFuture<'b, Result<Response<Bytes>, HttpError>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(self.exchange(request))
     }
 }
 
