@@ -185,10 +185,34 @@ fn amount(path: &str, spec: &DelaySpec, report: &mut Report) -> Option<Amount> {
     if let Some(floor) = &spec.at_least {
         return report.positive_duration(&format!("{path}.at_least"), floor).map(Amount::AtLeast);
     }
-    let Some(factor) = &spec.multiply else { return latency::check(path, spec, report).map(Amount::Drawn) };
+    let Some(factor) = &spec.multiply else { return drawn(path, spec, report).map(Amount::Drawn) };
     let number = factor.to_string().parse::<f64>().ok().filter(|factor| factor.is_finite() && *factor > 1.0);
     if number.is_none() {
         report.add(format!("{path}.multiply"), format!("{factor} is not a number above 1"), "write one such as 3");
     }
     number.map(Amount::Multiplied)
+}
+
+fn drawn(path: &str, spec: &DelaySpec, report: &mut Report) -> Option<Latency> {
+    let at = |kind: &str| format!("{path}.{kind}");
+    if let Some(fixed) = &spec.fixed {
+        return report.duration(&at("fixed"), fixed).map(Latency::Fixed);
+    }
+    if let Some(uniform) = &spec.uniform {
+        return uniform.check(&at("uniform"), report);
+    }
+    if let Some(normal) = &spec.normal {
+        return normal.check(&at("normal"), report);
+    }
+    if let Some(lognormal) = &spec.lognormal {
+        return lognormal.check(&at("lognormal"), report);
+    }
+    if let Some(exponential) = &spec.exponential {
+        return exponential.check(&at("exponential"), report);
+    }
+    if let Some(pareto) = &spec.pareto {
+        return pareto.check(&at("pareto"), report);
+    }
+    let quantiles = spec.quantiles.as_ref()?;
+    latency::quantiles(path, quantiles, spec.max.as_ref(), report).map(Latency::Quantiles)
 }

@@ -1,12 +1,12 @@
 //! Distributions of latency.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::delay::DelaySpec;
 use crate::report::Report;
 use crate::shape;
 use crate::units::{format_duration, parse_duration};
@@ -152,53 +152,62 @@ impl Quantiles {
     }
 }
 
-/// The distribution, of which exactly one is written.
-pub(super) fn check(path: &str, spec: &DelaySpec, report: &mut Report) -> Option<Latency> {
-    if let Some(fixed) = &spec.fixed {
-        return report.duration(&format!("{path}.fixed"), fixed).map(Latency::Fixed);
-    }
-    if let Some(uniform) = &spec.uniform {
-        let path = format!("{path}.uniform");
-        let min = part(&path, "min", uniform.min.as_ref(), report);
-        let max = part(&path, "max", uniform.max.as_ref(), report);
+impl UniformSpec {
+    pub(super) fn check(&self, path: &str, report: &mut Report) -> Option<Latency> {
+        let min = part(path, "min", self.min.as_ref(), report);
+        let max = part(path, "max", self.max.as_ref(), report);
         let (min, max) = (min?, max?);
         if min > max {
             let detail = format!("{} is above max {}", format_duration(min), format_duration(max));
             report.add(format!("{path}.min"), detail, "swap min and max");
         }
-        return Some(Latency::Uniform { min, max });
+        Some(Latency::Uniform { min, max })
     }
-    if let Some(normal) = &spec.normal {
-        let path = format!("{path}.normal");
-        let mean = part(&path, "mean", normal.mean.as_ref(), report);
-        let stddev = part(&path, "stddev", normal.stddev.as_ref(), report);
-        return Some(Latency::Normal { mean: mean?, stddev: stddev? });
+}
+
+impl NormalSpec {
+    pub(super) fn check(&self, path: &str, report: &mut Report) -> Option<Latency> {
+        let mean = part(path, "mean", self.mean.as_ref(), report);
+        let stddev = part(path, "stddev", self.stddev.as_ref(), report);
+        Some(Latency::Normal { mean: mean?, stddev: stddev? })
     }
-    if let Some(lognormal) = &spec.lognormal {
-        let path = format!("{path}.lognormal");
-        let median = positive_part(&path, "median", lognormal.median.as_ref(), report);
-        let sigma = number(&path, "sigma", lognormal.sigma.as_ref(), report);
-        return Some(Latency::LogNormal { median: median?, sigma: sigma? });
+}
+
+impl LogNormalSpec {
+    pub(super) fn check(&self, path: &str, report: &mut Report) -> Option<Latency> {
+        let median = positive_part(path, "median", self.median.as_ref(), report);
+        let sigma = number(path, "sigma", self.sigma.as_ref(), report);
+        Some(Latency::LogNormal { median: median?, sigma: sigma? })
     }
-    if let Some(exponential) = &spec.exponential {
-        let mean = positive_part(&format!("{path}.exponential"), "mean", exponential.mean.as_ref(), report);
-        return Some(Latency::Exponential { mean: mean? });
+}
+
+impl ExponentialSpec {
+    pub(super) fn check(&self, path: &str, report: &mut Report) -> Option<Latency> {
+        let mean = positive_part(path, "mean", self.mean.as_ref(), report)?;
+        Some(Latency::Exponential { mean })
     }
-    if let Some(pareto) = &spec.pareto {
-        let path = format!("{path}.pareto");
-        let scale = positive_part(&path, "scale", pareto.scale.as_ref(), report);
-        let shape = number(&path, "shape", pareto.shape.as_ref(), report);
-        return Some(Latency::Pareto { scale: scale?, shape: shape? });
+}
+
+impl ParetoSpec {
+    pub(super) fn check(&self, path: &str, report: &mut Report) -> Option<Latency> {
+        let scale = positive_part(path, "scale", self.scale.as_ref(), report);
+        let shape = number(path, "shape", self.shape.as_ref(), report);
+        Some(Latency::Pareto { scale: scale?, shape: shape? })
     }
-    quantiles(path, spec, report).map(Latency::Quantiles)
 }
 
 /// Reads `{p50: 10ms, p99: 2s}`. What lies above the highest quantile goes up to `p100` or `max`.
-fn quantiles(path: &str, spec: &DelaySpec, report: &mut Report) -> Option<Quantiles> {
+/// All of it is in the fault at `path`.
+pub(super) fn quantiles(
+    path: &str,
+    written: &BTreeMap<String, Scalar>,
+    max: Option<&Scalar>,
+    report: &mut Report,
+) -> Option<Quantiles> {
     let at = |name: &str| format!("{path}.quantiles.{name}");
     let before = report.count();
     let mut points = Vec::new();
-    for (name, value) in spec.quantiles.iter().flatten() {
+    for (name, value) in written {
         let latency = report.duration(&at(name), value);
         match quantile(name) {
             Some(quantile) => points.extend(latency.map(|latency| (quantile, latency, name))),
@@ -225,7 +234,7 @@ fn quantiles(path: &str, spec: &DelaySpec, report: &mut Report) -> Option<Quanti
     }
     if last.0 < 1.0 {
         let hint = "write max: 10s beside it, or p100, so that no draw takes longer";
-        let max = report.required(&format!("{path}.max"), spec.max.as_ref(), hint)?;
+        let max = report.required(&format!("{path}.max"), max, hint)?;
         table.push((1.0, parse_duration(&max.to_string()).ok()?.max(last.1)));
     }
     if report.count() > before {
