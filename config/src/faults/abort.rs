@@ -79,7 +79,7 @@ pub enum AbortAnswer {
 
 impl Abort {
     /// Whether it answers without the upstream.
-    pub fn answers_at_once(&self) -> bool {
+    pub(crate) fn answers_at_once(&self) -> bool {
         !matches!(self.answer, AbortAnswer::Grpc { after_messages: Some(_), .. })
     }
 }

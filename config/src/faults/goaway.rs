@@ -34,7 +34,7 @@ pub struct Goaway {
 
 impl Goaway {
     /// Whether everything on the connection ends at once.
-    pub fn is_abrupt(&self) -> bool {
+    pub(crate) fn is_abrupt(&self) -> bool {
         self.code != Http2Code::NO_ERROR
     }
 }

@@ -78,7 +78,7 @@ pub enum ResetMoment {
 
 impl Reset {
     /// Whether it comes before the upstream is called.
-    pub fn is_at_once(&self) -> bool {
+    pub(crate) fn is_at_once(&self) -> bool {
         self.moment == ResetMoment::Request
     }
 }

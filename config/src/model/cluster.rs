@@ -93,7 +93,7 @@ impl Cluster {
 
 impl Cluster {
     /// The cluster of what goes on to its original destination, with the default of everything else.
-    pub fn of_original_dst(name: Name) -> Self {
+    pub(crate) fn of_original_dst(name: Name) -> Self {
         Self { is_original_dst: true, ..Self::new(name, Vec::new()) }
     }
 

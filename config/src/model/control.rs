@@ -24,7 +24,7 @@ impl ControlApi {
     }
 
     /// Whether somebody who reaches the address has to show who they are.
-    pub fn asks_who(&self) -> bool {
+    pub(crate) fn asks_who(&self) -> bool {
         self.token_file.is_some() || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 }

@@ -78,7 +78,7 @@ impl Destination {
 
 impl DestinationHost {
     /// Whether a host can be among both.
-    pub fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.includes(other) || other.includes(self)
     }
 

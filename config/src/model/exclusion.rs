@@ -32,7 +32,7 @@ impl Match {
     }
 
     /// The one path that it names, when it names one: as a path, or as service and method of gRPC.
-    pub fn exact_path(&self) -> Option<String> {
+    pub(crate) fn exact_path(&self) -> Option<String> {
         paths(self).find_map(|pattern| match &*pattern {
             Pattern::Exact(path) => Some(path.clone()),
             _ => None,

@@ -157,7 +157,7 @@ pub struct WrongAttribute {
 
 impl ToxicKind {
     /// Every type.
-    pub const TYPES: [&str; 11] = [
+    pub(crate) const TYPES: [&str; 11] = [
         "noop",
         "latency",
         "bandwidth",
@@ -224,7 +224,7 @@ impl ToxicKind {
     }
 
     /// Whether its attributes let it change nothing.
-    pub fn does_nothing(&self) -> bool {
+    pub(crate) fn does_nothing(&self) -> bool {
         match self {
             Self::Noop(_) => true,
             Self::Latency(Latency { latency, jitter }) => (*latency, *jitter) == (0, 0),

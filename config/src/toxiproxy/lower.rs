@@ -24,7 +24,7 @@ pub struct Lowered {
 
 impl Lowered {
     /// The place in the document as it was written: what is wrong with a rule is wrong with its toxic.
-    pub fn written_place(&self, path: &str) -> Option<String> {
+    pub(crate) fn written_place(&self, path: &str) -> Option<String> {
         let (listeners, clusters, rules) = self.before;
         let proxy = |index: &usize| format!("toxiproxy.proxies[{index}]");
         let behind = |list: &str, before: usize| {

@@ -83,7 +83,7 @@ impl Toxic {
     }
 
     /// The same in the case in which it came.
-    pub fn stream_as_written(&self) -> &str {
+    pub(crate) fn stream_as_written(&self) -> &str {
         &self.stream
     }
 

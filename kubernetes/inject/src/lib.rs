@@ -28,16 +28,16 @@ pub use workload::{Workload, workloads};
 
 /// The user that Squall runs as: the redirect leaves its connections alone, so nobody else may have it. Istio has 1337
 /// and Linkerd 2102.
-pub const PROXY_UID: u32 = 65502;
+const PROXY_UID: u32 = 65502;
 /// The label, on a pod, that keeps Squall away when it is `disabled`; a webhook selects by it.
-pub const LABEL_INJECT: &str = "squall.dev/inject";
+const LABEL_INJECT: &str = "squall.dev/inject";
 /// The annotation that tells an injected pod: JSON with the version, the mode and a hash of what was added.
 pub const ANNOTATION_STATUS: &str = "squall.dev/status";
 /// The annotation that holds the configuration where no ConfigMap does.
 pub const ANNOTATION_CONFIG: &str = "squall.dev/default-config";
 /// The annotation that holds the authorities that vouch for the controller, for pods whose sidecar follows one.
-pub const ANNOTATION_CONTROLLER_CA: &str = "squall.dev/controller-ca";
+const ANNOTATION_CONTROLLER_CA: &str = "squall.dev/controller-ca";
 /// Whom the token is for with which a sidecar shows its controller which pod it is.
-pub const CONTROLLER_AUDIENCE: &str = "squall-controller";
+const CONTROLLER_AUDIENCE: &str = "squall-controller";
 /// Every annotation that is added.
 const ANNOTATIONS: [&str; 3] = [ANNOTATION_STATUS, ANNOTATION_CONFIG, ANNOTATION_CONTROLLER_CA];
