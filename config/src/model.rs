@@ -4,6 +4,7 @@
 //! combination of them is valid; what must hold inside a field is held by the field's own type.
 
 mod blast_radius;
+mod bound;
 mod cluster;
 mod control;
 mod controller;
@@ -11,6 +12,7 @@ mod destination;
 mod exclusion;
 mod experiment;
 mod guard;
+mod host_port;
 mod limits;
 mod listener;
 pub(crate) mod name;
@@ -30,14 +32,16 @@ pub use crate::faults::{
     Stage, Stall, Throttle, TlsFault, Truncate, Wish, WrongCertificate, grpc_status_name,
 };
 pub use blast_radius::{BlastRadius, Protected, TrafficShare};
+pub use bound::Bound;
 pub use cluster::{
-    Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, HostPort, LoadBalancing, Probe, ProxyProtocol,
+    Caps, Cluster, ClusterProtocol, Ejection, Endpoint, HealthCheck, LoadBalancing, Probe, ProxyProtocol,
 };
 pub use control::{ControlAddress, ControlApi};
 pub use controller::Controller;
 pub use destination::{Destination, DestinationHost, DestinationPort};
 pub use experiment::{Expect, Experiment, Fallback, MethodStep, Ramp, Schedule, SteadyState, StepRule};
-pub use guard::{Bound, Condition, Guard, Measure, Quantile, Scope, TrafficCondition};
+pub use guard::{Condition, Guard, Measure, Quantile, Scope, TrafficCondition};
+pub use host_port::HostPort;
 pub use limits::{AccessLog, Drain, Limits};
 pub use listener::{Direction, Listener, ListenerProtocol, OriginalDst};
 pub use name::Name;

@@ -67,7 +67,8 @@ impl FaultPlan {
     pub const STEPS_MAX: usize = 7;
 
     /// Nothing is injected.
-    pub(crate) const EMPTY: Self = Self { steps: [Step { rule: RuleIndex(0), fault: 0, drawn: 0 }; Self::STEPS_MAX], len: 0 };
+    pub(crate) const EMPTY: Self =
+        Self { steps: [Step { rule: RuleIndex(0), fault: 0, drawn: 0 }; Self::STEPS_MAX], len: 0 };
 
     /// Whether nothing is injected.
     pub fn is_empty(&self) -> bool {

@@ -7,6 +7,7 @@
 
 mod admission;
 mod answer;
+mod call;
 mod cluster;
 mod discovery;
 mod follower;
@@ -19,6 +20,7 @@ mod protobuf;
 mod routes;
 mod selector;
 mod server;
+mod state;
 mod store;
 mod strategic;
 mod table;
@@ -27,5 +29,6 @@ mod tokens;
 pub use follower::{Follower, Manners, ask};
 pub use objects::{condition, holds};
 pub use operator::{Operator, binary};
-pub use server::{ApiServer, Trouble};
+pub use server::ApiServer;
+pub use state::Trouble;
 pub use tokens::Token;

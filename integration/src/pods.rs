@@ -1,6 +1,5 @@
 //! Two "pods": network namespaces with a cable between them, where the machine lets a test make such.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -113,14 +112,6 @@ pub fn within<T: Send>(namespace: &Path, act: impl FnOnce() -> T + Send) -> T {
         Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic),
     }
-}
-
-/// A command as another user without any capability.
-pub fn as_user(uid: u32, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
-    let mut command = Command::new("setpriv");
-    let id = uid.to_string();
-    command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(program).args(arguments).stdin(Stdio::null());
-    command
 }
 
 /// `ip` with these arguments, in the namespace of the caller unless they say otherwise.

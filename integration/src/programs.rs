@@ -1,11 +1,11 @@
 //! nginx, redis-server and other real programs, where the machine has them.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::pods::as_user;
 use crate::wait::{PATIENCE, eventually};
 use crate::{Api, Authority};
 
@@ -26,6 +26,14 @@ pub fn find(program: &str, test: &str) -> Option<PathBuf> {
         return None;
     }
     found
+}
+
+/// A command as another user without any capability.
+pub fn as_user(uid: u32, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    let id = uid.to_string();
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]).arg(program).args(arguments).stdin(Stdio::null());
+    command
 }
 
 /// nginx answers with what a PROXY protocol header said.

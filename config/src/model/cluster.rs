@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{ClientTls, Destination, Name};
+use super::{ClientTls, Destination, HostPort, Name};
 use crate::defaults;
 
 /// What a cluster's endpoints speak.
@@ -210,24 +210,5 @@ impl Endpoint {
     pub fn is_at(&self, address: &HostPort) -> bool {
         address.port == self.address.port
             && (address.host == self.address.host || (self.ip.is_some() && address.host.parse().ok() == self.ip))
-    }
-}
-
-/// A host (name or IP address, without brackets) and a port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct HostPort {
-    /// Name or IP address.
-    pub host: std::sync::Arc<str>,
-    /// 1–65535.
-    pub port: u16,
-}
-
-impl std::fmt::Display for HostPort {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
     }
 }

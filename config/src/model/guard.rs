@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Direction, Name, ProbeCondition, QueryCondition};
+use super::{Bound, Direction, Name, ProbeCondition, QueryCondition};
 use crate::units::{Percentage, format_duration};
 
 /// A condition that stops all faults when it has held for long enough.
@@ -89,43 +89,6 @@ pub struct Quantile {
     pub name: &'static str,
     /// The share that lies beyond it; above 0.
     pub beyond: Percentage,
-}
-
-/// A bound of a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Bound {
-    /// More is too much.
-    Above(f64),
-    /// Less is too little.
-    Below(f64),
-}
-
-impl Bound {
-    /// Whether a value is beyond it; what is no number is not.
-    pub fn is_broken_by(self, value: f64) -> bool {
-        match self {
-            Self::Above(bound) => value > bound,
-            Self::Below(bound) => value < bound,
-        }
-    }
-
-    /// The same number from the other side: what holds as long as this bound is not broken.
-    #[must_use]
-    pub fn opposite(self) -> Self {
-        match self {
-            Self::Above(bound) => Self::Below(bound),
-            Self::Below(bound) => Self::Above(bound),
-        }
-    }
-}
-
-impl fmt::Display for Bound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Above(bound) => write!(f, "above {bound}"),
-            Self::Below(bound) => write!(f, "below {bound}"),
-        }
-    }
 }
 
 impl Measure {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::answer::{Answered, failure};
-use super::kinds::{self, Kind, resource};
+use super::kinds::{Kind, resource};
 use super::place::Key;
 use super::store::Store;
 use crate::certs::{Authority, TlsClient};
@@ -21,7 +21,7 @@ pub(super) struct Webhook {
 /// Why an object may not be as it is now, if so; `old` is what it was before.
 pub(super) fn refused(store: &Store, webhook: Option<&Webhook>, key: &Key, old: Option<&Value>) -> Option<Answered> {
     let object = store.get(key)?;
-    let kind = kinds::of(store, &key.resource)?;
+    let kind = store.kind(&key.resource)?;
     if let Some(schema) = schema(store, &kind) {
         let validator = jsonschema::validator_for(&schema).expect("a definition has a valid schema");
         let wrong = validator.iter_errors(object).map(|error| format!("{}: {error}", error.instance_path()));
@@ -41,9 +41,7 @@ pub(super) fn refused(store: &Store, webhook: Option<&Webhook>, key: &Key, old: 
 
 /// What the definition of a kind says of its objects.
 fn schema(store: &Store, kind: &Kind) -> Option<Value> {
-    let definitions = store.all(&kinds::definitions());
-    let definition = definitions.iter().find(|one| kinds::defined(one).as_ref() == Some(kind))?;
-    let versions = definition["spec"]["versions"].as_array()?;
+    let versions = store.definition(&kind.resource)?["spec"]["versions"].as_array()?;
     let version = versions.iter().find(|version| version["name"] == kind.resource.version.as_str())?;
     let mut schema = version["schema"]["openAPIV3Schema"].clone();
     for own in ["apiVersion", "kind", "metadata"] {

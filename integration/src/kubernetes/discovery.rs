@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::answer::Answered;
-use super::kinds::{self, Kind};
+use super::kinds::Kind;
 use super::store::Store;
 
 /// The answer, where the path is one of these.
@@ -22,7 +22,7 @@ pub(super) fn answer(path: &str, store: &Store) -> Option<Answered> {
 
 fn groups(store: &Store) -> Value {
     let mut groups: Vec<Value> = Vec::new();
-    for Kind { resource, .. } in kinds::all(store) {
+    for Kind { resource, .. } in store.kinds() {
         if !resource.group.is_empty() && groups.iter().all(|group| group["name"] != resource.group.as_str()) {
             let version = json!({ "groupVersion": resource.api_version(), "version": resource.version });
             groups.push(json!({ "name": resource.group, "versions": [version], "preferredVersion": version }));
@@ -33,7 +33,7 @@ fn groups(store: &Store) -> Value {
 
 fn resources(group: &str, version: &str, store: &Store) -> Value {
     let here = |kind: &Kind| kind.resource.group == group && kind.resource.version == version;
-    let told: Vec<Value> = kinds::all(store).iter().filter(|kind| here(kind)).flat_map(Kind::told).collect();
+    let told: Vec<Value> = store.kinds().filter(here).flat_map(|kind| kind.told()).collect();
     let of = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": of, "resources": told })
 }

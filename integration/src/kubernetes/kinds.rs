@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 
 use super::place::Resource;
-use super::store::Store;
 
 /// Group, version, plural, kind, whether it is in namespaces, and what people type in place of the plural.
 const OWN: [(&str, &str, &str, &str, bool, &str); 20] = [
@@ -44,11 +43,6 @@ pub(super) struct Kind {
     categories: Vec<String>,
 }
 
-/// The resource of CustomResourceDefinitions.
-pub(super) fn definitions() -> Resource {
-    resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
-}
-
 pub(super) fn resource(group: &str, version: &str, plural: &str) -> Resource {
     Resource { group: group.to_owned(), version: version.to_owned(), plural: plural.to_owned() }
 }
@@ -72,27 +66,16 @@ pub(super) fn defined(definition: &Value) -> Option<Kind> {
     })
 }
 
-/// All that there are now.
-pub(super) fn all(store: &Store) -> Vec<Kind> {
-    let own = OWN.into_iter().map(|(group, version, plural, kind, is_namespaced, short)| Kind {
+/// Those that are there without a definition.
+pub(super) fn own() -> impl Iterator<Item = Kind> {
+    OWN.into_iter().map(|(group, version, plural, kind, is_namespaced, short)| Kind {
         resource: resource(group, version, plural),
         kind: kind.to_owned(),
         is_namespaced,
         singular: kind.to_lowercase(),
         short: short.split_whitespace().map(str::to_owned).collect(),
         categories: Vec::new(),
-    });
-    own.chain(store.all(&definitions()).iter().filter_map(defined)).collect()
-}
-
-/// The kind of a resource.
-pub(super) fn of(store: &Store, resource: &Resource) -> Option<Kind> {
-    all(store).into_iter().find(|kind| kind.resource == *resource)
-}
-
-/// Whether a definition defines it.
-pub(super) fn is_defined(store: &Store, resource: &Resource) -> bool {
-    store.all(&definitions()).iter().filter_map(defined).any(|kind| kind.resource == *resource)
+    })
 }
 
 impl Kind {

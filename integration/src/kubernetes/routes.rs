@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::admission;
 use super::answer::{Answered, failure};
+use super::call::Call;
 use super::cluster;
 use super::discovery;
 use super::kinds;
 use super::place::{Key, Place};
 use super::selector::Selector;
-use super::server::{Call, State};
+use super::state::State;
 use super::store::Store;
 use super::table;
 use super::tokens::review;
@@ -66,7 +67,7 @@ fn read(call: &Call, place: &Place, key: Option<&Key>, store: &Store) -> Answere
         let events = store.keys(&modern, &Selector::default()).into_iter().map(|(_, event)| cluster::core_event(event));
         items.extend(events.filter(|event| wanted.takes(event)));
     }
-    let kind = kinds::of(store, &place.resource).map_or_else(String::new, |kind| kind.kind);
+    let kind = store.kind(&place.resource).map_or_else(String::new, |kind| kind.kind);
     let version = json!({ "resourceVersion": store.version().to_string() });
     let api_version = place.resource.api_version();
     (200, json!({ "kind": format!("{kind}List"), "apiVersion": api_version, "metadata": version, "items": items }))
@@ -78,7 +79,7 @@ fn admitted(call: &Call, place: &Place, state: &mut State, key: Option<&Key>) ->
         let name = place.namespace.as_deref().unwrap_or_default();
         return failure(404, "NotFound", &format!("namespaces \"{name}\" not found"));
     }
-    let is_looked_at = call.query.contains_key("dryRun") || kinds::is_defined(&state.store, &place.resource);
+    let is_looked_at = call.query.contains_key("dryRun") || state.store.definition(&place.resource).is_some();
     if place.part.is_some() || !is_looked_at {
         return write(call, place, &mut state.store, key);
     }

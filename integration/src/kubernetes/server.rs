@@ -1,35 +1,24 @@
 //! The API server: plain HTTP/1.1, a thread for each connection.
 
-use std::collections::BTreeMap;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::admission::Webhook;
 use super::answer::{Answered, failure, status};
+use super::call::Call;
 use super::place::Place;
-use super::protobuf;
 use super::routes::answer;
-use super::selector::{Selector, decoded};
+use super::selector::Selector;
+use super::state::{Shared, Trouble};
 use super::store::Store;
 use super::table;
-use super::tokens::Token;
 use crate::certs::Authority;
-use crate::message::{read_chunked, read_head};
 use crate::wait::pause;
-
-/// What goes wrong until it does no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// Every request is answered with this status.
-    Answers(u16),
-    /// Connections are closed as soon as they are there.
-    Down,
-}
 
 /// A running API server. It ends when it goes out of scope.
 #[derive(Debug)]
@@ -38,37 +27,6 @@ pub struct ApiServer {
     pub address: SocketAddr,
     directory: tempfile::TempDir,
     pub(super) shared: Arc<Shared>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    pub(super) state: Mutex<State>,
-    pub(super) changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) store: Store,
-    pub(super) tokens: BTreeMap<String, Token>,
-    /// Who decides about custom resources, where a configuration says that somebody does.
-    pub(super) webhook: Option<Webhook>,
-    pub(super) trouble: Option<Trouble>,
-    /// Watches of an older number end.
-    pub(super) cut: u64,
-    /// So many patches are answered with 409.
-    pub(super) conflicts: usize,
-    /// Patches are answered so late.
-    lateness: Duration,
-    /// Calls by method and path, without their queries.
-    pub(super) calls: BTreeMap<String, usize>,
-    connections: Vec<TcpStream>,
-    is_over: bool,
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Default for ApiServer {
@@ -169,33 +127,9 @@ impl Drop for ApiServer {
     }
 }
 
-/// One request.
-#[derive(Debug, Default)]
-pub(super) struct Call {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: BTreeMap<String, String>,
-    pub(super) content_type: String,
-    /// What the client would like to have.
-    pub(super) accept: String,
-    pub(super) body: Value,
-}
-
-impl Call {
-    /// Whether the client would rather have a table for people.
-    pub(super) fn wants_table(&self) -> bool {
-        self.accept.contains("as=Table")
-    }
-
-    /// Whether this is about schemas, in the one encoding that clients of today ask for.
-    fn is_about_schemas(&self) -> bool {
-        self.path == "/openapi/v2" && self.accept.contains("protobuf")
-    }
-}
-
 fn converse(stream: &TcpStream, shared: &Shared) {
     let mut reader = BufReader::new(stream);
-    while let Some(call) = read(&mut reader) {
+    while let Some(call) = Call::read(&mut reader) {
         let is_watch = call.query.get("watch").is_some_and(|value| value == "true" || value == "1");
         let trouble = {
             let mut state = shared.state();
@@ -228,30 +162,6 @@ fn converse(stream: &TcpStream, shared: &Shared) {
             return;
         }
     }
-}
-
-fn read(reader: &mut BufReader<&TcpStream>) -> Option<Call> {
-    let (line, fields) = read_head(reader).ok()??;
-    let field = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-    let mut words = line.split(' ');
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let query = query.split('&').filter_map(|pair| pair.split_once('='));
-    let query = query.map(|(name, value)| (decoded(name), decoded(value))).collect();
-    let mut body = Vec::new();
-    if field("transfer-encoding").is_some() {
-        let mut answer = crate::message::Answer::default();
-        read_chunked(reader, &mut answer).ok()?;
-        body = answer.body;
-    } else if let Some(length) = field("content-length").and_then(|length| length.parse::<u64>().ok()) {
-        reader.take(length).read_to_end(&mut body).ok()?;
-    }
-    let content_type = field("content-type").unwrap_or_default().to_owned();
-    let is_protobuf = content_type == "application/vnd.kubernetes.protobuf";
-    let body = if is_protobuf { protobuf::object(&body) } else { serde_json::from_slice(&body).ok() };
-    let body = body.unwrap_or(Value::Null);
-    let accept = field("accept").unwrap_or_default().to_owned();
-    Some(Call { method, path: path.to_owned(), query, content_type, accept, body })
 }
 
 fn write(mut stream: &TcpStream, (code, body): &Answered) -> std::io::Result<()> {

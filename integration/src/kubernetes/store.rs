@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::answer::{Answered, failure};
 use super::cluster::{goes_with, settle};
+use super::kinds::{self, Kind};
 use super::patch;
 use super::place::{Key, Place, Resource};
 use super::selector::Selector;
@@ -200,6 +201,27 @@ impl Store {
     /// All objects of a kind.
     pub(super) fn all(&self, resource: &Resource) -> Vec<Value> {
         self.objects.iter().filter(|(key, _)| key.resource == *resource).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// CustomResourceDefinitions that are whole, each with what it defines.
+    fn definitions(&self) -> impl Iterator<Item = (&Value, Kind)> {
+        let all = self.objects.iter().filter(|(key, _)| key.resource.plural == "customresourcedefinitions");
+        all.filter_map(|(_, definition)| Some((definition, kinds::defined(definition)?)))
+    }
+
+    /// The definition of a resource, where it has one.
+    pub(super) fn definition(&self, resource: &Resource) -> Option<&Value> {
+        self.definitions().find(|(_, kind)| kind.resource == *resource).map(|(definition, _)| definition)
+    }
+
+    /// All kinds that there are now.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        kinds::own().chain(self.definitions().map(|(_, kind)| kind))
+    }
+
+    /// The kind of a resource.
+    pub(super) fn kind(&self, resource: &Resource) -> Option<Kind> {
+        self.kinds().find(|kind| kind.resource == *resource)
     }
 }
 

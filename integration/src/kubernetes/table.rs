@@ -2,15 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::kinds;
 use super::place::Resource;
 use super::store::Store;
 
 /// The columns of a resource: none where no definition names some, and then clients look at the objects themselves.
 pub(super) fn columns(store: &Store, resource: &Resource) -> Option<Vec<Value>> {
-    let definitions = store.all(&kinds::definitions());
-    let of = |one: &&Value| kinds::defined(one).is_some_and(|kind| kind.resource == *resource);
-    let versions = definitions.iter().find(of)?["spec"]["versions"].as_array()?;
+    let versions = store.definition(resource)?["spec"]["versions"].as_array()?;
     let version = versions.iter().find(|version| version["name"] == resource.version.as_str())?;
     // Whatever is in here is no older than its test.
     let shown = version["additionalPrinterColumns"].as_array()?.iter().filter(|column| column["type"] != "date");

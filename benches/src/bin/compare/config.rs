@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use crate::peer::{DELAYED, Setup};
-use crate::work::Work;
+use crate::setup::Setup;
+use crate::work::{DELAYED, Work};
 
 pub(crate) fn squall(
     work: Work,

@@ -10,6 +10,7 @@ mod origin;
 mod peer;
 mod picture;
 mod report;
+mod setup;
 mod work;
 
 use clap::Parser;

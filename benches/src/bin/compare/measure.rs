@@ -8,9 +8,10 @@ use crate::args::Options;
 use crate::identity::Identity;
 use crate::open_loop;
 use crate::origin::Origin;
-use crate::peer::{DELAYED, Peer, Running, Setup};
+use crate::peer::{Peer, Running};
 use crate::report::{Row, Table};
-use crate::work::{Work, check_http1};
+use crate::setup::Setup;
+use crate::work::{DELAYED, Work, check_http1};
 use squall_benches::process::{LOAD_CORE, Process, pinned, run_on_load_core};
 
 /// Idle connections whose memory is counted.

@@ -1,18 +1,14 @@
 //! The proxies that are compared, each with one worker, logs off, in its most favourable configuration.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 
 use crate::config;
-use crate::identity::Identity;
-use crate::origin::Origin;
+use crate::setup::Setup;
 use crate::work::Work;
 use squall_benches::process::{LOAD_CORE, PROXY_CORE, Process, free_address, pinned};
-
-/// The path whose requests are delayed.
-pub(crate) const DELAYED: &str = "/delayed";
 
 /// A proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,15 +53,6 @@ impl Running {
     pub(crate) fn logged(&self) -> anyhow::Result<u64> {
         Ok(self.log.as_ref().map(std::fs::metadata).transpose()?.map_or(0, |log| log.len()))
     }
-}
-
-/// Where to find things.
-#[derive(Debug)]
-pub(crate) struct Setup<'a> {
-    pub(crate) squall: &'a Path,
-    pub(crate) directory: &'a Path,
-    pub(crate) origin: Origin,
-    pub(crate) identity: Identity,
 }
 
 impl Peer {

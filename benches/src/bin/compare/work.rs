@@ -10,6 +10,9 @@ use anyhow::{Context, bail, ensure};
 use crate::origin::{BODY, SOURCE_BYTE};
 use squall_benches::process::{LOAD_CORE, pinned};
 
+/// The path whose requests are delayed.
+pub(crate) const DELAYED: &str = "/delayed";
+
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Work {
