@@ -114,16 +114,29 @@ impl Command {
     }
 }
 
-/// Says how a file is named, where one stands by itself that needs an option.
+/// Says how it is written, where something that is often written stands in another way.
 pub(crate) fn with_tip(mut error: clap::Error) -> clap::Error {
-    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
-    let is_file = [".yaml", ".yml", ".json"].iter().any(|end| argument.ends_with(end)) && !argument.starts_with('-');
-    let is_alone = error.kind() == ErrorKind::UnknownArgument && error.get(ContextKind::Suggested).is_none();
-    if is_file && is_alone {
-        let tip = format!("a file is named with an option: '-c {argument}' of run, '-f {argument}' of the other verbs");
+    if let Some(tip) = tip(&error) {
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     error
+}
+
+fn tip(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::UnknownArgument || error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
+    if argument.starts_with("--") {
+        let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+        let is_of_rule = usage.contains("squall rule set");
+        let name = argument.trim_start_matches('-');
+        return is_of_rule
+            .then(|| format!("a fault is written as '--fault {name}=VALUE', a condition as '--match {name}=VALUE'"));
+    }
+    let is_file = [".yaml", ".yml", ".json"].iter().any(|end| argument.ends_with(end));
+    is_file
+        .then(|| format!("a file is named with an option: '-c {argument}' of run, '-f {argument}' of the other verbs"))
 }
 
 #[cfg(test)]
@@ -150,6 +163,19 @@ mod tests {
             let error = with_tip(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string();
             assert_eq!(error.contains("tip: a file is named with an option: '-c a.y"), tip, "{error}");
         }
+    }
+
+    #[test]
+    fn a_fault_without_its_option_is_told_the_option() {
+        let tip = |line: &str| with_tip(Cli::try_parse_from(line.split(' ')).unwrap_err()).to_string();
+        let told = tip("squall rule set slow --delay 2s");
+        assert!(
+            told.contains("tip: a fault is written as '--fault delay=VALUE'") && !told.contains("as a value"),
+            "{told}"
+        );
+        assert!(tip("squall rule set slow --percentag 5").contains("'--percentage'"));
+        assert!(!tip("squall rule get slow --delay").contains("--fault"));
+        assert!(Cli::try_parse_from(["squall", "rule", "add", "slow"]).is_ok(), "as set");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod base;
 mod connect;
 mod credentials;
 pub(crate) mod events;
+mod hint;
 mod shell;
 
 use std::fmt;
@@ -161,7 +162,7 @@ impl Reply {
             let place = text(error, "path").map_or_else(String::new, |path| format!("{path}: "));
             message.push_str(&format!("\n  {place}{}", text(error, "detail").unwrap_or_default()));
             if let Some(hint) = text(error, "hint") {
-                message.push_str(&format!("; {hint}"));
+                message.push_str(&format!("; {}", hint::in_verbs(&hint)));
             }
         }
         if self.status == StatusCode::UNAUTHORIZED {

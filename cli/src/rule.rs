@@ -65,7 +65,7 @@ enum RuleVerb {
         name: String,
     },
     /// Makes a rule, or replaces the one of this name
-    #[command(after_long_help = CATALOGUE)]
+    #[command(alias = "add", after_long_help = CATALOGUE)]
     Set(Box<SetArgs>),
     /// Removes a rule; requests that it holds go on
     Rm {

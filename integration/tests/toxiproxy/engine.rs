@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use squall_integration::origin::Origin;
 use squall_integration::wait::PATIENCE;
-use squall_integration::{RawClient, Settings, Squall, eventually};
+use squall_integration::{RawClient, Settings, Squall, eventually, squall};
 
 use super::Toxiproxy;
 
@@ -232,6 +232,20 @@ fn tokens_are_asked_for_unless_it_is_open() {
     assert_eq!(call("Authorization: Bearer i-0123456789abcdef"), 201);
     let open = start(", open: true");
     assert_eq!(open.toxiproxy().call("POST", "/proxies", &[], &make).status, 201);
+}
+
+#[test]
+fn a_flag_opens_it_to_all_machines_and_by_every_name() {
+    let refused = squall::output(&["run", "--control", "127.0.0.1:0", "--toxiproxy", "0.0.0.0:0"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(3) && said.contains("squall run --toxiproxy-open"), "{said}");
+    let answered = |flags: &[&str]| {
+        let squall = Squall::start_without_file(flags);
+        let mut client = RawClient::connect(squall.toxiproxy().address);
+        client.send("GET /version HTTP/1.1\r\nHost: proxies.test\r\n\r\n").answer().status
+    };
+    assert_eq!(answered(&["--toxiproxy", "127.0.0.1:0"]), 403);
+    assert_eq!(answered(&["--toxiproxy", "0.0.0.0:0", "--toxiproxy-open"]), 200);
 }
 
 #[test]
