@@ -7,11 +7,12 @@ mod program;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
+use squall_inject::PortRange;
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
 use crate::verb::EPILOGUE;
-use plan::{Mesh, Plan, PortRange};
+use plan::{Mesh, Plan};
 use program::Refused;
 
 /// Arguments of `squall net-init`.

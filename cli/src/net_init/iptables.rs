@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use ipnet::IpNet;
+use squall_inject::PortRange;
 
-use super::plan::{Plan, PortRange};
+use super::plan::Plan;
 use super::program::{Program, Refused};
 
 const OUTPUT: &str = "SQUALL_OUTPUT";

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use ipnet::IpNet;
+use squall_inject::PortRange;
 
-use super::plan::{Plan, PortRange};
+use super::plan::Plan;
 use super::program::{Program, Refused};
 
 /// Before those of Istio and Linkerd (-100): the application's connections come to Squall first, and what Squall sends goes
@@ -49,19 +50,20 @@ pub(super) fn removal() -> String {
 pub(super) fn ruleset(plan: &Plan, tables: Tables) -> String {
     let mut text = removal();
     match tables {
-        Tables::Inet => table(&mut text, plan, "inet", (true, plan.ipv6)),
+        Tables::Inet => table(&mut text, plan, "inet"),
         Tables::Split => {
-            table(&mut text, plan, "ip", (true, false));
+            table(&mut text, plan, "ip");
             if plan.ipv6 {
-                table(&mut text, plan, "ip6", (false, true));
+                table(&mut text, plan, "ip6");
             }
         }
     }
     text
 }
 
-/// One table, for IPv4, IPv6 or both.
-fn table(text: &mut String, plan: &Plan, family: &str, (v4, v6): (bool, bool)) {
+/// One table, for IPv4 (`ip`), IPv6 (`ip6`) or as much of both as the plan wants (`inet`).
+fn table(text: &mut String, plan: &Plan, family: &str) {
+    let (v4, v6) = (family != "ip6", family == "ip6" || (family == "inet" && plan.ipv6));
     let mut lines = vec!["# What the application sends.".to_owned()];
     let only_v4 = (family == "inet" && !v6).then(|| "meta nfproto ipv6 return".to_owned());
     lines.extend(only_v4.clone());

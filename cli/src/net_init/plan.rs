@@ -1,10 +1,8 @@
 //! What is redirected and what is left alone.
 
-use std::fmt;
-use std::str::FromStr;
-
 use clap::ValueEnum;
 use ipnet::IpNet;
+use squall_inject::PortRange;
 
 /// What is redirected and what is left alone.
 #[derive(Clone, Debug, Default)]
@@ -74,58 +72,9 @@ fn merged(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
     merged
 }
 
-/// Ports one after another, or one port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PortRange {
-    pub(super) first: u16,
-    pub(super) last: u16,
-}
-
-impl PortRange {
-    /// As written for a program that has this between the two.
-    pub(super) fn with(self, between: char) -> String {
-        if self.first == self.last { self.first.to_string() } else { format!("{}{between}{}", self.first, self.last) }
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.with('-'))
-    }
-}
-
-impl FromStr for PortRange {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let port = |text: &str| match text.trim().parse::<u16>() {
-            Ok(port @ 1..) => Ok(port),
-            _ => Err(format!("{text:?} is not a port from 1 to 65535, nor two of them as in 15000-15090")),
-        };
-        let (first, last) = match text.split_once('-') {
-            Some((first, last)) => (port(first)?, port(last)?),
-            None => (port(text)?, port(text)?),
-        };
-        if first > last {
-            return Err(format!("{text:?} ends before it begins"));
-        }
-        Ok(Self { first, last })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_are_as_linkerd_writes_them() {
-        for (text, expected) in [("80", "80"), ("15000-15090", "15000-15090"), ("7-7", "7")] {
-            assert_eq!(text.parse::<PortRange>().unwrap().to_string(), expected);
-        }
-        for text in ["", "0", "x", "90-80", "1-70000", "-1"] {
-            assert!(text.parse::<PortRange>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn ranges_that_touch_are_one() {

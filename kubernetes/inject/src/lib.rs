@@ -14,6 +14,7 @@ mod containers;
 mod decision;
 mod mesh;
 mod pod;
+mod port_range;
 mod ports;
 mod quantity;
 mod settings;
@@ -22,6 +23,7 @@ mod status;
 mod workload;
 
 pub use decision::{Decision, Injection, inject, uninject};
+pub use port_range::PortRange;
 pub use settings::{Controller, Invalid, Mode, Options, Problem, Setting};
 pub use skip::Skip;
 pub use workload::{Workload, workloads};

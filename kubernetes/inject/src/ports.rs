@@ -1,19 +1,6 @@
 //! Ports as annotations have them: lists of ports and ranges, and ports that lead to a service.
 
-use std::fmt;
-
-/// A port, or all from one to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PortRange {
-    pub(crate) first: u16,
-    pub(crate) last: u16,
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
-    }
-}
+use crate::PortRange;
 
 /// A listener of its own on loopback, and where its connections go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +12,7 @@ pub(crate) struct Route {
 
 /// Reads `25,3306,9300-9400`.
 pub(crate) fn ranges(text: &str) -> Result<Vec<PortRange>, String> {
-    let range = |item: &str| {
-        let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let (first, last) = (port(first)?, port(last)?);
-        if first > last {
-            return Err(format!("{item:?} ends before it begins"));
-        }
-        Ok(PortRange { first, last })
-    };
-    items(text).map(range).collect()
+    items(text).map(str::parse).collect()
 }
 
 /// Reads `8081=service-b:80,8082=[fd00::1]:443`.

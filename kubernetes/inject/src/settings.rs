@@ -7,8 +7,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::PortRange;
 use crate::pod;
-use crate::ports::{PortRange, Route};
+use crate::ports::Route;
 
 /// What an annotation `squall.dev/…`, or an option of the same name, says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
