@@ -69,7 +69,7 @@ pub(crate) fn execute(args: &GameDayArgs) -> Outcome {
     if args.api.curl {
         for one in &planned {
             output::data(&one.document.put_call().curl(&args.api.control, &args.api.credentials))?;
-            output::data(&start_call(&one.name, false).curl(&args.api.control, &args.api.credentials))?;
+            output::data(&start(&one.name).curl(&args.api.control, &args.api.credentials))?;
         }
         return Ok(Exit::Ok);
     }
@@ -79,7 +79,7 @@ pub(crate) fn execute(args: &GameDayArgs) -> Outcome {
     }
     if args.check {
         for one in &planned {
-            output::data(&plan(&call(&args.api, &start_call(&one.name, true))?))?;
+            output::data(&plan(&call(&args.api, &rehearse(&one.name))?))?;
         }
         return Ok(Exit::Ok);
     }
@@ -111,7 +111,7 @@ fn play(args: &GameDayArgs, planned: &[Planned], directory: &Path, played: &mut 
             }
             Answer::End => break,
         }
-        call(&args.api, &start_call(&one.name, false))?;
+        call(&args.api, &start(&one.name))?;
         played.push(Played::left(&one.name));
         let report = follow(&args.api, &one.name, OnInterrupt::StopRun, Some(&mut desk.lines))?;
         played.pop();
@@ -143,12 +143,17 @@ fn load_all(file: &Path, day: &GameDayDocument) -> Result<Vec<Planned>, Failure>
 
 fn announce(api: &ApiArgs, one: &Planned, (n, of): (usize, usize)) -> Result<(), Failure> {
     output::say(&format!("\n== {n} of {of}: {}\n{}\n", one.name, one.announcement));
-    output::say(&plan(&call(api, &start_call(&one.name, true))?));
+    output::say(&plan(&call(api, &rehearse(&one.name))?));
     Ok(())
 }
 
-fn start_call(name: &str, is_dry: bool) -> Call {
-    Call::new(Method::POST, path_of(name, if is_dry { "/start?dry_run=true" } else { "/start" }))
+fn start(name: &str) -> Call {
+    Call::new(Method::POST, path_of(name, "/start"))
+}
+
+/// Says what a start would do.
+fn rehearse(name: &str) -> Call {
+    Call::new(Method::POST, path_of(name, "/start?dry_run=true"))
 }
 
 fn call(api: &ApiArgs, call: &Call) -> Result<Value, Failure> {

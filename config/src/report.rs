@@ -1,6 +1,7 @@
 //! Collects problems and reads scalars; every reader notes what is wrong and lets the check go on.
 
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::model::name::Name;
@@ -90,20 +91,24 @@ impl Report {
         bytes
     }
 
-    /// A count from `min` to `max`, or the default.
-    pub(crate) fn count_or(&mut self, path: &str, value: Option<u64>, bounds: (usize, usize), default: usize) -> usize {
+    /// A count within bounds, or the default.
+    pub(crate) fn count_or(
+        &mut self,
+        path: &str,
+        value: Option<u64>,
+        bounds: RangeInclusive<usize>,
+        default: usize,
+    ) -> usize {
         let Some(value) = value else { return default };
+        let (min, max) = (bounds.start(), bounds.end());
         match usize::try_from(value) {
-            Ok(count) if count >= bounds.0 && count <= bounds.1 => count,
-            Ok(count) if count < bounds.0 => {
-                self.add(path, format!("{value} is too small"), format!("write at least {}", bounds.0));
-                default
+            Ok(count) if bounds.contains(&count) => return count,
+            Ok(count) if count < *min => {
+                self.add(path, format!("{value} is too small"), format!("write at least {min}"));
             }
-            _ => {
-                self.add(path, format!("{value} is too large"), format!("write at most {}", bounds.1));
-                default
-            }
+            _ => self.add(path, format!("{value} is too large"), format!("write at most {max}")),
         }
+        default
     }
 
     /// One of a few words.

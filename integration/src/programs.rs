@@ -36,6 +36,9 @@ pub fn as_user(uid: u32, program: impl AsRef<OsStr>, arguments: &[&str]) -> Comm
     command
 }
 
+/// nginx answers with who the client is.
+const WHO_CALLS: &str = "location / { return 200 \"$ssl_client_s_dn $server_protocol $scheme $ssl_server_name\"; }";
+
 /// nginx answers with what a PROXY protocol header said.
 const TOLD: &str = "location / { return 200 \"$proxy_protocol_addr $proxy_protocol_port\"; }";
 
@@ -68,18 +71,21 @@ impl Program {
     }
 
     /// nginx that speaks TLS (HTTP/1.1, and HTTP/2 by ALPN) with what the authority issued as `name`, and answers with
-    /// who the client is; with `verify`, only clients that the authority vouches for. `None` when it is left out.
+    /// who the client is. `None` when it is left out.
     ///
     /// # Panics
     /// When it does not start.
-    pub fn nginx_tls(test: &str, authority: &Authority, name: &str, verify: bool) -> Option<Self> {
-        let verify = if verify {
-            format!("ssl_client_certificate {}; ssl_verify_client on;", authority.file("ca.crt"))
-        } else {
-            String::new()
-        };
-        let answer = "location / { return 200 \"$ssl_client_s_dn $server_protocol $scheme $ssl_server_name\"; }";
-        Self::nginx_with(test, "ssl http2", &format!("{} {verify} {answer}", certificate(authority, name)))
+    pub fn nginx_tls(test: &str, authority: &Authority, name: &str) -> Option<Self> {
+        Self::nginx_with(test, "ssl http2", &format!("{} {WHO_CALLS}", certificate(authority, name)))
+    }
+
+    /// As [`Self::nginx_tls`], only for clients that the authority vouches for.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx_mutual_tls(test: &str, authority: &Authority, name: &str) -> Option<Self> {
+        let verify = format!("ssl_client_certificate {}; ssl_verify_client on;", authority.file("ca.crt"));
+        Self::nginx_with(test, "ssl http2", &format!("{} {verify} {WHO_CALLS}", certificate(authority, name)))
     }
 
     /// nginx that wants a PROXY protocol header, then perhaps TLS, and answers with address and port in the header.

@@ -167,7 +167,7 @@ fn tokens_are_shown_and_certificates_are_looked_at() {
     let bare = eventually("a probe without", PATIENCE, || seen("/bare"));
     assert_eq!(bare.header("authorization"), None, "a token of its own is nobody else's");
 
-    let Some(nginx) = Program::nginx_tls("guards", &authority, "localhost", false) else { return };
+    let Some(nginx) = Program::nginx_tls("guards", &authority, "localhost") else { return };
     let probe = |name: &str, authority: &Authority| {
         let (port, ca) = (nginx.address.port(), authority.file("ca.crt"));
         let url = format!("https://localhost:{port}/");

@@ -30,7 +30,7 @@ impl World {
         let (curl, theirs, own) = (find("curl", test)?, Authority::new(), tempfile::tempdir().unwrap());
         theirs.issue("server");
         make_authority(own.path());
-        let nginx = Program::nginx_tls(test, &theirs, "server", false)?;
+        let nginx = Program::nginx_tls(test, &theirs, "server")?;
         let (cert, key) = (own.path().join("ca.crt"), own.path().join("ca.key"));
         let intercept = format!("intercept: {{ names: {names}, cert: {}, key: {} }}", cert.display(), key.display());
         let cluster = format!("destinations: [\"*:*\"]\ntls: {{ ca: {} }}", theirs.file("ca.crt"));

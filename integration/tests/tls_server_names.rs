@@ -62,12 +62,11 @@ fn what_passes_through_is_untouched() {
     authority.issue_with("a", &["a.example"], std::time::SystemTime::now() + PATIENCE * 60);
     authority.issue_with("b", &["x.b.example"], std::time::SystemTime::now() + PATIENCE * 60);
     other.issue("other");
-    let (Some(a), Some(b)) =
-        (Program::nginx_tls(test, &authority, "a", false), Program::nginx_tls(test, &authority, "b", false))
+    let (Some(a), Some(b)) = (Program::nginx_tls(test, &authority, "a"), Program::nginx_tls(test, &authority, "b"))
     else {
         return;
     };
-    let Some(default) = Program::nginx_tls(test, &other, "other", false) else { return };
+    let Some(default) = Program::nginx_tls(test, &other, "other") else { return };
     let settings = Settings::new().listener_with("to-b", "tcp", "other", &format!("tls: passthrough\n{NAMES}"));
     let settings = settings.cluster("a", "http1", &[a.address]).cluster("b", "http1", &[b.address]);
     let squall = Squall::start(&settings.cluster("other", "http1", &[default.address]));

@@ -33,7 +33,7 @@ fn identity(authority: &Authority, name: &str) -> String {
 #[test]
 fn nginx_knows_who_calls() {
     let authority = authority();
-    let Some(nginx) = Program::nginx_tls("nginx_knows_who_calls", &authority, "server", true) else { return };
+    let Some(nginx) = Program::nginx_mutual_tls("nginx_knows_who_calls", &authority, "server") else { return };
     let identity = identity(&authority, "client");
     for (protocol, version) in [("http1", "HTTP/1.1"), ("http2", "HTTP/2.0")] {
         let squall = Squall::start(&to(&nginx, protocol, &format!("{{ {identity}, server_name: localhost }}")));
@@ -55,7 +55,7 @@ fn nginx_knows_who_calls() {
 #[test]
 fn tls_on_both_sides() {
     let authority = authority();
-    let Some(nginx) = Program::nginx_tls("tls_on_both_sides", &authority, "server", false) else { return };
+    let Some(nginx) = Program::nginx_tls("tls_on_both_sides", &authority, "server") else { return };
     let more = authority.listener("client");
     for protocol in ["http", "tcp"] {
         let tls = format!("tls: {{ ca: {} }}", authority.file("ca.crt"));
@@ -83,7 +83,7 @@ fn an_endpoint_that_nobody_vouches_for_is_told_apart() {
         ("other", format!("{{ ca: {ours} }}"), Some("upstream_tls_wrong_name")),
         ("other", format!("{{ ca: {ours}, server_name: other.example }}"), None),
     ] {
-        let Some(nginx) = Program::nginx_tls(test, &authority, shown, false) else { return };
+        let Some(nginx) = Program::nginx_tls(test, &authority, shown) else { return };
         for protocol in ["http1", "http2"] {
             let squall = Squall::start(&to(&nginx, protocol, &tls));
             let answer = RawClient::connect(squall.to_b()).get("/");
@@ -141,7 +141,7 @@ fn an_endpoint_that_wants_a_certificate_says_so() {
 fn health_checks_speak_tls_too() {
     let (authority, stranger) = (authority(), authority());
     let test = "health_checks_speak_tls_too";
-    let Some(nginx) = Program::nginx_tls(test, &authority, "server", true) else { return };
+    let Some(nginx) = Program::nginx_mutual_tls(test, &authority, "server") else { return };
     let check = "health_check: { path: /, interval: 100ms, unhealthy_threshold: 1, healthy_threshold: 1 }";
     let health = |protocol: &str, tls: &str| {
         let more = format!("{check}\ntls: {{ {tls} }}");

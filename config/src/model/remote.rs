@@ -1,6 +1,7 @@
 //! Conditions that are asked for over HTTP.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ pub enum WhenBlind {
 pub struct ProbeCondition {
     /// What is asked.
     pub target: HttpTarget,
-    /// The statuses that are well, from the first to the last of each pair; not empty.
-    pub statuses: Vec<(u16, u16)>,
+    /// The statuses that are well; not empty.
+    pub statuses: Vec<RangeInclusive<u16>>,
     /// So many failures in a row; at least one.
     pub failures: u32,
 }
@@ -62,7 +63,7 @@ pub struct ProbeCondition {
 impl ProbeCondition {
     /// Whether an answer with this status is well.
     pub fn accepts(&self, status: u16) -> bool {
-        self.statuses.iter().any(|(first, last)| (*first..=*last).contains(&status))
+        self.statuses.iter().any(|range| range.contains(&status))
     }
 }
 

@@ -15,17 +15,24 @@ pub struct Lowered {
     pub document: ConfigSpec,
     /// What is wrong with proxies and toxics as such; those are left out.
     pub problems: Vec<Problem>,
-    /// Listeners, clusters and rules that were there.
-    before: (usize, usize, usize),
+    before: Before,
     /// The places of the proxies behind them, and of the toxics.
     proxies: Vec<usize>,
     toxics: Vec<(usize, usize)>,
 }
 
+/// How many there were besides those of proxies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    listeners: usize,
+    clusters: usize,
+    rules: usize,
+}
+
 impl Lowered {
     /// The place in the document as it was written: what is wrong with a rule is wrong with its toxic.
     pub(crate) fn written_place(&self, path: &str) -> Option<String> {
-        let (listeners, clusters, rules) = self.before;
+        let Before { listeners, clusters, rules } = self.before;
         let proxy = |index: &usize| format!("toxiproxy.proxies[{index}]");
         let behind = |list: &str, before: usize| {
             let index: usize = path.strip_prefix(list)?.strip_prefix('[')?.split(']').next()?.parse().ok()?;
@@ -51,7 +58,8 @@ impl Lowered {
 
 /// Makes listeners, clusters and rules of the proxies.
 pub fn lower(mut document: ConfigSpec) -> Lowered {
-    let before = (document.listeners.len(), document.clusters.len(), document.rules.len());
+    let before =
+        Before { listeners: document.listeners.len(), clusters: document.clusters.len(), rules: document.rules.len() };
     let proxies = document.toxiproxy.as_mut().map(|toxiproxy| std::mem::take(&mut toxiproxy.proxies));
     let mut lowered = Lowered { document, before, ..Lowered::default() };
     let mut names = BTreeSet::new();

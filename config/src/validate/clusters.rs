@@ -65,7 +65,7 @@ fn cluster(path: &str, spec: &ClusterSpec, own: &OwnAddresses, report: &mut Repo
     let idle_connections_max = report.count_or(
         &at("idle_connections_max"),
         spec.idle_connections_max,
-        (0, 65_535),
+        0..=65_535,
         defaults::IDLE_CONNECTIONS_MAX,
     );
     let balancing = spec.load_balancing.as_deref();
@@ -115,7 +115,7 @@ fn forwards(path: &str, spec: &ClusterSpec, report: &mut Report) {
 fn caps(path: &str, spec: &ClusterSpec, report: &mut Report) -> Caps {
     let at = |field: &str| format!("{path}.{field}");
     let mut cap = |field: &str, value: Option<u64>| {
-        let count = report.count_or(&at(field), value, (1, COUNT_MAX), COUNT_MAX);
+        let count = report.count_or(&at(field), value, 1..=COUNT_MAX, COUNT_MAX);
         value.map(|_| count)
     };
     let connections_max = cap("connections_max", spec.connections_max);
@@ -127,7 +127,7 @@ fn caps(path: &str, spec: &ClusterSpec, report: &mut Report) -> Caps {
             "write connections_max as well, or remove it",
         );
     }
-    let pending_max = report.count_or(&at("pending_max"), spec.pending_max, (0, COUNT_MAX), defaults::PENDING_MAX);
+    let pending_max = report.count_or(&at("pending_max"), spec.pending_max, 0..=COUNT_MAX, defaults::PENDING_MAX);
     Caps { connections_max, requests_max, pending_max }
 }
 

@@ -6,6 +6,8 @@ mod steady_state;
 mod times;
 mod words;
 
+use std::ops::RangeInclusive;
+
 use crate::defaults;
 use crate::model::{Experiment, Guard, Name};
 use crate::problem::Problems;
@@ -23,7 +25,7 @@ const KIND: &str = "Experiment";
 const MINIMUM_REQUESTS_MAX: usize = 1_000_000_000;
 
 /// Of fewer exchanges nothing could be concluded in time; as many as the most no machine carries, so that all are joined.
-const JOINED_PER_SECOND: (usize, usize) = (100, 1_000_000_000);
+const JOINED_PER_SECOND: RangeInclusive<usize> = 100..=1_000_000_000;
 
 /// Checks an experiment as part of the configuration that it is for: its rules, step by step, as if they stood behind those of
 /// the configuration, but for rules that are there because of this very experiment.
@@ -53,7 +55,7 @@ pub(super) fn experiment(
     let minimum_requests = report.count_or(
         "spec.minimum_requests",
         spec.minimum_requests,
-        (1, MINIMUM_REQUESTS_MAX),
+        1..=MINIMUM_REQUESTS_MAX,
         defaults::MINIMUM_REQUESTS,
     );
     let steady_state = steady_state::steady_state(&spec.steady_state, minimum_requests, context, report);

@@ -37,7 +37,7 @@ fn percentage(path: &str, value: Option<u64>, report: &mut Report) -> u8 {
 }
 
 fn threshold(path: &str, value: Option<u64>, default: u32, report: &mut Report) -> u32 {
-    let count = report.count_or(path, value, (1, THRESHOLD_MAX), default as usize);
+    let count = report.count_or(path, value, 1..=THRESHOLD_MAX, default as usize);
     u32::try_from(count).unwrap_or(default)
 }
 

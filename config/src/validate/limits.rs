@@ -1,5 +1,7 @@
 //! Limits and drain.
 
+use std::ops::RangeInclusive;
+
 use crate::defaults;
 use crate::model::{Drain, Limits};
 use crate::report::Report;
@@ -25,7 +27,7 @@ pub(crate) fn limits(spec: Option<&LimitsSpec>, cluster_names: &[&str], report: 
         delay_max = defaults::DELAY_MAX_CEILING;
     }
     let count = |report: &mut Report, field: &str, value, default| {
-        report.count_or(&format!("limits.{field}"), value, (1, COUNT_MAX), default)
+        report.count_or(&format!("limits.{field}"), value, 1..=COUNT_MAX, default)
     };
     let blast_radius = blast_radius::blast_radius(spec, cluster_names, report);
     Limits {
@@ -36,7 +38,7 @@ pub(crate) fn limits(spec: Option<&LimitsSpec>, cluster_names: &[&str], report: 
         head_bytes_max: bytes_or(
             "limits.head_bytes_max",
             spec.head_bytes_max.as_ref(),
-            (defaults::HEAD_BYTES_FLOOR, COUNT_MAX),
+            defaults::HEAD_BYTES_FLOOR..=COUNT_MAX,
             defaults::HEAD_BYTES_MAX,
             report,
         ),
@@ -44,13 +46,13 @@ pub(crate) fn limits(spec: Option<&LimitsSpec>, cluster_names: &[&str], report: 
         rules_max: report.count_or(
             "limits.rules_max",
             spec.rules_max,
-            (1, defaults::RULES_MAX_CEILING),
+            1..=defaults::RULES_MAX_CEILING,
             defaults::RULES_MAX,
         ),
         stream_buffer_bytes_max: bytes_or(
             "limits.stream_buffer_bytes_max",
             spec.stream_buffer_bytes_max.as_ref(),
-            (1, COUNT_MAX),
+            1..=COUNT_MAX,
             defaults::STREAM_BUFFER_BYTES_MAX,
             report,
         ),
@@ -58,7 +60,13 @@ pub(crate) fn limits(spec: Option<&LimitsSpec>, cluster_names: &[&str], report: 
     }
 }
 
-fn bytes_or(path: &str, value: Option<&Scalar>, bounds: (usize, usize), default: usize, report: &mut Report) -> usize {
+fn bytes_or(
+    path: &str,
+    value: Option<&Scalar>,
+    bounds: RangeInclusive<usize>,
+    default: usize,
+    report: &mut Report,
+) -> usize {
     let bytes = value.and_then(|value| report.bytes(path, value));
     report.count_or(path, bytes, bounds, default)
 }

@@ -150,7 +150,7 @@ async fn show(gauges: FleetGauges, dispatch: &Dispatch, footing: &Footing) {
     loop {
         let (plan, n_sidecars) = (dispatch.plan(), dispatch.fleet().n_sidecars());
         let is_sure = footing.check(std::time::Instant::now()).is_ok();
-        gauges.show(n_sidecars, (plan.pods_hit.len(), plan.pods_hit_max), is_sure);
+        gauges.show(n_sidecars, &plan, is_sure);
         tokio::time::sleep(GAUGES_EVERY).await;
     }
 }

@@ -20,13 +20,14 @@ use k8s_openapi::jiff::Timestamp;
 use squall_config::model::Pods;
 use squall_config::spec::{ExperimentDocument, RuleSpec};
 use squall_config::units::Percentage;
-use squall_orders::Report;
+use squall_orders::{Report, RuleReport};
 
 pub(crate) use halt::Halt;
 pub(crate) use plan::{Plan, Share};
 pub(crate) use share::EXPERIMENT_PODS_MAX;
 pub(crate) use sidecar::{Pod, Sidecar};
 pub(crate) use state::{ExperimentState, RuleState};
+pub(crate) use tally::Counts;
 use tally::Tally;
 
 /// What holds for the whole fleet.
@@ -117,8 +118,8 @@ impl Fleet {
     pub(crate) fn report(&mut self, pod: Pod, report: Report, now: Instant) -> bool {
         let before = self.sidecars.get(&pod.uid);
         let is_same = before.is_some_and(|before| before.pod == pod && before.report.labels == report.labels);
-        let said: BTreeMap<&str, (u64, u64)> =
-            report.rules.iter().map(|rule| (rule.name.as_str(), (rule.matched, rule.injected))).collect();
+        let counts = |rule: &RuleReport| Counts { matched: rule.matched, injected: rule.injected };
+        let said: BTreeMap<&str, Counts> = report.rules.iter().map(|rule| (rule.name.as_str(), counts(rule))).collect();
         for tally in self.tallies.values_mut().filter(|tally| tally.namespace == pod.namespace) {
             if let Some(counts) = said.get(tally.name.as_str()) {
                 tally.count(&pod.uid, *counts);
@@ -164,9 +165,9 @@ impl Fleet {
         self.sidecars.len()
     }
 
-    /// There is such a FaultRule, with these totals as they were last told.
-    pub(crate) fn know_rule(&mut self, uid: &str, (namespace, name): (&str, &str), totals: (u64, u64)) {
-        let new = || Tally::new(namespace, name, totals);
+    /// There is such a FaultRule, which has counted so much as was last told.
+    pub(crate) fn know_rule(&mut self, uid: &str, namespace: &str, name: &str, told: Counts) {
+        let new = || Tally::new(namespace, name, told);
         self.tallies.entry(uid.to_owned()).or_insert_with(new);
     }
 

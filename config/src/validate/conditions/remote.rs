@@ -1,5 +1,6 @@
 //! Conditions that are asked for over HTTP.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,22 +52,22 @@ pub(super) fn query(
 pub(super) fn probe(reader: &Reader<'_>, report: &mut Report) -> Option<ProbeCondition> {
     let target = target(reader, "probe", defaults::PROBE_EVERY, report);
     let statuses = match &reader.spec.status {
-        None => Some(vec![(200, 299)]),
+        None => Some(vec![200..=299]),
         Some(written) => statuses(&reader.at("status"), written, report),
     };
-    let (written, bounds) = (reader.spec.failures, (1, FAILURES_MAX));
-    let failures = report.count_or(&reader.at("failures"), written, bounds, defaults::PROBE_FAILURES as usize);
+    let (written, usual) = (reader.spec.failures, defaults::PROBE_FAILURES as usize);
+    let failures = report.count_or(&reader.at("failures"), written, 1..=FAILURES_MAX, usual);
     let failures = u32::try_from(failures).unwrap_or(defaults::PROBE_FAILURES);
     Some(ProbeCondition { target: target?, statuses: statuses?, failures })
 }
 
 /// `200`, `200-299` or several of them with commas between.
-fn statuses(path: &str, written: &Scalar, report: &mut Report) -> Option<Vec<(u16, u16)>> {
+fn statuses(path: &str, written: &Scalar, report: &mut Report) -> Option<Vec<RangeInclusive<u16>>> {
     let text = written.to_string();
     let status = |text: &str| text.trim().parse().ok().filter(|status| (100..=599).contains(status));
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some((status(first)?, status(last)?)).filter(|(first, last)| first <= last)
+        Some(status(first)?..=status(last)?).filter(|range| !range.is_empty())
     };
     let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
     if ranges.is_none() {

@@ -99,7 +99,7 @@ fn minimum_requests(reader: &Reader<'_>, report: &mut Report) -> u64 {
         Says::Holds { minimum_requests } => minimum_requests,
     };
     let written = reader.spec.minimum_requests;
-    report.count_or(&reader.at("minimum_requests"), written, (1, usize::MAX), usual) as u64
+    report.count_or(&reader.at("minimum_requests"), written, 1..=usize::MAX, usual) as u64
 }
 
 /// The bound of a metric that only has too much.

@@ -159,7 +159,7 @@ fn is_for_experiments(path: &str, spec: &RuleSpec, report: &mut Report) {
 
 fn ramp(path: &str, spec: &RampSpec, rules: &[StepRule], report: &mut Report) -> Option<Ramp> {
     let at = |field: &str| format!("{path}.{field}");
-    let stages = report.count_or(&at("stages"), spec.stages, (2, 100), defaults::RAMP_STAGES);
+    let stages = report.count_or(&at("stages"), spec.stages, 2..=100, defaults::RAMP_STAGES);
     let stages = u32::try_from(stages).ok()?;
     let over = report.required(&at("over"), spec.over.as_ref(), "write how long all stages take, such as over: 30s");
     let over = over.and_then(|value| bounded(&at("over"), value, Duration::ZERO, report));

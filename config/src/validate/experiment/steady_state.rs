@@ -1,5 +1,6 @@
 //! What holds while all is well.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::model::{Condition, Listener, ListenerProtocol, Measure, Scope, SteadyState, WhenBlind};
@@ -108,9 +109,9 @@ fn in_words(broken: &Condition) -> String {
         }
         Condition::Query(query) => format!("{} {}", query.query, query.bound.opposite()),
         Condition::Probe(probe) => {
-            let range = |(first, last): &(u16, u16)| match first == last {
-                true => first.to_string(),
-                false => format!("{first}-{last}"),
+            let range = |range: &RangeInclusive<u16>| match range.start() == range.end() {
+                true => range.start().to_string(),
+                false => format!("{}-{}", range.start(), range.end()),
             };
             let statuses: Vec<String> = probe.statuses.iter().map(range).collect();
             format!("{} answers {}", probe.target, statuses.join(","))

@@ -2,7 +2,7 @@
 
 use squall_orders::{ExperimentReport, RuleReport};
 
-use super::{Fleet, Plan, Share, Sidecar};
+use super::{Counts, Fleet, Plan, Share, Sidecar};
 
 /// More problems of pods are not told.
 const PROBLEMS_MAX: usize = 5;
@@ -16,10 +16,8 @@ pub(crate) struct RuleState {
     pub(crate) in_force: usize,
     /// Connected sidecars that still have it, whether they are to or not.
     pub(crate) still: usize,
-    /// What was matched.
-    pub(crate) matched_total: u64,
-    /// What was faulted.
-    pub(crate) injected_total: u64,
+    /// In all sidecars that ever had it.
+    pub(crate) total: Counts,
     /// Why some do not have it in force.
     pub(crate) problems: Vec<String>,
 }
@@ -42,13 +40,12 @@ impl Fleet {
     }
 
     /// How a FaultRule is, whether it is in force or not.
-    pub(crate) fn rule_state(&self, uid: &str, (namespace, name): (&str, &str), plan: &Plan) -> RuleState {
-        let mut state = RuleState { share: plan.shares.get(uid).cloned().unwrap_or_default(), ..RuleState::default() };
-        if let Some(tally) = self.tallies.get(uid) {
-            (state.matched_total, state.injected_total) = tally.total();
-        }
-        for sidecar in self.sidecars.values().filter(|sidecar| sidecar.pod.namespace == namespace) {
-            let said = sidecar.report.rules.iter().find(|rule| rule.name == name);
+    pub(crate) fn rule_state(&self, uid: &str, plan: &Plan) -> RuleState {
+        let share = plan.shares.get(uid).cloned().unwrap_or_default();
+        let Some(tally) = self.tallies.get(uid) else { return RuleState { share, ..RuleState::default() } };
+        let mut state = RuleState { share, total: tally.total(), ..RuleState::default() };
+        for sidecar in self.sidecars.values().filter(|sidecar| sidecar.pod.namespace == tally.namespace) {
+            let said = sidecar.report.rules.iter().find(|rule| rule.name == tally.name);
             let is_in_force = said.is_some_and(|rule| rule.problem.is_none());
             state.still += usize::from(is_in_force);
             if !state.share.hit.contains(&sidecar.pod.uid) {

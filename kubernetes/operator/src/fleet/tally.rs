@@ -2,8 +2,23 @@
 
 use std::collections::BTreeMap;
 
-/// (matched, injected).
-type Counts = (u64, u64);
+/// How often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) matched: u64,
+    pub(crate) injected: u64,
+}
+
+impl Counts {
+    /// Each of them by itself.
+    fn with(self, other: Self, both: fn(u64, u64) -> u64) -> Self {
+        Self { matched: both(self.matched, other.matched), injected: both(self.injected, other.injected) }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+}
 
 /// The counts of one FaultRule. They never fall: a sidecar that goes, or that begins to count anew, leaves what it counted.
 #[derive(Debug)]
@@ -21,13 +36,13 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new(namespace: &str, name: &str, told: Counts) -> Self {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Self { namespace, name, told, settled: (0, 0), running: BTreeMap::new() }
+        Self { namespace, name, told, settled: Counts::default(), running: BTreeMap::new() }
     }
 
     /// A sidecar has counted so far.
     pub(super) fn count(&mut self, pod: &str, counts: Counts) {
         let before = self.running.get(pod).copied().unwrap_or_default();
-        if counts.0 < before.0 || counts.1 < before.1 {
+        if counts.matched < before.matched || counts.injected < before.injected {
             self.settle(pod);
         }
         self.running.insert(pod.to_owned(), counts);
@@ -36,38 +51,37 @@ impl Tally {
     /// A sidecar counts no more.
     pub(super) fn settle(&mut self, pod: &str) {
         if let Some(counts) = self.running.remove(pod) {
-            self.settled = sum(self.settled, counts);
+            self.settled = self.settled.plus(counts);
         }
     }
 
     /// All together.
     pub(super) fn total(&self) -> Counts {
-        let total = self.running.values().fold(self.settled, |total, counts| sum(total, *counts));
-        (total.0.max(self.told.0), total.1.max(self.told.1))
+        self.running.values().fold(self.settled, |total, counts| total.plus(*counts)).with(self.told, u64::max)
     }
-}
-
-fn sum(a: Counts, b: Counts) -> Counts {
-    (a.0.saturating_add(b.0), a.1.saturating_add(b.1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn counts(matched: u64, injected: u64) -> Counts {
+        Counts { matched, injected }
+    }
+
     #[test]
     fn counts_never_fall() {
-        let mut tally = Tally::new("shop", "slow", (7, 3));
-        assert_eq!(tally.total(), (7, 3));
-        tally.count("a", (10, 2));
-        tally.count("b", (5, 1));
-        assert_eq!(tally.total(), (15, 3));
-        tally.count("a", (4, 1)); // started again
-        assert_eq!(tally.total(), (19, 4));
+        let mut tally = Tally::new("shop", "slow", counts(7, 3));
+        assert_eq!(tally.total(), counts(7, 3));
+        tally.count("a", counts(10, 2));
+        tally.count("b", counts(5, 1));
+        assert_eq!(tally.total(), counts(15, 3));
+        tally.count("a", counts(4, 1)); // started again
+        assert_eq!(tally.total(), counts(19, 4));
         tally.settle("b");
         tally.settle("c");
-        assert_eq!(tally.total(), (19, 4));
-        tally.count("a", (6, 2));
-        assert_eq!(tally.total(), (21, 5));
+        assert_eq!(tally.total(), counts(19, 4));
+        tally.count("a", counts(6, 2));
+        assert_eq!(tally.total(), counts(21, 5));
     }
 }

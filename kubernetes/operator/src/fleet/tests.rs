@@ -165,7 +165,7 @@ fn silent_sidecars_are_forgotten_when_their_orders_have_ended() {
 fn the_state_of_a_rule_is_what_sidecars_say_of_it() {
     let mut fleet = fleet(100);
     let now = Instant::now();
-    fleet.know_rule("rule-1", ("shop", "r1"), (100, 10));
+    fleet.know_rule("rule-1", "shop", "r1", Counts { matched: 100, injected: 10 });
     fleet.order_rule(rule(1, "shop", None, 100));
     for n in 0..3 {
         fleet.report(pod("shop", n), labels("web"), now);
@@ -182,11 +182,11 @@ fn the_state_of_a_rule_is_what_sidecars_say_of_it() {
     fleet.report(pod("shop", 0), report(said(90, 9, None)), now);
     fleet.report(pod("shop", 1), report(said(20, 2, Some("there is no cluster \"b\""))), now);
     fleet.report(pod("shop", 2), Report { following: None, ..report(said(5, 1, None)) }, now);
-    let state = fleet.rule_state("rule-1", ("shop", "r1"), &plan);
-    assert_eq!((state.in_force, state.still, state.matched_total, state.injected_total), (1, 2, 115, 12));
+    let state = fleet.rule_state("rule-1", &plan);
+    assert_eq!((state.in_force, state.still, state.total), (1, 2, Counts { matched: 115, injected: 12 }));
     assert_eq!(state.problems, ["pod p1: there is no cluster \"b\""]);
     fleet.delete("rule-1");
-    assert_eq!(fleet.rule_state("rule-1", ("shop", "r1"), &fleet.plan(at(10))).matched_total, 0);
+    assert_eq!(fleet.rule_state("rule-1", &fleet.plan(at(10))).total, Counts::default());
 }
 
 /// (pods with their tier, rules: second, share, only the web tier)

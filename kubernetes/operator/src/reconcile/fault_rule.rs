@@ -15,7 +15,7 @@ use super::watch::Kind;
 use super::{COUNTS_EVERY, Context, Error, rank};
 use crate::crds::check::{CheckedRule, check_fault_rule};
 use crate::crds::{FaultRule, FaultRuleStatus};
-use crate::fleet::OrderedRule;
+use crate::fleet::{Counts, OrderedRule};
 
 use status::Life;
 
@@ -26,8 +26,9 @@ impl Kind for FaultRule {
     fn seen(&self, context: &Context, is_listed: bool) {
         let Some(uid) = self.uid() else { return };
         let (namespace, name) = (self.namespace().unwrap_or_default(), self.name_any());
-        let totals = self.status.as_ref().map_or((0, 0), |status| (status.matched_total, status.injected_total));
-        context.dispatch.fleet().know_rule(&uid, (&namespace, &name), totals);
+        let told = |status: &FaultRuleStatus| Counts { matched: status.matched_total, injected: status.injected_total };
+        let told = self.status.as_ref().map(told).unwrap_or_default();
+        context.dispatch.fleet().know_rule(&uid, &namespace, &name, told);
         let is_new = self.status.as_ref().and_then(|status| status.observed_generation) != self.metadata.generation;
         if !is_listed || is_new {
             return;
@@ -51,7 +52,7 @@ impl Kind for FaultRule {
             context.dispatch.change(|fleet| fleet.end(&uid));
         }
         let plan = context.dispatch.plan();
-        let state = context.dispatch.fleet().rule_state(&uid, (&namespace, &name), &plan);
+        let state = context.dispatch.fleet().rule_state(&uid, &plan);
         let status = status::status(before.as_ref(), object.metadata.generation, &life, &state, now);
         let is_another = before.as_ref() != Some(&status);
         if is_another {

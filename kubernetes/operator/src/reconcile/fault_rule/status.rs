@@ -101,8 +101,8 @@ pub(super) fn status(
         conditions,
         matched_pods: if is_in_force { count(state.share.matched) } else { 0 },
         hit_pods: if is_in_force { count(state.share.hit.len()) } else { 0 },
-        matched_total: state.matched_total,
-        injected_total: state.injected_total,
+        matched_total: state.total.matched,
+        injected_total: state.total.injected,
         started_at: times.map(|(started, _)| MicroTime(started)),
         expires_at: times.map(|(_, expires)| MicroTime(expires)),
     }

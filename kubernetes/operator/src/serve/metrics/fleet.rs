@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use prometheus::{IntCounter, IntGauge, Opts};
 
 use super::Metrics;
+use crate::fleet::Plan;
 
 /// How the fleet is.
 #[derive(Clone, Debug)]
@@ -33,12 +34,12 @@ impl FleetGauges {
     }
 
     /// Shows how it is now.
-    pub(crate) fn show(&self, sidecars: usize, (hit, hit_max): (usize, usize), is_sure: bool) {
+    pub(crate) fn show(&self, n_sidecars: usize, plan: &Plan, orders_are_given: bool) {
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.sidecars.set(number(sidecars));
-        self.pods_hit.set(number(hit));
-        self.pods_hit_max.set(number(hit_max));
-        self.orders_given.set(i64::from(is_sure));
+        self.sidecars.set(number(n_sidecars));
+        self.pods_hit.set(number(plan.pods_hit.len()));
+        self.pods_hit_max.set(number(plan.pods_hit_max));
+        self.orders_given.set(i64::from(orders_are_given));
     }
 }
 
