@@ -1,7 +1,6 @@
 //! What orders do to a document.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -42,7 +42,6 @@ impl Kind for FaultRule {
 
     async fn reconcile(object: Arc<Self>, context: Arc<Context>) -> Result<Action, Error> {
         let Some(uid) = object.uid().filter(|uid| context.there.has(uid)) else { return Ok(Action::await_change()) };
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let now = Timestamp::now();
         let checked = checked(&object, &context)?;
         let before = context.told_rules.last(&uid, object.status.as_ref());
