@@ -1,6 +1,6 @@
 //! Who changed what: every change and every refusal is noted, with its author and without secrets.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,6 +1,6 @@
 //! Limits on how much of the traffic faults may reach, over real sockets.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::{Value, json};
 use squall_integration::message::Answer;

@@ -1,6 +1,6 @@
 //! Chaos Toolkit itself runs an experiment of Squall, and reads the journal that Squall writes.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,7 +1,7 @@
 //! `deploy/compose.yaml`: valid by the schema of the Compose Specification, everything that it mounts is there and valid, and
 //! the services say of each other what is true. No engine is needed: A, B and Squall run from the same files on this machine.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! Who may call the control API: tokens and their roles, and what becomes of those who have none.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;

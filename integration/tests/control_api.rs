@@ -1,7 +1,5 @@
 //! Every call of the control API: good, missing, malformed, conflicting, tried out.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;

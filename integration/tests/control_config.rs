@@ -1,7 +1,5 @@
 //! Listeners and clusters that change at run time, through `PUT /v1/config`.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 

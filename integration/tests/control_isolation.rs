@@ -1,7 +1,5 @@
 //! No request of the data plane reaches the control API, whatever a request, a name or a configuration says.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! `squall experiment`: what each verb does, says and ends with.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;

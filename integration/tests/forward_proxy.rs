@@ -1,7 +1,5 @@
 //! Squall as a forward proxy for development: `HTTP_PROXY` and `HTTPS_PROXY` point at it.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! `squall gameday`: people answer, note and abort; what came of the day is one report.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;

@@ -1,7 +1,5 @@
 //! gRPC with a client and a server that were not written here: what rules match, and what is said of a call.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::path::PathBuf;
 use std::time::Duration;
 

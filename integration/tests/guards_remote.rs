@@ -1,6 +1,6 @@
 //! Guards that ask over HTTP: Prometheus, and whether something is well.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::{Duration, Instant};
 

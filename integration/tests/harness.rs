@@ -1,7 +1,5 @@
 //! The harness sees what it claims to see, with no Squall between: otherwise the other tests prove nothing.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::Duration;
 
 use squall_integration::client::{self, Client, full, get, request};

@@ -1,7 +1,5 @@
 //! Faults of answers, bodies and requests: what the client and the upstream see, byte for byte.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

@@ -1,7 +1,5 @@
 //! Connections of downstream: pipelining, keep-alive, upgrades, timeouts.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, Instant};
 
 use squall_integration::echo::Echo;

@@ -1,7 +1,5 @@
 //! Each HTTP fault does what it says, to what its rule matches, and to nothing else.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, Instant};
 
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What goes through unharmed when no fault is asked for, on every pair of HTTP versions.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Requests that a fault holds are released by halt, removal, expiry and replacement of its rule, at once.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};

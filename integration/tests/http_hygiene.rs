@@ -1,6 +1,6 @@
 //! Heads are rewritten as RFC 9110 and 9112 want it of a proxy: hop-by-hop fields, targets, Host, Expect, TE.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use squall_integration::origin::{Origin, Seen};
 use squall_integration::{RawClient, Settings, Squall};

@@ -1,8 +1,6 @@
 //! Malformed, ambiguous and smuggling-shaped requests are answered with an error and a closed connection, and the
 //! upstream sees nothing of them: as the first request, after a good one, and pipelined behind a good one.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::Duration;
 
 use squall_integration::origin::Origin;

@@ -1,7 +1,7 @@
 //! The image, built and run: what it holds, what it says of itself, and that Squall is well in it as a user without any
 //! privilege, on a root that nobody can write to.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

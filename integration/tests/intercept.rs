@@ -1,7 +1,7 @@
 //! HTTPS to third parties that a forward proxy opens: curl and Python trust an authority that `squall certs` made, and
 //! nginx is the third party.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! `squall net-init` and listeners with `cluster: original_dst`: an application in a pod of its own, which knows nothing of
 //! Squall beside it, calls a service in another one. As root, in network namespaces that each test makes for itself.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output};

@@ -3,7 +3,7 @@
 //!
 //! `SQUALL_KILL_ROUNDS` says how often (25).
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -1,6 +1,6 @@
 //! The lease: when nobody watches over the faults any more, there are none.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};

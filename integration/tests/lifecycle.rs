@@ -1,7 +1,5 @@
 //! Start, signals, drain and end.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,5 @@
 //! The program's own log: how much of it is changed while it runs, what repeats itself, and what must never be in it.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! The metrics that dashboards rely on: names, kinds, labels, and numbers that agree with what was done.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::Duration;
 
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! A faulted exchange harms nobody else: not its neighbours on the same HTTP/2 connection, not whoever gets its upstream
 //! connection next. Random rules, fixed seeds; a seed that fails is printed.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::time::Duration;
 

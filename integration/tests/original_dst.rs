@@ -1,6 +1,6 @@
 //! Connections that go on to where they were going, told by a PROXY protocol header: nothing here needs a redirect, nor root.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

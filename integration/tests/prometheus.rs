@@ -1,6 +1,6 @@
 //! What a real Prometheus makes of the metrics, of the alert rules and of the dashboard in `deploy/`.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -1,6 +1,6 @@
 //! The PROXY protocol, in and out.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc;

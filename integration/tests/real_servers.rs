@@ -1,6 +1,6 @@
 //! The main job on real programs: nginx and redis-server behind Squall, curl, redis-cli, nghttp and h2load before it.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The ready-made experiment that loses a region, with a real PostgreSQL: with its runbook it holds; without it fails, and so it
 //! does when transactions are lost.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs::File;
 use std::io::Write as _;

@@ -1,8 +1,6 @@
 //! The configuration file changes while Squall runs: in place, by rename, by the symlink swap of a mounted ConfigMap,
 //! by SIGHUP; and a bad file changes nothing but what is said about it.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::Duration;
 
 use squall_integration::origin::Origin;

@@ -1,7 +1,5 @@
 //! 200 rule changes a second for 10 s at full keep-alive traffic, and no failed request that no rule asked for.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,7 +1,5 @@
 //! Faults that the caller asks for: by header fields for one call, by baggage for one traced request across services.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, Instant};
 
 use serde_json::json;

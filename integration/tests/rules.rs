@@ -1,7 +1,5 @@
 //! Which requests a rule hits, and what several rules do together.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

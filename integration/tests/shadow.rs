@@ -1,6 +1,6 @@
 //! Rules in shadow mode: nothing changes on the wire while counts and logs say what would have happened.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
 //! What outlives the process: rules made through the API, the kill switch, the audit; and what must not.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -1,6 +1,6 @@
 //! The TCP relay, and each fault on it.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::ErrorKind;
 use std::io::Read as _;

@@ -1,7 +1,5 @@
 //! Faults of the bytes of a TCP connection, and the same of what flows in a tunnel.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Promises about time. One test at a time, in a process of its own, so that nothing else disturbs the clock.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

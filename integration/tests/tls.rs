@@ -1,7 +1,5 @@
 //! TLS that ends at a listener, seen by raw clients and by those of other people.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};

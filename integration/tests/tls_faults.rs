@@ -1,6 +1,6 @@
 //! Handshakes that rules let go wrong, as other people's clients see them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,7 +1,5 @@
 //! Clusters by the name that a client asks for, where TLS ends at Squall and where it passes through.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};

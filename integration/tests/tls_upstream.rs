@@ -1,7 +1,5 @@
 //! TLS to the endpoints of a cluster: nginx that asks for a certificate, and endpoints that are not who they should be.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, SystemTime};
 
 use squall_integration::origin::Origin;

@@ -2,7 +2,7 @@
 //!
 //! What they do, and what has to come of it, stands in the scripts of `integration/clients`; those pass with Toxiproxy, too.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

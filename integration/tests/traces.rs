@@ -1,7 +1,7 @@
 //! Traces as a collector gets them, joined with those of services that trace themselves; collector and services are
 //! OpenTelemetry's for Python.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

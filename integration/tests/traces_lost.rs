@@ -1,7 +1,7 @@
 //! A collector that is away, hangs or refuses costs spans and nothing else: no traffic, no end of the process, no flood of
 //! the log.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

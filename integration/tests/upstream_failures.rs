@@ -1,8 +1,6 @@
 //! What the upstream does wrong is told apart from faults: 502 and 504 with `x-squall-error`, and never a clean end
 //! of a body that was cut short.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::time::{Duration, Instant};
 
 use squall_integration::client::{Client, get, request};

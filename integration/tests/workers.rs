@@ -1,7 +1,5 @@
 //! Work is spread over the workers, and spreading it changes nothing else.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::process::Command;
 use std::time::Duration;
 

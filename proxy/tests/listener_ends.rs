@@ -1,5 +1,5 @@
 //! What becomes of HTTP connections, and of those of which nothing is known yet, when their listener ends with them.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

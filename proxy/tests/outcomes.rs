@@ -1,5 +1,5 @@
 //! What is noted of exchanges for experiments, by a proxy in this process between raw sockets.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod outcomes {
     pub(crate) mod setup;

@@ -3,7 +3,7 @@
 //!
 //! `SQUALL_ATTACKS=FILE` appends a row for each attack to a file; `integration/ATTACKS.md` has those of one run.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cores;
 mod frames;

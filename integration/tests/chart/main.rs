@@ -1,6 +1,6 @@
 //! The Helm chart, rendered by Helm's own engine, and judged by the schemas of Kubernetes.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod objects;
 mod selectors;

@@ -8,7 +8,7 @@
 //! The tests are found, not listed: `cargo test --test docs -- docs/tls.md` runs those of one page, and `SQUALL_UPDATE=1` writes what is
 //! generated in docs/reference/.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod api;
 mod checks;

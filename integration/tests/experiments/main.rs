@@ -1,6 +1,6 @@
 //! Experiments: what a run does to traffic, what it concludes, and how it ends.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod ends;
 mod ready_made;

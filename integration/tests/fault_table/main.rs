@@ -1,7 +1,7 @@
 //! Every fault on every protocol, as clients see it that were not written here. The table is in `rows.rs`; the document
 //! `integration/FAULTS.md` is made from it (`SQUALL_UPDATE=1`), and kept true by a test.
 
-#![allow(clippy::unwrap_used, clippy::too_many_lines, clippy::needless_pass_by_value, reason = "a table of tests")]
+#![expect(clippy::unwrap_used, clippy::too_many_lines, clippy::needless_pass_by_value, reason = "a table of tests")]
 
 mod rows;
 mod world;

@@ -1,6 +1,6 @@
 //! A sidecar that follows the orders of a controller.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod connection;
 mod experiments;

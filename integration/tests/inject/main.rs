@@ -1,6 +1,6 @@
 //! The sidecar of Kubernetes pods: `squall inject` and `squall uninject`, and the patch behind them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod pods;
 mod properties;

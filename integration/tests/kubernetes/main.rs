@@ -1,6 +1,6 @@
 //! `squall-kubernetes` as a controller: an API server in memory on one side, sidecars that only talk on the other.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bounds;
 mod experiments;

@@ -1,6 +1,6 @@
 //! The webhooks of `squall-kubernetes`, as an API server calls them: over TLS, with reviews as it writes them.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod certificates;
 mod connections;

@@ -1,6 +1,6 @@
 //! Toxiproxy's HTTP API: what it answers, what toxics do, and what it shares with the control API.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod contract;
 mod engine;

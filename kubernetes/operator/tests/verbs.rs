@@ -1,5 +1,5 @@
 //! The binary from outside: what it prints, and how it ends.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::{Command, Output};
 
