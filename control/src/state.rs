@@ -21,7 +21,7 @@ use crate::audit::journal::Journal;
 use crate::directory::Directory;
 use crate::document::Written;
 use crate::experiment::archive::Archive;
-use crate::experiment::board::Board;
+use crate::experiment::board::ExperimentBoard;
 use crate::lease;
 use crate::switch::Halt;
 use clock::{Moment, process_now, time_of};
@@ -37,7 +37,7 @@ pub struct Start {
     pub(crate) keeper: Keeper,
     pub(crate) audit: Audit,
     pub(crate) recovery: Recovery,
-    pub(crate) experiments: Board,
+    pub(crate) experiments: ExperimentBoard,
 }
 
 /// What came of what an earlier process left.
@@ -64,7 +64,7 @@ impl Start {
             keeper: Keeper::default(),
             audit: Audit::default(),
             recovery: Recovery::default(),
-            experiments: Board::default(),
+            experiments: ExperimentBoard::default(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Start {
             start.halt = start.halt.or(was_held);
             (recovery.kept, recovery.expired, recovery.unfit) = (restored.kept, restored.expired, restored.unfit);
         }
-        start.experiments = Board::load(Archive::new(Arc::clone(&directory))).map_err(unwritable)?;
+        start.experiments = ExperimentBoard::load(Archive::new(Arc::clone(&directory))).map_err(unwritable)?;
         recovery.damaged.extend(start.experiments.damaged.iter().cloned());
         recovery.tell(start.halt.as_ref());
         start.keeper = Keeper::new(directory);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use squall_config::model::{Config, ControlAddress, Name};
 use squall_config::{Problems, load_text};
 use squall_control::{
-    Access, Control, ControlOptions, DataPlane, Publisher, PublisherOptions, Start, Web, WebFuture, WebRequest, start,
+    Access, App, AppOptions, Control, ControlOptions, DataPlane, Start, Web, WebFuture, WebRequest, start,
 };
 use squall_fault::store::SnapshotStore;
 use squall_fault::{Stamp, compile};
@@ -83,17 +83,18 @@ impl Api {
         let begin = Start::fresh(document, config);
         let store = SnapshotStore::new(compile(Arc::clone(begin.config()), None, Stamp::first(7)));
         let data_plane = Arc::new(NoPlane);
-        let publisher = Publisher::new(PublisherOptions {
+        let app = App::new(AppOptions {
             store,
             start: begin,
             file: None,
+            overlay: None,
             seed: 7,
             data_plane,
             access: Access::default(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let options = ControlOptions {
-            publisher,
+            app,
             address: ControlAddress::Tcp(address),
             tls: None,
             telemetry: None,

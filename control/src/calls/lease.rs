@@ -1,6 +1,7 @@
 //! `/v1/lease`. Like the kill switch it acts on the API's own thread and waits for nothing; only the answer waits until it is
 //! written down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use squall_config::units::{format_duration, parse_duration};
 use squall_config::{Problem, Problems, defaults};
 
-use crate::api::App;
+use crate::app::App;
 use crate::calls::halt_status::HaltStatus;
 use crate::document::Now;
 use crate::error::ApiError;
@@ -78,12 +79,12 @@ pub(crate) struct LeaseHolder {
 }
 
 /// `GET /v1/lease`.
-pub(crate) async fn get(State(app): State<App>) -> Response {
+pub(crate) async fn get(State(app): State<Arc<App>>) -> Response {
     current(&app)
 }
 
 /// `PUT /v1/lease`.
-pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Response, ApiError> {
+pub(crate) async fn put(State(app): State<Arc<App>>, mut change: Change) -> Result<Response, ApiError> {
     let wanted: LeaseRequest = serde_json::from_value(change.take_body()?)
         .map_err(|error| refuse("", error.to_string(), "send {\"holder\": \"ci-run-17\", \"ttl\": \"30s\"}"))?;
     let is_plain = |c: char| !c.is_control();
@@ -104,7 +105,7 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
 }
 
 /// `DELETE /v1/lease`.
-pub(crate) async fn delete(State(app): State<App>, change: Change) -> Result<Response, ApiError> {
+pub(crate) async fn delete(State(app): State<Arc<App>>, change: Change) -> Result<Response, ApiError> {
     let whose: Option<LeaseHolder> = change.body.map(serde_json::from_value).transpose().map_err(|error| {
         refuse("", error.to_string(), "send {\"holder\": \"ci-run-17\"}, or nothing to end anybody's lease")
     })?;
@@ -134,9 +135,9 @@ fn refuse(path: &str, detail: String, hint: &str) -> ApiError {
     ApiError::invalid(Problems(vec![Problem::new(path, detail).with_hint(hint)]))
 }
 
-async fn written_down(app: &App, is_change: bool) -> Result<(), ApiError> {
+async fn written_down(app: &Arc<App>, is_change: bool) -> Result<(), ApiError> {
     if is_change && app.publisher.outlives() {
-        app.blocking(Publisher::flush).await??;
+        app.blocking(|app| app.publisher.flush()).await??;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ const REPORTS_MAX: usize = 20;
 
 /// All experiments.
 #[derive(Debug, Default)]
-pub(crate) struct Board {
+pub(crate) struct ExperimentBoard {
     entries: Mutex<BTreeMap<String, Entry>>,
     /// The runner has something to do.
     pub(super) wake: Notify,
@@ -117,7 +117,7 @@ impl Entry {
     }
 }
 
-impl Board {
+impl ExperimentBoard {
     /// With what an earlier process left. Runs that it did not end have ended with it. Gives how many those are. Blocks.
     pub(crate) fn load(archive: Archive) -> std::io::Result<Self> {
         let Left { documents, reports, damaged } = archive.load()?;

@@ -4,8 +4,8 @@ use super::*;
 use crate::experiment::tests::experiment;
 
 /// A board with one experiment, a run of which has held.
-fn held_once() -> Board {
-    let board = Board::default();
+fn held_once() -> ExperimentBoard {
+    let board = ExperimentBoard::default();
     board.put(&experiment().name, ExperimentDocument::default(), None).unwrap();
     board.ask(experiment()).unwrap();
     let (run, ..) = board.take_asked().pop().unwrap();

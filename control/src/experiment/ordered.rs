@@ -3,9 +3,9 @@
 use squall_config::model::Name;
 use squall_config::spec::ExperimentDocument;
 
-use super::board::{Board, EXPERIMENTS_MAX, Entry, Refusal};
+use super::board::{EXPERIMENTS_MAX, Entry, ExperimentBoard, Refusal};
 
-impl Board {
+impl ExperimentBoard {
     /// Puts an experiment there that a controller ordered.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn what_is_ordered_is_for_the_controller_to_change() {
-        let (board, name) = (Board::default(), experiment().name);
+        let (board, name) = (ExperimentBoard::default(), experiment().name);
         board.put_ordered(&name, ExperimentDocument::default()).unwrap();
         assert_eq!(board.put_ordered(&name, ExperimentDocument::default()), Err(Refusal::Running));
         assert_eq!(board.put(&name, ExperimentDocument::default(), None), Err(Refusal::Ordered));

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::actor::{Actor, CONTROLLER};
-use crate::publish::tests::publisher;
+use crate::publish::tests::app;
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -15,10 +15,10 @@ fn rule(name: &str) -> RuleSpec {
     squall_config::parse_value(&json!({"name": name, "percentage": 1, "fault": {"abort": 503}})).unwrap()
 }
 
-fn led() -> Arc<Publisher> {
-    let (publisher, _) = publisher(None);
-    publisher.fleet.begin("https://c/".to_owned());
-    publisher
+fn led() -> Arc<App> {
+    let app = app();
+    app.controller.begin("https://c/".to_owned());
+    app
 }
 
 fn order(publisher: &Publisher, names: &[&str]) -> bool {
@@ -33,8 +33,9 @@ fn later(by: Duration) -> Now {
 
 #[test]
 fn orders_are_published_once_and_keep_their_counts() {
-    let publisher = led();
-    assert!(order(&publisher, &["x", "y"]) && !order(&publisher, &["x", "y"]));
+    let app = led();
+    let publisher = &app.publisher;
+    assert!(order(publisher, &["x", "y"]) && !order(publisher, &["x", "y"]));
     assert_eq!(publisher.stats().generation, 2);
     let state = |name: &str| {
         let view = publisher.view();
@@ -53,19 +54,21 @@ fn orders_are_published_once_and_keep_their_counts() {
 
 #[test]
 fn what_is_given_up_does_not_come_late() {
-    let publisher = led();
+    let app = led();
+    let publisher = &app.publisher;
     publisher.order(vec![rule("x")], (LEASE, Now::read()), &AtomicBool::new(true)).unwrap();
-    assert!(publisher.view().written.rule("x").is_none() && !publisher.fleet.holds(Now::read()));
+    assert!(publisher.view().written.rule("x").is_none() && !app.controller.holds(Now::read()));
 }
 
 #[test]
 fn rules_end_with_the_lease_and_others_do_not() {
-    let publisher = led();
-    order(&publisher, &["x"]);
+    let app = led();
+    let publisher = &app.publisher;
+    order(publisher, &["x"]);
     let mut events = publisher.events().subscribe().unwrap();
-    publisher.expire_orders(later(LEASE / 2));
+    expire_orders(&app, later(LEASE / 2));
     assert!(!publisher.has_silent_orders(later(LEASE / 2)) && publisher.has_silent_orders(later(LEASE)));
-    publisher.expire_orders(later(LEASE));
+    expire_orders(&app, later(LEASE));
     assert!(publisher.has_silent_orders(Now::read()), "nothing renews it any more");
     publisher.drop_orders();
     assert!(!publisher.has_silent_orders(Now::read()));
@@ -80,8 +83,8 @@ fn rules_end_with_the_lease_and_others_do_not() {
     }
     assert_eq!(kinds, [EventKind::Controller, EventKind::Expired]);
     // An answer that comes in this moment keeps them.
-    order(&publisher, &["x"]);
-    publisher.expire_orders(later(LEASE));
+    order(publisher, &["x"]);
+    expire_orders(&app, later(LEASE));
     publisher.renew(LEASE, Now::read());
     publisher.drop_orders();
     assert!(publisher.view().written.rule("x").is_some());
@@ -89,7 +92,8 @@ fn rules_end_with_the_lease_and_others_do_not() {
 
 #[test]
 fn a_halt_of_the_controller_is_its_own_and_that_of_others_is_theirs() {
-    let publisher = led();
+    let app = led();
+    let publisher = &app.publisher;
     let reason = || publisher.view().halt.map(|halt| halt.reason);
     let switch = |to| publisher.switch(&Write::by(Actor::default()), "lunch", to);
     publisher.renew(LEASE, Now::read());
@@ -112,7 +116,7 @@ fn a_halt_of_the_controller_is_its_own_and_that_of_others_is_theirs() {
     // Silence moves nothing, and then it is for anybody to resume.
     publisher.follow_halt(Some(""));
     assert_eq!(reason().as_deref(), Some("the controller"));
-    publisher.expire_orders(later(LEASE));
+    expire_orders(&app, later(LEASE));
     assert!(reason().is_some());
     switch(Switch::Resume).unwrap();
     assert!(reason().is_none());
@@ -120,8 +124,9 @@ fn a_halt_of_the_controller_is_its_own_and_that_of_others_is_theirs() {
 
 #[test]
 fn an_ordered_rule_is_not_for_others_to_change() {
-    let publisher = led();
-    order(&publisher, &["x"]);
+    let app = led();
+    let publisher = &app.publisher;
+    order(publisher, &["x"]);
     let write = Write::by(Actor::default());
     let refused = publisher.update(&write, |draft| draft.refuse_ordered(&[rule("y"), rule("x")]));
     assert!(matches!(refused, Err(UpdateError::OfController(name)) if name == "x"));

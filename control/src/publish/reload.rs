@@ -60,7 +60,7 @@ impl Publisher {
 
     /// Parses and validates, with what flags say on top. Problems have positions.
     fn load(&self, text: &str) -> Result<ConfigSpec, Problems> {
-        let Some(overlay) = self.overlay.get() else { return load_text(text).map(|(spec, _)| spec) };
+        let Some(overlay) = &self.overlay else { return load_text(text).map(|(spec, _)| spec) };
         let mut spec = parse_text(text)?;
         overlay(&mut spec);
         match validate(&spec) {

@@ -17,14 +17,14 @@ impl Publisher {
     /// not wait for a change that is under way, nor for a disk: [`Self::flush`] writes it down. Gives the generation.
     pub fn halt(&self, by: Actor, reason: &str) -> u64 {
         let write = Write { operation: "halt", ..Write::by(by) };
-        self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
+        self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.generation())
     }
 
     /// Ends [`Self::halt`], for tests. Gives the generation.
     #[cfg(test)]
     pub(crate) fn resume(&self, by: Actor, reason: &str) -> u64 {
         let write = Write { operation: "resume", ..Write::by(by) };
-        self.switch(&write, reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
+        self.switch(&write, reason, Switch::Resume).unwrap_or_else(|_| self.generation())
     }
 
     /// Moves the kill switch on conditions. A switch that stands there already is left alone, with its
@@ -41,7 +41,7 @@ impl Publisher {
             return Err(UpdateError::NoLease);
         }
         let by_controller = write.is_ordered;
-        if !halted && !by_controller && self.fleet.halts(Now::read()) {
+        if !halted && !by_controller && self.controller.halts(Now::read()) {
             return Err(UpdateError::HaltedByController);
         }
         if !halted && by_controller && state.halt.as_ref().is_none_or(|halt| !halt.by_controller) {
