@@ -16,7 +16,7 @@ use std::time::Instant;
 use squall_config::model::ControlApi;
 use squall_config::{Problem, Problems};
 
-use attempts::{Attempts, Source};
+use attempts::{AttemptSource, Attempts};
 use tokens::{TokenDigest, TokenFile};
 
 /// What the control API knows of those who may call it. The default asks nobody.
@@ -130,11 +130,11 @@ impl Access {
     }
 
     /// How long a source has to wait before it may try another token; `None` when it may now.
-    fn wait_of(&self, source: Source) -> Option<std::time::Duration> {
+    fn wait_of(&self, source: AttemptSource) -> Option<std::time::Duration> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).wait(source, Instant::now())
     }
 
-    fn note_wrong(&self, source: Source) {
+    fn note_wrong(&self, source: AttemptSource) {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).note(source, Instant::now());
     }
 }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::audit::{ENTRIES_MAX, Entry};
+use crate::audit::{AuditEntry, ENTRIES_MAX};
 use crate::error::ApiError;
 use crate::view::answer;
 
@@ -21,7 +21,7 @@ pub(crate) const LIMIT_DEFAULT: usize = 100;
 #[schemars(rename = "Audit")]
 pub(crate) struct AuditOut {
     /// The newest last.
-    entries: Vec<Entry>,
+    entries: Vec<AuditEntry>,
 }
 
 /// `GET /v1/audit`.

@@ -9,7 +9,7 @@ use squall_config::spec::ExperimentDocument;
 use tokio::sync::Notify;
 
 use super::archive::{Archive, Left};
-use super::report::{Aborted, AbortedBy, Phase, Report, Verdict};
+use super::report::{Aborted, AbortedBy, Report, RunPhase, Verdict};
 use crate::text::rfc3339;
 
 /// More experiments are refused.
@@ -59,7 +59,7 @@ pub(crate) struct Live {
     /// What the runner has yet to begin with.
     asked: Option<Box<Experiment>>,
     pub(crate) run: u64,
-    pub(crate) phase: Phase,
+    pub(crate) phase: RunPhase,
     /// What is known until now.
     pub(crate) report: Arc<Report>,
     /// Somebody wants it to end.
@@ -100,8 +100,8 @@ impl Entry {
             State::Running(live) => live.phase.as_str(),
             State::Idle => match self.report(None) {
                 None => "idle",
-                Some(report) if report.aborted.is_some() => Phase::Aborted.as_str(),
-                Some(_) => Phase::Done.as_str(),
+                Some(report) if report.aborted.is_some() => RunPhase::Aborted.as_str(),
+                Some(_) => RunPhase::Done.as_str(),
             },
         }
     }
@@ -213,7 +213,7 @@ impl ExperimentBoard {
         entry.state = State::Running(Live {
             asked: Some(Box::new(experiment)),
             run: entry.last_run,
-            phase: Phase::Pending,
+            phase: RunPhase::Pending,
             report: Arc::new(report),
             stop: None,
             notes: Vec::new(),
@@ -272,7 +272,7 @@ impl ExperimentBoard {
         for entry in self.entries().values_mut() {
             let State::Running(live) = &mut entry.state else { continue };
             if let Some(experiment) = live.asked.take() {
-                live.phase = Phase::Baseline;
+                live.phase = RunPhase::Baseline;
                 asked.push((live.run, *experiment, entry.document.clone()));
             }
         }
@@ -280,7 +280,12 @@ impl ExperimentBoard {
     }
 
     /// Shows how a run is; gives what somebody wants of it.
-    pub(super) fn show(&self, name: &str, phase: Phase, report: Option<Arc<Report>>) -> (Option<Aborted>, Vec<String>) {
+    pub(super) fn show(
+        &self,
+        name: &str,
+        phase: RunPhase,
+        report: Option<Arc<Report>>,
+    ) -> (Option<Aborted>, Vec<String>) {
         match self.entries().get_mut(name) {
             Some(Entry { state: State::Running(live), .. }) => {
                 live.phase = phase;

@@ -23,7 +23,7 @@ fn the_report_of_the_run_before_is_never_that_of_one_that_was_asked_for() {
     let entry = board.get("e").unwrap();
     let report = entry.report(None).unwrap();
     assert_eq!((report.run, report.verdict), (2, None));
-    assert!(matches!(&entry.state, State::Running(live) if live.phase == Phase::Pending));
+    assert!(matches!(&entry.state, State::Running(live) if live.phase == RunPhase::Pending));
     assert_eq!(entry.report(Some(1)).unwrap().verdict, Some(Verdict::Held));
     assert_eq!(board.ask(experiment()), Err(Refusal::Running));
 }
@@ -35,6 +35,6 @@ fn what_is_stopped_before_it_has_begun_ends_with_a_report() {
     board.stop("e", "enough").unwrap();
     let (run, ..) = board.take_asked().pop().unwrap();
     assert_eq!(run, 2);
-    let (stop, _) = board.show("e", Phase::Baseline, None);
+    let (stop, _) = board.show("e", RunPhase::Baseline, None);
     assert_eq!(stop.map(|aborted| (aborted.by, aborted.reason)), Some((AbortedBy::Stop, "enough".to_owned())));
 }

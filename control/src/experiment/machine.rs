@@ -9,7 +9,7 @@ use squall_config::model::{Experiment, StepRule};
 use squall_config::spec::{RuleSpec, Scalar};
 use squall_config::units::{Percentage, format_duration};
 
-use super::report::{Aborted, AbortedBy, Phase};
+use super::report::{Aborted, AbortedBy, RunPhase};
 
 /// Rules outlive the time that the run may take by this much, should nobody be there to end them.
 const GRACE: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ pub(super) enum Order {
         what: String,
     },
     /// It is in this phase now.
-    Enter(Phase),
+    Enter(RunPhase),
 }
 
 /// A run.
@@ -63,7 +63,7 @@ pub(super) enum Order {
 pub(super) struct Machine {
     experiment: Arc<Experiment>,
     began: Instant,
-    phase: Phase,
+    phase: RunPhase,
     entered: Instant,
     stages: Vec<Stage>,
     /// Since the injection began.
@@ -78,11 +78,11 @@ impl Machine {
     pub(super) fn new(experiment: Arc<Experiment>, now: Instant) -> Self {
         let (stages, ends) = stages(&experiment);
         debug_assert!(stages.last().is_some_and(|stage| stage.rules.is_empty()), "an injection ends");
-        Self { experiment, began: now, phase: Phase::Baseline, entered: now, stages, ends, next: 0, aborted: None }
+        Self { experiment, began: now, phase: RunPhase::Baseline, entered: now, stages, ends, next: 0, aborted: None }
     }
 
     /// The phase.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> RunPhase {
         self.phase
     }
 
@@ -109,46 +109,46 @@ impl Machine {
             return orders;
         }
         match self.phase {
-            Phase::Baseline if self.has_passed(now, self.experiment.baseline) => match seen.baseline {
-                None => self.enter(Phase::Injecting, now, &mut orders),
+            RunPhase::Baseline if self.has_passed(now, self.experiment.baseline) => match seen.baseline {
+                None => self.enter(RunPhase::Injecting, now, &mut orders),
                 Some(reason) => {
                     let aborted = Aborted { by: AbortedBy::Baseline, reason, released_within_milliseconds: None };
                     self.abort(now, aborted, &mut orders);
                 }
             },
-            Phase::Recovering => {
+            RunPhase::Recovering => {
                 let is_back = seen.is_steady && self.has_passed(now, RECOVERY_MIN.min(self.experiment.recovery));
                 if is_back || self.has_passed(now, self.experiment.recovery) {
-                    self.enter(Phase::Done, now, &mut orders);
+                    self.enter(RunPhase::Done, now, &mut orders);
                 }
             }
             _ => {}
         }
-        if self.phase == Phase::Injecting {
+        if self.phase == RunPhase::Injecting {
             self.inject(now, &mut orders);
         }
         orders
     }
 
     fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Done | Phase::Aborted)
+        matches!(self.phase, RunPhase::Done | RunPhase::Aborted)
     }
 
     fn has_passed(&self, now: Instant, time: Duration) -> bool {
         now.saturating_duration_since(self.entered) >= time
     }
 
-    fn enter(&mut self, phase: Phase, now: Instant, orders: &mut Vec<Order>) {
+    fn enter(&mut self, phase: RunPhase, now: Instant, orders: &mut Vec<Order>) {
         (self.phase, self.entered) = (phase, now);
         orders.push(Order::Enter(phase));
     }
 
     fn abort(&mut self, now: Instant, aborted: Aborted, orders: &mut Vec<Order>) {
-        if self.phase == Phase::Injecting {
+        if self.phase == RunPhase::Injecting {
             orders.push(Order::Rules { rules: Vec::new(), ttl: GRACE, what: "all faults end".to_owned() });
         }
         self.aborted = Some(aborted);
-        self.enter(Phase::Aborted, now, orders);
+        self.enter(RunPhase::Aborted, now, orders);
     }
 
     /// Of several stages whose time has come, the last counts.
@@ -163,7 +163,7 @@ impl Machine {
             orders.push(Order::Rules { rules, ttl, what: stage.what.clone() });
         }
         if passed >= self.ends {
-            self.enter(Phase::Recovering, now, orders);
+            self.enter(RunPhase::Recovering, now, orders);
         }
     }
 }

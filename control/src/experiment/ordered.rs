@@ -64,7 +64,7 @@ mod tests {
         assert!(board.remove_ordered(name.as_str()).is_none(), "it is under way");
         board.stop_ordered("silent");
         let (run, ..) = board.take_asked().pop().unwrap();
-        let (stop, _) = board.show(name.as_str(), crate::experiment::report::Phase::Baseline, None);
+        let (stop, _) = board.show(name.as_str(), crate::experiment::report::RunPhase::Baseline, None);
         assert_eq!(stop.map(|aborted| aborted.reason).as_deref(), Some("silent"));
         let report = crate::experiment::report::Report { experiment: name.to_string(), run, ..Default::default() };
         board.end(std::sync::Arc::new(report), None);

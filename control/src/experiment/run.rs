@@ -15,7 +15,7 @@ use squall_telemetry::{Outcome, Traffic};
 
 use super::guarding::{Became, Guarding};
 use super::machine::{Machine, Order, Seen};
-use super::report::{Aborted, AbortedBy, Phase, PhaseSpan, Report, RuleReport, TimelineEvent, TimelineKind};
+use super::report::{Aborted, AbortedBy, PhaseSpan, Report, RuleReport, RunPhase, TimelineEvent, TimelineKind};
 use super::steady::Steady;
 use super::study::Study;
 use super::verdict::judge;
@@ -38,7 +38,7 @@ pub(super) struct Run {
     /// The rules that were in force once, with their counts.
     counts: BTreeMap<String, (Arc<RuleState>, String)>,
     /// The phase that is looked at, and since when.
-    phase: (Phase, Instant),
+    phase: (RunPhase, Instant),
     has_called_harm: bool,
 }
 
@@ -72,11 +72,11 @@ impl Run {
             study: Study::new(&experiment, now, latency_bound(&experiment)),
             report,
             counts: BTreeMap::new(),
-            phase: (Phase::Baseline, now),
+            phase: (RunPhase::Baseline, now),
             has_called_harm: false,
             experiment,
         };
-        run.study.enter(Phase::Baseline, now);
+        run.study.enter(RunPhase::Baseline, now);
         run.note(now, TimelineKind::Phase, "baseline: nothing is injected".to_owned());
         run
     }
@@ -87,7 +87,7 @@ impl Run {
     }
 
     /// The phase.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> RunPhase {
         self.machine.phase()
     }
 
@@ -129,12 +129,12 @@ impl Run {
                 harm.evidence
             );
             self.note(now, TimelineKind::Harm, reason.clone());
-            if self.experiment.expect.stop_on_harm && self.phase() == Phase::Injecting {
+            if self.experiment.expect.stop_on_harm && self.phase() == RunPhase::Injecting {
                 abort.get_or_insert(Aborted { by: AbortedBy::Harm, reason, released_within_milliseconds: None });
             }
         }
-        let is_baseline_over =
-            self.phase() == Phase::Baseline && now.saturating_duration_since(self.phase.1) >= self.experiment.baseline;
+        let is_baseline_over = self.phase() == RunPhase::Baseline
+            && now.saturating_duration_since(self.phase.1) >= self.experiment.baseline;
         let baseline = is_baseline_over.then(|| self.steady.trouble_of_baseline(now, traffic)).flatten();
         let seen = Seen { abort, baseline, is_steady: self.steady.is_steady() };
         let orders = self.machine.step(now, seen);
@@ -173,7 +173,7 @@ impl Run {
         }
     }
 
-    fn enter(&mut self, phase: Phase, now: Instant, traffic: &Traffic) {
+    fn enter(&mut self, phase: RunPhase, now: Instant, traffic: &Traffic) {
         let since = |at: Instant| at.saturating_duration_since(self.began).as_secs_f64();
         let (before, entered) = std::mem::replace(&mut self.phase, (phase, now));
         self.report.phases.push(PhaseSpan { phase: before, from: since(entered), to: since(now) });
@@ -181,14 +181,14 @@ impl Run {
             self.report.aborted = Some(aborted.clone());
         }
         let text = match (phase, &self.report.aborted) {
-            (Phase::Aborted, Some(aborted)) => format!("aborted: {}", aborted.reason),
-            (Phase::Injecting, _) => "injecting".to_owned(),
-            (Phase::Recovering, _) => "recovering: nothing is injected any more".to_owned(),
+            (RunPhase::Aborted, Some(aborted)) => format!("aborted: {}", aborted.reason),
+            (RunPhase::Injecting, _) => "injecting".to_owned(),
+            (RunPhase::Recovering, _) => "recovering: nothing is injected any more".to_owned(),
             _ => phase.as_str().to_owned(),
         };
         self.note(now, TimelineKind::Phase, text);
         self.study.enter(phase, now);
-        if !matches!(phase, Phase::Done | Phase::Aborted) {
+        if !matches!(phase, RunPhase::Done | RunPhase::Aborted) {
             self.steady.enter(phase, now, traffic);
         }
     }
@@ -213,7 +213,7 @@ impl Run {
 
     /// From the last fault until each statement held again; `None` when none was broken by then.
     fn recovery(&self) -> Option<f64> {
-        let ended = self.report.phases.iter().find(|span| span.phase == Phase::Injecting)?.to;
+        let ended = self.report.phases.iter().find(|span| span.phase == RunPhase::Injecting)?.to;
         let spells = self.report.steady_state.iter().flat_map(|statement| &statement.broken);
         let open_then: Vec<Option<f64>> =
             spells.filter(|(from, to)| *from <= ended && to.is_none_or(|to| to > ended)).map(|(_, to)| *to).collect();

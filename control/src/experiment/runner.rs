@@ -16,7 +16,7 @@ use squall_telemetry::{Observation, Outcome, Traffic};
 use tokio::time::MissedTickBehavior;
 
 use super::machine::Order;
-use super::report::{Aborted, AbortedBy, Phase, Report, TimelineKind};
+use super::report::{Aborted, AbortedBy, Report, RunPhase, TimelineKind};
 use super::run::{Look, Run};
 use super::sampler::{Sampler, Wanted};
 use super::start::{check, hangs_on_ids};
@@ -127,7 +127,7 @@ impl Runner {
             let mut run = Run::begin(experiment, &document, number, &self.web);
             run.look_at(self.sampler.share(), Instant::now());
             self.keep(run.report().clone()).await;
-            self.tell(&name, number, Phase::Baseline, None);
+            self.tell(&name, number, RunPhase::Baseline, None);
             let hangs_on_ids = hangs_on_ids(&run.experiment, &self.app.publisher.view().written.lasting());
             self.runs.push(Active { run, name, hangs_on_ids, shown: Instant::now(), ended: None });
             self.observe();
@@ -219,7 +219,7 @@ impl Runner {
                 let reason = self.runs[index].run.report().aborted.as_ref().map(|aborted| aborted.reason.clone());
                 tracing::info!(experiment = %name, run = number, phase = phase.as_str(), reason, "experiment enters a phase");
                 self.tell(&name, number, phase, reason.as_deref());
-                if matches!(phase, Phase::Done | Phase::Aborted) {
+                if matches!(phase, RunPhase::Done | RunPhase::Aborted) {
                     self.runs[index].run.note_release(since.elapsed());
                     self.runs[index].ended = Some(Instant::now());
                 }
@@ -320,7 +320,7 @@ impl Runner {
         }
     }
 
-    fn tell(&self, name: &Name, run: u64, phase: Phase, reason: Option<&str>) {
+    fn tell(&self, name: &Name, run: u64, phase: RunPhase, reason: Option<&str>) {
         let data = json!({ "experiment": name.as_str(), "run": run, "phase": phase.as_str(), "reason": reason });
         self.app.publisher.tell(EventKind::Experiment, self.app.publisher.generation(), data);
     }

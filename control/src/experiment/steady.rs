@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::asking::{Answered, Asking};
 use super::measure::{Measured, bound, measure, unit};
-use super::report::{Held, Phase, SteadyStateReport};
+use super::report::{Held, RunPhase, SteadyStateReport};
 use crate::guards::remote::RemoteJudge;
 use crate::guards::traffic::Sums;
 use crate::web::Web;
@@ -25,7 +25,7 @@ const RECENT_REQUESTS_MIN: u64 = 10;
 /// All statements of an experiment.
 pub(super) struct Steady {
     statements: Vec<Statement>,
-    phase: Phase,
+    phase: RunPhase,
     entered: Instant,
 }
 
@@ -33,7 +33,7 @@ struct Statement {
     about: SteadyState,
     how: How,
     /// What was found of phases.
-    found: BTreeMap<Phase, Held>,
+    found: BTreeMap<RunPhase, Held>,
     /// What is so now.
     now: Held,
     /// Since faults began to flow.
@@ -67,11 +67,11 @@ impl Steady {
     /// Begins with the baseline. Called on a runtime.
     pub(super) fn new(experiment: &Experiment, web: &Arc<dyn Web>, now: Instant) -> Self {
         let statements = experiment.steady_state.iter().map(|about| Statement::new(about, web)).collect();
-        Self { statements, phase: Phase::Baseline, entered: now }
+        Self { statements, phase: RunPhase::Baseline, entered: now }
     }
 
     /// From now on it is another phase.
-    pub(super) fn enter(&mut self, phase: Phase, now: Instant, traffic: &Traffic) {
+    pub(super) fn enter(&mut self, phase: RunPhase, now: Instant, traffic: &Traffic) {
         for statement in &mut self.statements {
             statement.settle(self.phase, now, traffic);
             statement.begin(phase);
@@ -81,7 +81,7 @@ impl Steady {
 
     /// Looks. Gives what became of statements, in words.
     pub(super) fn step(&mut self, now: Instant, traffic: &Traffic) -> Vec<String> {
-        let is_watched = matches!(self.phase, Phase::Injecting | Phase::Recovering);
+        let is_watched = matches!(self.phase, RunPhase::Injecting | RunPhase::Recovering);
         let (entered, mut changes) = (self.entered, Vec::new());
         for statement in &mut self.statements {
             statement.look(now, entered, traffic);
@@ -96,9 +96,9 @@ impl Steady {
     pub(super) fn trouble_of_baseline(&mut self, now: Instant, traffic: &Traffic) -> Option<String> {
         let mut wrong = Vec::new();
         for statement in &mut self.statements {
-            statement.settle(Phase::Baseline, now, traffic);
+            statement.settle(RunPhase::Baseline, now, traffic);
             let SteadyState { name, statement: text, .. } = &statement.about;
-            let found = &statement.found[&Phase::Baseline];
+            let found = &statement.found[&RunPhase::Baseline];
             let value = found.value.map(|value| format!(" ({})", in_unit(value, unit(&statement.about.broken))));
             let value = value.unwrap_or_default();
             let trouble = found.trouble.as_deref().unwrap_or("nothing was measured");
@@ -128,9 +128,9 @@ impl Steady {
                 statement: statement.about.statement.clone(),
                 unit: unit(&statement.about.broken).to_owned(),
                 bound: bound(&statement.about.broken),
-                baseline: of(Phase::Baseline),
-                injecting: of(Phase::Injecting),
-                recovering: of(Phase::Recovering),
+                baseline: of(RunPhase::Baseline),
+                injecting: of(RunPhase::Injecting),
+                recovering: of(RunPhase::Recovering),
                 broken: statement.broken.iter().map(|(from, to)| (since(*from), to.map(since))).collect(),
             }
         };
@@ -156,12 +156,12 @@ impl Statement {
         Self { about: about.clone(), how, found, now, broken }
     }
 
-    fn begin(&mut self, phase: Phase) {
+    fn begin(&mut self, phase: RunPhase) {
         // What was broken by the faults is broken until it holds again, but what was so before says nothing of the new phase.
         match &mut self.how {
             How::Traffic(window) => {
                 (window.first, window.in_flight) = (None, (0.0, 0));
-                if phase == Phase::Recovering {
+                if phase == RunPhase::Recovering {
                     window.recent.clear();
                 }
             }
@@ -203,14 +203,14 @@ impl Statement {
     }
 
     /// What is found of the phase until now.
-    fn settle(&mut self, phase: Phase, now: Instant, traffic: &Traffic) {
+    fn settle(&mut self, phase: RunPhase, now: Instant, traffic: &Traffic) {
         let found = match (&self.how, phase) {
             // A recovery ends well when it ends well.
-            (_, Phase::Recovering) => self.now.clone(),
+            (_, RunPhase::Recovering) => self.now.clone(),
             (How::Traffic(window), _) => window.whole(now, traffic),
             (How::Remote { tally, .. }, _) => tally.held(),
         };
-        let found = match self.about.restored_within.filter(|_| phase == Phase::Injecting) {
+        let found = match self.about.restored_within.filter(|_| phase == RunPhase::Injecting) {
             Some(limit) => self.held_but_for_spells(found, limit, now),
             None => found,
         };

@@ -22,7 +22,7 @@ use squall_config::model::{Direction, Experiment, Name};
 use squall_fault::trace_share::TraceShare;
 use squall_telemetry::{Outcome, Traffic};
 
-use super::report::{JoinReport, Phase, Report, Sampled};
+use super::report::{JoinReport, Report, RunPhase, Sampled};
 use breaker::{Breaker, Parts};
 use groups::{Fact, Groups, Kind};
 use harm::{Finding, Harm, Known, Method};
@@ -72,7 +72,7 @@ struct Spans(Vec<Span>);
 #[derive(Clone, Copy, Debug)]
 struct Span {
     from: Instant,
-    phase: Phase,
+    phase: RunPhase,
     is_paused: bool,
 }
 
@@ -82,7 +82,7 @@ impl Spans {
         self.0.iter().rev().find(|span| span.from <= at).copied()
     }
 
-    fn first(&self, phase: Phase) -> Option<Instant> {
+    fn first(&self, phase: RunPhase) -> Option<Instant> {
         self.0.iter().find(|span| span.phase == phase).map(|span| span.from)
     }
 }
@@ -146,7 +146,7 @@ impl Study {
     }
 
     /// A phase begins. A call to A belongs to the phase in which it began.
-    pub(super) fn enter(&mut self, phase: Phase, at: Instant) {
+    pub(super) fn enter(&mut self, phase: RunPhase, at: Instant) {
         self.begin(Span { from: at, phase, is_paused: false });
     }
 
@@ -186,7 +186,7 @@ impl Study {
         if let Some(span) = span.filter(|span| !span.is_paused) {
             self.figures.queue.sample(span.phase, in_flight);
         }
-        self.figures.all.sample(now, begun(traffic), span.is_some_and(|span| span.phase == Phase::Injecting));
+        self.figures.all.sample(now, begun(traffic), span.is_some_and(|span| span.phase == RunPhase::Injecting));
     }
 
     /// Nothing more will come: what still waits for other exchanges waits no longer.
@@ -243,9 +243,9 @@ impl Study {
     fn parts(&self, now: Instant) -> Option<Parts> {
         let known_until = if self.is_finished { now } else { now.checked_sub(SETTLED_AFTER)?.max(self.began) };
         let end = |phase| self.spans.first(phase);
-        let recovering = end(Phase::Recovering).or(end(Phase::Done)).or(end(Phase::Aborted));
+        let recovering = end(RunPhase::Recovering).or(end(RunPhase::Done)).or(end(RunPhase::Aborted));
         Some(Parts {
-            injecting: self.seconds(self.spans.first(Phase::Injecting)?),
+            injecting: self.seconds(self.spans.first(RunPhase::Injecting)?),
             recovering: recovering.map(|at| self.seconds(at)),
             known_until: self.seconds(known_until),
         })
@@ -268,7 +268,7 @@ impl Figures {
         let (matched, is_inbound) = (self.matched(outcome), outcome.direction == Direction::Inbound);
         self.breaker.add(outcome, matched.is_some());
         self.series.add(outcome, matched == Some(true), weight);
-        let Some(span) = span.filter(|span| span.phase == Phase::Injecting) else { return };
+        let Some(span) = span.filter(|span| span.phase == RunPhase::Injecting) else { return };
         self.all.looked_at += u64::from(is_inbound);
         if !span.is_paused {
             self.faulted_calls += u64::from(matched == Some(true)) * weight;
@@ -304,8 +304,8 @@ impl Figures {
         let fact = Fact::new(&root.inbound, route, root.calls.len() as u64, self.bound);
         match span.map(|span| (span.phase, span.is_paused)) {
             // What began before, and met a rule, is neither here nor there.
-            Some((Phase::Baseline, _)) if !is_matched => self.baseline(fact),
-            Some((Phase::Injecting, is_paused)) => {
+            Some((RunPhase::Baseline, _)) if !is_matched => self.baseline(fact),
+            Some((RunPhase::Injecting, is_paused)) => {
                 self.counts.requests += 1;
                 let route = self.routes.get_mut(fact.route);
                 route.uses_faulted |= is_matched;

@@ -8,7 +8,7 @@ pub(super) use course::events;
 
 use super::page::{Block, Cell, Drawing, Section, Table};
 use super::wording::{count, line, moment, seconds};
-use super::{AbortedBy, Phase, Report, Verdict, postmortem};
+use super::{AbortedBy, Report, RunPhase, Verdict, postmortem};
 
 /// All of it.
 pub(super) fn sections(report: &Report) -> Vec<Section> {
@@ -52,11 +52,11 @@ pub(super) fn took(report: &Report) -> f64 {
 
 /// When faults began and when they had ended; `None` when it did not get so far.
 pub(super) fn injection(report: &Report) -> Option<(f64, f64)> {
-    span(report, Phase::Injecting)
+    span(report, RunPhase::Injecting)
 }
 
 /// When a phase first began and last ended; `None` when the run did not get to it.
-pub(super) fn span(report: &Report, phase: Phase) -> Option<(f64, f64)> {
+pub(super) fn span(report: &Report, phase: RunPhase) -> Option<(f64, f64)> {
     let mut spans = report.phases.iter().filter(|span| span.phase == phase);
     let first = spans.next()?;
     Some((first.from, spans.next_back().map_or(first.to, |last| last.to)))

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::content::{injected_total, injection, span, took};
 use super::wording::clock;
-use super::{AbortedBy, Held, Phase, Report, RuleReport, SteadyStateReport, Verdict};
+use super::{AbortedBy, Held, Report, RuleReport, RunPhase, SteadyStateReport, Verdict};
 
 /// The version of chaostoolkit-lib whose journals have this shape; readers choose how to read by it.
 const CHAOSLIB_VERSION: &str = "1.44.0";
@@ -27,9 +27,9 @@ impl Report {
             "status": self.verdict.map(|verdict| status(self, verdict)),
             "deviated": self.verdict == Some(Verdict::Failed),
             "steady_states": {
-                "before": steady_state(self, Phase::Baseline),
-                "after": steady_state(self, Phase::Recovering),
-                "during": steady_state(self, Phase::Injecting).into_iter().collect::<Vec<_>>(),
+                "before": steady_state(self, RunPhase::Baseline),
+                "after": steady_state(self, RunPhase::Recovering),
+                "during": steady_state(self, RunPhase::Injecting).into_iter().collect::<Vec<_>>(),
             },
             "run": self.rules.iter().map(|rule| run(self, rule)).collect::<Vec<_>>(),
             "rollbacks": rollback_run(self).into_iter().collect::<Vec<_>>(),
@@ -94,11 +94,11 @@ fn squall(report: &Report, verb: &str) -> Value {
 }
 
 /// `None` when the run did not get to that phase.
-fn steady_state(report: &Report, phase: Phase) -> Option<Value> {
+fn steady_state(report: &Report, phase: RunPhase) -> Option<Value> {
     let (from, to) = span(report, phase)?;
     let held_in = |statement: &'_ SteadyStateReport| match phase {
-        Phase::Baseline => statement.baseline.clone(),
-        Phase::Recovering => statement.recovering.clone(),
+        RunPhase::Baseline => statement.baseline.clone(),
+        RunPhase::Recovering => statement.recovering.clone(),
         _ => statement.injecting.clone(),
     };
     let probes: Vec<Value> = report

@@ -48,9 +48,9 @@ pub(super) fn held() -> Report {
             (120.0, TimelineKind::Phase, "done"),
         ]),
         phases: spans(&[
-            (Phase::Baseline, 0.0, 30.0),
-            (Phase::Injecting, 30.0, 90.0),
-            (Phase::Recovering, 90.0, 120.0),
+            (RunPhase::Baseline, 0.0, 30.0),
+            (RunPhase::Injecting, 30.0, 90.0),
+            (RunPhase::Recovering, 90.0, 120.0),
         ]),
         series: series(120, (30, 90), (0.34, 0.01)),
         ..report
@@ -122,7 +122,11 @@ pub(super) fn failed_by_guard() -> Report {
             (59.2, SteadyState, "every statement holds again"),
             (85.2, TimelineKind::Phase, "aborted"),
         ]),
-        phases: spans(&[(Phase::Baseline, 0.0, 30.0), (Phase::Injecting, 30.0, 55.2), (Phase::Recovering, 55.2, 85.2)]),
+        phases: spans(&[
+            (RunPhase::Baseline, 0.0, 30.0),
+            (RunPhase::Injecting, 30.0, 55.2),
+            (RunPhase::Recovering, 55.2, 85.2),
+        ]),
         series: series(85, (30, 55), (2.1, 0.76)),
         ..report
     }
@@ -155,9 +159,9 @@ pub(super) fn nothing_faulted() -> Report {
             (120.0, TimelineKind::Phase, "done"),
         ]),
         phases: spans(&[
-            (Phase::Baseline, 0.0, 30.0),
-            (Phase::Injecting, 30.0, 90.0),
-            (Phase::Recovering, 90.0, 120.0),
+            (RunPhase::Baseline, 0.0, 30.0),
+            (RunPhase::Injecting, 30.0, 90.0),
+            (RunPhase::Recovering, 90.0, 120.0),
         ]),
         ..base()
     }
@@ -296,7 +300,7 @@ fn events(all: &[(f64, TimelineKind, &str)]) -> Vec<TimelineEvent> {
     all.iter().map(|&(at, kind, text)| TimelineEvent { at, kind, text: text.to_owned() }).collect()
 }
 
-fn spans(all: &[(Phase, f64, f64)]) -> Vec<PhaseSpan> {
+fn spans(all: &[(RunPhase, f64, f64)]) -> Vec<PhaseSpan> {
     all.iter().map(|&(phase, from, to)| PhaseSpan { phase, from, to }).collect()
 }
 

@@ -9,7 +9,7 @@ use squall_telemetry::{Outcome, Traffic, TrafficTotals};
 use super::durations::Durations;
 use super::groups::{Fact, Kind, is_failed};
 use super::statistics::float;
-use crate::experiment::report::{Phase, QueueReport, SeriesPoint};
+use crate::experiment::report::{QueueReport, RunPhase, SeriesPoint};
 
 /// An hour of seconds. When there are more, each two become one.
 const POINTS_MAX: usize = 3_600;
@@ -208,11 +208,11 @@ fn inbound(traffic: &Traffic) -> impl Iterator<Item = &TrafficTotals> {
 
 impl Queue {
     /// One sample.
-    pub(super) fn sample(&mut self, phase: Phase, in_flight: u64) {
+    pub(super) fn sample(&mut self, phase: RunPhase, in_flight: u64) {
         match phase {
-            Phase::Baseline => self.baseline.add(in_flight),
-            Phase::Injecting => self.injecting.add(in_flight),
-            Phase::Pending | Phase::Recovering | Phase::Done | Phase::Aborted => {}
+            RunPhase::Baseline => self.baseline.add(in_flight),
+            RunPhase::Injecting => self.injecting.add(in_flight),
+            RunPhase::Pending | RunPhase::Recovering | RunPhase::Done | RunPhase::Aborted => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::xml::escaped;
-use super::super::{Phase, Report};
+use super::super::{Report, RunPhase};
 use super::axis::{Axis, Scale};
 use super::curves::{Bound, Curve, drawable};
 
@@ -71,7 +71,7 @@ impl Plot<'_> {
             let (Some(from), Some(to)) = (drawable(span.from), drawable(span.to)) else { continue };
             let (from, to) = (x(time, from), x(time, to));
             let name = span.phase.as_str();
-            if span.phase == Phase::Injecting && to > from {
+            if span.phase == RunPhase::Injecting && to > from {
                 let (width, height) = (to - from, BOTTOM - TOP);
                 line(
                     &mut svg,
