@@ -17,7 +17,7 @@ use squall_config::model::ControlApi;
 use squall_config::{Problem, Problems};
 
 use attempts::{AttemptSource, Attempts};
-use tokens::{TokenDigest, TokenFile};
+use tokens::{TokenDigest, TokenFile, TokenReloads};
 
 /// What the control API knows of those who may call it. The default asks nobody.
 #[derive(Debug, Default)]
@@ -110,9 +110,9 @@ impl Access {
         self.tokens.as_ref().map(TokenFile::status)
     }
 
-    /// How often the token file was read again: with success, and without.
-    pub(crate) fn reloads(&self) -> (u64, u64) {
-        self.tokens.as_ref().map_or((0, 0), TokenFile::reloads)
+    /// How often the token file was read again.
+    pub(crate) fn reloads(&self) -> TokenReloads {
+        self.tokens.as_ref().map(TokenFile::reloads).unwrap_or_default()
     }
 
     pub(crate) fn takes_names(&self) -> bool {

@@ -125,13 +125,13 @@ impl App {
 
     /// Numbers for the metrics.
     pub fn stats(&self) -> ControlStats {
-        let (token_reloads_ok, token_reloads_error) = self.access.reloads();
+        let token_reloads = self.access.reloads();
         ControlStats {
             publisher: self.publisher.stats(),
             controller: self.controller.stats(Now::read()),
             refused: self.access.refused(),
-            token_reloads_ok,
-            token_reloads_error,
+            token_reloads_ok: token_reloads.ok,
+            token_reloads_error: token_reloads.error,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::actor::{Actor, Part};
 use crate::app::App;
 use crate::disk::Disk;
 use crate::events::EventKind;
-use crate::publish::Publisher;
+use crate::publish::{Guarded, Publisher};
 use crate::web::Web;
 use judge::Finding;
 use machine::{Machine, State, Step};
@@ -97,7 +97,7 @@ impl Watched {
     /// Takes over the guards of the configuration in force. Those that stay as they are go on; all begin afresh when somebody
     /// resumed. Gives whether there are any.
     fn follow(&mut self, app: &Arc<App>, web: &Arc<dyn Web>) -> bool {
-        let (config, resumes) = app.publisher.guarded();
+        let Guarded { config, resumes } = app.publisher.guarded();
         if resumes != self.resumes {
             (self.guards, self.resumes) = (Vec::new(), resumes);
             app.guards.set(&[]);
@@ -136,7 +136,7 @@ impl Watched {
 
 /// Asks again and again, until it has tripped. The next question comes at its time, or when the guard would trip.
 async fn ask_on(app: Arc<App>, web: Arc<dyn Web>, guard: Guard, mut machine: Machine, mut judge: RemoteJudge) {
-    let (_, resumes) = app.publisher.guarded();
+    let resumes = app.publisher.guarded().resumes;
     let mut disk = Disk::default();
     loop {
         let asked = Instant::now();
@@ -144,7 +144,7 @@ async fn ask_on(app: Arc<App>, web: Arc<dyn Web>, guard: Guard, mut machine: Mac
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", judge.target().timeout)));
         let now = Instant::now();
         let found = judge.step(now, answer);
-        if app.publisher.guarded().1 != resumes {
+        if app.publisher.guarded().resumes != resumes {
             // Somebody resumed meanwhile: what is known is of before.
             return;
         }

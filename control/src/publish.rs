@@ -100,6 +100,14 @@ pub(crate) struct State {
     pub(crate) file_text: Option<String>,
 }
 
+/// What the guards go by.
+pub(crate) struct Guarded {
+    /// The configuration that they are in.
+    pub(crate) config: Arc<Config>,
+    /// How often somebody ended a halt: then each begins afresh.
+    pub(crate) resumes: u64,
+}
+
 /// Changes a document that was read from the file.
 pub type Overlay = Box<dyn Fn(&mut ConfigSpec) + Send + Sync>;
 
@@ -190,10 +198,10 @@ impl Publisher {
         Arc::clone(&self.state().written.config)
     }
 
-    /// The configuration whose guards are in force, and how often somebody ended a halt.
-    pub(crate) fn guarded(&self) -> (Arc<Config>, u64) {
+    /// What the guards go by.
+    pub(crate) fn guarded(&self) -> Guarded {
         let state = self.state();
-        (Arc::clone(&state.written.config), state.resumes)
+        Guarded { config: Arc::clone(&state.written.config), resumes: state.resumes }
     }
 
     /// The generation in force.

@@ -174,6 +174,15 @@ pub(super) struct TokenFile {
     reloads_failed: AtomicU64,
 }
 
+/// How often a token file was read again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TokenReloads {
+    /// Its tokens were taken into use.
+    pub(crate) ok: u64,
+    /// They could not be.
+    pub(crate) error: u64,
+}
+
 #[derive(Debug)]
 struct Current {
     tokens: Arc<Tokens>,
@@ -214,8 +223,9 @@ impl TokenFile {
         TokenStatus { file: self.path.clone(), count: current.tokens.0.len(), error }
     }
 
-    pub(super) fn reloads(&self) -> (u64, u64) {
-        (self.reloads_ok.load(Ordering::Relaxed), self.reloads_failed.load(Ordering::Relaxed))
+    pub(super) fn reloads(&self) -> TokenReloads {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        TokenReloads { ok: count(&self.reloads_ok), error: count(&self.reloads_failed) }
     }
 
     /// See [`super::Access::reload`].

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::archive::{Archive, Left};
 use super::report::{Aborted, AbortedBy, Report, RunPhase, Verdict};
+use crate::directory::Damaged;
 use crate::text::rfc3339;
 
 /// More experiments are refused.
@@ -25,8 +26,8 @@ pub(crate) struct ExperimentBoard {
     /// The runner has something to do.
     pub(super) wake: Notify,
     pub(crate) archive: Archive,
-    /// Files that were damaged, under the names that they have now.
-    pub(crate) damaged: Vec<(std::path::PathBuf, String)>,
+    /// Files that were damaged.
+    pub(crate) damaged: Vec<Damaged>,
 }
 
 /// One experiment.
@@ -66,6 +67,23 @@ pub(crate) struct Live {
     pub(crate) stop: Option<Aborted>,
     /// What people noted, to be taken into its report.
     pub(crate) notes: Vec<String>,
+}
+
+/// A run that the runner has yet to begin.
+pub(super) struct Asked {
+    /// Its number.
+    pub(super) run: u64,
+    pub(super) experiment: Experiment,
+    pub(super) document: ExperimentDocument,
+}
+
+/// What people want of a run under way.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// It is to end.
+    pub(super) stop: Option<Aborted>,
+    /// For its report.
+    pub(super) notes: Vec<String>,
 }
 
 /// Why something cannot be done with an experiment.
@@ -266,33 +284,28 @@ impl ExperimentBoard {
         self.entries().iter().filter(|(_, entry)| entry.is_busy()).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Takes over what was asked for: with the number of the run.
-    pub(super) fn take_asked(&self) -> Vec<(u64, Experiment, ExperimentDocument)> {
+    /// Takes over what was asked for.
+    pub(super) fn take_asked(&self) -> Vec<Asked> {
         let mut asked = Vec::new();
         for entry in self.entries().values_mut() {
             let State::Running(live) = &mut entry.state else { continue };
             if let Some(experiment) = live.asked.take() {
                 live.phase = RunPhase::Baseline;
-                asked.push((live.run, *experiment, entry.document.clone()));
+                asked.push(Asked { run: live.run, experiment: *experiment, document: entry.document.clone() });
             }
         }
         asked
     }
 
     /// Shows how a run is; gives what somebody wants of it.
-    pub(super) fn show(
-        &self,
-        name: &str,
-        phase: RunPhase,
-        report: Option<Arc<Report>>,
-    ) -> (Option<Aborted>, Vec<String>) {
+    pub(super) fn show(&self, name: &str, phase: RunPhase, report: Option<Arc<Report>>) -> Wishes {
         match self.entries().get_mut(name) {
             Some(Entry { state: State::Running(live), .. }) => {
                 live.phase = phase;
                 live.report = report.unwrap_or_else(|| Arc::clone(&live.report));
-                (live.stop.clone(), std::mem::take(&mut live.notes))
+                Wishes { stop: live.stop.clone(), notes: std::mem::take(&mut live.notes) }
             }
-            _ => (None, Vec::new()),
+            _ => Wishes::default(),
         }
     }
 

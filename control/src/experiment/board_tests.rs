@@ -8,7 +8,7 @@ fn held_once() -> ExperimentBoard {
     let board = ExperimentBoard::default();
     board.put(&experiment().name, ExperimentDocument::default(), None).unwrap();
     board.ask(experiment()).unwrap();
-    let (run, ..) = board.take_asked().pop().unwrap();
+    let run = board.take_asked().pop().unwrap().run;
     let report = Report { experiment: "e".to_owned(), run, verdict: Some(Verdict::Held), ..Report::default() };
     board.end(Arc::new(report), None);
     board
@@ -33,8 +33,8 @@ fn what_is_stopped_before_it_has_begun_ends_with_a_report() {
     let board = held_once();
     board.ask(experiment()).unwrap();
     board.stop("e", "enough").unwrap();
-    let (run, ..) = board.take_asked().pop().unwrap();
+    let run = board.take_asked().pop().unwrap().run;
     assert_eq!(run, 2);
-    let (stop, _) = board.show("e", RunPhase::Baseline, None);
+    let stop = board.show("e", RunPhase::Baseline, None).stop;
     assert_eq!(stop.map(|aborted| (aborted.by, aborted.reason)), Some((AbortedBy::Stop, "enough".to_owned())));
 }

@@ -63,8 +63,8 @@ mod tests {
         board.ask(experiment()).unwrap();
         assert!(board.remove_ordered(name.as_str()).is_none(), "it is under way");
         board.stop_ordered("silent");
-        let (run, ..) = board.take_asked().pop().unwrap();
-        let (stop, _) = board.show(name.as_str(), crate::experiment::report::RunPhase::Baseline, None);
+        let run = board.take_asked().pop().unwrap().run;
+        let stop = board.show(name.as_str(), crate::experiment::report::RunPhase::Baseline, None).stop;
         assert_eq!(stop.map(|aborted| aborted.reason).as_deref(), Some("silent"));
         let report = crate::experiment::report::Report { experiment: name.to_string(), run, ..Default::default() };
         board.end(std::sync::Arc::new(report), None);

@@ -35,11 +35,24 @@ pub(super) struct Run {
     guarding: Guarding,
     study: Study,
     report: Report,
-    /// The rules that were in force once, with their counts.
-    counts: BTreeMap<String, (Arc<RuleState>, String)>,
-    /// The phase that is looked at, and since when.
-    phase: (RunPhase, Instant),
+    /// The rules that were in force once, by name.
+    counts: BTreeMap<String, Counted>,
+    entered: Entered,
     has_called_harm: bool,
+}
+
+/// A rule that was in force once.
+struct Counted {
+    state: Arc<RuleState>,
+    /// What it counts.
+    unit: &'static str,
+}
+
+/// The phase that is looked at, and when it was entered.
+#[derive(Clone, Copy)]
+struct Entered {
+    phase: RunPhase,
+    at: Instant,
 }
 
 /// What there is to look at.
@@ -72,7 +85,7 @@ impl Run {
             study: Study::new(&experiment, now, latency_bound(&experiment)),
             report,
             counts: BTreeMap::new(),
-            phase: (RunPhase::Baseline, now),
+            entered: Entered { phase: RunPhase::Baseline, at: now },
             has_called_harm: false,
             experiment,
         };
@@ -134,7 +147,7 @@ impl Run {
             }
         }
         let is_baseline_over = self.phase() == RunPhase::Baseline
-            && now.saturating_duration_since(self.phase.1) >= self.experiment.baseline;
+            && now.saturating_duration_since(self.entered.at) >= self.experiment.baseline;
         let baseline = is_baseline_over.then(|| self.steady.trouble_of_baseline(now, traffic)).flatten();
         let seen = Seen { abort, baseline, is_steady: self.steady.is_steady() };
         let orders = self.machine.step(now, seen);
@@ -142,7 +155,7 @@ impl Run {
             match order {
                 Order::Enter(phase) => self.enter(*phase, now, traffic),
                 Order::Rules { rules, what, .. } => {
-                    self.study.pause(rules.is_empty(), now);
+                    self.study.set_paused(rules.is_empty(), now);
                     self.note(now, TimelineKind::Rules, what.clone());
                 }
             }
@@ -160,7 +173,7 @@ impl Run {
                     Unit::Tunnel => "tunnel",
                     Unit::Both => "request and connection",
                 };
-                self.counts.insert(rule.rule.name.to_string(), (Arc::clone(&rule.state), unit.to_owned()));
+                self.counts.insert(rule.rule.name.to_string(), Counted { state: Arc::clone(&rule.state), unit });
             }
         }
     }
@@ -175,8 +188,8 @@ impl Run {
 
     fn enter(&mut self, phase: RunPhase, now: Instant, traffic: &Traffic) {
         let since = |at: Instant| at.saturating_duration_since(self.began).as_secs_f64();
-        let (before, entered) = std::mem::replace(&mut self.phase, (phase, now));
-        self.report.phases.push(PhaseSpan { phase: before, from: since(entered), to: since(now) });
+        let before = std::mem::replace(&mut self.entered, Entered { phase, at: now });
+        self.report.phases.push(PhaseSpan { phase: before.phase, from: since(before.at), to: since(now) });
         if let Some(aborted) = self.machine.aborted() {
             self.report.aborted = Some(aborted.clone());
         }
@@ -230,11 +243,11 @@ impl Run {
         let steps = self.experiment.method.iter().flat_map(|step| step.rules.iter().map(move |rule| (step, rule)));
         let report = |(step, rule): (&squall_config::model::MethodStep, &squall_config::model::StepRule)| {
             let counts = self.counts.get(rule.name.as_str());
-            let count = |read: fn(&RuleState) -> u64| counts.map_or(0, |(state, _)| read(state));
+            let count = |read: fn(&RuleState) -> u64| counts.map_or(0, |counted| read(&counted.state));
             RuleReport {
                 name: rule.name.to_string(),
                 step: step.name.clone(),
-                unit: counts.map_or_else(|| "request".to_owned(), |(_, unit)| unit.clone()),
+                unit: counts.map_or("request", |counted| counted.unit).to_owned(),
                 percentage: f64::from(rule.percentage.ppm()) / 1e4,
                 matched: count(|state| state.matched.load(Relaxed)),
                 injected: count(|state| state.injected.load(Relaxed)),

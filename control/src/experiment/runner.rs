@@ -15,6 +15,7 @@ use squall_config::{Chain, validate_experiment};
 use squall_telemetry::{Observation, Outcome, Traffic};
 use tokio::time::MissedTickBehavior;
 
+use super::board::{Asked, Wishes};
 use super::machine::Order;
 use super::report::{Aborted, AbortedBy, Report, RunPhase, TimelineKind};
 use super::run::{Look, Run};
@@ -44,7 +45,8 @@ const LAST_LOOK: Duration = Duration::from_millis(300);
 /// Drives all runs; never returns.
 pub(crate) async fn run(app: Arc<App>, web: Arc<dyn Web>) {
     let (runs, outcomes, sampler) = (Vec::new(), Vec::new(), Sampler::new(Instant::now()));
-    let mut runner = Runner { app, web, runs, outcomes, sampler, hangs_on_ids: (0, true) };
+    let mut runner =
+        Runner { app, web, runs, outcomes, sampler, in_force: InForce { generation: 0, hang_on_ids: true } };
     runner.app.experiments.set_schedules(|document| runner.schedule_of(document));
     let mut ticks = tokio::time::interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -66,8 +68,14 @@ struct Runner {
     runs: Vec<Active>,
     outcomes: Vec<Outcome>,
     sampler: Sampler,
-    /// The generation that was looked at, and whether a rule in force then hangs on ids.
-    hangs_on_ids: (u64, bool),
+    in_force: InForce,
+}
+
+/// What is known of the rules of a generation.
+struct InForce {
+    generation: u64,
+    /// One of them hangs on ids.
+    hang_on_ids: bool,
 }
 
 struct Active {
@@ -118,7 +126,7 @@ impl Runner {
     }
 
     async fn begin_asked(&mut self) {
-        for (number, experiment, document) in self.app.experiments.take_asked() {
+        for Asked { run: number, experiment, document } in self.app.experiments.take_asked() {
             let name = experiment.name.clone();
             tracing::info!(experiment = %name, run = number, "experiment started");
             if self.runs.is_empty() {
@@ -166,7 +174,7 @@ impl Runner {
                 active.run.fill(now, &traffic);
             }
             let report = is_shown.then(|| Arc::new(active.run.report().clone()));
-            let (stop, notes) = self.app.experiments.show(active.name.as_str(), active.run.phase(), report);
+            let Wishes { stop, notes } = self.app.experiments.show(active.name.as_str(), active.run.phase(), report);
             notes.into_iter().for_each(|note| active.run.note(now, TimelineKind::Note, note));
             let halted = view
                 .halt
@@ -205,11 +213,11 @@ impl Runner {
     /// Of those in force; looked up when they may have changed.
     fn do_rules_hang_on_ids(&mut self) -> bool {
         let view = self.app.publisher.view();
-        if self.hangs_on_ids.0 != view.generation {
-            let do_they = view.snapshot.rules.iter().any(|compiled| compiled.rule.hangs_on_ids());
-            self.hangs_on_ids = (view.generation, do_they);
+        if self.in_force.generation != view.generation {
+            let hang_on_ids = view.snapshot.rules.iter().any(|compiled| compiled.rule.hangs_on_ids());
+            self.in_force = InForce { generation: view.generation, hang_on_ids };
         }
-        self.hangs_on_ids.1
+        self.in_force.hang_on_ids
     }
 
     async fn carry_out(&mut self, index: usize, order: Order, since: Instant) {

@@ -37,7 +37,15 @@ struct Statement {
     /// What is so now.
     now: Held,
     /// Since faults began to flow.
-    broken: Vec<(Instant, Option<Instant>)>,
+    broken: Vec<Spell>,
+}
+
+/// A time in which a statement was broken.
+#[derive(Clone, Copy)]
+struct Spell {
+    from: Instant,
+    /// `None`: it lasts.
+    to: Option<Instant>,
 }
 
 enum How {
@@ -48,10 +56,34 @@ enum How {
 /// Sums at the beginning of the phase, and of the last seconds.
 struct Window {
     condition: TrafficCondition,
-    first: Option<(Instant, Sums)>,
-    recent: VecDeque<(Instant, Sums)>,
-    /// Requests at once, added up over the looks of the phase.
-    in_flight: (f64, u32),
+    first: Option<Reading>,
+    recent: VecDeque<Reading>,
+    /// Requests at once, over the looks of the phase.
+    in_flight: Mean,
+}
+
+/// Sums as they were at a moment.
+#[derive(Clone)]
+struct Reading {
+    at: Instant,
+    sums: Sums,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    looks: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.looks = self.looks.saturating_add(1);
+    }
+
+    fn value(self) -> f64 {
+        self.sum / f64::from(self.looks.max(1))
+    }
 }
 
 /// Answers of a phase.
@@ -131,7 +163,7 @@ impl Steady {
                 baseline: of(RunPhase::Baseline),
                 injecting: of(RunPhase::Injecting),
                 recovering: of(RunPhase::Recovering),
-                broken: statement.broken.iter().map(|(from, to)| (since(*from), to.map(since))).collect(),
+                broken: statement.broken.iter().map(|spell| (since(spell.from), spell.to.map(since))).collect(),
             }
         };
         self.statements.iter_mut().map(report).collect()
@@ -146,8 +178,8 @@ impl Statement {
         };
         let how = match about.broken.clone() {
             Condition::Traffic(condition) => {
-                let (first, recent, in_flight) = (None, VecDeque::new(), (0.0, 0));
-                How::Traffic(Box::new(Window { condition, first, recent, in_flight }))
+                let (recent, in_flight) = (VecDeque::new(), Mean::default());
+                How::Traffic(Box::new(Window { condition, first: None, recent, in_flight }))
             }
             Condition::Query(query) => remote(RemoteJudge::of_query(query)),
             Condition::Probe(probe) => remote(RemoteJudge::of_probe(probe)),
@@ -160,7 +192,7 @@ impl Statement {
         // What was broken by the faults is broken until it holds again, but what was so before says nothing of the new phase.
         match &mut self.how {
             How::Traffic(window) => {
-                (window.first, window.in_flight) = (None, (0.0, 0));
+                (window.first, window.in_flight) = (None, Mean::default());
                 if phase == RunPhase::Recovering {
                     window.recent.clear();
                 }
@@ -185,16 +217,16 @@ impl Statement {
     /// Notes when it breaks and when it holds again.
     fn note_break(&mut self, now: Instant) -> Option<String> {
         let SteadyState { name, statement, .. } = &self.about;
-        let open = self.broken.last_mut().filter(|(_, to)| to.is_none());
+        let open = self.broken.last_mut().filter(|spell| spell.to.is_none());
         match (self.now.held, open) {
             (Some(false), None) => {
-                self.broken.push((now, None));
+                self.broken.push(Spell { from: now, to: None });
                 let value = self.now.value.map(|value| format!(": {}", in_unit(value, unit(&self.about.broken))));
                 Some(format!("{name} is broken: {statement} does not hold{}", value.unwrap_or_default()))
             }
             (Some(true), Some(spell)) => {
-                spell.1 = Some(now);
-                let time = now.saturating_duration_since(spell.0);
+                spell.to = Some(now);
+                let time = now.saturating_duration_since(spell.from);
                 let time = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
                 Some(format!("{name} holds again after {}", format_duration(time)))
             }
@@ -219,7 +251,8 @@ impl Statement {
 
     /// Broken only when a single break took longer than it may.
     fn held_but_for_spells(&self, found: Held, limit: Duration, now: Instant) -> Held {
-        let longest = self.broken.iter().map(|(from, to)| to.unwrap_or(now).saturating_duration_since(*from)).max();
+        let took = |spell: &Spell| spell.to.unwrap_or(now).saturating_duration_since(spell.from);
+        let longest = self.broken.iter().map(took).max();
         match (longest, found.held) {
             (Some(longest), _) if longest > limit => {
                 let trouble =
@@ -240,31 +273,39 @@ impl Window {
     fn look(&mut self, now: Instant, entered: Instant, traffic: &Traffic) -> Held {
         let sums = Sums::of(&self.condition, traffic);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let in_flight = sums.in_flight as f64;
-        self.in_flight = (self.in_flight.0 + in_flight, self.in_flight.1.saturating_add(1));
-        self.first.get_or_insert_with(|| (now, sums.clone()));
-        self.recent.push_back((now, sums));
+        self.in_flight.add(sums.in_flight as f64);
+        let reading = Reading { at: now, sums };
+        self.first.get_or_insert_with(|| reading.clone());
+        self.recent.push_back(reading);
         let begin = entered.max(now.checked_sub(RECENT).unwrap_or(entered));
-        while self.recent.get(1).is_some_and(|(at, _)| *at <= begin) {
+        while self.recent.get(1).is_some_and(|reading| reading.at <= begin) {
             self.recent.pop_front();
         }
-        let (Some((from, before)), Some((_, last))) = (self.recent.front(), self.recent.back()) else {
+        let (Some(first), Some(last)) = (self.recent.front(), self.recent.back()) else {
             return Held::default();
         };
-        let mean = self.recent.iter().map(|(_, sums)| sums.in_flight).sum::<u64>();
+        let mean = self.recent.iter().map(|reading| reading.sums.in_flight).sum::<u64>();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let mean = mean as f64 / self.recent.len().max(1) as f64;
-        let seconds = now.saturating_duration_since(*from).as_secs_f64();
-        let measured = Measured { before, now: last, seconds, in_flight: mean, bounds: traffic.duration_bounds };
+        let measured = Measured {
+            before: &first.sums,
+            now: &last.sums,
+            seconds: now.saturating_duration_since(first.at).as_secs_f64(),
+            in_flight: mean,
+            bounds: traffic.duration_bounds,
+        };
         measure(&self.condition.measure, &measured, RECENT_REQUESTS_MIN)
     }
 
     fn whole(&self, now: Instant, traffic: &Traffic) -> Held {
-        let Some((from, before)) = &self.first else { return Held::default() };
-        let sums = Sums::of(&self.condition, traffic);
-        let seconds = now.saturating_duration_since(*from).as_secs_f64();
-        let in_flight = self.in_flight.0 / f64::from(self.in_flight.1.max(1));
-        let measured = Measured { before, now: &sums, seconds, in_flight, bounds: traffic.duration_bounds };
+        let Some(first) = &self.first else { return Held::default() };
+        let measured = Measured {
+            before: &first.sums,
+            now: &Sums::of(&self.condition, traffic),
+            seconds: now.saturating_duration_since(first.at).as_secs_f64(),
+            in_flight: self.in_flight.value(),
+            bounds: traffic.duration_bounds,
+        };
         let minimum = match self.condition.measure {
             Measure::ErrorRate { minimum_requests, .. } | Measure::Latency { minimum_requests, .. } => minimum_requests,
             Measure::InFlight(_) | Measure::RequestRate(_) => 0,

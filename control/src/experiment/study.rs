@@ -24,7 +24,7 @@ use squall_telemetry::{Outcome, Traffic};
 
 use super::report::{JoinReport, Report, RunPhase, Sampled};
 use breaker::{Breaker, Parts};
-use groups::{Fact, Groups, Kind};
+use groups::{Fact, Groups, Kind, Met};
 use harm::{Finding, Harm, Known, Method};
 use join::{Join, Joined, ORPHANED_AFTER, Root};
 use retries::Retries;
@@ -56,8 +56,6 @@ pub(super) struct Study {
     began: Instant,
     spans: Spans,
     shares: Shares,
-    /// The share that is looked at now.
-    share: TraceShare,
     join: Join,
     figures: Figures,
     is_finished: bool,
@@ -131,7 +129,6 @@ impl Study {
             began,
             spans: Spans(Vec::new()),
             shares: Shares::new(began),
-            share: TraceShare::default(),
             join: Join::new(),
             figures,
             is_finished: false,
@@ -141,8 +138,7 @@ impl Study {
 
     /// From now on exchanges of this share of the traces come, and no others.
     pub(super) fn look_at(&mut self, share: TraceShare, at: Instant) {
-        self.shares.change(at, share.halvings(), share.by() != self.share.by());
-        self.share = share;
+        self.shares.change(at, share);
     }
 
     /// A phase begins. A call to A belongs to the phase in which it began.
@@ -152,7 +148,7 @@ impl Study {
 
     /// While faults flow, none of the rules is in force from now on, as between two steps; or some are again. Calls to A that
     /// begin in a pause are of no group.
-    pub(super) fn pause(&mut self, is_paused: bool, at: Instant) {
+    pub(super) fn set_paused(&mut self, is_paused: bool, at: Instant) {
         if let Some(Span { phase, .. }) = self.spans.0.last().copied() {
             self.begin(Span { from: at, phase, is_paused });
         }
@@ -175,7 +171,7 @@ impl Study {
             self.join.insert(now, outcome);
         }
         let Self { join, figures, spans, shares, .. } = self;
-        join.settle(now, |joined| figures.settle(now, joined, (spans, shares)));
+        join.settle(now, |joined| figures.settle(now, joined, spans, shares));
     }
 
     /// Takes in how many calls to A are under way.
@@ -192,14 +188,14 @@ impl Study {
     /// Nothing more will come: what still waits for other exchanges waits no longer.
     pub(super) fn finish(&mut self, now: Instant) {
         let Self { join, figures, spans, shares, .. } = self;
-        join.finish(|joined| figures.settle(now, joined, (spans, shares)));
+        join.finish(|joined| figures.settle(now, joined, spans, shares));
         self.is_finished = true;
     }
 
     /// Whether more harm than is tolerated is beyond doubt.
     pub(super) fn harm(&self) -> Option<CalledHarm> {
         let found = self.finding();
-        let difference = found.difference.map_or(0.0, |(difference, _, _)| difference);
+        let difference = found.difference.map_or(0.0, |difference| difference.value);
         found.called.map(|at| CalledHarm { at, evidence: found.evidence, difference })
     }
 
@@ -257,32 +253,31 @@ impl Study {
 }
 
 impl Figures {
-    /// Whether a rule of this experiment matched, and whether one was picked.
-    fn matched(&self, outcome: &Outcome) -> Option<bool> {
-        let (experiment, is_picked) = outcome.matched.as_ref()?;
-        (*experiment == self.experiment).then_some(*is_picked)
+    /// What an exchange met of the rules of this experiment.
+    fn met(&self, outcome: &Outcome) -> Met {
+        Met::of(outcome, &self.experiment)
     }
 
     /// Notes what an exchange says by itself; it stands for so many.
     fn see(&mut self, outcome: &Outcome, span: Option<Span>, weight: u64) {
-        let (matched, is_inbound) = (self.matched(outcome), outcome.direction == Direction::Inbound);
-        self.breaker.add(outcome, matched.is_some());
-        self.series.add(outcome, matched == Some(true), weight);
+        let (met, is_inbound) = (self.met(outcome), outcome.direction == Direction::Inbound);
+        self.breaker.add(outcome, met);
+        self.series.add(outcome, met, weight);
         let Some(span) = span.filter(|span| span.phase == RunPhase::Injecting) else { return };
         self.all.looked_at += u64::from(is_inbound);
         if !span.is_paused {
-            self.faulted_calls += u64::from(matched == Some(true)) * weight;
+            self.faulted_calls += u64::from(met == Met::Faulted) * weight;
             self.asked += u64::from(is_inbound) * weight;
         }
     }
 
     /// Takes in what waits no longer. Of what was not looked at all the while nobody knows what else belongs to it.
-    fn settle(&mut self, now: Instant, joined: Joined, (spans, shares): (&Spans, &Shares)) {
+    fn settle(&mut self, now: Instant, joined: Joined, spans: &Spans, shares: &Shares) {
         match joined {
             Joined::Orphan(call) => {
                 let first = call.began.checked_sub(ORPHANED_AFTER).unwrap_or(call.began);
                 let is_alone = shares.cover(call.place, first, call.began);
-                self.counts.calls += u64::from(is_alone && self.matched(&call).is_some());
+                self.counts.calls += u64::from(is_alone && self.met(&call) != Met::Nothing);
             }
             Joined::Root(root) if shares.cover(root.inbound.place, root.inbound.began, now) => {
                 let span = spans.at(root.inbound.began);
@@ -293,13 +288,13 @@ impl Figures {
     }
 
     fn settle_root(&mut self, now: Instant, root: &Root, span: Option<Span>) {
-        let mut calls: Vec<&Outcome> = root.calls.iter().filter(|call| self.matched(call).is_some()).collect();
+        let mut calls: Vec<&Outcome> = root.calls.iter().filter(|call| self.met(call) != Met::Nothing).collect();
         self.counts.calls += calls.len() as u64;
         self.counts.joined += calls.len() as u64;
         self.counts.ids_added += u64::from(root.inbound.has_added_ids);
-        let own = self.matched(&root.inbound);
-        let is_faulted = own == Some(true) || calls.iter().any(|call| self.matched(call) == Some(true));
-        let is_matched = own.is_some() || !calls.is_empty();
+        let own = self.met(&root.inbound);
+        let is_faulted = own == Met::Faulted || calls.iter().any(|call| self.met(call) == Met::Faulted);
+        let is_matched = own != Met::Nothing || !calls.is_empty();
         let route = self.routes.id(&root.inbound.route);
         let fact = Fact::new(&root.inbound, route, root.calls.len() as u64, self.bound);
         match span.map(|span| (span.phase, span.is_paused)) {

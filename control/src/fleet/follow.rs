@@ -144,7 +144,7 @@ impl Follower {
         }
         if is_new {
             let (rules, unread) = apart(rules);
-            self.apply(rules, (lease, received)).await?;
+            self.apply(rules, lease, received).await?;
             self.unread = unread;
             self.app.controller.follow(&revision);
         } else {
@@ -164,10 +164,10 @@ impl Follower {
     }
 
     /// Puts the rules in force, and renews the lease with them.
-    async fn apply(&mut self, rules: Vec<RuleSpec>, lease: (Duration, Now)) -> Result<(), Trouble> {
+    async fn apply(&mut self, rules: Vec<RuleSpec>, lease: Duration, received: Now) -> Result<(), Trouble> {
         let is_unwanted = Arc::new(AtomicBool::new(false));
         let (publisher, unwanted) = (Arc::clone(&self.app.publisher), Arc::clone(&is_unwanted));
-        let put = move || publisher.order(rules, lease, &unwanted).map_err(|error| Chain(&error).to_string());
+        let put = move || publisher.order(rules, lease, received, &unwanted).map_err(|error| Chain(&error).to_string());
         let done = self.work.done(put).await;
         if done.is_none() {
             is_unwanted.store(true, Ordering::SeqCst);

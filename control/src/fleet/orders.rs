@@ -41,7 +41,8 @@ impl Publisher {
     pub(crate) fn order(
         &self,
         rules: Vec<RuleSpec>,
-        (lease, received): (Duration, Now),
+        lease: Duration,
+        received: Now,
         is_unwanted: &AtomicBool,
     ) -> Result<bool, UpdateError> {
         let write = Write::ordered("order");

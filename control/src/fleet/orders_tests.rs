@@ -23,7 +23,7 @@ fn led() -> Arc<App> {
 
 fn order(publisher: &Publisher, names: &[&str]) -> bool {
     let rules = names.iter().map(|name| rule(name)).collect();
-    publisher.order(rules, (LEASE, Now::read()), &AtomicBool::new(false)).unwrap()
+    publisher.order(rules, LEASE, Now::read(), &AtomicBool::new(false)).unwrap()
 }
 
 fn later(by: Duration) -> Now {
@@ -44,7 +44,7 @@ fn orders_are_published_once_and_keep_their_counts() {
     state("x").matched.fetch_add(7, Relaxed);
     let mut changed = rule("x");
     changed.percentage = Some(squall_config::spec::Scalar::Text("2".to_owned()));
-    publisher.order(vec![changed], (LEASE, Now::read()), &AtomicBool::new(false)).unwrap();
+    publisher.order(vec![changed], LEASE, Now::read(), &AtomicBool::new(false)).unwrap();
     assert_eq!(state("x").matched.load(Relaxed), 7);
     let entries = publisher.audit.last(10);
     let operations: Vec<&str> = entries.iter().map(|entry| entry.operation.as_str()).collect();
@@ -56,7 +56,7 @@ fn orders_are_published_once_and_keep_their_counts() {
 fn what_is_given_up_does_not_come_late() {
     let app = led();
     let publisher = &app.publisher;
-    publisher.order(vec![rule("x")], (LEASE, Now::read()), &AtomicBool::new(true)).unwrap();
+    publisher.order(vec![rule("x")], LEASE, Now::read(), &AtomicBool::new(true)).unwrap();
     assert!(publisher.view().written.rule("x").is_none() && !app.controller.holds(Now::read()));
 }
 

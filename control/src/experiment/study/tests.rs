@@ -316,8 +316,8 @@ fn what_begins_in_a_pause_is_of_no_group() {
     let at = |ms| t + Duration::from_millis(ms);
     let mut study = Study::new(&experiment(), t, None);
     study.enter(RunPhase::Injecting, t);
-    study.pause(true, at(1_000));
-    study.pause(false, at(2_000));
+    study.set_paused(true, at(1_000));
+    study.set_paused(false, at(2_000));
     let mut seen: Vec<_> = [500, 1_500, 2_500].map(|ms| inbound(t, ms, 10)).into();
     study.take(at(3_000), &mut seen, 4);
     study.finish(at(4_000));
