@@ -8,7 +8,7 @@ pub(crate) mod gate;
 pub(crate) mod peer;
 mod tokens;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -18,6 +18,8 @@ use squall_config::{Problem, Problems};
 
 use attempts::{AttemptSource, Attempts};
 use tokens::{TokenDigest, TokenFile, TokenReloads};
+
+pub(crate) use tokens::TokenStatus;
 
 /// What the control API knows of those who may call it. The default asks nobody.
 #[derive(Debug, Default)]
@@ -60,16 +62,6 @@ impl Refused {
             Self::WebPage => "web_page",
         }
     }
-}
-
-/// How the token file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TokenStatus {
-    pub(crate) file: PathBuf,
-    /// Tokens in force.
-    pub(crate) count: usize,
-    /// What is wrong with the file as it is now; then the tokens before it are in force.
-    pub(crate) error: Option<String>,
 }
 
 impl Access {

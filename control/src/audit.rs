@@ -19,8 +19,7 @@ use changes::Changes;
 use journal::Journal;
 use ring::Ring;
 
-/// Entries that are kept in memory.
-pub(crate) const ENTRIES_MAX: usize = 1000;
+pub(crate) use ring::ENTRIES_MAX;
 
 /// Something that somebody did, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

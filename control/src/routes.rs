@@ -12,7 +12,9 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::gate;
 use crate::app::App;
-use crate::calls::{audit, config, experiments, health, lease, log_level, rules, status, stream, switch, tap, traffic};
+use crate::calls::{
+    audit, config, experiments, health, lease, log_level, openapi, rules, status, stream, switch, tap, traffic,
+};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
@@ -191,7 +193,7 @@ fn of_the_rest() -> Vec<Route> {
         route!(GET "/readyz" "getReadyz" "Whether traffic is accepted; 503 (text) when not",
             Nothing => &[(200, Text(TEXT)), (503, Text(TEXT))], &[], get(health::readyz)),
         route!(GET "/openapi.json" "getOpenapi" "This description",
-            Nothing => &[(200, Json("Any"))], &[], get(health::openapi)),
+            Nothing => &[(200, Json("Any"))], &[], get(openapi::get)),
     ]
 }
 

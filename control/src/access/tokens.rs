@@ -23,7 +23,6 @@ use squall_config::model::Name;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
-use super::TokenStatus;
 use crate::role::Role;
 
 /// At 22 characters of base64 it has 128 bits; those who write shorter ones did not take them from a source of
@@ -172,6 +171,16 @@ pub(super) struct TokenFile {
     changes: watch::Sender<()>,
     reloads_ok: AtomicU64,
     reloads_failed: AtomicU64,
+}
+
+/// How the token file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenStatus {
+    pub(crate) file: PathBuf,
+    /// Tokens in force.
+    pub(crate) count: usize,
+    /// What is wrong with the file as it is now; then the tokens before it are in force.
+    pub(crate) error: Option<String>,
 }
 
 /// How often a token file was read again.

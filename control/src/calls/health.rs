@@ -1,4 +1,4 @@
-//! `/metrics`, `/livez`, `/readyz`, `/openapi.json`.
+//! `/metrics`, `/livez`, `/readyz`.
 
 use std::sync::Arc;
 
@@ -26,10 +26,4 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
         true => "ok\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no traffic is accepted\n").into_response(),
     }
-}
-
-/// `GET /openapi.json`.
-pub(crate) async fn openapi() -> Response {
-    let text = crate::text::pretty(&crate::openapi::document());
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

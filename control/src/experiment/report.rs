@@ -4,6 +4,7 @@
 
 mod checks;
 mod content;
+mod facts;
 mod format;
 mod html;
 mod journal;

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::content::{injected_total, injection, span, took};
+use super::facts::{injected_total, injection, span, took};
 use super::wording::clock;
 use super::{AbortedBy, Held, Report, RuleReport, RunPhase, SteadyStateReport, Verdict};
 

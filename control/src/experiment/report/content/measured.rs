@@ -1,9 +1,9 @@
 //! What was measured of the hypothesis: the steady state, the groups and the harm.
 
+use super::super::facts::injection;
 use super::super::page::{Block, Cell, Drawing, Section, Table, numbers, words};
 use super::super::wording::{count, interval, measured, moment, number, percent, points, seconds, share};
 use super::super::{Group, HarmReport, Held, JoinReport, Report, Sampled, SteadyStateReport};
-use super::injection;
 
 /// So many breaks of a statement are told one by one.
 const BREAKS_MAX: usize = 5;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::super::wording::{number, seconds as write_seconds};
 use super::super::xml::escaped;
 use super::super::{Report, RunPhase};
 use super::axis::{Axis, Scale};
@@ -190,9 +191,9 @@ fn times(time: &Axis) -> String {
 fn time_name(seconds: f64, axis: &Axis) -> String {
     let step = axis.ticks.get(1).copied().unwrap_or(1.0);
     match step {
-        step if step < 30.0 || seconds == 0.0 => super::seconds(seconds),
+        step if step < 30.0 || seconds == 0.0 => write_seconds(seconds),
         step if step < 60.0 => format!("{:.0}:{:02.0} min", (seconds / 60.0).floor(), seconds % 60.0),
-        _ => format!("{} min", super::number(seconds / 60.0)),
+        _ => format!("{} min", number(seconds / 60.0)),
     }
 }
 
