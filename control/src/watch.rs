@@ -42,7 +42,7 @@ async fn whenever(file: PathBuf, called: &str, work: impl Fn() + Send + Sync + '
         directories.wait().await;
         let work = Arc::clone(&work);
         if let Err(error) = tokio::task::spawn_blocking(move || work()).await {
-            tracing::error!(%error, "reloading {called} failed");
+            tracing::error!(%error, file = called, "a file that changed could not be read again");
         }
     }
 }

@@ -67,11 +67,16 @@ impl Publisher {
         self.keeper.note_switch(state.halt.clone(), generation + 1);
         drop(state);
         self.audit.note(write.done(generation + 1).because(reason));
-        let said = if halted { "halted: no faults until `squall resume`" } else { "resumed: rules inject again" };
-        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "{said}");
-        let kind = if halted { EventKind::Halt } else { EventKind::Resume };
-        self.tell(kind, generation + 1, json!({ "reason": reason }));
-        Ok(generation + 1)
+        let (by, generation) = (&write.by, generation + 1);
+        let kind = if halted {
+            tracing::warn!(%by, reason, halted, generation, "halted: no faults until `squall resume`");
+            EventKind::Halt
+        } else {
+            tracing::warn!(%by, reason, halted, generation, "resumed: rules inject again");
+            EventKind::Resume
+        };
+        self.tell(kind, generation, json!({ "reason": reason }));
+        Ok(generation)
     }
 
     /// A halt of the controller becomes one of somebody else, who has a reason of their own.
