@@ -54,6 +54,7 @@ pub use data_plane::{DataPlane, Taps};
 pub use experiment::report::{ReportFormat, UnknownFormat};
 pub use fleet::board::{ControllerAnswer, ControllerStats};
 pub use guards::board::GuardStats;
+pub use listen::BindError;
 pub use openapi::openapi;
 pub use publish::{Overlay, Publisher, PublisherStats};
 pub use reload::Reload;

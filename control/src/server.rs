@@ -25,7 +25,7 @@ use tower::ServiceExt;
 use crate::access::peer::{End, Peer, name_in};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::listen::{self, Accepted, Bound, Listener};
+use crate::listen::{self, Accepted, BindError, Bound, Listener};
 use crate::slow_reader::SlowReader;
 use crate::web::Web;
 use crate::{experiment, expiry, fleet, guards, routes};
@@ -81,14 +81,14 @@ impl std::fmt::Debug for ControlOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// An address cannot be listened on.
-    #[error("{field}: cannot listen on {address}: {reason}")]
+    #[error("{field}: cannot listen on {address}")]
     Bind {
         /// `control.address`, `telemetry.address` or `toxiproxy.address`.
         field: &'static str,
         /// The address asked for.
         address: ControlAddress,
-        /// In words, and what can be done.
-        reason: String,
+        /// Why, and what to do about it.
+        source: BindError,
     },
     /// The system gives no thread or no runtime.
     #[error("the control API cannot start, for want of a thread or an event loop")]
@@ -144,7 +144,7 @@ impl Control {
 pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     let refuse = |field, address: &ControlAddress| {
         let address = address.clone();
-        move |reason| ControlError::Bind { field, address, reason }
+        move |source| ControlError::Bind { field, address, source }
     };
     let api = listen::bind(&options.address).map_err(refuse("control.address", &options.address))?;
     let bind = |field, address: Option<SocketAddr>| {
