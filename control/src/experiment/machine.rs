@@ -107,9 +107,14 @@ impl Machine {
     /// once the orders are carried out.
     pub(super) fn step(&mut self, now: Instant, seen: Seen) -> Vec<Order> {
         let mut orders = Vec::new();
-        if self.is_over() {
-            return orders;
+        if !self.is_over() {
+            self.go_on(now, seen, &mut orders);
         }
+        self.check_invariants();
+        orders
+    }
+
+    fn go_on(&mut self, now: Instant, seen: Seen, orders: &mut Vec<Order>) {
         let is_late = now.saturating_duration_since(self.began) >= self.experiment.duration;
         let too_long = || Aborted {
             by: AbortedBy::Duration,
@@ -117,32 +122,32 @@ impl Machine {
             released_within_milliseconds: None,
         };
         if let Some(aborted) = seen.abort.clone().or_else(|| is_late.then(too_long)) {
-            self.abort(now, aborted, &mut orders);
-            return orders;
+            self.abort(now, aborted, orders);
+            return;
         }
         match self.phase {
             RunPhase::Baseline if self.has_passed(now, self.experiment.baseline) => match seen.baseline {
-                None => self.enter(RunPhase::Injecting, now, &mut orders),
+                None => self.enter(RunPhase::Injecting, now, orders),
                 Some(reason) => {
                     let aborted = Aborted { by: AbortedBy::Baseline, reason, released_within_milliseconds: None };
-                    self.abort(now, aborted, &mut orders);
+                    self.abort(now, aborted, orders);
                 }
             },
             RunPhase::Recovering => {
                 let is_back = seen.is_steady && self.has_passed(now, RECOVERY_MIN.min(self.experiment.recovery));
                 if is_back || self.has_passed(now, self.experiment.recovery) {
-                    self.enter(RunPhase::Done, now, &mut orders);
+                    self.enter(RunPhase::Done, now, orders);
                 }
             }
             _ => {}
         }
         if self.phase == RunPhase::Injecting {
-            self.inject(now, &mut orders);
+            self.inject(now, orders);
         }
-        orders
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
         matches!(self.phase, RunPhase::Done | RunPhase::Aborted)
     }
 
@@ -150,7 +155,18 @@ impl Machine {
         now.saturating_duration_since(self.entered) >= time
     }
 
+    fn check_invariants(&self) {
+        let is_aborted = self.phase == RunPhase::Aborted;
+        let is_through = self.next == self.course.stages.len();
+        debug_assert!(
+            self.phase < RunPhase::Recovering || is_aborted || is_through,
+            "after its time nothing is in force"
+        );
+        debug_assert_eq!(self.aborted.is_some(), is_aborted, "what is aborted says why");
+    }
+
     fn enter(&mut self, phase: RunPhase, now: Instant, orders: &mut Vec<Order>) {
+        debug_assert!(phase > self.phase, "phases only go forward");
         (self.phase, self.entered) = (phase, now);
         orders.push(Order::Enter(phase));
     }

@@ -104,6 +104,11 @@ impl Run {
         self.machine.phase()
     }
 
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.machine.is_over()
+    }
+
     /// Notes something that happened.
     pub(super) fn note(&mut self, now: Instant, kind: TimelineKind, text: String) {
         if self.report.timeline.len() < TIMELINE_MAX {

@@ -185,6 +185,7 @@ impl Runner {
                 Look { now, traffic: &traffic, outcomes: &mut outcomes, lost, abort: halted.or(stop).or(leaving) };
             active.run.note_rules(&view.snapshot);
             let orders = active.run.look(look);
+            debug_assert!(view.halt.is_none() || active.run.is_over(), "a halt ends it");
             if index + 1 == n_runs {
                 outcomes.clear();
                 self.outcomes = outcomes;
@@ -227,7 +228,8 @@ impl Runner {
                 let reason = self.runs[index].run.report().aborted.as_ref().map(|aborted| aborted.reason.clone());
                 tracing::info!(experiment = %name, run = number, phase = phase.as_str(), reason, "experiment enters a phase");
                 self.tell(&name, number, phase, reason.as_deref());
-                if matches!(phase, RunPhase::Done | RunPhase::Aborted) {
+                if self.runs[index].run.is_over() {
+                    debug_assert!(self.holds_nothing(&name), "a run that ended holds no rules");
                     self.runs[index].run.note_release(since.elapsed());
                     self.runs[index].ended = Some(Instant::now());
                 }
@@ -253,6 +255,13 @@ impl Runner {
                 }
             }
         }
+    }
+
+    /// Whether none of the experiment's rules is in force; or all faults are halted, because that could not be had.
+    fn holds_nothing(&self, name: &Name) -> bool {
+        let view = self.app.publisher.view();
+        let mut rules = view.written.config.rules.iter();
+        view.halt.is_some() || rules.all(|rule| rule.experiment.as_ref() != Some(name))
     }
 
     /// Puts the rules of an experiment in force, instead of those that it has.
