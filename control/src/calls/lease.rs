@@ -94,7 +94,7 @@ pub(crate) async fn put(State(app): State<Arc<App>>, mut change: Change) -> Resu
     {
         return Err(refuse("holder", "this is no name".to_owned(), "say who holds it, in 1 to 100 characters"));
     }
-    let ttl = ttl(&app, wanted.ttl.as_deref()).map_err(|(detail, hint)| refuse("ttl", detail, &hint))?;
+    let ttl = ttl(&app, wanted.ttl.as_deref())?;
     let is_taken = app.publisher.take_lease(&change.write, &wanted.holder, ttl, Now::read())?;
     if let Err(error) = written_down(&app, is_taken).await {
         // After a crash nobody would know of it.
@@ -115,18 +115,19 @@ pub(crate) async fn delete(State(app): State<Arc<App>>, change: Change) -> Resul
     Ok(current(&app))
 }
 
-/// The time that is asked for; else what is wrong with it, and what would be right.
-fn ttl(app: &App, text: Option<&str>) -> Result<Duration, (String, String)> {
+/// The time that is asked for.
+fn ttl(app: &App, text: Option<&str>) -> Result<Duration, ApiError> {
     let max = app.publisher.lease_ttl_max();
     let is_required = app.publisher.view().written.config.lease_ttl.is_some();
     let Some(text) = text else {
-        let missing = ("missing".to_owned(), "say how long without a renewal, such as 30s".to_owned());
-        return if is_required { Ok(max) } else { Err(missing) };
+        let missing = || refuse("ttl", "missing".to_owned(), "say how long without a renewal, such as 30s");
+        return if is_required { Ok(max) } else { Err(missing()) };
     };
-    let ttl = parse_duration(text).map_err(|error| (error.detail, error.hint.to_owned()))?;
+    let ttl = parse_duration(text).map_err(|error| refuse("ttl", error.detail, error.hint))?;
     if !(defaults::LEASE_TTL_FLOOR..=max).contains(&ttl) {
         let (ttl, max) = (format_duration(ttl), format_duration(max));
-        return Err((format!("{ttl} is not between 1s and {max}"), format!("write at most {max}, and renew in time")));
+        let hint = format!("write at most {max}, and renew in time");
+        return Err(refuse("ttl", format!("{ttl} is not between 1s and {max}"), &hint));
     }
     Ok(ttl)
 }

@@ -4,7 +4,7 @@ mod behaviour;
 pub(super) mod course;
 mod measured;
 
-use super::facts::{ended_by, injected_total, injection, took, verdict_word};
+use super::facts::{TimeSpan, ended_by, injected_total, injection, took, verdict_word};
 use super::page::{Block, Cell, Drawing, Section, Table};
 use super::wording::{count, line, moment, seconds};
 use super::{Report, Verdict, postmortem};
@@ -73,7 +73,7 @@ fn run_facts(report: &Report) -> Vec<(&'static str, Cell)> {
     facts.push(("Started", Cell::plain(report.started_at.as_str())));
     facts.push(("Ended", report.ended_at.as_deref().map_or(Cell::unknown("not yet"), Cell::plain)));
     facts.push(("Took", Cell::plain(seconds(took(report)))));
-    if let Some((from, to)) = injection(report) {
+    if let Some(TimeSpan { from, to }) = injection(report) {
         facts.push(("Rules in force", Cell::plain(format!("from {} to {}", moment(from), moment(to)))));
     }
     if let Some(milliseconds) = report.aborted.as_ref().and_then(|aborted| aborted.released_within_milliseconds) {

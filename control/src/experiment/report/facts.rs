@@ -2,6 +2,13 @@
 
 use super::{AbortedBy, Report, RunPhase, Verdict};
 
+/// From when to when, in seconds since the start of the run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TimeSpan {
+    pub(super) from: f64,
+    pub(super) to: f64,
+}
+
 /// In capitals.
 pub(super) fn verdict_word(verdict: Option<Verdict>) -> &'static str {
     verdict.map_or("RUNNING", Verdict::as_str)
@@ -13,15 +20,15 @@ pub(super) fn took(report: &Report) -> f64 {
 }
 
 /// When faults began and when they had ended; `None` when it did not get so far.
-pub(super) fn injection(report: &Report) -> Option<(f64, f64)> {
+pub(super) fn injection(report: &Report) -> Option<TimeSpan> {
     span(report, RunPhase::Injecting)
 }
 
 /// When a phase first began and last ended; `None` when the run did not get to it.
-pub(super) fn span(report: &Report, phase: RunPhase) -> Option<(f64, f64)> {
+pub(super) fn span(report: &Report, phase: RunPhase) -> Option<TimeSpan> {
     let mut spans = report.phases.iter().filter(|span| span.phase == phase);
     let first = spans.next()?;
-    Some((first.from, spans.next_back().map_or(first.to, |last| last.to)))
+    Some(TimeSpan { from: first.from, to: spans.next_back().unwrap_or(first).to })
 }
 
 /// What got a fault, all rules together.

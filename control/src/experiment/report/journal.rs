@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::facts::{injected_total, injection, span, took};
+use super::facts::{TimeSpan, injected_total, injection, span, took};
 use super::wording::clock;
 use super::{AbortedBy, Held, Report, RuleReport, RunPhase, SteadyStateReport, Verdict};
 
@@ -95,7 +95,7 @@ fn squall(report: &Report, verb: &str) -> Value {
 
 /// `None` when the run did not get to that phase.
 fn steady_state(report: &Report, phase: RunPhase) -> Option<Value> {
-    let (from, to) = span(report, phase)?;
+    let span = span(report, phase)?;
     let held_in = |statement: &'_ SteadyStateReport| match phase {
         RunPhase::Baseline => statement.baseline.clone(),
         RunPhase::Recovering => statement.recovering.clone(),
@@ -106,7 +106,7 @@ fn steady_state(report: &Report, phase: RunPhase) -> Option<Value> {
         .iter()
         .map(|statement| {
             let held = held_in(statement);
-            let mut run = activity_run(report, &probe(report, statement), (from, to));
+            let mut run = activity_run(report, &probe(report, statement), span);
             run["status"] = if held.held.is_some() { "succeeded" } else { "failed" }.into();
             run["tolerance_met"] = (held.held == Some(true)).into();
             run["output"] = held.held.into();
@@ -144,15 +144,15 @@ fn run(report: &Report, rule: &RuleReport) -> Value {
 
 /// All faults end with the injection, however it ends.
 fn rollback_run(report: &Report) -> Option<Value> {
-    let (_, end) = injection(report).filter(|_| report.verdict.is_some())?;
-    let mut run = activity_run(report, &rollback(report), (end, end));
+    let end = injection(report).filter(|_| report.verdict.is_some())?.to;
+    let mut run = activity_run(report, &rollback(report), TimeSpan { from: end, to: end });
     run["status"] = "succeeded".into();
     let within = report.aborted.as_ref().and_then(|aborted| aborted.released_within_milliseconds);
     run["output"] = json!({ "injected": injected_total(report), "released_within_milliseconds": within });
     Some(run)
 }
 
-fn activity_run(report: &Report, activity: &Value, (from, to): (f64, f64)) -> Value {
+fn activity_run(report: &Report, activity: &Value, TimeSpan { from, to }: TimeSpan) -> Value {
     json!({
         "activity": activity,
         "output": null,

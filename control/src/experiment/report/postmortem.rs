@@ -2,7 +2,7 @@
 //! and not of people; what the report cannot know is left to be filled in.
 
 use super::content::course::events;
-use super::facts::{ended_by, injected_total, injection};
+use super::facts::{TimeSpan, ended_by, injected_total, injection};
 use super::page::{Block, Cell, Section, Table, words};
 use super::wording::{count, counted, interval, moment, number, percent, seconds, share};
 use super::{Aborted, AbortedBy, Report, RouteReport};
@@ -52,7 +52,7 @@ fn lessons(heading: &'static str, known: Vec<String>, missing: &str) -> Vec<Bloc
 fn summary(report: &Report, aborted: &Aborted) -> String {
     let matched = report.rules.iter().fold(0_u64, |sum, rule| sum.saturating_add(rule.matched));
     let began = match injection(report) {
-        Some((from, to)) => format!("Rules were in force for {}", seconds(to - from)),
+        Some(TimeSpan { from, to }) => format!("Rules were in force for {}", seconds(to - from)),
         None => "No rule was in force".to_owned(),
     };
     format!(
