@@ -5,7 +5,6 @@
 //! is put to the control API, and is followed through its phases to its verdict. Squall is the very one of `squall run`, and
 //! the demo knows of it only what any client can: its ports and its control API.
 
-mod board;
 mod caller;
 mod chosen;
 mod load;
@@ -13,6 +12,7 @@ mod sample;
 mod scene;
 mod services;
 mod story;
+mod table;
 
 use std::path::PathBuf;
 use std::time::Duration;

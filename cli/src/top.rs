@@ -1,12 +1,12 @@
 //! `squall top`: traffic and rules as they go.
 //!
-//! Two readings of the API, one after the other, become a board of rates. A terminal shows it, with keys to act on it;
+//! Two readings of the API, one after the other, become an overview of rates. A terminal shows it, with keys to act on it;
 //! anything else gets it line by line.
 
-mod board;
 mod format;
 mod keys;
 mod lines;
+mod overview;
 mod reader;
 mod reading;
 mod screen;

@@ -8,7 +8,7 @@ pub(crate) mod gate;
 pub(crate) mod peer;
 mod tokens;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -16,8 +16,10 @@ use std::time::Instant;
 use squall_config::model::ControlApi;
 use squall_config::{Problem, Problems};
 
-use attempts::{Attempts, Source};
-use tokens::{TokenDigest, TokenFile};
+use attempts::{AttemptSource, Attempts};
+use tokens::{TokenDigest, TokenFile, TokenReloads};
+
+pub(crate) use tokens::TokenStatus;
 
 /// What the control API knows of those who may call it. The default asks nobody.
 #[derive(Debug, Default)]
@@ -62,16 +64,6 @@ impl Refused {
     }
 }
 
-/// How the token file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TokenStatus {
-    pub(crate) file: PathBuf,
-    /// Tokens in force.
-    pub(crate) count: usize,
-    /// What is wrong with the file as it is now; then the tokens before it are in force.
-    pub(crate) error: Option<String>,
-}
-
 impl Access {
     /// Reads the token file that the configuration names.
     ///
@@ -110,9 +102,9 @@ impl Access {
         self.tokens.as_ref().map(TokenFile::status)
     }
 
-    /// How often the token file was read again: with success, and without.
-    pub(crate) fn reloads(&self) -> (u64, u64) {
-        self.tokens.as_ref().map_or((0, 0), TokenFile::reloads)
+    /// How often the token file was read again.
+    pub(crate) fn reloads(&self) -> TokenReloads {
+        self.tokens.as_ref().map(TokenFile::reloads).unwrap_or_default()
     }
 
     pub(crate) fn takes_names(&self) -> bool {
@@ -130,11 +122,11 @@ impl Access {
     }
 
     /// How long a source has to wait before it may try another token; `None` when it may now.
-    fn wait_of(&self, source: Source) -> Option<std::time::Duration> {
+    fn wait_of(&self, source: AttemptSource) -> Option<std::time::Duration> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).wait(source, Instant::now())
     }
 
-    fn note_wrong(&self, source: Source) {
+    fn note_wrong(&self, source: AttemptSource) {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).note(source, Instant::now());
     }
 }

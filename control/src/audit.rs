@@ -19,13 +19,11 @@ use changes::Changes;
 use journal::Journal;
 use ring::Ring;
 
-/// Entries that are kept in memory.
-pub(crate) const ENTRIES_MAX: usize = 1000;
+pub(crate) use ring::ENTRIES_MAX;
 
 /// Something that somebody did, or tried to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "AuditEntry")]
-pub(crate) struct Entry {
+pub(crate) struct AuditEntry {
     /// Counts entries from 1.
     pub(crate) id: u64,
     /// When (RFC 3339).
@@ -39,7 +37,7 @@ pub(crate) struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<String>,
     /// `ok` or `refused`; a refused one changed nothing.
-    pub(crate) result: Verdict,
+    pub(crate) result: AuditResult,
     /// The status of a call that was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<u16>,
@@ -56,8 +54,7 @@ pub(crate) struct Entry {
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[schemars(rename = "AuditResult")]
-pub(crate) enum Verdict {
+pub(crate) enum AuditResult {
     /// It was done.
     Ok,
     /// It was not.
@@ -104,19 +101,19 @@ impl From<&Actor> for ActorOut {
 /// What is to be noted; number and time come with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Note {
-    entry: Entry,
+    entry: AuditEntry,
 }
 
 impl Note {
     /// Somebody did this.
     pub(crate) fn done(by: &Actor, operation: &str, generation: u64) -> Self {
-        let entry = Entry {
+        let entry = AuditEntry {
             id: 0,
             at: String::new(),
             actor: by.into(),
             operation: operation.to_owned(),
             rule: None,
-            result: Verdict::Ok,
+            result: AuditResult::Ok,
             status: None,
             generation,
             reason: None,
@@ -128,7 +125,7 @@ impl Note {
     /// Somebody tried to do this, and was refused.
     pub(crate) fn refused(by: &Actor, operation: &str, generation: u64) -> Self {
         let mut note = Self::done(by, operation, generation);
-        note.entry.result = Verdict::Refused;
+        note.entry.result = AuditResult::Refused;
         note
     }
 
@@ -177,7 +174,7 @@ impl Audit {
     /// Continues the audit of a file, of which these are the last lines.
     pub(crate) fn with_journal(journal: Journal, lines: Vec<String>) -> Self {
         let mut ring = Ring::default();
-        let last = lines.last().and_then(|line| serde_json::from_str::<Entry>(line).ok());
+        let last = lines.last().and_then(|line| serde_json::from_str::<AuditEntry>(line).ok());
         ring.continue_after(last.map_or(0, |entry| entry.id));
         lines.into_iter().for_each(|line| ring.push(line.into()));
         let entries = Mutex::new(Entries { ring, ..Entries::default() });
@@ -186,13 +183,14 @@ impl Audit {
 
     /// Whether a line is one of an audit.
     pub(crate) fn is_entry(line: &str) -> bool {
-        serde_json::from_str::<Entry>(line).is_ok()
+        serde_json::from_str::<AuditEntry>(line).is_ok()
     }
 
     /// Notes something; [`Self::flush`] writes it to the file. Never waits for a disk.
     pub(crate) fn note(&self, note: Note) {
         let mut entries = self.entries();
-        let entry = Entry { id: entries.ring.next_id(), at: crate::text::rfc3339(SystemTime::now()), ..note.entry };
+        let entry =
+            AuditEntry { id: entries.ring.next_id(), at: crate::text::rfc3339(SystemTime::now()), ..note.entry };
         let line = serde_json::to_string(&entry).expect("invariant: entries have text keys and cannot fail");
         let line: Arc<str> = line.into();
         if self.journal.is_some() {
@@ -229,7 +227,7 @@ impl Audit {
     }
 
     /// The last entries, the newest last.
-    pub(crate) fn last(&self, limit: usize) -> Vec<Entry> {
+    pub(crate) fn last(&self, limit: usize) -> Vec<AuditEntry> {
         let lines = self.entries().ring.last(limit);
         lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }

@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod lease;
 pub(crate) mod limits;
 pub(crate) mod log_level;
+pub(crate) mod openapi;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod stream;

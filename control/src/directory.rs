@@ -11,6 +11,15 @@ const LOCK: &str = "lock";
 /// 64 times the size of ten thousand short rules.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
+/// A file that was damaged, and was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    /// Under the name that it has now.
+    pub(crate) file: PathBuf,
+    /// What was wrong with it.
+    pub(crate) why: String,
+}
+
 /// A directory that belongs to this process.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -113,18 +122,18 @@ impl Directory {
         }
     }
 
-    /// Gives a file another name, that says that it is damaged and since when; gives the new one.
+    /// Gives a file another name, that says that it is damaged and since when.
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn set_aside(&self, name: &str) -> io::Result<PathBuf> {
+    pub(crate) fn set_aside(&self, name: &str, why: String) -> io::Result<Damaged> {
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "");
         let names = (0..1000).map(|n| if n == 0 { String::new() } else { format!("-{n}") });
         let mut free = names.map(|n| self.file(&format!("{name}.damaged-{at}{n}"))).filter(|path| !path.exists());
-        let aside = free.next().ok_or_else(|| io::Error::other("too many damaged files of this second"))?;
-        std::fs::rename(self.file(name), &aside)?;
+        let file = free.next().ok_or_else(|| io::Error::other("too many damaged files of this second"))?;
+        std::fs::rename(self.file(name), &file)?;
         self.sync()?;
-        Ok(aside)
+        Ok(Damaged { file, why })
     }
 
     /// Names are for good when the directory is (fsync(2)).
@@ -162,9 +171,9 @@ mod tests {
         directory.write("x", b"one").unwrap();
         directory.write("x", b"two").unwrap();
         assert_eq!(directory.read("x").unwrap().unwrap(), b"two");
-        let aside = [directory.set_aside("x").unwrap(), {
+        let aside = [directory.set_aside("x", String::new()).unwrap().file, {
             directory.write("x", b"three").unwrap();
-            directory.set_aside("x").unwrap()
+            directory.set_aside("x", String::new()).unwrap().file
         }];
         assert_eq!(aside.map(|path| std::fs::read_to_string(path).unwrap()), ["two", "three"]);
         directory.write("x", b"four").unwrap();

@@ -12,6 +12,7 @@ use squall_config::spec::{ConfigSpec, ListenerSpec, RuleSpec};
 use squall_config::toxiproxy::{listener_of, raise, upstream_of};
 
 pub(crate) use ordered::Ordered;
+pub(crate) use restore::Unfit;
 
 /// No rule that expires lives longer than this: ten years, so that adding it to a clock never overflows.
 const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

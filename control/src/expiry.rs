@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::actor::{Actor, Part};
+use crate::app::App;
 use crate::disk::Disk;
 use crate::document::Now;
+use crate::fleet;
 use crate::publish::Publisher;
 
 /// While there is a rule that ends, both clocks are read at least this often: the wall clock may have been set, the
@@ -26,11 +28,12 @@ const KEEP_EVERY: Duration = Duration::from_secs(60);
 const EXPIRE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Sleeps until the next rule ends, publishes without it; never returns. A change of rules wakes it.
-pub(crate) async fn end_rules(publisher: Arc<Publisher>) {
+pub(crate) async fn end_rules(app: Arc<App>) {
+    let publisher = &app.publisher;
     let (mut kept, mut disk) = (Instant::now(), Disk::default());
     loop {
-        let (of_rules, of_orders) = (publisher.view().written.next_deadline(), publisher.fleet.deadline());
-        let changed = publisher.deadlines_changed.notified();
+        let (of_rules, of_orders) = (publisher.view().written.next_deadline(), app.controller.deadline());
+        let changed = publisher.changed.deadlines.notified();
         let Some(deadline) = of_rules.into_iter().chain(of_orders).min() else {
             changed.await;
             continue;
@@ -42,7 +45,7 @@ pub(crate) async fn end_rules(publisher: Arc<Publisher>) {
             () = changed => {}
         }
         let now = Now::read();
-        publisher.expire_orders(now);
+        fleet::expire_orders(&app, now);
         let are_silent = publisher.has_silent_orders(now);
         if publisher.view().written.expired(now).is_empty() && !are_silent {
             if of_rules.is_some() && kept.elapsed() >= KEEP_EVERY {
@@ -51,7 +54,7 @@ pub(crate) async fn end_rules(publisher: Arc<Publisher>) {
             }
             continue;
         }
-        let writer = Arc::clone(&publisher);
+        let writer = Arc::clone(publisher);
         let expire = tokio::task::spawn_blocking(move || {
             if are_silent {
                 writer.drop_orders();
@@ -77,7 +80,7 @@ pub(crate) async fn end_rules(publisher: Arc<Publisher>) {
 pub(crate) async fn end_lease(publisher: Arc<Publisher>) {
     let mut disk = Disk::default();
     loop {
-        let changed = publisher.lease_changed.notified();
+        let changed = publisher.changed.lease.notified();
         let Some(lease) = publisher.lease() else {
             changed.await;
             continue;

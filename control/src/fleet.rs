@@ -17,3 +17,4 @@ mod report;
 mod runs;
 
 pub(crate) use follow::run;
+pub(crate) use orders::expire_orders;

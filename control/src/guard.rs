@@ -8,6 +8,7 @@
 //! by any name: a page that gave its own name to this address still has no token, and no certificate of its name is here.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -16,11 +17,11 @@ use http::uri::Authority;
 use http::{HeaderMap, StatusCode, Uri, header};
 
 use crate::access::Refused;
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 
 /// Middleware: 403 for what only a foreign web page sends.
-pub(crate) async fn refuse_web_pages(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn refuse_web_pages(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     match admit(&app, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
@@ -29,7 +30,7 @@ pub(crate) async fn refuse_web_pages(State(app): State<App>, request: Request, n
 
 /// Refuses, and counts, what only a foreign web page sends.
 pub(crate) fn admit(app: &App, request: &Request) -> Result<(), ApiError> {
-    let access = app.publisher.access();
+    let access = &app.access;
     check(request.uri(), request.headers(), access.takes_names()).inspect_err(|_| {
         access.count(Refused::WebPage);
         tracing::warn!(method = %request.method(), path = request.uri().path(), "refused a call from a web page");

@@ -22,9 +22,10 @@ use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::actor::{Actor, Part};
+use crate::app::App;
 use crate::disk::Disk;
 use crate::events::EventKind;
-use crate::publish::Publisher;
+use crate::publish::{Guarded, Publisher};
 use crate::web::Web;
 use judge::Finding;
 use machine::{Machine, State, Step};
@@ -35,14 +36,14 @@ use traffic::TrafficJudge;
 const STEP: Duration = Duration::from_millis(250);
 
 /// Watches over the guards of the configuration in force; never returns.
-pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
+pub(crate) async fn run(app: Arc<App>, web: Arc<dyn Web>) {
     let mut ticks = tokio::time::interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut watched, mut disk) = (Watched::default(), Disk::default());
     loop {
         ticks.tick().await;
-        if watched.follow(&publisher, &web) && watched.step(&publisher, Instant::now()) {
-            publisher.write_later(&mut disk, Publisher::write_down);
+        if watched.follow(&app, &web) && watched.step(&app, Instant::now()) {
+            app.publisher.write_later(&mut disk, Publisher::write_down);
         }
     }
 }
@@ -77,7 +78,7 @@ impl Drop for How {
 }
 
 impl Watch {
-    fn begin(guard: &Guard, publisher: &Arc<Publisher>, web: &Arc<dyn Web>) -> Self {
+    fn begin(guard: &Guard, app: &Arc<App>, web: &Arc<dyn Web>) -> Self {
         let machine = Machine::new(guard.clone());
         let judge = match guard.condition.clone() {
             Condition::Traffic(condition) => {
@@ -87,7 +88,7 @@ impl Watch {
             Condition::Query(query) => RemoteJudge::of_query(query),
             Condition::Probe(probe) => RemoteJudge::of_probe(probe),
         };
-        let task = ask_on(Arc::clone(publisher), Arc::clone(web), guard.clone(), machine, judge);
+        let task = ask_on(Arc::clone(app), Arc::clone(web), guard.clone(), machine, judge);
         Self { guard: guard.clone(), how: How::Remote(tokio::spawn(task).abort_handle()) }
     }
 }
@@ -95,11 +96,11 @@ impl Watch {
 impl Watched {
     /// Takes over the guards of the configuration in force. Those that stay as they are go on; all begin afresh when somebody
     /// resumed. Gives whether there are any.
-    fn follow(&mut self, publisher: &Arc<Publisher>, web: &Arc<dyn Web>) -> bool {
-        let (config, resumes) = publisher.guarded();
+    fn follow(&mut self, app: &Arc<App>, web: &Arc<dyn Web>) -> bool {
+        let Guarded { config, resumes } = app.publisher.guarded();
         if resumes != self.resumes {
             (self.guards, self.resumes) = (Vec::new(), resumes);
-            publisher.guards.set(&[]);
+            app.guards.set(&[]);
         }
         let is_same = config.guards.iter().eq(self.guards.iter().map(|watch| &watch.guard));
         if !is_same {
@@ -108,40 +109,34 @@ impl Watched {
                 let place = before.iter().position(|watch| watch.guard == *guard)?;
                 Some(before.swap_remove(place))
             };
-            let begin = |guard: &Guard| Watch::begin(guard, publisher, web);
+            let begin = |guard: &Guard| Watch::begin(guard, app, web);
             self.guards = config.guards.iter().map(|guard| kept(guard).unwrap_or_else(|| begin(guard))).collect();
-            publisher.guards.set(&config.guards);
+            app.guards.set(&config.guards);
         }
         !self.guards.is_empty()
     }
 
     /// Looks at the traffic. Gives whether a guard tripped.
-    fn step(&mut self, publisher: &Publisher, now: Instant) -> bool {
+    fn step(&mut self, app: &App, now: Instant) -> bool {
         let of_traffic = |watch: &Watch| matches!(watch.how, How::Traffic(_));
         if !self.guards.iter().any(of_traffic) {
             return false;
         }
-        let traffic = publisher.data_plane().traffic();
+        let traffic = app.data_plane.traffic();
         let mut has_tripped = false;
         for Watch { guard, how } in &mut self.guards {
             let How::Traffic(parts) = how else { continue };
             let (machine, judge) = &mut **parts;
             let found = judge.step(now, &traffic);
-            has_tripped |= publisher.take_step(guard, machine, now, &found);
+            has_tripped |= take_step(app, guard, machine, now, &found);
         }
         has_tripped
     }
 }
 
 /// Asks again and again, until it has tripped. The next question comes at its time, or when the guard would trip.
-async fn ask_on(
-    publisher: Arc<Publisher>,
-    web: Arc<dyn Web>,
-    guard: Guard,
-    mut machine: Machine,
-    mut judge: RemoteJudge,
-) {
-    let (_, resumes) = publisher.guarded();
+async fn ask_on(app: Arc<App>, web: Arc<dyn Web>, guard: Guard, mut machine: Machine, mut judge: RemoteJudge) {
+    let resumes = app.publisher.guarded().resumes;
     let mut disk = Disk::default();
     loop {
         let asked = Instant::now();
@@ -149,12 +144,12 @@ async fn ask_on(
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {:?}", judge.target().timeout)));
         let now = Instant::now();
         let found = judge.step(now, answer);
-        if publisher.guarded().1 != resumes {
+        if app.publisher.guarded().resumes != resumes {
             // Somebody resumed meanwhile: what is known is of before.
             return;
         }
-        if publisher.take_step(&guard, &mut machine, now, &found) {
-            publisher.write_later(&mut disk, Publisher::write_down);
+        if take_step(&app, &guard, &mut machine, now, &found) {
+            app.publisher.write_later(&mut disk, Publisher::write_down);
             return;
         }
         let next = asked + judge.target().every;
@@ -163,42 +158,40 @@ async fn ask_on(
     }
 }
 
-impl Publisher {
-    /// Takes in what was found about a guard, and does what it comes to. Gives whether it tripped.
-    fn take_step(&self, guard: &Guard, machine: &mut Machine, now: Instant, found: &Finding) -> bool {
-        let step = machine.step(now, found);
-        self.guards.note(&guard.name, machine.state(), found);
-        let has_tripped = matches!(step, Step::Trip(_));
-        self.act_on(guard, machine.state(), found, step);
-        has_tripped
-    }
+/// Takes in what was found about a guard, and does what it comes to. Gives whether it tripped.
+fn take_step(app: &App, guard: &Guard, machine: &mut Machine, now: Instant, found: &Finding) -> bool {
+    let step = machine.step(now, found);
+    app.guards.note(&guard.name, machine.state(), found);
+    let has_tripped = matches!(step, Step::Trip(_));
+    act_on(app, guard, machine.state(), found, step);
+    has_tripped
+}
 
-    /// Does what a step of a guard came to.
-    fn act_on(&self, guard: &Guard, state: State, found: &Finding, step: Step) {
-        let Guard { name, condition } = guard;
-        let (word, trouble) = (state.as_str(), found.trouble.as_deref());
-        let reason = match step {
-            Step::Same => return,
-            Step::Changed if state == State::Ok => {
-                tracing::info!(guard = %name, state = word, %condition, "a guard is well again");
-                None
-            }
-            Step::Changed => {
-                tracing::warn!(guard = %name, state = word, %condition, trouble, "a guard is not well");
-                None
-            }
-            Step::Trip(reason) => {
-                self.guards.note_trip(name, &reason);
-                self.halt(Actor::Squall(Part::Guard), &reason);
-                Some(reason)
-            }
-        };
-        let data = json!({
-            "guard": name.as_str(), "state": word, "condition": condition.to_string(), "value": found.value,
-            "trouble": trouble, "reason": reason,
-        });
-        self.tell(EventKind::Guard, self.stats().generation, data);
-    }
+/// Does what a step of a guard came to.
+fn act_on(app: &App, guard: &Guard, state: State, found: &Finding, step: Step) {
+    let Guard { name, condition } = guard;
+    let (word, trouble) = (state.as_str(), found.trouble.as_deref());
+    let reason = match step {
+        Step::Same => return,
+        Step::Changed if state == State::Ok => {
+            tracing::info!(guard = %name, state = word, %condition, "a guard is well again");
+            None
+        }
+        Step::Changed => {
+            tracing::warn!(guard = %name, state = word, %condition, trouble, "a guard is not well");
+            None
+        }
+        Step::Trip(reason) => {
+            app.guards.note_trip(name, &reason);
+            app.publisher.halt(Actor::Squall(Part::Guard), &reason);
+            Some(reason)
+        }
+    };
+    let data = json!({
+        "guard": name.as_str(), "state": word, "condition": condition.to_string(), "value": found.value,
+        "trouble": trouble, "reason": reason,
+    });
+    app.publisher.tell(EventKind::Guard, app.publisher.generation(), data);
 }
 
 #[cfg(test)]

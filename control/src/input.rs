@@ -1,5 +1,6 @@
 //! What a call says: its conditions, its body, the name in its path.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -11,7 +12,7 @@ use squall_config::model::Name;
 use squall_config::{Chain, Problem, Problems};
 
 use crate::actor::{Actor, Caller};
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 use crate::write::{Precondition, Write};
 
@@ -31,10 +32,10 @@ pub(crate) struct Change {
     pub(crate) body: Option<Value>,
 }
 
-impl FromRequest<App> for Change {
+impl FromRequest<Arc<App>> for Change {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
         let extensions = request.extensions();
         let by = extensions.get::<Caller>().cloned().map_or_else(Actor::default, Actor::Caller);
         let write = Write {
@@ -75,10 +76,10 @@ impl Change {
 /// The last part of the path.
 pub(crate) struct RuleName(pub(crate) String);
 
-impl FromRequestParts<App> for RuleName {
+impl FromRequestParts<Arc<App>> for RuleName {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let name = Path::<String>::from_request_parts(parts, app).await;
         name.map(|Path(name)| Self(name)).map_err(|rejection| {
             ApiError::new(

@@ -2,15 +2,17 @@
 //! it to write.
 //!
 //! The life of a change:
-//! - it comes from the API (`server` → `access` → `api` → `calls`), from Toxiproxy's (`server` → `toxiproxy`), the file (`watch`), the clock (`expiry`), a guard
+//! - it comes from the API (`server` → `access` → `calls`), from Toxiproxy's (`server` → `toxiproxy`), the file (`watch`), the clock (`expiry`), a guard
 //!   (`guards`) or a lease that nobody renews (`lease`), which stop all faults, or the controller of a cluster (`fleet`);
 //! - `publish` checks its precondition, applies it to a draft (`document`), validates the whole, binds new
 //!   sockets through the [`DataPlane`], compiles and publishes: all or nothing;
 //! - `events` tells those that listen, `audit` remembers who did it, `state` what outlives the process.
+//!
+//! What all of them share is an [`App`].
 
 mod access;
 mod actor;
-mod api;
+mod app;
 mod audit;
 mod calls;
 mod data_plane;
@@ -47,12 +49,14 @@ mod write;
 
 pub use access::{Access, Refused};
 pub use actor::{Actor, Caller, Identity, Part};
+pub use app::{App, AppOptions, ControlStats};
 pub use data_plane::{DataPlane, Taps};
 pub use experiment::report::{ReportFormat, UnknownFormat};
 pub use fleet::board::{ControllerAnswer, ControllerStats};
 pub use guards::board::GuardStats;
+pub use listen::BindError;
 pub use openapi::openapi;
-pub use publish::{ControlStats, Publisher, PublisherOptions};
+pub use publish::{Overlay, Publisher, PublisherStats};
 pub use reload::Reload;
 pub use role::Role;
 pub use server::{Control, ControlError, ControlOptions, TlsSource, start};

@@ -48,31 +48,64 @@ impl Drop for SocketFile {
     }
 }
 
-/// Binds. The error says in words why that cannot be, and what can be done.
-pub(crate) fn bind(address: &ControlAddress) -> Result<Bound, String> {
+/// Why an address cannot be listened on, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The system does not give the address.
+    #[error("{}; choose another address, or port 0 for any free one", of_address(.0))]
+    Address(io::Error),
+    /// The system does not give the path.
+    #[error("{}choose another path", of_path(.0))]
+    Path(io::Error),
+    /// Something else has the path.
+    #[error("there is a file of that name that is no socket; choose another path, or move it")]
+    NoSocket,
+    /// Somebody listens there.
+    #[error("a running program serves it; stop that, or choose another path")]
+    Served,
+    /// Its backlog is full, or it belongs to somebody else: somebody is there.
+    #[error("a socket of that name is there, and cannot be asked: {0}; choose another path")]
+    Unasked(io::Error),
+    /// The socket of a process that is gone stays.
+    #[error("the old socket cannot be removed: {0}")]
+    Stays(io::Error),
+}
+
+fn of_address(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program uses this port, perhaps another squall".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied; ports below 1024 need a privilege".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn of_path(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its directory is not there; make it, or ".to_owned(),
+        io::ErrorKind::PermissionDenied => "not allowed to make a file in its directory; ".to_owned(),
+        io::ErrorKind::AddrInUse => "another program has just taken it; ".to_owned(),
+        _ => format!("{error}; "),
+    }
+}
+
+/// Binds.
+pub(crate) fn bind(address: &ControlAddress) -> Result<Bound, BindError> {
     match address {
         ControlAddress::Tcp(address) => bind_tcp(*address).map(Bound::Tcp),
         ControlAddress::Unix(path) => bind_unix(path).map(|(listener, file)| Bound::Unix(listener, file)),
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<TcpListener, String> {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     let listener = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
     });
-    listener.map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program uses this port, perhaps another squall".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied; ports below 1024 need a privilege".to_owned(),
-            io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
-            _ => error.to_string(),
-        };
-        format!("{reason}; choose another address, or port 0 for any free one")
-    })
+    listener.map_err(BindError::Address)
 }
 
-fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), String> {
+fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
     make_way(path)?;
     let bound = || -> io::Result<(UnixListener, SocketFile)> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -85,34 +118,26 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), String> {
         socket.set_nonblocking(true)?;
         Ok((socket.into(), file))
     };
-    bound().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "its directory is not there; make it, or choose another path".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "not allowed to make a file in its directory; choose another path".to_owned()
-        }
-        io::ErrorKind::AddrInUse => "another program has just taken it; choose another path".to_owned(),
-        _ => format!("{error}; choose another path"),
-    })
+    bound().map_err(BindError::Path)
 }
 
 /// Removes the socket of a process that is gone; nothing else.
-fn make_way(path: &Path) -> Result<(), String> {
+fn make_way(path: &Path) -> Result<(), BindError> {
     let facts = match std::fs::symlink_metadata(path) {
         Ok(facts) => facts,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(format!("{error}; choose another path")),
+        Err(error) => return Err(BindError::Path(error)),
     };
     if !facts.file_type().is_socket() {
-        return Err("there is a file of that name that is no socket; choose another path, or move it".to_owned());
+        return Err(BindError::NoSocket);
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err("a running program serves it; stop that, or choose another path".to_owned()),
+        Ok(_) => Err(BindError::Served),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             tracing::info!(path = %path.display(), "replacing the socket of a process that is gone");
-            std::fs::remove_file(path).map_err(|error| format!("the old socket cannot be removed: {error}"))
+            std::fs::remove_file(path).map_err(BindError::Stays)
         }
-        // Its backlog is full, or it belongs to somebody else: somebody is there.
-        Err(error) => Err(format!("a socket of that name is there, and cannot be asked: {error}; choose another path")),
+        Err(error) => Err(BindError::Unasked(error)),
     }
 }
 
@@ -176,7 +201,7 @@ mod tests {
         let address = ControlAddress::Unix(path.clone());
         let first = bind(&address).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(bind(&address).unwrap_err().contains("a running program serves it"));
+        assert!(matches!(bind(&address), Err(BindError::Served)));
         drop(first);
         assert!(!path.exists(), "a socket leaves with its process");
         // As a killed process leaves it.
@@ -188,8 +213,8 @@ mod tests {
         std::fs::write(&path, "mine").unwrap();
         drop(second);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-        assert!(bind(&address).unwrap_err().contains("no socket"));
+        assert!(matches!(bind(&address), Err(BindError::NoSocket)));
         let nowhere = ControlAddress::Unix(directory.path().join("none/s.sock"));
-        assert!(bind(&nowhere).unwrap_err().contains("its directory is not there"));
+        assert!(bind(&nowhere).unwrap_err().to_string().contains("its directory is not there"));
     }
 }

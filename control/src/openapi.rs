@@ -4,7 +4,6 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use squall_config::spec::{ConfigSpec, RuleSpec};
-use squall_config::{DEFINITIONS, Document as _};
 
 use crate::audit::ENTRIES_MAX;
 use crate::calls::audit::{AuditOut, LIMIT_DEFAULT};
@@ -13,32 +12,13 @@ use crate::calls::experiments::{ExperimentWhole, ExperimentsOut, NoteIn};
 use crate::calls::halt_status::HaltStatus;
 use crate::calls::lease::{LeaseHolder, LeaseRequest, LeaseStatus};
 use crate::calls::log_level::LogLevel;
+use crate::calls::openapi::{SCHEMAS, of_documents};
 use crate::calls::status::StatusOut;
 use crate::calls::traffic::TrafficOut;
 use crate::error::{PROBLEM_JSON, ProblemOut};
 use crate::experiment::plan::Plan;
 use crate::routes::{Body, Route, routes};
 use crate::view::RuleStatus;
-
-const SCHEMAS: &str = "#/components/schemas/";
-
-/// The description without the schemas of documents.
-const KEPT: &str = include_str!("openapi.json");
-
-/// The description.
-pub(crate) fn document() -> Value {
-    // A test reads it.
-    let mut document: Value = serde_json::from_str(KEPT).unwrap_or_default();
-    if let Value::Object(schemas) = &mut document["components"]["schemas"] {
-        schemas.extend(of_documents());
-    }
-    document
-}
-
-/// The schemas of documents, by name.
-fn of_documents() -> Map<String, Value> {
-    serde_json::from_str(&ConfigSpec::schemas().replace(DEFINITIONS, SCHEMAS)).unwrap_or_default()
-}
 
 /// The description without the schemas of documents, made anew.
 pub fn openapi() -> Value {

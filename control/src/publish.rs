@@ -11,8 +11,8 @@ mod stats;
 mod switch;
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use squall_config::model::Config;
@@ -21,8 +21,8 @@ use squall_config::{Chain, validate};
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
 use squall_fault::{Stamp, compile};
+use tokio::sync::Notify;
 
-use crate::access::Access;
 use crate::actor::{Actor, Part};
 use crate::audit::changes::Changes;
 use crate::audit::{Audit, Note};
@@ -30,39 +30,40 @@ use crate::data_plane::DataPlane;
 use crate::disk::Disk;
 use crate::document::{Draft, Now, Written};
 use crate::events::{EventKind, Events};
-use crate::experiment::board::Board as Experiments;
-use crate::fleet::board::Board as Fleet;
-use crate::guards::board::{Board, GuardStats};
+use crate::fleet::board::ControllerBoard;
 use crate::lease::{Lease, NOBODY};
 use crate::reload::Reload;
 use crate::state::keeper::Keeper;
-use crate::state::{Recovery, Start};
 use crate::switch::Halt;
 use crate::sync::{Mutex, MutexGuard};
 use crate::write::{Outcome, UpdateError, Write};
 
-pub use stats::ControlStats;
+pub use stats::PublisherStats;
 
 /// What a [`Publisher`] needs.
-pub struct PublisherOptions {
-    /// Holds the snapshot of `start`, published first by whoever made it.
-    pub store: Arc<SnapshotStore>,
-    /// What the process begins with.
-    pub start: Start,
+pub(crate) struct PublisherOptions {
+    /// Holds the snapshot of `written`.
+    pub(crate) store: Arc<SnapshotStore>,
+    /// The document that the process begins with.
+    pub(crate) written: Arc<Written>,
+    /// Whether it begins halted.
+    pub(crate) halt: Option<Halt>,
+    /// The generation of the snapshot.
+    pub(crate) generation: u64,
+    /// Keeps what outlives the process.
+    pub(crate) keeper: Keeper,
     /// Where the configuration came from, to reload it.
-    pub file: Option<PathBuf>,
-    /// Seed of every draw, for the life of the process.
-    pub seed: u64,
-    /// Binds listeners, tells their addresses.
-    pub data_plane: Arc<dyn DataPlane>,
-    /// Who may call the control API.
-    pub access: Access,
-}
-
-impl std::fmt::Debug for PublisherOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PublisherOptions").field("file", &self.file).finish_non_exhaustive()
-    }
+    pub(crate) file: Option<PathBuf>,
+    /// What flags and environment change about it.
+    pub(crate) overlay: Option<Overlay>,
+    /// Seed of every draw.
+    pub(crate) seed: u64,
+    /// Binds listeners.
+    pub(crate) data_plane: Arc<dyn DataPlane>,
+    /// Remembers each change.
+    pub(crate) audit: Arc<Audit>,
+    /// Says whether orders hold, and whether the controller halts.
+    pub(crate) controller: Arc<ControllerBoard>,
 }
 
 /// Everything about one moment.
@@ -99,37 +100,44 @@ pub(crate) struct State {
     pub(crate) file_text: Option<String>,
 }
 
-type Overlay = Box<dyn Fn(&mut ConfigSpec) + Send + Sync>;
+/// What the guards go by.
+pub(crate) struct Guarded {
+    /// The configuration that they are in.
+    pub(crate) config: Arc<Config>,
+    /// How often somebody ended a halt: then each begins afresh.
+    pub(crate) resumes: u64,
+}
+
+/// Changes a document that was read from the file.
+pub type Overlay = Box<dyn Fn(&mut ConfigSpec) + Send + Sync>;
+
+/// Wakes those that wait for a change.
+#[derive(Default)]
+pub(crate) struct Changed {
+    /// A ttl was set or has gone.
+    pub(crate) deadlines: Notify,
+    /// The lease was taken, renewed or given back.
+    pub(crate) lease: Notify,
+    /// The data plane may have other files now.
+    pub(crate) files: Notify,
+}
 
 /// The only writer of snapshots. See the module.
 pub struct Publisher {
-    pub(crate) store: Arc<SnapshotStore>,
+    store: Arc<SnapshotStore>,
     data_plane: Arc<dyn DataPlane>,
-    access: Access,
-    pub(crate) audit: Audit,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) controller: Arc<ControllerBoard>,
     pub(crate) keeper: Keeper,
-    pub(crate) recovery: Recovery,
-    pub(crate) seed: u64,
+    seed: u64,
     pub(crate) file: Option<PathBuf>,
-    pub(crate) started: Instant,
+    overlay: Option<Overlay>,
     /// What the process started with; some of it cannot change while it runs.
     initial: Config,
     writer: Mutex<()>,
     state: Mutex<State>,
-    pub(crate) events: Events,
-    /// How the guards are.
-    pub(crate) guards: Board,
-    /// The experiments that there are.
-    pub(crate) experiments: Experiments,
-    /// How it stands with the controller.
-    pub(crate) fleet: Fleet,
-    /// A ttl was set or has gone.
-    pub(crate) deadlines_changed: tokio::sync::Notify,
-    /// The lease was taken, renewed or given back.
-    pub(crate) lease_changed: tokio::sync::Notify,
-    /// The data plane may have other files now.
-    pub(crate) files_changed: tokio::sync::Notify,
-    pub(crate) overlay: OnceLock<Overlay>,
+    events: Events,
+    pub(crate) changed: Changed,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -140,22 +148,21 @@ impl std::fmt::Debug for Publisher {
 
 impl Publisher {
     /// Takes over the store; nobody else may publish from now on. The ttl of the file's rules starts now.
-    pub fn new(options: PublisherOptions) -> Arc<Self> {
-        let first = options.store.load();
-        let Start { written, halt, generation, keeper, audit, recovery, experiments } = options.start;
+    pub(crate) fn new(options: PublisherOptions) -> Self {
+        let PublisherOptions { store, written, halt, generation, keeper, .. } = options;
+        let first = store.load();
         debug_assert_eq!((first.generation, first.halted), (generation, halt.is_some()), "the snapshot of the start");
         let file_text = options.file.as_ref().and_then(|file| crate::reload::read(file).ok());
         let initial = Config::clone(&written.config);
-        Arc::new(Self {
-            store: options.store,
+        Self {
+            store,
             data_plane: options.data_plane,
-            access: options.access,
-            audit,
+            audit: options.audit,
+            controller: options.controller,
             keeper,
-            recovery,
             seed: options.seed,
             file: options.file,
-            started: Instant::now(),
+            overlay: options.overlay,
             initial,
             writer: Mutex::new(()),
             state: Mutex::new(State {
@@ -170,19 +177,8 @@ impl Publisher {
                 file_text,
             }),
             events: Events::default(),
-            guards: Board::default(),
-            experiments,
-            fleet: Fleet::default(),
-            deadlines_changed: tokio::sync::Notify::new(),
-            lease_changed: tokio::sync::Notify::new(),
-            files_changed: tokio::sync::Notify::new(),
-            overlay: OnceLock::new(),
-        })
-    }
-
-    /// What flags and environment change about every document that is read from the file. Can be set once.
-    pub fn set_overlay(&self, overlay: impl Fn(&mut ConfigSpec) + Send + Sync + 'static) {
-        let _ = self.overlay.set(Box::new(overlay));
+            changed: Changed::default(),
+        }
     }
 
     /// Everything about this moment.
@@ -202,37 +198,20 @@ impl Publisher {
         Arc::clone(&self.state().written.config)
     }
 
-    /// The configuration whose guards are in force, and how often somebody ended a halt.
-    pub(crate) fn guarded(&self) -> (Arc<Config>, u64) {
+    /// What the guards go by.
+    pub(crate) fn guarded(&self) -> Guarded {
         let state = self.state();
-        (Arc::clone(&state.written.config), state.resumes)
+        Guarded { config: Arc::clone(&state.written.config), resumes: state.resumes }
     }
 
-    /// The guards in numbers, in the order of the configuration.
-    pub fn guards(&self) -> Vec<GuardStats> {
-        self.guards.stats()
-    }
-
-    /// Who may call the control API.
-    pub(crate) fn access(&self) -> &Access {
-        &self.access
-    }
-
-    /// Reads again what the process was made from besides the configuration: tokens, certificates. What cannot be used
-    /// changes nothing, and is reported. Blocks.
-    pub fn reload_files(&self) {
-        self.access.reload();
-        self.data_plane.reload_files();
+    /// The generation in force.
+    pub(crate) fn generation(&self) -> u64 {
+        self.state().generation
     }
 
     /// Seed of every draw.
     pub(crate) fn seed(&self) -> u64 {
         self.seed
-    }
-
-    /// The data plane.
-    pub(crate) fn data_plane(&self) -> &dyn DataPlane {
-        &*self.data_plane
     }
 
     /// What happens from now on.
@@ -299,7 +278,7 @@ impl Publisher {
                 self.keeper.note_rules(&outcome.written, outcome.generation);
             }
             activate();
-            self.files_changed.notify_one();
+            self.changed.files.notify_one();
             tracing::debug!(by = %write.by, generation = outcome.generation, "configuration changed"); // whoever changed it says more
         } else if outcome.written.metas != before.metas {
             self.keeper.keep(&outcome.written, generation).map_err(UpdateError::NotKept)?;
@@ -307,7 +286,7 @@ impl Publisher {
         } else if outcome.written.ordered != before.ordered {
             self.state().written = Arc::clone(&outcome.written);
         }
-        self.deadlines_changed.notify_one();
+        self.changed.deadlines.notify_one();
         if changed || !write.is_routine {
             let changes = Changes::between(&before.document, &outcome.written.document);
             self.audit.note(write.done(outcome.generation).with(changes));
@@ -344,7 +323,7 @@ impl Publisher {
 
     /// Notes that the process begins or ends. Blocks.
     pub fn note_life(&self, by: &Actor, operation: &'static str, reason: &str) {
-        self.audit.note(Note::done(by, operation, self.stats().generation).because(reason));
+        self.audit.note(Note::done(by, operation, self.generation()).because(reason));
         self.audit.flush();
     }
 

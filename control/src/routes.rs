@@ -1,5 +1,7 @@
 //! The one table of calls: the router and the API's description are both made from it.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
@@ -9,8 +11,10 @@ use http::{Method, StatusCode};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::access::gate;
-use crate::api::App;
-use crate::calls::{audit, config, experiments, health, lease, log_level, rules, status, stream, switch, tap, traffic};
+use crate::app::App;
+use crate::calls::{
+    audit, config, experiments, health, lease, log_level, openapi, rules, status, stream, switch, tap, traffic,
+};
 use crate::error::ApiError;
 use crate::guard::refuse_web_pages;
 use crate::input::Operation;
@@ -44,7 +48,7 @@ pub(crate) struct Route {
     pub(crate) success: &'static [(u16, Body)],
     /// The statuses of refusal beyond 401, 403, 405, 429 and 500, which every call can give.
     pub(crate) refusals: &'static [u16],
-    handler: fn() -> MethodRouter<App>,
+    handler: fn() -> MethodRouter<Arc<App>>,
 }
 
 impl Route {
@@ -189,37 +193,37 @@ fn of_the_rest() -> Vec<Route> {
         route!(GET "/readyz" "getReadyz" "Whether traffic is accepted; 503 (text) when not",
             Nothing => &[(200, Text(TEXT)), (503, Text(TEXT))], &[], get(health::readyz)),
         route!(GET "/openapi.json" "getOpenapi" "This description",
-            Nothing => &[(200, Json("Any"))], &[], get(health::openapi)),
+            Nothing => &[(200, Json("Any"))], &[], get(openapi::get)),
     ]
 }
 
 /// The control API.
-pub(crate) fn control(app: App) -> Router {
+pub(crate) fn control(app: Arc<App>) -> Router {
     let all = routes();
     let (telemetry, guarded): (Vec<_>, Vec<_>) = all.iter().partition(|route| route.is_telemetry());
     let (open, metrics): (Vec<_>, Vec<_>) = telemetry.into_iter().partition(|route| route.is_open());
     let (urgent, limited): (Vec<_>, Vec<_>) = guarded.into_iter().partition(|route| route.is_urgent());
-    let gate = from_fn_with_state(app.clone(), gate::authenticate);
+    let gate = from_fn_with_state(Arc::clone(&app), gate::authenticate);
     assemble(&limited, Some(&app))
         .layer(GlobalConcurrencyLimitLayer::new(CALLS_MAX))
         .merge(assemble(&urgent, Some(&app)))
         .fallback(not_found)
         .layer(gate.clone())
-        .layer(from_fn_with_state(app.clone(), refuse_web_pages))
+        .layer(from_fn_with_state(Arc::clone(&app), refuse_web_pages))
         .merge(assemble(&metrics, Some(&app)).layer(gate))
         .merge(assemble(&open, None))
         .with_state(app)
 }
 
 /// The read-only telemetry.
-pub(crate) fn telemetry(app: App) -> Router {
+pub(crate) fn telemetry(app: Arc<App>) -> Router {
     let all = routes();
     let telemetry: Vec<_> = all.iter().filter(|route| route.is_telemetry()).collect();
     assemble(&telemetry, None).fallback(not_found).with_state(app)
 }
 
 /// The router of these calls. With the state, callers need the role of the call.
-fn assemble(routes: &[&Route], guarded: Option<&App>) -> Router<App> {
+fn assemble(routes: &[&Route], guarded: Option<&Arc<App>>) -> Router<Arc<App>> {
     let mut router = Router::new();
     let mut paths: Vec<&str> = routes.iter().map(|route| route.path).collect();
     paths.dedup();
@@ -235,7 +239,7 @@ fn assemble(routes: &[&Route], guarded: Option<&App>) -> Router<App> {
             let call = (route.role(), Operation(route.operation));
             let require = move |state, request, next| gate::require(call, state, request, next);
             methods.merge(match guarded {
-                Some(app) => (route.handler)().route_layer(from_fn_with_state(app.clone(), require)),
+                Some(app) => (route.handler)().route_layer(from_fn_with_state(Arc::clone(app), require)),
                 None => (route.handler)(),
             })
         });

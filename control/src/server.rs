@@ -3,11 +3,14 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
@@ -20,9 +23,9 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::access::peer::{End, Peer, name_in};
-use crate::api::{App, catch_panic};
-use crate::listen::{self, Accepted, Bound, Listener};
-use crate::publish::Publisher;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::listen::{self, Accepted, BindError, Bound, Listener};
 use crate::slow_reader::SlowReader;
 use crate::web::Web;
 use crate::{experiment, expiry, fleet, guards, routes};
@@ -50,8 +53,8 @@ pub type TlsSource = Arc<dyn Fn() -> Option<Arc<ServerConfig>> + Send + Sync>;
 
 /// What to start.
 pub struct ControlOptions {
-    /// The only writer.
-    pub publisher: Arc<Publisher>,
+    /// What its parts share.
+    pub app: Arc<App>,
     /// Where the control API listens; port 0 lets the system choose.
     pub address: ControlAddress,
     /// TLS of the control API; `None` is plain HTTP.
@@ -64,7 +67,7 @@ pub struct ControlOptions {
     pub web: Arc<dyn Web>,
     /// The controller whose orders are followed, and what asks it: on a thread of its own, so that no guard keeps it waiting.
     pub controller: Option<(Controller, Arc<dyn Web>)>,
-    /// Whether to reload the publisher's file, and the files of the data plane, when they change.
+    /// Whether to reload the configuration file, and the files of the data plane, when they change.
     pub watch: bool,
 }
 
@@ -78,14 +81,14 @@ impl std::fmt::Debug for ControlOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// An address cannot be listened on.
-    #[error("{field}: cannot listen on {address}: {reason}")]
+    #[error("{field}: cannot listen on {address}")]
     Bind {
         /// `control.address`, `telemetry.address` or `toxiproxy.address`.
         field: &'static str,
         /// The address asked for.
         address: ControlAddress,
-        /// In words, and what can be done.
-        reason: String,
+        /// Why, and what to do about it.
+        source: BindError,
     },
     /// The system gives no thread or no runtime.
     #[error("the control API cannot start, for want of a thread or an event loop")]
@@ -98,8 +101,15 @@ pub struct Control {
     address: ControlAddress,
     telemetry_address: Option<SocketAddr>,
     toxiproxy_address: Option<SocketAddr>,
-    stop: watch::Sender<bool>,
-    thread: JoinHandle<()>,
+    app: Arc<App>,
+    /// Until it is waited for.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.app.shutdown.send_replace(true);
+    }
 }
 
 impl Control {
@@ -119,9 +129,9 @@ impl Control {
     }
 
     /// Ends event streams, lets calls in flight finish for at most 2 s, ends the thread.
-    pub fn shutdown(self) {
-        self.stop.send_replace(true);
-        if self.thread.join().is_err() {
+    pub fn shutdown(mut self) {
+        self.app.shutdown.send_replace(true);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the control thread ended by a panic");
         }
     }
@@ -134,7 +144,7 @@ impl Control {
 pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     let refuse = |field, address: &ControlAddress| {
         let address = address.clone();
-        move |reason| ControlError::Bind { field, address, reason }
+        move |source| ControlError::Bind { field, address, source }
     };
     let api = listen::bind(&options.address).map_err(refuse("control.address", &options.address))?;
     let bind = |field, address: Option<SocketAddr>| {
@@ -148,7 +158,6 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .map_err(ControlError::Start)?;
-    let (stop, stopped) = watch::channel(false);
     let address = match &api {
         Bound::Tcp(listener) => ControlAddress::Tcp(listener.local_addr().map_err(ControlError::Start)?),
         Bound::Unix(..) => options.address,
@@ -156,10 +165,10 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     let bound =
         |bound: &Option<Bound>| bound.as_ref().and_then(Bound::address).transpose().map_err(ControlError::Start);
     let (telemetry_address, toxiproxy_address) = (bound(&telemetry)?, bound(&toxiproxy)?);
-    let ControlOptions { publisher, web, watch, tls, controller, .. } = options;
+    let ControlOptions { app, web, watch, tls, controller, .. } = options;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let (doors, upkeep) = (Doors { api, tls, telemetry, toxiproxy }, Upkeep { web, controller, watch });
-    let life = async move { live(publisher, doors, upkeep, stopped).await };
+    let life = live(Arc::clone(&app), doors, upkeep);
     let work = move || {
         if let Err(error) = runtime.block_on(life) {
             tracing::error!(%error, "the control API ended");
@@ -173,7 +182,7 @@ pub fn start(options: ControlOptions) -> Result<Control, ControlError> {
     if let Some(address) = toxiproxy_address {
         tracing::info!(%address, "Toxiproxy's API listens");
     }
-    Ok(Control { address, telemetry_address, toxiproxy_address, stop, thread })
+    Ok(Control { address, telemetry_address, toxiproxy_address, app, thread: Some(thread) })
 }
 
 /// Where somebody may call.
@@ -186,14 +195,19 @@ struct Doors {
 
 impl Doors {
     /// Serves at each of them.
-    fn open(self, app: App, stopped: &watch::Receiver<bool>) -> io::Result<JoinSet<()>> {
+    fn open(self, app: &Arc<App>, stopped: &watch::Receiver<bool>) -> io::Result<JoinSet<()>> {
         let mut servers = JoinSet::new();
-        servers.spawn(serve(Listener::new(self.api)?, self.tls, routes::control(app.clone()), stopped.clone()));
+        servers.spawn(serve(Listener::new(self.api)?, self.tls, routes::control(Arc::clone(app)), stopped.clone()));
         if let Some(telemetry) = self.telemetry {
-            servers.spawn(serve(Listener::new(telemetry)?, None, routes::telemetry(app.clone()), stopped.clone()));
+            servers.spawn(serve(Listener::new(telemetry)?, None, routes::telemetry(Arc::clone(app)), stopped.clone()));
         }
         if let Some(toxiproxy) = self.toxiproxy {
-            servers.spawn(serve(Listener::new(toxiproxy)?, None, crate::toxiproxy::router(app), stopped.clone()));
+            servers.spawn(serve(
+                Listener::new(toxiproxy)?,
+                None,
+                crate::toxiproxy::router(Arc::clone(app)),
+                stopped.clone(),
+            ));
         }
         Ok(servers)
     }
@@ -210,32 +224,28 @@ struct Upkeep {
 
 impl Upkeep {
     /// Until the set is dropped.
-    fn begin(self, publisher: &Arc<Publisher>) -> JoinSet<()> {
+    fn begin(self, app: &Arc<App>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(expiry::end_rules(Arc::clone(publisher)));
-        tasks.spawn(guards::run(Arc::clone(publisher), Arc::clone(&self.web)));
-        tasks.spawn(experiment::runner::run(Arc::clone(publisher), self.web));
-        tasks.spawn(expiry::end_lease(Arc::clone(publisher)));
+        tasks.spawn(expiry::end_rules(Arc::clone(app)));
+        tasks.spawn(guards::run(Arc::clone(app), Arc::clone(&self.web)));
+        tasks.spawn(experiment::runner::run(Arc::clone(app), self.web));
+        tasks.spawn(expiry::end_lease(Arc::clone(&app.publisher)));
         if let Some((controller, web)) = self.controller {
-            tasks.spawn(fleet::run(Arc::clone(publisher), web, controller));
+            tasks.spawn(fleet::run(Arc::clone(app), web, controller));
         }
         if self.watch {
-            tasks.spawn(crate::watch::configuration(Arc::clone(publisher)));
-            tasks.spawn(crate::watch::tokens(Arc::clone(publisher)));
-            tasks.spawn(crate::watch::files_of_data_plane(Arc::clone(publisher)));
+            tasks.spawn(crate::watch::configuration(Arc::clone(app)));
+            tasks.spawn(crate::watch::tokens(Arc::clone(app)));
+            tasks.spawn(crate::watch::files_of_data_plane(Arc::clone(app)));
         }
         tasks
     }
 }
 
-async fn live(
-    publisher: Arc<Publisher>,
-    doors: Doors,
-    upkeep: Upkeep,
-    mut stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let _tasks = upkeep.begin(&publisher);
-    let servers = doors.open(App { publisher, shutdown: stopped.clone() }, &stopped)?;
+async fn live(app: Arc<App>, doors: Doors, upkeep: Upkeep) -> io::Result<()> {
+    let mut stopped = app.shutdown.subscribe();
+    let _tasks = upkeep.begin(&app);
+    let servers = doors.open(&app, &stopped)?;
     end_of(&mut stopped).await;
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, servers.join_all()).await.is_err() {
         tracing::warn!("calls of the control API were cut at the end");
@@ -338,7 +348,16 @@ where
     }
 }
 
-/// Waits for the stop. An error means that the [`Control`] was dropped: the same.
+/// Waits for the stop.
 async fn end_of(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|is_over| *is_over).await;
+}
+
+/// A panic ends the call alone: 500.
+async fn catch_panic(answer: impl Future<Output = Response>) -> Response {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        tracing::error!(panic = text.unwrap_or("?"), "a call of the control API panicked");
+        ApiError::internal("the call failed inside Squall").into_response()
+    })
 }

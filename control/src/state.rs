@@ -9,7 +9,7 @@ pub(crate) mod keeper;
 pub(crate) mod saved;
 pub(crate) mod status;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use squall_config::Problem;
@@ -18,10 +18,10 @@ use squall_config::spec::ConfigSpec;
 
 use crate::audit::Audit;
 use crate::audit::journal::Journal;
-use crate::directory::Directory;
-use crate::document::Written;
+use crate::directory::{Damaged, Directory};
+use crate::document::{Unfit, Written};
 use crate::experiment::archive::Archive;
-use crate::experiment::board::Board;
+use crate::experiment::board::ExperimentBoard;
 use crate::lease;
 use crate::switch::Halt;
 use clock::{Moment, process_now, time_of};
@@ -37,7 +37,7 @@ pub struct Start {
     pub(crate) keeper: Keeper,
     pub(crate) audit: Audit,
     pub(crate) recovery: Recovery,
-    pub(crate) experiments: Board,
+    pub(crate) experiments: ExperimentBoard,
 }
 
 /// What came of what an earlier process left.
@@ -47,10 +47,10 @@ pub(crate) struct Recovery {
     pub(crate) kept: Vec<String>,
     /// Rules whose time ended meanwhile.
     pub(crate) expired: Vec<String>,
-    /// Rules that do not fit to the file any more, with what is wrong.
-    pub(crate) unfit: Vec<(String, String)>,
-    /// Files that were damaged, under the names that they have now, with what was wrong.
-    pub(crate) damaged: Vec<(PathBuf, String)>,
+    /// Rules that do not fit to the file any more.
+    pub(crate) unfit: Vec<Unfit>,
+    /// Files that were damaged.
+    pub(crate) damaged: Vec<Damaged>,
 }
 
 impl Start {
@@ -64,7 +64,7 @@ impl Start {
             keeper: Keeper::default(),
             audit: Audit::default(),
             recovery: Recovery::default(),
-            experiments: Board::default(),
+            experiments: ExperimentBoard::default(),
         }
     }
 
@@ -89,8 +89,8 @@ impl Start {
         let directory = Arc::new(Directory::take(path)?);
         let unwritable = |error: std::io::Error| format!("{}: {error}", path.display());
         let mut recovery = Recovery::default();
-        let (journal, tail, aside) = Journal::open(&directory, Audit::is_entry).map_err(unwritable)?;
-        recovery.damaged.extend(aside.zip(tail.damage));
+        let (journal, tail) = Journal::open(&directory, Audit::is_entry).map_err(unwritable)?;
+        recovery.damaged.extend(tail.damaged);
         let mut start = Self::fresh(document.clone(), config.clone());
         if let Some(saved) = read(&directory, &mut recovery).map_err(unwritable)? {
             start.generation = saved.generation + 1;
@@ -101,13 +101,13 @@ impl Start {
             });
             start.halt = of_before.or(start.halt);
             let saved_lease = saved.lease.clone();
-            let restored = Written::restored(saved, (document, config), &Moment::read(), process_now());
+            let restored = Written::restored(saved, document, config, &Moment::read(), process_now());
             start.written = Arc::new(restored.written);
             let was_held = saved_lease.map(|holder| Halt::now(lease::lost_with_process(&holder)));
             start.halt = start.halt.or(was_held);
             (recovery.kept, recovery.expired, recovery.unfit) = (restored.kept, restored.expired, restored.unfit);
         }
-        start.experiments = Board::load(Archive::new(Arc::clone(&directory))).map_err(unwritable)?;
+        start.experiments = ExperimentBoard::load(Archive::new(Arc::clone(&directory))).map_err(unwritable)?;
         recovery.damaged.extend(start.experiments.damaged.iter().cloned());
         recovery.tell(start.halt.as_ref());
         start.keeper = Keeper::new(directory);
@@ -140,7 +140,7 @@ fn read(directory: &Directory, recovery: &mut Recovery) -> std::io::Result<Optio
     match Saved::parse(&content) {
         Ok(saved) => Ok(Some(saved)),
         Err(why) => {
-            recovery.damaged.push((directory.set_aside(STATE)?, why));
+            recovery.damaged.push(directory.set_aside(STATE, why)?);
             Ok(None)
         }
     }
@@ -148,10 +148,10 @@ fn read(directory: &Directory, recovery: &mut Recovery) -> std::io::Result<Optio
 
 impl Recovery {
     fn tell(&self, halt: Option<&Halt>) {
-        for (file, why) in &self.damaged {
+        for Damaged { file, why } in &self.damaged {
             tracing::error!(file = %file.display(), why, "a file of the state directory is damaged; starting without it");
         }
-        for (rule, why) in &self.unfit {
+        for Unfit { rule, why } in &self.unfit {
             tracing::error!(rule, why, "a rule made through the API does not fit the configuration file; it is gone");
         }
         if let Some(halt) = halt {

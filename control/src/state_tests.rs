@@ -56,7 +56,7 @@ fn a_damaged_state_starts_empty_and_is_kept_aside() {
     std::fs::write(&file, &text).unwrap();
     let start = load(parent.path());
     assert!(start.written.document.rules.is_empty() && start.recovery.kept.is_empty());
-    let [(aside, why)] = &start.recovery.damaged[..] else { panic!("{:?}", start.recovery) };
+    let [Damaged { file: aside, why }] = &start.recovery.damaged[..] else { panic!("{:?}", start.recovery) };
     assert!(aside.display().to_string().contains("state.json.damaged-") && why.contains("digest"), "{why}");
     assert_eq!(std::fs::read_to_string(aside).unwrap(), text);
     drop(start);

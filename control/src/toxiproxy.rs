@@ -12,21 +12,23 @@ mod listen;
 mod refusal;
 mod shown;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use tower::limit::GlobalConcurrencyLimitLayer;
 
-use crate::api::App;
+use crate::app::App;
 use crate::input::BODY_BYTES_MAX;
 
 /// Calls that run at once; others wait.
 const CALLS_MAX: usize = 64;
 
 /// The API.
-pub(crate) fn router(app: App) -> Router {
-    let call = |methods: MethodRouter<App>| methods.fallback(refusal::method_not_allowed);
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let call = |methods: MethodRouter<Arc<App>>| methods.fallback(refusal::method_not_allowed);
     Router::new()
         .route("/version", call(get(calls::version)))
         .route("/reset", call(post(calls::reset)))
@@ -44,7 +46,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(refusal::not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(GlobalConcurrencyLimitLayer::new(CALLS_MAX))
-        .layer(from_fn_with_state(app.clone(), door::admit))
+        .layer(from_fn_with_state(Arc::clone(&app), door::admit))
         .with_state(app)
 }
 

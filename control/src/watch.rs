@@ -11,7 +11,7 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use crate::publish::Publisher;
+use crate::app::App;
 
 /// Network file systems and exhausted watches tell nothing.
 const POLL_EVERY: Duration = Duration::from_secs(10);
@@ -20,15 +20,15 @@ const POLL_EVERY: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// Reloads the configuration file whenever its text changes; never returns.
-pub(crate) async fn configuration(publisher: Arc<Publisher>) {
-    let Some(file) = publisher.file.clone() else { return std::future::pending().await };
-    whenever(file, "the configuration file", move || drop(publisher.reload_if_changed())).await;
+pub(crate) async fn configuration(app: Arc<App>) {
+    let Some(file) = app.publisher.file.clone() else { return std::future::pending().await };
+    whenever(file, "the configuration file", move || drop(app.publisher.reload_if_changed())).await;
 }
 
 /// Reads the token file again whenever something happens to it; never returns.
-pub(crate) async fn tokens(publisher: Arc<Publisher>) {
-    let Some(file) = publisher.access().file().map(Path::to_owned) else { return std::future::pending().await };
-    whenever(file, "the token file", move || publisher.access().reload()).await;
+pub(crate) async fn tokens(app: Arc<App>) {
+    let Some(file) = app.access.file().map(Path::to_owned) else { return std::future::pending().await };
+    whenever(file, "the token file", move || app.access.reload()).await;
 }
 
 /// Does this work whenever something happens to the file, which is called so in the log; never returns.
@@ -42,22 +42,22 @@ async fn whenever(file: PathBuf, called: &str, work: impl Fn() + Send + Sync + '
         directories.wait().await;
         let work = Arc::clone(&work);
         if let Err(error) = tokio::task::spawn_blocking(move || work()).await {
-            tracing::error!(%error, "reloading {called} failed");
+            tracing::error!(%error, file = called, "a file that changed could not be read again");
         }
     }
 }
 
 /// Has the data plane look at its files whenever something happens to them; never returns.
-pub(crate) async fn files_of_data_plane(publisher: Arc<Publisher>) {
+pub(crate) async fn files_of_data_plane(app: Arc<App>) {
     let mut directories = Directories::new();
     loop {
-        directories.follow(&publisher.data_plane().files());
+        directories.follow(&app.data_plane.files());
         tokio::select! {
             () = directories.wait() => {}
-            () = publisher.files_changed.notified() => continue,
+            () = app.publisher.changed.files.notified() => continue,
         }
-        let reader = Arc::clone(&publisher);
-        if let Err(error) = tokio::task::spawn_blocking(move || reader.data_plane().reload_files()).await {
+        let data_plane = Arc::clone(&app.data_plane);
+        if let Err(error) = tokio::task::spawn_blocking(move || data_plane.reload_files()).await {
             tracing::error!(%error, "reloading certificates and keys failed");
         }
     }

@@ -37,24 +37,24 @@ impl RequestedAnswer {
 ///
 /// Of a delay microseconds, of an abort the number of a [`RequestedAnswer`], of a throughput KiB per second.
 pub(crate) fn wish(requested: &Requested, headers: &HeaderMap, cluster: &str) -> Option<(u32, Option<Percentage>)> {
-    let places: &[Place<'_>] = match requested.by {
-        RequestedBy::Headers => &[Place::Headers(headers)],
-        RequestedBy::Baggage => &[Place::Baggage(headers)],
-        RequestedBy::Both => &[Place::Headers(headers), Place::Baggage(headers)],
+    let carriers: &[Carrier<'_>] = match requested.by {
+        RequestedBy::Headers => &[Carrier::Headers(headers)],
+        RequestedBy::Baggage => &[Carrier::Baggage(headers)],
+        RequestedBy::Both => &[Carrier::Headers(headers), Carrier::Baggage(headers)],
     };
-    places.iter().filter(|place| place.is_for(cluster)).find_map(|place| {
+    carriers.iter().filter(|carrier| carrier.is_for(cluster)).find_map(|carrier| {
         let value = match requested.what {
             Wish::Delay => {
-                let ms = place.number("x-envoy-fault-delay-request").filter(|ms| *ms > 0)?;
+                let ms = carrier.number("x-envoy-fault-delay-request").filter(|ms| *ms > 0)?;
                 u32::try_from(Duration::from_millis(ms).min(requested.max).as_micros()).ok()?
             }
-            Wish::Abort => place.answer()?,
+            Wish::Abort => carrier.answer()?,
             Wish::Throughput => {
-                let rate = place.number("x-envoy-fault-throughput-response").filter(|rate| *rate > 0)?;
+                let rate = carrier.number("x-envoy-fault-throughput-response").filter(|rate| *rate > 0)?;
                 u32::try_from(rate).unwrap_or(u32::MAX)
             }
         };
-        let share = place.number(match requested.what {
+        let share = carrier.number(match requested.what {
             Wish::Delay => "x-envoy-fault-delay-request-percentage",
             Wish::Abort => "x-envoy-fault-abort-request-percentage",
             Wish::Throughput => "x-envoy-fault-throughput-response-percentage",
@@ -64,12 +64,12 @@ pub(crate) fn wish(requested: &Requested, headers: &HeaderMap, cluster: &str) ->
     })
 }
 
-enum Place<'a> {
+enum Carrier<'a> {
     Headers(&'a HeaderMap),
     Baggage(&'a HeaderMap),
 }
 
-impl Place<'_> {
+impl Carrier<'_> {
     /// The first value of this name.
     fn text(&self, name: &str) -> Option<&str> {
         match self {

@@ -20,12 +20,15 @@ impl Api {
         format!("http://{}", self.address)
     }
 
-    /// Any call. `headers` are whole lines without line ends.
+    /// Any call. `headers` are whole lines without line ends; a `Host` among them takes the place of the address.
     ///
     /// # Panics
     /// When there is no answer.
     pub fn call(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
+        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|line| line.starts_with("Host:")) {
+            head += &format!("Host: {}\r\n", self.address);
+        }
         for line in headers {
             head += line;
             head += "\r\n";

@@ -71,6 +71,101 @@ fn a_rule_lives_through_its_calls() {
 }
 
 #[test]
+fn every_call_answers_as_documented() {
+    const RULE: &str = r#"{"percentage":1,"fault":{"abort":503}}"#;
+    let origin = Origin::ok();
+    let slow = "rules: [{ name: slow, percentage: 5, fault: { delay: 2s } }]";
+    let squall = Squall::start(&Settings::http(origin.address).with(slow));
+    let api = squall.api();
+    let config = api.get("/v1/config").text();
+    let huge = format!("[{}]", "1,".repeat(3 << 20));
+    // Method, path, header, body, expected status; in order, on one server.
+    let table = [
+        ("GET", "/v1/rules", "", "", 200),
+        ("GET", "/v1/rules/slow", "", "", 200),
+        ("GET", "/v1/rules/none", "", "", 404),
+        ("PUT", "/v1/rules/x", "", RULE, 201),
+        ("PUT", "/v1/rules/x", "", RULE, 200),
+        ("PUT", "/v1/rules/x", "", "{percentage", 400),
+        ("PUT", "/v1/rules/x", "", "", 400),
+        ("PUT", "/v1/rules/x", "", "{}", 422),
+        ("PUT", "/v1/rules/x", "", r#"{"name":"y","percentage":1,"fault":{"abort":503}}"#, 422),
+        ("PUT", "/v1/rules/Bad!", "", RULE, 422),
+        ("PUT", "/v1/rules/x", "If-Match: \"99\"", RULE, 412),
+        ("PUT", "/v1/rules/x", "If-Match: seven", RULE, 400),
+        ("PUT", "/v1/rules/x", "If-Match: *", RULE, 200),
+        ("PUT", "/v1/rules/x?dryrun=true", "", RULE, 400),
+        ("PUT", "/v1/rules/x", "Host: evil.example", RULE, 403),
+        ("PUT", "/v1/rules/x", "Origin: http://evil.example", RULE, 403),
+        ("PUT", "/v1/rules", "", huge.as_str(), 413),
+        ("PATCH", "/v1/rules/x", "", r#"{"percentage":50}"#, 200),
+        ("PATCH", "/v1/rules/x", "", r#"{"percentage":500}"#, 422),
+        ("PATCH", "/v1/rules/x", "", "nonsense", 400),
+        ("PATCH", "/v1/rules/none", "", "{}", 404),
+        ("DELETE", "/v1/rules/x?dry_run=true", "", "", 204),
+        ("DELETE", "/v1/rules/x", "", "", 204),
+        ("DELETE", "/v1/rules/x", "", "", 404),
+        ("PUT", "/v1/rules", "", "[]", 200),
+        ("PUT", "/v1/rules", "", "{}", 422),
+        ("PUT", "/v1/config", "", config.as_str(), 200),
+        ("PUT", "/v1/config", "", "{}", 422),
+        ("PUT", "/v1/config", "", "version: 1", 400),
+        ("POST", "/v1/halt", "", r#"{"reason":"enough"}"#, 200),
+        ("POST", "/v1/halt", "", r#"{"why":"enough"}"#, 422),
+        ("POST", "/v1/halt", "", "{", 400),
+        ("POST", "/v1/resume", "", "", 200),
+        ("GET", "/v1/halt", "", "", 405),
+        ("POST", "/v1/status", "", "", 405),
+        ("GET", "/v1/status", "", "", 200),
+        ("GET", "/metrics", "", "", 200),
+        ("GET", "/livez", "Host: probe.example", "", 200),
+        ("GET", "/readyz", "", "", 200),
+        ("GET", "/openapi.json", "", "", 200),
+        ("GET", "/nothing", "", "", 404),
+    ];
+    let description = api.json("/openapi.json");
+    for (method, path, header, body, expected) in table {
+        let headers = Some(header).filter(|header| !header.is_empty());
+        let answer = api.call(method, path, headers.as_slice(), body);
+        let call = format!("{method} {path} {header} {}", &body[..body.len().min(80)]);
+        assert_eq!(answer.status, expected, "{call}: {}", answer.text());
+        check_documented(&description, method, path, &answer);
+    }
+}
+
+fn check_documented(description: &Value, method: &str, path: &str, answer: &Answer) {
+    if answer.status >= 400 {
+        assert!(!problem(answer, answer.status).is_empty());
+    }
+    let path = path.split('?').next().unwrap();
+    let template = if path.starts_with("/v1/rules/") { "/v1/rules/{name}" } else { path };
+    let operation = &description["paths"][template][method.to_lowercase()];
+    if operation.is_null() {
+        assert!(matches!(answer.status, 404 | 405));
+        assert_eq!(answer.status == 405, answer.header("allow").is_some());
+    } else {
+        let status = answer.status.to_string();
+        assert!(operation["responses"][&status].is_object(), "{method} {path}: {status} is not documented");
+    }
+}
+
+#[test]
+fn what_was_got_can_be_put_back() {
+    let (_origin, squall) = start();
+    let api = squall.api();
+    api.rule("r", &rule(1));
+    let got = api.get("/v1/rules/r");
+    assert!(generation_of(&got) == "\"2\"" && got.text().ends_with("}\n"));
+    let status = &got.json()["status"];
+    assert_eq!((&status["unit"], &status["origin"]), (&json!("request"), &json!("api")));
+    assert!(status["expires_at"].is_string());
+    let put = api.call("PUT", "/v1/rules/r", &["If-Match: \"2\""], &got.text());
+    assert_eq!((put.status, &put.json()["percentage"]), (200, &json!(1)), "{}", put.text());
+    let put = api.put("/v1/rules", &api.get("/v1/rules").text());
+    assert_eq!((put.status, &put.json()["generation"]), (200, &json!(2)), "{}", put.text());
+}
+
+#[test]
 fn the_whole_set_is_replaced_at_once_or_not_at_all() {
     let (_origin, squall) = start();
     let api = squall.api();
@@ -127,6 +222,13 @@ fn every_problem_is_told_at_once() {
     let more = json!({"match": {"listener": "nowhere"}, "percentage": 101, "fault": {"delay": "-2s", "abort": 99}});
     let errors = invalid(&api.put("/v1/rules/r", &more.to_string()));
     assert!(errors.len() >= 4, "listener, percentage, delay and abort: {errors:?}");
+    let paths: Vec<&str> = errors.iter().map(|error| error["path"].as_str().unwrap()).collect();
+    assert!(
+        paths.contains(&"percentage") && paths.iter().all(|path| !path.contains("rules[")),
+        "of the rule: {paths:?}"
+    );
+    let unread = problem(&api.put("/v1/rules/r", "{\n  \"percentage\": }"), 400);
+    assert_eq!(unread[0]["line"], 2, "{unread:?}");
     let missing = invalid(&api.put("/v1/rules/r", &json!({"fault": {"abort": 503}}).to_string()));
     assert!(Value::from(missing).to_string().contains("percentage"), "a missing percentage is an error");
     for body in ["", "{", "[]", "null", "\"x\"", "{\"percentage\": 5}", "{\"percentage\": 5, \"fault\": {}}", "\u{0}"] {
@@ -251,7 +353,7 @@ fn status_tells_what_is_going_on() {
 
 #[test]
 fn events_tell_of_changes_as_they_happen() {
-    let (_origin, squall) = start();
+    let (_origin, mut squall) = start();
     let api = squall.api();
     let mut stream = TcpStream::connect(api.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
@@ -271,6 +373,7 @@ fn events_tell_of_changes_as_they_happen() {
         }
         panic!("the stream ended; it said {said:?}, not {words:?}");
     };
+    until(&["generation 1"]);
     api.rule("noisy", &rule(5));
     until(&["rule", "noisy"]);
     api.halt();
@@ -279,6 +382,14 @@ fn events_tell_of_changes_as_they_happen() {
     until(&["resume"]);
     api.remove("noisy");
     until(&["noisy"]);
+    api.rule("short", &json!({"percentage": 1, "ttl": "200ms", "fault": {"abort": 503}}));
+    until(&["event: rule", "short"]);
+    until(&["event: expired", "short"]);
+    problem(&api.get("/v1/rules/short"), 404);
+    squall.signal("TERM");
+    assert_eq!(lines.filter(|line| line.starts_with("event:")).count(), 0, "nothing more, and the stream ends");
+    assert!(squall.wait(Duration::from_secs(5)).success());
+    assert!(!squall.said().contains("cut at the end"), "streams end by themselves");
 }
 
 #[test]

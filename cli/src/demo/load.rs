@@ -9,7 +9,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::caller::{Answer, Caller};
-use super::sample::{Ending, Phase, Sample, Samples};
+use super::sample::{DemoPhase, Ending, Sample, Samples};
 use super::services::SOURCE;
 
 /// Requests per second: enough for a p99 within seconds, little enough for any machine.
@@ -44,7 +44,7 @@ impl Load {
     }
 
     /// What is due from now on belongs to this phase.
-    pub(super) fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&self, phase: DemoPhase) {
         self.shared.phase.store(phase as u8, Ordering::Relaxed);
     }
 
@@ -74,8 +74,8 @@ async fn run(address: SocketAddr, shared: Arc<Shared>) {
             break;
         }
         let path = if n % OTHERS_EVERY == 0 { "/about" } else { "/quote" };
-        let phase = Phase::ALL.get(usize::from(shared.phase.load(Ordering::Relaxed))).copied();
-        let exchange = one(Arc::clone(&caller), Arc::clone(&shared), path, (phase.unwrap_or(Phase::WarmUp), due));
+        let phase = DemoPhase::ALL.get(usize::from(shared.phase.load(Ordering::Relaxed))).copied();
+        let exchange = one(Arc::clone(&caller), Arc::clone(&shared), path, (phase.unwrap_or(DemoPhase::WarmUp), due));
         shared.in_flight.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(exchange);
     }
@@ -84,7 +84,7 @@ async fn run(address: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-async fn one(caller: Arc<Caller>, shared: Arc<Shared>, path: &'static str, (phase, due): (Phase, Instant)) {
+async fn one(caller: Arc<Caller>, shared: Arc<Shared>, path: &'static str, (phase, due): (DemoPhase, Instant)) {
     let ending = match timeout(PATIENCE, caller.get(path, HeaderMap::new())).await {
         Ok(Ok(answer)) => ending_of(&answer),
         Ok(Err(_)) | Err(_) => Ending::Failed,

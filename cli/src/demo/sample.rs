@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The parts of the story, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum DemoPhase {
     /// Connections are made and caches are filled; not measured.
     WarmUp,
     /// Nothing is wrong.
@@ -16,7 +16,7 @@ pub(super) enum Phase {
     Recovery,
 }
 
-impl Phase {
+impl DemoPhase {
     pub(super) const ALL: [Self; 4] = [Self::WarmUp, Self::Baseline, Self::Fault, Self::Recovery];
 
     pub(super) fn as_str(self) -> &'static str {
@@ -44,7 +44,7 @@ pub(super) enum Ending {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
     /// The phase in which it was due.
-    pub(super) phase: Phase,
+    pub(super) phase: DemoPhase,
     /// From when it was due, not from when it could be sent: waiting is part of what a user sees.
     pub(super) latency: Duration,
     pub(super) ending: Ending,
@@ -61,7 +61,7 @@ impl Samples {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
     }
 
-    pub(super) fn summary(&self, phase: Phase) -> Summary {
+    pub(super) fn summary(&self, phase: DemoPhase) -> Summary {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         Summary::of(all.iter().filter(|sample| sample.phase == phase))
     }
@@ -127,13 +127,13 @@ mod tests {
     fn a_summary_counts_its_phase_alone() {
         let samples = Samples::default();
         let sample = |phase, ms, ending| Sample { phase, latency: Duration::from_millis(ms), ending };
-        samples.push(sample(Phase::Baseline, 1, Ending::Fresh));
-        samples.push(sample(Phase::Fault, 150, Ending::Cached));
-        samples.push(sample(Phase::Fault, 3, Ending::Fresh));
-        samples.push(sample(Phase::Fault, 2, Ending::Failed));
-        let fault = samples.summary(Phase::Fault);
+        samples.push(sample(DemoPhase::Baseline, 1, Ending::Fresh));
+        samples.push(sample(DemoPhase::Fault, 150, Ending::Cached));
+        samples.push(sample(DemoPhase::Fault, 3, Ending::Fresh));
+        samples.push(sample(DemoPhase::Fault, 2, Ending::Failed));
+        let fault = samples.summary(DemoPhase::Fault);
         assert_eq!((fault.requests, fault.succeeded, fault.from_cache), (3, 2, 1));
         assert_eq!((fault.p50_seconds, fault.p99_seconds), (0.003, 0.15));
-        assert_eq!(samples.summary(Phase::Recovery).success_ratio, 1.0);
+        assert_eq!(samples.summary(DemoPhase::Recovery).success_ratio, 1.0);
     }
 }

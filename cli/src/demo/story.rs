@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::DemoArgs;
-use super::board::{Board, Row};
 use super::chosen::Chosen;
 use super::load::{Load, RATE};
-use super::sample::Phase;
+use super::sample::DemoPhase;
 use super::scene::Scene;
+use super::table::{LiveTable, Row};
 use crate::client::{self, Base, Call, Credentials};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::experiment::{exit_of, path_of, write_reports};
@@ -41,15 +41,15 @@ pub(super) fn play(args: &DemoArgs) -> Outcome {
     let api = ApiArgs { control: scene.control.clone(), curl: false, credentials: Credentials::default() };
     write_reports(&api, &stage.chosen.name, &stage.directory)?;
     std::fs::write(stage.directory.join("commands.sh"), stage.commands.join("\n") + "\n")?;
-    stage.board.tell_verdict(&report)?;
-    stage.board.tell(&format!("Report: {}", stage.directory.join("report.html").display()))?;
+    stage.table.tell_verdict(&report)?;
+    stage.table.tell(&format!("Report: {}", stage.directory.join("report.html").display()))?;
     drop(stage);
     scene.strike();
     Ok(exit_of(&report))
 }
 
 struct Stage {
-    board: Board,
+    table: LiveTable,
     load: Load,
     control: Base,
     chosen: Chosen,
@@ -60,7 +60,7 @@ struct Stage {
 
 impl Stage {
     fn open(scene: &Scene, args: &DemoArgs, chosen: Chosen) -> Result<Self, Failure> {
-        let mut board = Board::new();
+        let mut table = LiveTable::new();
         let Scene { a, b, inbound, outbound, control, .. } = scene;
         let kind = if args.fragile {
             "fragile: it waits for B as long as B takes"
@@ -68,19 +68,19 @@ impl Stage {
             "robust: 150 ms timeout, then a cached answer"
         };
         let Chosen { hypothesis, steady_state, .. } = &chosen;
-        board.tell(&format!(
+        table.tell(&format!(
             "Squall demo (seed {})\nHypothesis: {hypothesis}.\nSteady state: {steady_state}, seen by A's callers. A is {kind}.\n",
             args.seed
         ))?;
         let b = b.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        board.tell(&format!(
+        table.tell(&format!(
             "  load ({RATE}/s) -> squall {inbound} -> A {a} -> squall {outbound} -> B {b}\n  control API and metrics: {control}\n"
         ))?;
         let directory = args.report.clone().unwrap_or_else(directory_new);
         std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let load = Load::start(*inbound)?;
         let (commands, finished) = (Vec::new(), Vec::new());
-        Ok(Self { board, load, control: control.clone(), chosen, directory, commands, finished })
+        Ok(Self { table, load, control: control.clone(), chosen, directory, commands, finished })
     }
 
     async fn perform(&mut self) -> Result<Value, Failure> {
@@ -91,8 +91,8 @@ impl Stage {
         let of = |rest: &str| path_of(&self.chosen.name, rest);
         let (put, start) = (of(""), of("/start"));
 
-        self.board.tell("1. Baseline: nothing is injected. What the callers of A see:")?;
-        self.load.enter(Phase::Baseline);
+        self.table.tell("1. Baseline: nothing is injected. What the callers of A see:")?;
+        self.load.enter(DemoPhase::Baseline);
         self.show(format!("curl -X PUT {}{put} -d @{}", self.control, file.display()))?;
         let document = Call::new(Method::PUT, put).with_body(json!(self.chosen.document));
         client::send(&self.control, &Credentials::default(), &document).await?.into_value()?;
@@ -100,17 +100,17 @@ impl Stage {
         let report = self.watch().await?;
         self.load.stop();
         self.settle().await;
-        let phases = [Phase::Baseline, Phase::Fault, Phase::Recovery];
+        let phases = [DemoPhase::Baseline, DemoPhase::Fault, DemoPhase::Recovery];
         let rows = phases.into_iter().filter(|phase| self.finished.iter().any(|row| row.phase == *phase));
         let injected = faulted(&report["rules"]);
-        self.board.finish(rows.map(|phase| self.row(phase, injected)).collect())?;
+        self.table.finish(rows.map(|phase| self.row(phase, injected)).collect())?;
         self.show(format!("curl {}{}", self.control, path_of(&self.chosen.name, "/report?format=markdown")))?;
         Ok(report)
     }
 
     /// Follows the experiment to its end, and shows it.
     async fn watch(&mut self) -> Result<Value, Failure> {
-        let mut phase = Phase::Baseline;
+        let mut phase = DemoPhase::Baseline;
         let (mut interrupts, mut is_stopping) = (signal(SignalKind::interrupt())?, false);
         loop {
             tokio::select! {
@@ -119,9 +119,9 @@ impl Stage {
             }
             let status = self.ask("").await?["status"].take();
             let now = match status["phase"].as_str().unwrap_or_default() {
-                "injecting" => Phase::Fault,
-                "recovering" | "done" | "aborted" => Phase::Recovery,
-                _ => Phase::Baseline,
+                "injecting" => DemoPhase::Fault,
+                "recovering" | "done" | "aborted" => DemoPhase::Recovery,
+                _ => DemoPhase::Baseline,
             };
             let injected = status["injected"].as_u64().unwrap_or(0);
             if now != phase {
@@ -146,7 +146,7 @@ impl Stage {
         if std::mem::replace(is_stopping, true) {
             return Err(Failure::new(Exit::Failure, "left before the report was there"));
         }
-        self.board.tell("\nInterrupted. The experiment is stopped; once more leaves without its report.")?;
+        self.table.tell("\nInterrupted. The experiment is stopped; once more leaves without its report.")?;
         match self.call(&Call::new(Method::POST, path_of(&self.chosen.name, "/stop"))).await {
             // It has just ended by itself.
             Err(failure) if failure.exit == Exit::Conflict => Ok(()),
@@ -154,10 +154,10 @@ impl Stage {
         }
     }
 
-    fn tell_phase(&mut self, phase: Phase) -> Result<(), Failure> {
+    fn tell_phase(&mut self, phase: DemoPhase) -> Result<(), Failure> {
         match phase {
-            Phase::Fault => {
-                self.board.tell("\n2. Faults: from the next call on, on calls that are chosen by chance.")?;
+            DemoPhase::Fault => {
+                self.table.tell("\n2. Faults: from the next call on, on calls that are chosen by chance.")?;
                 self.show(format!("curl -s {}/metrics | grep chaos_injected_faults_total", self.control))?;
                 for rule in self.chosen.rules.clone() {
                     self.show(
@@ -166,23 +166,23 @@ impl Stage {
                     )?;
                 }
             }
-            Phase::Recovery => {
-                self.board.tell("\n3. Recovery: the rules are gone, and requests that they held go on.")?;
+            DemoPhase::Recovery => {
+                self.table.tell("\n3. Recovery: the rules are gone, and requests that they held go on.")?;
             }
-            Phase::WarmUp | Phase::Baseline => {}
+            DemoPhase::WarmUp | DemoPhase::Baseline => {}
         }
         Ok(())
     }
 
-    fn row(&self, phase: Phase, injected: u64) -> Row {
+    fn row(&self, phase: DemoPhase, injected: u64) -> Row {
         let summary = self.load.samples().summary(phase);
-        Row { phase, summary, injected: (phase == Phase::Fault).then_some(injected) }
+        Row { phase, summary, injected: (phase == DemoPhase::Fault).then_some(injected) }
     }
 
-    fn draw(&mut self, phase: Option<Phase>, injected: u64, is_final: bool) -> Result<(), Failure> {
+    fn draw(&mut self, phase: Option<DemoPhase>, injected: u64, is_final: bool) -> Result<(), Failure> {
         let row = phase.map(|phase| self.row(phase, injected));
         let rows = self.finished.iter().cloned().chain(row).collect();
-        Ok(self.board.draw(rows, is_final)?)
+        Ok(self.table.draw(rows, is_final)?)
     }
 
     /// Waits a moment for the last answers.
@@ -205,7 +205,7 @@ impl Stage {
     }
 
     fn show(&mut self, line: String) -> std::io::Result<()> {
-        self.board.tell_command(&line)?;
+        self.table.tell_command(&line)?;
         self.commands.push(line);
         Ok(())
     }

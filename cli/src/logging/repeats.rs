@@ -26,19 +26,19 @@ pub(super) struct Repeats(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    places: Mutex<HashMap<Identifier, Place>>,
+    call_sites: Mutex<HashMap<Identifier, CallSite>>,
     /// The first line of a window was held back.
     holds_back: Notify,
 }
 
 /// What came from one place of the code since its numbers were told.
 #[derive(Debug, Default)]
-struct Place {
+struct CallSite {
     lines: Vec<String>,
     held_back: u64,
 }
 
-impl Place {
+impl CallSite {
     /// Whether the line is to be written.
     fn takes(&mut self, line: String) -> bool {
         let is_new = self.lines.len() < DIFFERENT_MAX && !self.lines.contains(&line);
@@ -57,8 +57,8 @@ impl Place {
 }
 
 impl Repeats {
-    fn places(&self) -> MutexGuard<'_, HashMap<Identifier, Place>> {
-        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn call_sites(&self) -> MutexGuard<'_, HashMap<Identifier, CallSite>> {
+        self.0.call_sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts what was held back, a window after each time that something is first.
@@ -73,9 +73,9 @@ impl Repeats {
     /// Counts what was held back; the next of each kind is written again.
     pub(super) fn say(&self) {
         // Not under the lock: what is said comes through here.
-        let places = std::mem::take(&mut *self.places());
-        for place in places.into_values().filter(|place| place.held_back > 0) {
-            tracing::warn!(target: TARGET, times = place.held_back, "{}", place.summary());
+        let call_sites = std::mem::take(&mut *self.call_sites());
+        for site in call_sites.into_values().filter(|site| site.held_back > 0) {
+            tracing::warn!(target: TARGET, times = site.held_back, "{}", site.summary());
         }
     }
 }
@@ -88,10 +88,10 @@ impl<S: Subscriber> Layer<S> for Repeats {
         }
         let mut line = Line(String::new());
         event.record(&mut line);
-        let mut places = self.places();
-        let place = places.entry(metadata.callsite()).or_default();
-        let is_written = place.takes(line.0);
-        if !is_written && place.held_back == 1 {
+        let mut call_sites = self.call_sites();
+        let site = call_sites.entry(metadata.callsite()).or_default();
+        let is_written = site.takes(line.0);
+        if !is_written && site.held_back == 1 {
             self.0.holds_back.notify_one();
         }
         is_written

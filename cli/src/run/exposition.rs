@@ -41,10 +41,10 @@ impl Exposition {
 
 fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>> {
     let generation = IntGauge::new("squall_config_generation", "Generation of the configuration in force.")?;
-    generation.set(i64::try_from(stats.generation).unwrap_or(i64::MAX));
+    generation.set(i64::try_from(stats.publisher.generation).unwrap_or(i64::MAX));
     let reloads = Opts::new("squall_config_reloads_total", "Reloads of the configuration file by result.");
     let reloads = IntCounterVec::new(reloads, &["result"])?;
-    for (result, n) in [("ok", stats.reloads_ok), ("error", stats.reloads_error)] {
+    for (result, n) in [("ok", stats.publisher.reloads_ok), ("error", stats.publisher.reloads_error)] {
         reloads.get_metric_with_label_values(&[result])?.inc_by(n);
     }
     let build =
@@ -65,8 +65,8 @@ fn control_families(stats: ControlStats) -> prometheus::Result<Vec<MetricFamily>
         tokens.get_metric_with_label_values(&[result])?.inc_by(n);
     }
     let lease = Gauge::new("squall_lease_remaining_seconds", "What is left of the lease; 0 when nobody holds it.")?;
-    lease.set(stats.lease_left.unwrap_or_default().as_secs_f64());
-    let lease = if stats.lease_left.is_some() { lease.collect() } else { Vec::new() };
+    lease.set(stats.publisher.lease_left.unwrap_or_default().as_secs_f64());
+    let lease = if stats.publisher.lease_left.is_some() { lease.collect() } else { Vec::new() };
     Ok([lease, generation.collect(), reloads.collect(), refused.collect(), tokens.collect(), build.collect()].concat())
 }
 
@@ -107,16 +107,21 @@ fn guard_families(guards: &[GuardStats]) -> prometheus::Result<Vec<MetricFamily>
 mod tests {
     use std::time::Duration;
 
+    use squall_control::PublisherStats;
+
     use super::*;
 
     #[test]
     fn process_configuration_and_build_are_in_the_text() {
         let stats = ControlStats {
-            generation: 3,
-            reloads_ok: 2,
-            reloads_error: 1,
+            publisher: PublisherStats {
+                generation: 3,
+                reloads_ok: 2,
+                reloads_error: 1,
+                lease_left: Some(Duration::from_millis(1500)),
+                ..PublisherStats::default()
+            },
             refused: [1, 2, 3, 4],
-            lease_left: Some(Duration::from_millis(1500)),
             controller: Some(ControllerStats { connected: true, answers: [5, 0, 0, 0, 2] }),
             ..ControlStats::default()
         };

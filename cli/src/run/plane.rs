@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use squall_config::model::{Config, Name};
 use squall_config::{Chain, Problem, Problems};
-use squall_control::{DataPlane, Publisher, Taps};
+use squall_control::{App, DataPlane, Taps};
 use squall_fault::share::Used;
 use squall_fault::trace_share::TraceShare;
 use squall_proxy::{BindError, DURATION_BOUNDS, Proxy};
@@ -16,11 +16,11 @@ use squall_telemetry::{CertificateStatus, EndpointStatus, Observation, Outcome, 
 use super::exposition::Exposition;
 use crate::logging;
 
-/// Joins proxy and publisher. The publisher is known later than the plane that it is made with, hence the cell; weak,
-/// because the publisher owns the plane.
+/// Joins proxy and control side. That is known later than the plane that it is made with, hence the cell; weak, because it
+/// owns the plane.
 pub(super) struct Plane {
     proxy: Arc<Proxy>,
-    publisher: OnceLock<Weak<Publisher>>,
+    app: OnceLock<Weak<App>>,
     exposition: Exposition,
     is_leaving: AtomicBool,
 }
@@ -28,13 +28,13 @@ pub(super) struct Plane {
 impl Plane {
     /// A plane over a proxy.
     pub(super) fn new(proxy: Arc<Proxy>) -> Arc<Self> {
-        let (publisher, is_leaving) = (OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Self { proxy, publisher, exposition: Exposition::new(), is_leaving })
+        let (app, is_leaving) = (OnceLock::new(), AtomicBool::new(false));
+        Arc::new(Self { proxy, app, exposition: Exposition::new(), is_leaving })
     }
 
-    /// Makes the publisher's numbers part of the metrics.
-    pub(super) fn connect(&self, publisher: &Arc<Publisher>) {
-        let _ = self.publisher.set(Arc::downgrade(publisher));
+    /// Makes the numbers of the control side part of the metrics.
+    pub(super) fn connect(&self, app: &Arc<App>) {
+        let _ = self.app.set(Arc::downgrade(app));
     }
 
     /// From now on not ready, while everything still works: load balancers get time to notice.
@@ -75,8 +75,8 @@ impl DataPlane for Plane {
     }
 
     fn metrics_text(&self) -> String {
-        let publisher = self.publisher.get().and_then(Weak::upgrade);
-        let (stats, guards) = publisher.map(|publisher| (publisher.stats(), publisher.guards())).unwrap_or_default();
+        let app = self.app.get().and_then(Weak::upgrade);
+        let (stats, guards) = app.map(|app| (app.stats(), app.guards())).unwrap_or_default();
         self.exposition.text(self.proxy.metric_families(), stats, &guards)
     }
 

@@ -1,4 +1,4 @@
-//! Everything of one Squall, put together: configuration → snapshot → proxy → publisher → control API.
+//! Everything of one Squall, put together: configuration → snapshot → proxy → control side → control API.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use squall_config::Problems;
 use squall_config::model::{Config, ControlAddress, ControlApi, Drain};
 use squall_config::spec::ConfigSpec;
-use squall_control::{Access, Actor, Control, ControlOptions, Publisher, PublisherOptions, Start, Web};
+use squall_control::{Access, Actor, App, AppOptions, Control, ControlOptions, Start, Web};
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotStore;
 use squall_fault::{Stamp, compile};
@@ -44,7 +44,7 @@ pub(crate) struct Sidecar {
     store: Arc<SnapshotStore>,
     proxy: Arc<Proxy>,
     plane: Arc<Plane>,
-    publisher: Arc<Publisher>,
+    app: Arc<App>,
     control: Control,
     /// When exchanges are traced.
     exporting: Option<Exporting>,
@@ -75,37 +75,29 @@ impl Sidecar {
         let (address, telemetry) = (config.control.address.clone(), config.telemetry);
         let toxiproxy = config.toxiproxy.map(|api| api.address);
         warn_of_clear_text(&config.control);
-        let publisher = Publisher::new(PublisherOptions {
+        let app = App::new(AppOptions {
             store: Arc::clone(&store),
             start,
             file,
+            overlay: Some(Box::new(move |spec| overrides.apply(spec))),
             seed,
             data_plane: Arc::clone(&plane) as Arc<dyn squall_control::DataPlane>,
             access,
         });
-        publisher.set_overlay(move |spec| overrides.apply(spec));
-        plane.connect(&publisher);
-        let (web, publisher_of_control) = (Arc::new(Asking::on("guards")), Arc::clone(&publisher));
+        plane.connect(&app);
+        let web = Arc::new(Asking::on("guards"));
         let controller = controller.map(|controller| (controller, Arc::new(Asking::on("controller")) as Arc<dyn Web>));
-        let control = ControlOptions {
-            publisher: publisher_of_control,
-            address,
-            tls,
-            telemetry,
-            toxiproxy,
-            web,
-            controller,
-            watch,
-        };
+        let control =
+            ControlOptions { app: Arc::clone(&app), address, tls, telemetry, toxiproxy, web, controller, watch };
         let control = squall_control::start(control).map_err(|error| Failure::caused_by(Exit::Failure, error))?;
         let own = [control.address().tcp(), control.telemetry_address(), control.toxiproxy_address()];
         for own in own.into_iter().flatten() {
             proxy.keep_from(own);
         }
         proxy.apply(bound);
-        publisher.note_life(&Actor::default(), "start", concat!("squall ", env!("CARGO_PKG_VERSION")));
+        app.publisher().note_life(&Actor::default(), "start", concat!("squall ", env!("CARGO_PKG_VERSION")));
         tracing::info!(seed, workers = n_workers, control = %control.address(), "started");
-        Ok(Self { store, proxy, plane, publisher, control, exporting, seed })
+        Ok(Self { store, proxy, plane, app, control, exporting, seed })
     }
 
     /// The address of the control API.
@@ -138,9 +130,9 @@ impl Sidecar {
         self.seed
     }
 
-    /// The writer of the rules.
-    pub(crate) fn publisher(&self) -> &Arc<Publisher> {
-        &self.publisher
+    /// The control side.
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     /// The proxy, for the threads that end it.

@@ -54,9 +54,9 @@ impl Signals {
         runtime.spawn(logging::say_repeats());
         let outcome = runtime.block_on(async {
             let name = streams.until_end(&sidecar).await;
-            let publisher = Arc::clone(sidecar.publisher());
+            let app = Arc::clone(sidecar.app());
             let noted = tokio::task::spawn_blocking(move || {
-                publisher.note_life(&Actor::Squall(Part::Signal), "stop", name);
+                app.publisher().note_life(&Actor::Squall(Part::Signal), "stop", name);
             });
             let outcome = drain(&mut streams.ends, &sidecar).await;
             // A disk that hangs must not hold up the end.
@@ -75,20 +75,20 @@ impl Streams {
     /// Reloads and halts as asked; returns when the process is asked to end, with the name of the signal.
     async fn until_end(&mut self, sidecar: &Sidecar) -> &'static str {
         loop {
-            let publisher = Arc::clone(sidecar.publisher());
+            let app = Arc::clone(sidecar.app());
             tokio::select! {
                 name = self.ends.next() => return name,
                 _ = self.hup.recv() => {
                     // Reads a file and binds sockets; the publisher logs what came of it.
                     drop(tokio::task::spawn_blocking(move || {
-                        publisher.reload_file(Actor::Squall(Part::Signal));
-                        publisher.reload_files();
+                        app.publisher().reload_file(Actor::Squall(Part::Signal));
+                        app.reload_files();
                     }));
                 }
                 _ = self.usr1.recv() => {
-                    publisher.halt(Actor::Squall(Part::Signal), "SIGUSR1");
+                    app.publisher().halt(Actor::Squall(Part::Signal), "SIGUSR1");
                     // It is in force; that it stays so after a restart may take a disk's time.
-                    drop(tokio::task::spawn_blocking(move || publisher.flush()));
+                    drop(tokio::task::spawn_blocking(move || app.publisher().flush()));
                 }
             }
         }

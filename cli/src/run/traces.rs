@@ -38,7 +38,7 @@ pub(super) fn start() -> Result<Option<(Traces, Exporting)>, Failure> {
     let variable = |name: &str| std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|t| !t.is_empty());
     let Some(wanted) = environment::read(variable)? else { return Ok(None) };
     for warning in &wanted.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(warning, "a variable of OpenTelemetry is not taken as it is");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let collector = Collector::new(&wanted)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use squall_config::units::format_duration;
 
-use super::board::{Board, RuleRow, TrafficRow};
+use super::overview::{Overview, RuleRow, TrafficRow};
 
 /// Above the columns of traffic.
 pub(super) const TRAFFIC: [&str; 11] = [
@@ -27,20 +27,20 @@ pub(super) const RULES: [&str; 9] =
     ["RULE", "ON", "SHARE", "MATCHED/S", "INJECTED/S", "INJECTED", "OBSERVED", "HOLDS", "FAULT"];
 
 /// The first line.
-pub(super) fn headline(board: &Board) -> String {
-    let up = Duration::from_secs_f64(board.uptime_seconds.max(0.0).trunc());
-    let (version, generation, active) = (&board.version, board.generation, board.active_faults);
+pub(super) fn headline(overview: &Overview) -> String {
+    let up = Duration::from_secs_f64(overview.uptime_seconds.max(0.0).trunc());
+    let (version, generation, active) = (&overview.version, overview.generation, overview.active_faults);
     let mut line =
         format!("squall {version}  up {}  generation {generation}  faults at work {active}", format_duration(up));
-    for guard in &board.guards {
+    for guard in &overview.guards {
         line.push_str(&format!("  guard {}: {}", guard.name, guard.state));
     }
     line
 }
 
 /// The line about the kill switch, while it is on.
-pub(super) fn halt(board: &Board) -> Option<String> {
-    let reason = board.halted.as_ref()?;
+pub(super) fn halt(overview: &Overview) -> Option<String> {
+    let reason = overview.halted.as_ref()?;
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     Some(format!("HALTED, no fault is injected{why}"))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use super::board::Board;
+use super::overview::Overview;
 use super::reading::{Reading, read};
 use crate::client::{Call, Reply, send};
 use crate::exit::Failure;
@@ -22,7 +22,7 @@ pub(super) struct Reader {
 
 /// What came of reading, or of an order.
 pub(super) enum News {
-    Board(Box<Board>),
+    Overview(Box<Overview>),
     /// An order was carried out.
     Done,
     Failed(Failure),
@@ -35,8 +35,8 @@ pub(super) fn start(client: &ClientArgs, every: Duration) -> std::io::Result<Rea
     std::thread::Builder::new().name("reader".to_owned()).spawn(move || {
         let mut before = None;
         loop {
-            let news = match runtime.block_on(board(&client, &mut before)) {
-                Ok(board) => News::Board(Box::new(board)),
+            let news = match runtime.block_on(overview(&client, &mut before)) {
+                Ok(overview) => News::Overview(Box::new(overview)),
                 Err(failure) => News::Failed(failure),
             };
             if tell.send(news).is_err() || !obey((&client, &runtime), (&ordered, &tell), Instant::now() + every) {
@@ -47,7 +47,7 @@ pub(super) fn start(client: &ClientArgs, every: Duration) -> std::io::Result<Rea
     Ok(Reader { news, orders })
 }
 
-async fn board(client: &ClientArgs, before: &mut Option<Reading>) -> Result<Board, Failure> {
+async fn overview(client: &ClientArgs, before: &mut Option<Reading>) -> Result<Overview, Failure> {
     let earlier = match before.take() {
         Some(earlier) => earlier,
         None => {
@@ -57,9 +57,9 @@ async fn board(client: &ClientArgs, before: &mut Option<Reading>) -> Result<Boar
         }
     };
     let now = read(client).await?;
-    let board = Board::of(&earlier, &now);
+    let overview = Overview::of(&earlier, &now);
     *before = Some(now);
-    Ok(board)
+    Ok(overview)
 }
 
 /// Carries out an order, or waits until it is time to read again; `false` when nobody is there any more.

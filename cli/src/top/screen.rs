@@ -6,8 +6,8 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Cell, Row, Table, TableState};
 
-use super::board::{Board, RuleRow};
 use super::format;
+use super::overview::{Overview, RuleRow};
 
 /// The last line.
 const KEYS: &str = "q leave   h halt all faults   r resume   up/down choose a rule   space switch it on or off";
@@ -15,7 +15,7 @@ const KEYS: &str = "q leave   h halt all faults   r resume   up/down choose a ru
 /// All that is on the screen.
 #[derive(Debug)]
 pub(super) struct Screen {
-    pub(super) board: Board,
+    pub(super) overview: Overview,
     /// The name of the chosen rule, which stays chosen when others come and go.
     chosen: Option<String>,
     /// The last thing that there was to say.
@@ -24,29 +24,29 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(board: Board, has_colour: bool) -> Self {
-        Self { board, chosen: None, said: String::new(), has_colour }
+    pub(super) fn new(overview: Overview, has_colour: bool) -> Self {
+        Self { overview, chosen: None, said: String::new(), has_colour }
     }
 
     /// Goes down the rules, or up.
     pub(super) fn choose(&mut self, step: isize) {
-        let last = self.board.rules.len().saturating_sub(1);
+        let last = self.overview.rules.len().saturating_sub(1);
         let place = self.place().map_or(0, |place| place.saturating_add_signed(step).min(last));
-        self.chosen = self.board.rules.get(place).map(|rule| rule.name.clone());
+        self.chosen = self.overview.rules.get(place).map(|rule| rule.name.clone());
     }
 
     /// The chosen rule, while it exists.
     pub(super) fn rule(&self) -> Option<&RuleRow> {
-        self.board.rules.get(self.place()?)
+        self.overview.rules.get(self.place()?)
     }
 
     fn place(&self) -> Option<usize> {
-        self.board.rules.iter().position(|rule| Some(&rule.name) == self.chosen.as_ref())
+        self.overview.rules.iter().position(|rule| Some(&rule.name) == self.chosen.as_ref())
     }
 
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
-        let board = &self.board;
-        let n_traffic = u16::try_from(board.traffic.len()).unwrap_or(u16::MAX);
+        let overview = &self.overview;
+        let n_traffic = u16::try_from(overview.traffic.len()).unwrap_or(u16::MAX);
         let [head, halt, traffic, rules, said, keys] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(1),
@@ -56,11 +56,11 @@ impl Screen {
             Constraint::Length(1),
         ])
         .areas(frame.area());
-        frame.render_widget(Line::styled(format::headline(board), Modifier::BOLD), head);
-        if let Some(text) = format::halt(board) {
+        frame.render_widget(Line::styled(format::headline(overview), Modifier::BOLD), head);
+        if let Some(text) = format::halt(overview) {
             frame.render_widget(Line::styled(text, self.coloured(Color::Red).add_modifier(Modifier::REVERSED)), halt);
         }
-        let (listeners, all) = (board.traffic.iter().map(format::traffic), board.rules.iter().map(format::rule));
+        let (listeners, all) = (overview.traffic.iter().map(format::traffic), overview.rules.iter().map(format::rule));
         table(frame, traffic, (&format::TRAFFIC, listeners.collect()), None);
         table(frame, rules, (&format::RULES, all.collect()), self.place());
         frame.render_widget(Line::styled(self.said.as_str(), self.coloured(Color::Yellow)), said);

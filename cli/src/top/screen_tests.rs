@@ -3,10 +3,10 @@ use ratatui::backend::TestBackend;
 use serde_json::json;
 
 use super::*;
-use crate::top::board::tests::reading;
+use crate::top::overview::tests::reading;
 
 pub(in crate::top) fn screen() -> Screen {
-    Screen::new(Board::of(&reading(60.0, 1), &reading(61.0, 2)), false)
+    Screen::new(Overview::of(&reading(60.0, 1), &reading(61.0, 2)), false)
 }
 
 fn shown(screen: &Screen) -> Vec<String> {
@@ -40,7 +40,7 @@ fn a_halt_is_said_with_its_reason() {
     let mut now = reading(61.0, 2);
     now.status["halted"] = json!(true);
     now.status["halt"] = json!({"reason": "checkout is down"});
-    let screen = Screen::new(Board::of(&reading(60.0, 1), &now), true);
+    let screen = Screen::new(Overview::of(&reading(60.0, 1), &now), true);
     assert_eq!(shown(&screen)[1], "HALTED, no fault is injected: checkout is down");
 }
 

@@ -15,17 +15,17 @@ use crate::output;
 /// How long news wait for a key that may come.
 const KEY_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Takes the terminal over until it is left, or so many boards were shown; gives it back however that ends.
+/// Takes the terminal over until it is left, or so many overviews were shown; gives it back however that ends.
 pub(super) fn show(reader: &Reader, number: u64) -> Outcome {
     // What keeps it from beginning is said on the terminal as it was.
-    let board = loop {
+    let overview = loop {
         match reader.news.recv().map_err(anyhow::Error::from)? {
-            News::Board(board) => break *board,
+            News::Overview(overview) => break *overview,
             News::Failed(failure) => return Err(failure),
             News::Done => {}
         }
     };
-    let mut screen = Screen::new(board, output::stdout_has_colour());
+    let mut screen = Screen::new(overview, output::stdout_has_colour());
     let mut terminal = ratatui::try_init()?;
     let ended = run(&mut terminal, &mut screen, reader, number - 1);
     ratatui::try_restore()?;
@@ -45,8 +45,8 @@ fn run(terminal: &mut DefaultTerminal, screen: &mut Screen, reader: &Reader, mut
             Wish::Nothing => {}
         }
         match reader.news.try_recv() {
-            Ok(News::Board(board)) => {
-                screen.board = *board;
+            Ok(News::Overview(overview)) => {
+                screen.overview = *overview;
                 left -= 1;
             }
             Ok(News::Done) => screen.said.clear(),

@@ -16,14 +16,14 @@ const SOURCES_MAX: usize = 1024;
 
 /// Where calls come from, as far as tries are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
+pub(crate) enum AttemptSource {
     /// An address; of IPv6 the network of the last router (RFC 4291 §2.5.4), in which anybody has all addresses.
     Network(IpAddr),
     /// A user of this machine, on a Unix socket.
     User(u32),
 }
 
-impl Source {
+impl AttemptSource {
     pub(super) fn of_address(ip: IpAddr) -> Self {
         Self::Network(match ip.to_canonical() {
             IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::from((u128::from(ip) & (u128::MAX << 64)).to_be_bytes()),
@@ -36,12 +36,12 @@ impl Source {
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     /// When the bucket of each source is full again.
-    full_at: HashMap<Source, Instant>,
+    full_at: HashMap<AttemptSource, Instant>,
 }
 
 impl Attempts {
     /// Notes a wrong token.
-    pub(super) fn note(&mut self, source: Source, now: Instant) {
+    pub(super) fn note(&mut self, source: AttemptSource, now: Instant) {
         if !self.full_at.contains_key(&source) && self.full_at.len() >= SOURCES_MAX {
             self.make_room(now);
         }
@@ -51,7 +51,7 @@ impl Attempts {
     }
 
     /// How long the source has to wait until it has a try; `None` when it has one.
-    pub(super) fn wait(&self, source: Source, now: Instant) -> Option<Duration> {
+    pub(super) fn wait(&self, source: AttemptSource, now: Instant) -> Option<Duration> {
         let missing = self.full_at.get(&source)?.saturating_duration_since(now);
         let allowed = TRY_EVERY * (TRIES_MAX - 1);
         missing.checked_sub(allowed).filter(|wait| !wait.is_zero())
@@ -71,8 +71,8 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    fn source(n: u32) -> Source {
-        Source::of_address(IpAddr::from(n.to_be_bytes()))
+    fn source(n: u32) -> AttemptSource {
+        AttemptSource::of_address(IpAddr::from(n.to_be_bytes()))
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_is_one_source() {
-        let of = |text: &str| Source::of_address(text.parse().unwrap());
+        let of = |text: &str| AttemptSource::of_address(text.parse().unwrap());
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));

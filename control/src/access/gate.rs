@@ -1,5 +1,6 @@
 //! The door of the control API: who calls, and whether they may.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -10,7 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use super::peer::{End, Peer};
 use super::{Access, Pass, Refused};
 use crate::actor::{Actor, Caller, Identity};
-use crate::api::App;
+use crate::app::App;
 use crate::audit::Note;
 use crate::error::ApiError;
 use crate::input::{Operation, dry_run, rule_in};
@@ -20,7 +21,7 @@ use crate::role::Role;
 const KILL_SWITCH: &str = "/v1/halt";
 
 /// Middleware: lets a call through with its [`Caller`], or turns it away with 401 or 429.
-pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let Some(peer) = request.extensions().get::<Peer>().cloned() else {
         return ApiError::internal("the server does not know who calls").into_response();
     };
@@ -39,7 +40,7 @@ pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, n
 /// # Errors
 /// 401, or 429 for who tries too often.
 pub(crate) fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(Caller, Pass), ApiError> {
-    let access = app.publisher.access();
+    let access = &app.access;
     match access.admit(peer, request.headers(), request.uri().path() == KILL_SWITCH) {
         Ok(admitted) => return Ok(admitted),
         Err(Turned::Guessed) => {
@@ -47,7 +48,7 @@ pub(crate) fn admit(app: &App, peer: &Peer, request: &Request) -> Result<(Caller
             // As often as somebody may try; of calls that bear no token, and of those beyond, only the count tells.
             tracing::warn!(from = peer.from(), "a call of the control API bears a token that nobody has");
             let who = Caller { identity: Identity::Unknown, role: Role::Read, from: peer.from() };
-            let generation = app.publisher.stats().generation;
+            let generation = app.publisher.generation();
             let note = Note::refused(&Actor::Caller(who), "authenticate", generation);
             app.note(note.with_status(StatusCode::UNAUTHORIZED.as_u16()));
         }
@@ -72,7 +73,7 @@ fn roles_from(role: Role) -> &'static str {
 /// Middleware of one call: 403 for a caller whose role is too small. Notes every change that was refused, here or behind.
 pub(crate) async fn require(
     (role, operation): (Role, Operation),
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -85,14 +86,14 @@ pub(crate) async fn require(
         request.extensions_mut().insert(operation);
         next.run(request).await
     } else {
-        app.publisher.access().count(Refused::Forbidden);
+        app.access.count(Refused::Forbidden);
         tracing::warn!(%caller, operation = operation.0, needs = %role, "refused a call");
         let detail = format!("the role of this token is {}, and the call needs {role}", caller.role);
         let hint = format!("use a token whose role is {}", roles_from(role));
         ApiError::new(StatusCode::FORBIDDEN, "Authorization", detail, hint).into_response()
     };
     if is_change && !response.status().is_success() {
-        let generation = app.publisher.stats().generation;
+        let generation = app.publisher.generation();
         let note = Note::refused(&Actor::Caller(caller), operation.0, generation).about(rule);
         app.note(note.with_status(response.status().as_u16()));
     }

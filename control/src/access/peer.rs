@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::attempts::Source;
+use super::attempts::AttemptSource;
 
 /// The other side of a connection; the server puts it into each request.
 #[derive(Clone, Debug)]
@@ -35,10 +35,10 @@ impl Peer {
     }
 
     /// Where its tries of tokens are counted.
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> AttemptSource {
         match self.end {
-            End::Address(address) => Source::of_address(address.ip()),
-            End::User(uid) => Source::User(uid),
+            End::Address(address) => AttemptSource::of_address(address.ip()),
+            End::User(uid) => AttemptSource::User(uid),
         }
     }
 }

@@ -23,7 +23,6 @@ use squall_config::model::Name;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
-use super::TokenStatus;
 use crate::role::Role;
 
 /// At 22 characters of base64 it has 128 bits; those who write shorter ones did not take them from a source of
@@ -174,6 +173,25 @@ pub(super) struct TokenFile {
     reloads_failed: AtomicU64,
 }
 
+/// How the token file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TokenStatus {
+    pub(crate) file: PathBuf,
+    /// Tokens in force.
+    pub(crate) count: usize,
+    /// What is wrong with the file as it is now; then the tokens before it are in force.
+    pub(crate) error: Option<String>,
+}
+
+/// How often a token file was read again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TokenReloads {
+    /// Its tokens were taken into use.
+    pub(crate) ok: u64,
+    /// They could not be.
+    pub(crate) error: u64,
+}
+
 #[derive(Debug)]
 struct Current {
     tokens: Arc<Tokens>,
@@ -214,8 +232,9 @@ impl TokenFile {
         TokenStatus { file: self.path.clone(), count: current.tokens.0.len(), error }
     }
 
-    pub(super) fn reloads(&self) -> (u64, u64) {
-        (self.reloads_ok.load(Ordering::Relaxed), self.reloads_failed.load(Ordering::Relaxed))
+    pub(super) fn reloads(&self) -> TokenReloads {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        TokenReloads { ok: count(&self.reloads_ok), error: count(&self.reloads_failed) }
     }
 
     /// See [`super::Access::reload`].

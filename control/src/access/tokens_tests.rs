@@ -77,7 +77,7 @@ fn changes_take_effect_and_bad_ones_do_not() {
     let written = file(GOOD, 0o600);
     let tokens = TokenFile::open(written.path()).unwrap();
     tokens.reload();
-    assert_eq!(tokens.reloads(), (0, 0), "the same text is no change");
+    assert_eq!(tokens.reloads(), TokenReloads::default(), "the same text is no change");
     std::fs::write(written.path(), "inject alice aaaaaaaaaaaaaaaa\n").unwrap();
     tokens.reload();
     assert_eq!(role_of(&tokens, "aaaaaaaaaaaaaaaa"), Some(Role::Inject));
@@ -90,10 +90,11 @@ fn changes_take_effect_and_bad_ones_do_not() {
         assert_eq!(role_of(&tokens, "aaaaaaaaaaaaaaaa"), Some(Role::Inject), "{text}");
         assert!(tokens.status().error.is_some());
     }
-    assert_eq!(tokens.reloads(), (1, 3), "each state of the file is told once");
+    assert_eq!(tokens.reloads(), TokenReloads { ok: 1, error: 3 }, "each state of the file is told once");
     std::fs::write(written.path(), GOOD).unwrap();
     tokens.reload();
-    assert_eq!((tokens.reloads(), tokens.status().error, tokens.status().count), ((2, 3), None, 3));
+    assert_eq!(tokens.reloads(), TokenReloads { ok: 2, error: 3 });
+    assert_eq!((tokens.status().error, tokens.status().count), (None, 3));
 }
 
 proptest::proptest! {

@@ -1,10 +1,10 @@
 //! What is another in a document than in the one before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use squall_config::spec::{ConfigSpec, RuleSpec};
 
 use super::redact::redacted;
@@ -114,48 +114,45 @@ fn json<T: Serialize>(value: &T) -> Value {
 /// The differences of two rules of one name. Secrets are taken out first: that one changed shows as no difference of its
 /// value, so the field is named all the same.
 fn fields(before: &RuleSpec, after: &RuleSpec) -> BTreeMap<String, FieldChange> {
-    let (before, after) = (json(before), json(after));
+    let written = FieldChange { before: json(before), after: json(after) };
+    let shown = FieldChange { before: redacted(&written.before), after: redacted(&written.after) };
     let mut found = BTreeMap::new();
-    compare("", (&before, &after), (&redacted(&before), &redacted(&after)), &mut found);
+    compare("", &written, shown, &mut found);
     found
 }
 
-fn compare(
-    place: &str,
-    (before, after): (&Value, &Value),
-    (shown_before, shown_after): (&Value, &Value),
-    found: &mut BTreeMap<String, FieldChange>,
-) {
-    if before == after {
+fn compare(place: &str, written: &FieldChange, shown: FieldChange, found: &mut BTreeMap<String, FieldChange>) {
+    if written.before == written.after {
         return;
     }
-    let objects = (before.as_object(), after.as_object(), shown_before.as_object(), shown_after.as_object());
-    let (Some(before), Some(after), Some(shown_before), Some(shown_after)) = objects else {
-        found.insert(place.to_owned(), FieldChange { before: shown_before.clone(), after: shown_after.clone() });
+    let Some(names) = written.members().filter(|_| shown.members().is_some()) else {
+        found.insert(place.to_owned(), shown);
         return;
     };
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for name in names {
         let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-        let of = |members: &'_ Map<String, Value>| members.get(name).cloned().unwrap_or_default();
-        compare(&place, (&of(before), &of(after)), (&of(shown_before), &of(shown_after)), found);
+        compare(&place, &written.member(name), shown.member(name), found);
+    }
+}
+
+impl FieldChange {
+    /// The names of the fields of both, where both are objects.
+    fn members(&self) -> Option<BTreeSet<&String>> {
+        Some(self.before.as_object()?.keys().chain(self.after.as_object()?.keys()).collect())
+    }
+
+    fn member(&self, name: &str) -> Self {
+        let of = |object: &Value| object.get(name).cloned().unwrap_or_default();
+        Self { before: of(&self.before), after: of(&self.after) }
     }
 }
 
 /// The top-level fields, other than the rules, that differ.
 fn sections(before: &ConfigSpec, after: &ConfigSpec) -> Vec<String> {
     let without_rules = |document: &ConfigSpec| json(&ConfigSpec { rules: Vec::new(), ..document.clone() });
-    let mut found = BTreeMap::new();
-    let (before, after) = (without_rules(before), without_rules(after));
-    if before == after {
-        return Vec::new();
-    }
-    if let (Some(before), Some(after)) = (before.as_object(), after.as_object()) {
-        for name in before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name)) {
-            found.insert(name.clone(), ());
-        }
-    }
-    found.into_keys().collect()
+    let written = FieldChange { before: without_rules(before), after: without_rules(after) };
+    let names = written.members().unwrap_or_default().into_iter();
+    names.filter(|name| written.before.get(*name) != written.after.get(*name)).cloned().collect()
 }
 
 #[cfg(test)]

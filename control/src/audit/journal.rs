@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
-use crate::directory::Directory;
+use crate::directory::{Damaged, Directory};
 
 /// The audit.
 const AUDIT: &str = "audit.jsonl";
@@ -29,8 +29,8 @@ pub(crate) struct Journal {
 pub(crate) struct Tail {
     /// The last lines, in order.
     pub(crate) lines: Vec<String>,
-    /// What is wrong with it.
-    pub(crate) damage: Option<String>,
+    /// What was there instead, and was set aside.
+    pub(crate) damaged: Option<Damaged>,
 }
 
 impl Journal {
@@ -39,19 +39,14 @@ impl Journal {
     ///
     /// # Errors
     /// What the system says.
-    pub(crate) fn open(
-        directory: &Arc<Directory>,
-        check: impl Fn(&str) -> bool,
-    ) -> io::Result<(Self, Tail, Option<std::path::PathBuf>)> {
-        let mut tail = tail(directory, &check)?;
-        let mut aside = None;
-        if tail.damage.is_some() {
-            aside = Some(directory.set_aside(AUDIT)?);
-            tail.lines.clear();
-        }
+    pub(crate) fn open(directory: &Arc<Directory>, check: impl Fn(&str) -> bool) -> io::Result<(Self, Tail)> {
+        let tail = match last_lines(directory, &check)? {
+            Ok(lines) => Tail { lines, damaged: None },
+            Err(why) => Tail { lines: Vec::new(), damaged: Some(directory.set_aside(AUDIT, why)?) },
+        };
         let file = append_to(directory)?;
         let n_bytes = file.metadata()?.len();
-        Ok((Self { directory: Arc::clone(directory), file, n_bytes }, tail, aside))
+        Ok((Self { directory: Arc::clone(directory), file, n_bytes }, tail))
     }
 
     /// Appends these lines, for good.
@@ -84,10 +79,11 @@ fn append_to(directory: &Directory) -> io::Result<File> {
     Ok(file)
 }
 
-fn tail(directory: &Directory, check: impl Fn(&str) -> bool) -> io::Result<Tail> {
+/// The last lines of the file; else what is wrong with it.
+fn last_lines(directory: &Directory, check: impl Fn(&str) -> bool) -> io::Result<Result<Vec<String>, String>> {
     let mut file = match OpenOptions::new().read(true).write(true).open(directory.file(AUDIT)) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(Vec::new())),
         Err(error) => return Err(error),
     };
     let length = file.metadata()?.len();
@@ -107,19 +103,20 @@ fn tail(directory: &Directory, check: impl Fn(&str) -> bool) -> io::Result<Tail>
     let skip =
         if begin > 0 { content.iter().position(|byte| *byte == b'\n').map_or(content.len(), |at| at + 1) } else { 0 };
     let Ok(text) = std::str::from_utf8(&content[skip..]) else {
-        return Ok(Tail { damage: Some("it is not text".to_owned()), ..Tail::default() });
+        return Ok(Err("it is not text".to_owned()));
     };
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let bad = lines.iter().position(|line| !check(line));
-    let damage = bad.map(|at| format!("line {} from its end is not one of an audit", lines.len() - at));
-    Ok(Tail { lines, damage })
+    Ok(match lines.iter().position(|line| !check(line)) {
+        Some(bad) => Err(format!("line {} from its end is not one of an audit", lines.len() - bad)),
+        None => Ok(lines),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn open(directory: &Arc<Directory>) -> (Journal, Tail, Option<std::path::PathBuf>) {
+    fn open(directory: &Arc<Directory>) -> (Journal, Tail) {
         Journal::open(directory, |line| line.starts_with('{')).unwrap()
     }
 
@@ -127,17 +124,17 @@ mod tests {
     fn lines_are_appended_and_found_again() {
         let parent = tempfile::tempdir().unwrap();
         let directory = Arc::new(Directory::take(parent.path()).unwrap());
-        let (mut journal, tail, _) = open(&directory);
+        let (mut journal, tail) = open(&directory);
         assert!(tail.lines.is_empty());
         journal.append("{1}\n{2}\n").unwrap();
         drop(journal);
-        let (mut journal, tail, aside) = open(&directory);
-        assert_eq!((tail.lines, tail.damage, aside), (vec!["{1}".to_owned(), "{2}".to_owned()], None, None));
+        let (mut journal, tail) = open(&directory);
+        assert_eq!((tail.lines, tail.damaged), (vec!["{1}".to_owned(), "{2}".to_owned()], None));
         journal.append("{3}\n").unwrap();
         // As a killed process may leave it.
         journal.file.write_all(b"{\"unfin").unwrap();
-        let (mut journal, tail, aside) = open(&directory);
-        assert_eq!((tail.lines.len(), aside), (3, None));
+        let (mut journal, tail) = open(&directory);
+        assert_eq!((tail.lines.len(), tail.damaged), (3, None));
         journal.append("{4}\n").unwrap();
         assert_eq!(std::fs::read_to_string(directory.file(AUDIT)).unwrap(), "{1}\n{2}\n{3}\n{4}\n");
     }
@@ -148,9 +145,9 @@ mod tests {
             let parent = tempfile::tempdir().unwrap();
             let directory = Arc::new(Directory::take(parent.path()).unwrap());
             std::fs::write(directory.file(AUDIT), damage).unwrap();
-            let (mut journal, tail, aside) = open(&directory);
-            assert!(tail.lines.is_empty() && tail.damage.is_some());
-            assert_eq!(std::fs::read(aside.unwrap()).unwrap(), damage);
+            let (mut journal, tail) = open(&directory);
+            assert!(tail.lines.is_empty());
+            assert_eq!(std::fs::read(tail.damaged.unwrap().file).unwrap(), damage);
             journal.append("{1}\n").unwrap();
             assert_eq!(open(&directory).1.lines, ["{1}"]);
         }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::ENTRIES_MAX;
+/// Entries that are kept in memory.
+pub(crate) const ENTRIES_MAX: usize = 1000;
 
 /// A thousand entries of the usual 300 bytes, with room for some of a whole set of rules.
 const BYTES_MAX: usize = 1 << 20;

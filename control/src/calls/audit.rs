@@ -1,13 +1,15 @@
 //! `/v1/audit`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::api::App;
-use crate::audit::{ENTRIES_MAX, Entry};
+use crate::app::App;
+use crate::audit::{AuditEntry, ENTRIES_MAX};
 use crate::error::ApiError;
 use crate::view::answer;
 
@@ -19,14 +21,14 @@ pub(crate) const LIMIT_DEFAULT: usize = 100;
 #[schemars(rename = "Audit")]
 pub(crate) struct AuditOut {
     /// The newest last.
-    entries: Vec<Entry>,
+    entries: Vec<AuditEntry>,
 }
 
 /// `GET /v1/audit`.
-pub(crate) async fn get(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub(crate) async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
     let limit = limit(uri.query().unwrap_or_default())?;
-    let entries = app.publisher.audit.last(limit);
-    Ok(answer(StatusCode::OK, app.publisher.stats().generation, &AuditOut { entries }))
+    let entries = app.audit.last(limit);
+    Ok(answer(StatusCode::OK, app.publisher.generation(), &AuditOut { entries }))
 }
 
 fn limit(query: &str) -> Result<usize, ApiError> {

@@ -1,5 +1,7 @@
 //! `/v1/config`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -10,7 +12,7 @@ use squall_config::spec::ConfigSpec;
 use squall_config::toxiproxy::lower;
 use squall_config::{Problems, parse_value};
 
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 use crate::events::EventKind;
 use crate::input::{Change, rules_document};
@@ -33,24 +35,24 @@ pub(crate) struct ConfigChange<'a> {
 
 /// `GET /v1/config`: the file, as changed by the API, without the rules of experiments and of a controller, with proxies in the words of
 /// Toxiproxy; can be put back.
-pub(crate) async fn get(State(app): State<App>) -> Response {
+pub(crate) async fn get(State(app): State<Arc<App>>) -> Response {
     let view = app.publisher.view();
     answer(StatusCode::OK, view.generation, &view.written.as_written())
 }
 
 /// `PUT /v1/config`.
-pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Response, ApiError> {
+pub(crate) async fn put(State(app): State<Arc<App>>, mut change: Change) -> Result<Response, ApiError> {
     let mut body = change.take_body()?;
     if body.is_object() {
         body = rules_document(body);
     }
-    app.blocking(move |publisher| {
+    app.blocking(move |app| {
         let mut lowered = lower(parse_value(&body).map_err(ApiError::invalid)?);
         if !lowered.problems.is_empty() {
             return Err(ApiError::invalid(Problems(lowered.problems)));
         }
         let document = std::mem::take(&mut lowered.document);
-        let outcome = publisher.update(&change.write, |draft| {
+        let outcome = app.publisher.update(&change.write, |draft| {
             draft.refuse_ordered(&document.rules)?;
             draft.replace_document(document);
             Ok(())
@@ -62,7 +64,7 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
         let (generation, changed, warnings) = (outcome.generation, outcome.changed, &outcome.warnings);
         if changed && !change.write.dry_run {
             tracing::info!(by = %change.write.by, generation, ?warnings, "configuration replaced");
-            publisher.tell(EventKind::Reload, generation, json!({ "source": "api" }));
+            app.publisher.tell(EventKind::Reload, generation, json!({ "source": "api" }));
         }
         let config = &outcome.written.as_written();
         Ok(answer(StatusCode::OK, generation, &ConfigChange { generation, changed, warnings, config }))

@@ -15,7 +15,7 @@ use squall_config::spec::ExperimentDocument;
 use squall_config::{Problem, Problems, parse_value, validate_experiment};
 
 use crate::actor::Actor;
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 use crate::experiment::board::{EXPERIMENTS_MAX, Entry, Refusal};
 use crate::experiment::plan::Plan;
@@ -103,41 +103,38 @@ impl ExperimentOut {
 }
 
 /// `GET /v1/experiments`.
-pub(crate) async fn list(State(app): State<App>) -> Response {
-    let all = app.publisher.experiments.all();
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
+    let all = app.experiments.all();
     let experiments = all.iter().map(|(name, entry)| ExperimentOut::new(name, entry)).collect();
-    answer(StatusCode::OK, app.publisher.stats().generation, &ExperimentsOut { experiments })
+    answer(StatusCode::OK, app.publisher.generation(), &ExperimentsOut { experiments })
 }
 
 /// `GET /v1/experiments/{name}`.
-pub(crate) async fn get(State(app): State<App>, RuleName(name): RuleName) -> Result<Response, ApiError> {
+pub(crate) async fn get(State(app): State<Arc<App>>, RuleName(name): RuleName) -> Result<Response, ApiError> {
     whole(&app, &name, StatusCode::OK)
 }
 
 /// `PUT /v1/experiments/{name}`: checked against the configuration in force; nothing starts.
 pub(crate) async fn put(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     mut change: Change,
 ) -> Result<Response, ApiError> {
     let body = change.take_body()?;
-    change.write.precondition.check(app.publisher.stats().generation)?;
+    change.write.precondition.check(app.publisher.generation())?;
     let document = parse(&name, body)?;
     let against = app.publisher.view().written.lasting();
     let experiment = validate_experiment(&document, &against).map_err(ApiError::invalid)?;
     may_ask_others(&experiment, &change.write.by)?;
     if change.write.dry_run {
-        let status = ExperimentOut::new(
-            &name,
-            &app.publisher.experiments.get(&name).unwrap_or_else(|| Entry::new(document.clone())),
-        );
+        let status =
+            ExperimentOut::new(&name, &app.experiments.get(&name).unwrap_or_else(|| Entry::new(document.clone())));
         let body = ExperimentWhole { document, status };
-        return Ok(answer(StatusCode::OK, app.publisher.stats().generation, &body));
+        return Ok(answer(StatusCode::OK, app.publisher.generation(), &body));
     }
     let kept = (experiment.name.clone(), document.clone());
-    let is_new =
-        app.publisher.experiments.put(&experiment.name, document, experiment.schedule).map_err(|r| refuse(&name, r))?;
-    app.blocking(move |publisher| publisher.experiments.archive.keep_document(&kept.0, &kept.1))
+    let is_new = app.experiments.put(&experiment.name, document, experiment.schedule).map_err(|r| refuse(&name, r))?;
+    app.blocking(move |app| app.experiments.archive.keep_document(&kept.0, &kept.1))
         .await?
         .map_err(crate::write::UpdateError::NotKept)?;
     note(&app, &change, &name, "");
@@ -157,63 +154,63 @@ fn may_ask_others(experiment: &Experiment, by: &Actor) -> Result<(), ApiError> {
 
 /// `DELETE /v1/experiments/{name}`: with its reports.
 pub(crate) async fn delete(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     change: Change,
 ) -> Result<Response, ApiError> {
-    change.write.precondition.check(app.publisher.stats().generation)?;
+    change.write.precondition.check(app.publisher.generation())?;
     if change.write.dry_run {
-        let entry = app.publisher.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
+        let entry = app.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
         if entry.is_ordered || entry.is_busy() {
             return Err(refuse(&name, if entry.is_ordered { Refusal::Ordered } else { Refusal::Running }));
         }
     } else {
-        let runs = app.publisher.experiments.remove(&name).map_err(|refusal| refuse(&name, refusal))?;
+        let runs = app.experiments.remove(&name).map_err(|refusal| refuse(&name, refusal))?;
         note(&app, &change, &name, "");
-        app.blocking(move |publisher| publisher.experiments.archive.remove(&name, runs.into_iter()))
+        app.blocking(move |app| app.experiments.archive.remove(&name, runs.into_iter()))
             .await?
             .map_err(crate::write::UpdateError::NotKept)?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    tag(&mut response, app.publisher.stats().generation);
+    tag(&mut response, app.publisher.generation());
     Ok(response)
 }
 
 /// `POST /v1/experiments/{name}/start`; with `dry_run` says what it would do.
 pub(crate) async fn start(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     change: Change,
 ) -> Result<Response, ApiError> {
-    change.write.precondition.check(app.publisher.stats().generation)?;
-    let entry = app.publisher.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
+    change.write.precondition.check(app.publisher.generation())?;
+    let entry = app.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
     if entry.is_ordered {
         return Err(refuse(&name, Refusal::Ordered));
     }
-    let experiment = check(&app.publisher, &entry.document).map_err(|refused| not_now(&refused))?;
+    let experiment = check(&app, &entry.document).map_err(|refused| not_now(&refused))?;
     if change.write.dry_run {
-        let (before, began) = (app.publisher.data_plane().traffic(), Instant::now());
+        let (before, began) = (app.data_plane.traffic(), Instant::now());
         tokio::time::sleep(LOOK).await;
-        let now = app.publisher.data_plane().traffic();
+        let now = app.data_plane.traffic();
         let against = app.publisher.view().written.lasting();
         let plan = Plan::new(&experiment, &against, [&before, &now], began.elapsed());
-        return Ok(answer(StatusCode::OK, app.publisher.stats().generation, &plan));
+        return Ok(answer(StatusCode::OK, app.publisher.generation(), &plan));
     }
-    app.publisher.experiments.ask(experiment).map_err(|refusal| refuse(&name, refusal))?;
+    app.experiments.ask(experiment).map_err(|refusal| refuse(&name, refusal))?;
     note(&app, &change, &name, "");
     whole(&app, &name, StatusCode::ACCEPTED)
 }
 
 /// `POST /v1/experiments/{name}/stop`: its faults end within a moment; it is aborted.
 pub(crate) async fn stop(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     change: Change,
 ) -> Result<Response, ApiError> {
-    change.write.precondition.check(app.publisher.stats().generation)?;
+    change.write.precondition.check(app.publisher.generation())?;
     let why = reason(change.body.clone())?;
     if !change.write.dry_run {
-        app.publisher.experiments.stop(&name, &why).map_err(|refusal| refuse(&name, refusal))?;
+        app.experiments.stop(&name, &why).map_err(|refusal| refuse(&name, refusal))?;
         note(&app, &change, &name, &why);
     }
     whole(&app, &name, StatusCode::ACCEPTED)
@@ -230,7 +227,7 @@ pub(crate) struct NoteIn {
 
 /// `POST /v1/experiments/{name}/notes`: goes into the timeline of the run under way.
 pub(crate) async fn notes(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     mut change: Change,
 ) -> Result<Response, ApiError> {
@@ -240,9 +237,9 @@ pub(crate) async fn notes(
     if text.trim().is_empty() || text.len() > NOTE_BYTES_MAX {
         return Err(invalid(format!("{} bytes", text.len())));
     }
-    change.write.precondition.check(app.publisher.stats().generation)?;
+    change.write.precondition.check(app.publisher.generation())?;
     if !change.write.dry_run {
-        app.publisher.experiments.note(&name, text).map_err(|refusal| refuse(&name, refusal))?;
+        app.experiments.note(&name, text).map_err(|refusal| refuse(&name, refusal))?;
     }
     whole(&app, &name, StatusCode::ACCEPTED)
 }
@@ -257,7 +254,7 @@ pub(crate) struct Wanted {
 
 /// `GET /v1/experiments/{name}/report`.
 pub(crate) async fn report(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
@@ -271,7 +268,7 @@ pub(crate) async fn report(
         Some(word) => word.parse().map_err(|unknown: UnknownFormat| bad(unknown.to_string()))?,
         None => ReportFormat::Json,
     };
-    let entry = app.publisher.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
+    let entry = app.experiments.get(&name).ok_or_else(|| refuse(&name, Refusal::Unknown))?;
     let report: Arc<Report> = entry.report(wanted.run).ok_or_else(|| {
         let detail = match wanted.run {
             Some(run) => format!("there is no report of run {run} of experiment {name:?}"),
@@ -310,10 +307,10 @@ fn parse(name: &str, mut body: Value) -> Result<ExperimentDocument, ApiError> {
 }
 
 fn whole(app: &App, name: &str, status: StatusCode) -> Result<Response, ApiError> {
-    let entry = app.publisher.experiments.get(name).ok_or_else(|| refuse(name, Refusal::Unknown))?;
+    let entry = app.experiments.get(name).ok_or_else(|| refuse(name, Refusal::Unknown))?;
     let out = ExperimentOut::new(name, &entry);
     let body = ExperimentWhole { document: entry.document, status: out };
-    Ok(answer(status, app.publisher.stats().generation, &body))
+    Ok(answer(status, app.publisher.generation(), &body))
 }
 
 fn refuse(name: &str, refusal: Refusal) -> ApiError {
@@ -361,5 +358,5 @@ fn not_now(refused: &NotNow) -> ApiError {
 
 fn note(app: &App, change: &Change, name: &str, reason: &str) {
     let about = if reason.is_empty() { format!("experiment {name}") } else { format!("experiment {name}: {reason}") };
-    app.note(change.write.done(app.publisher.stats().generation).because(&about));
+    app.note(change.write.done(app.publisher.generation()).because(&about));
 }

@@ -1,15 +1,17 @@
-//! `/metrics`, `/livez`, `/readyz`, `/openapi.json`.
+//! `/metrics`, `/livez`, `/readyz`.
+
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    let text = app.blocking(|publisher| publisher.data_plane().metrics_text()).await?;
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let text = app.blocking(|app| app.data_plane.metrics_text()).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
@@ -19,15 +21,9 @@ pub(crate) async fn livez() -> &'static str {
 }
 
 /// `GET /readyz`: traffic is accepted.
-pub(crate) async fn readyz(State(app): State<App>) -> Response {
-    match app.publisher.data_plane().is_ready() {
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Response {
+    match app.data_plane.is_ready() {
         true => "ok\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: no traffic is accepted\n").into_response(),
     }
-}
-
-/// `GET /openapi.json`.
-pub(crate) async fn openapi() -> Response {
-    let text = crate::text::pretty(&crate::openapi::document());
-    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

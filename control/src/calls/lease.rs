@@ -1,6 +1,7 @@
 //! `/v1/lease`. Like the kill switch it acts on the API's own thread and waits for nothing; only the answer waits until it is
 //! written down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use squall_config::units::{format_duration, parse_duration};
 use squall_config::{Problem, Problems, defaults};
 
-use crate::api::App;
+use crate::app::App;
 use crate::calls::halt_status::HaltStatus;
 use crate::document::Now;
 use crate::error::ApiError;
@@ -78,12 +79,12 @@ pub(crate) struct LeaseHolder {
 }
 
 /// `GET /v1/lease`.
-pub(crate) async fn get(State(app): State<App>) -> Response {
+pub(crate) async fn get(State(app): State<Arc<App>>) -> Response {
     current(&app)
 }
 
 /// `PUT /v1/lease`.
-pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Response, ApiError> {
+pub(crate) async fn put(State(app): State<Arc<App>>, mut change: Change) -> Result<Response, ApiError> {
     let wanted: LeaseRequest = serde_json::from_value(change.take_body()?)
         .map_err(|error| refuse("", error.to_string(), "send {\"holder\": \"ci-run-17\", \"ttl\": \"30s\"}"))?;
     let is_plain = |c: char| !c.is_control();
@@ -93,7 +94,7 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
     {
         return Err(refuse("holder", "this is no name".to_owned(), "say who holds it, in 1 to 100 characters"));
     }
-    let ttl = ttl(&app, wanted.ttl.as_deref()).map_err(|(detail, hint)| refuse("ttl", detail, &hint))?;
+    let ttl = ttl(&app, wanted.ttl.as_deref())?;
     let is_taken = app.publisher.take_lease(&change.write, &wanted.holder, ttl, Now::read())?;
     if let Err(error) = written_down(&app, is_taken).await {
         // After a crash nobody would know of it.
@@ -104,7 +105,7 @@ pub(crate) async fn put(State(app): State<App>, mut change: Change) -> Result<Re
 }
 
 /// `DELETE /v1/lease`.
-pub(crate) async fn delete(State(app): State<App>, change: Change) -> Result<Response, ApiError> {
+pub(crate) async fn delete(State(app): State<Arc<App>>, change: Change) -> Result<Response, ApiError> {
     let whose: Option<LeaseHolder> = change.body.map(serde_json::from_value).transpose().map_err(|error| {
         refuse("", error.to_string(), "send {\"holder\": \"ci-run-17\"}, or nothing to end anybody's lease")
     })?;
@@ -114,18 +115,19 @@ pub(crate) async fn delete(State(app): State<App>, change: Change) -> Result<Res
     Ok(current(&app))
 }
 
-/// The time that is asked for; else what is wrong with it, and what would be right.
-fn ttl(app: &App, text: Option<&str>) -> Result<Duration, (String, String)> {
+/// The time that is asked for.
+fn ttl(app: &App, text: Option<&str>) -> Result<Duration, ApiError> {
     let max = app.publisher.lease_ttl_max();
     let is_required = app.publisher.view().written.config.lease_ttl.is_some();
     let Some(text) = text else {
-        let missing = ("missing".to_owned(), "say how long without a renewal, such as 30s".to_owned());
-        return if is_required { Ok(max) } else { Err(missing) };
+        let missing = || refuse("ttl", "missing".to_owned(), "say how long without a renewal, such as 30s");
+        return if is_required { Ok(max) } else { Err(missing()) };
     };
-    let ttl = parse_duration(text).map_err(|error| (error.detail, error.hint.to_owned()))?;
+    let ttl = parse_duration(text).map_err(|error| refuse("ttl", error.detail, error.hint))?;
     if !(defaults::LEASE_TTL_FLOOR..=max).contains(&ttl) {
         let (ttl, max) = (format_duration(ttl), format_duration(max));
-        return Err((format!("{ttl} is not between 1s and {max}"), format!("write at most {max}, and renew in time")));
+        let hint = format!("write at most {max}, and renew in time");
+        return Err(refuse("ttl", format!("{ttl} is not between 1s and {max}"), &hint));
     }
     Ok(ttl)
 }
@@ -134,9 +136,9 @@ fn refuse(path: &str, detail: String, hint: &str) -> ApiError {
     ApiError::invalid(Problems(vec![Problem::new(path, detail).with_hint(hint)]))
 }
 
-async fn written_down(app: &App, is_change: bool) -> Result<(), ApiError> {
+async fn written_down(app: &Arc<App>, is_change: bool) -> Result<(), ApiError> {
     if is_change && app.publisher.outlives() {
-        app.blocking(Publisher::flush).await??;
+        app.blocking(|app| app.publisher.flush()).await??;
     }
     Ok(())
 }

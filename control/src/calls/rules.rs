@@ -1,5 +1,7 @@
 //! `/v1/rules` and `/v1/rules/{name}`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -8,7 +10,7 @@ use squall_config::model::Name;
 use squall_config::spec::{RuleSpec, RulesSpec};
 use squall_config::{Problem, Problems, parse_value};
 
-use crate::api::App;
+use crate::app::App;
 use crate::document::Draft;
 use crate::error::ApiError;
 use crate::events::EventKind;
@@ -19,27 +21,28 @@ use crate::view::{RuleOut, RulesOut, answer, tag};
 use crate::write::{Outcome, UpdateError, Write};
 
 /// `GET /v1/rules`.
-pub(crate) async fn list(State(app): State<App>) -> Response {
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Response {
     let view = app.publisher.view();
     let rules = RuleOut::all(&view.written, &view.snapshot);
     answer(StatusCode::OK, view.generation, &RulesOut { generation: view.generation, rules })
 }
 
 /// `GET /v1/rules/{name}`.
-pub(crate) async fn get(State(app): State<App>, RuleName(name): RuleName) -> Result<Response, ApiError> {
+pub(crate) async fn get(State(app): State<Arc<App>>, RuleName(name): RuleName) -> Result<Response, ApiError> {
     let view = app.publisher.view();
     let (place, _) = view.written.rule(&name).ok_or_else(|| ApiError::no_rule(&name))?;
     Ok(answer(StatusCode::OK, view.generation, &RuleOut::new(&view.written, place, &view.snapshot)))
 }
 
 /// `PUT /v1/rules`.
-pub(crate) async fn replace_all(State(app): State<App>, mut change: Change) -> Result<Response, ApiError> {
+pub(crate) async fn replace_all(State(app): State<Arc<App>>, mut change: Change) -> Result<Response, ApiError> {
     let body = change.take_body()?;
     if body.get("rules").is_none() && !body.is_array() {
         let problem = Problem::new("rules", "the rules are missing").with_hint("send {\"rules\": […]}, or [] for none");
         return Err(ApiError::invalid(problem.into()));
     }
-    app.blocking(move |publisher| {
+    app.blocking(move |app| {
+        let publisher = &app.publisher;
         let set: RulesSpec = parse_value(&rules_document(body)).map_err(ApiError::invalid)?;
         let names: Vec<String> = set.rules.iter().map(|rule| rule.name.clone()).collect();
         let outcome = publisher.update(&change.write, |draft| {
@@ -56,12 +59,13 @@ pub(crate) async fn replace_all(State(app): State<App>, mut change: Change) -> R
 
 /// `PUT /v1/rules/{name}`.
 pub(crate) async fn put(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     mut change: Change,
 ) -> Result<Response, ApiError> {
     let body = change.take_body()?;
-    app.blocking(move |publisher| {
+    app.blocking(move |app| {
+        let publisher = &app.publisher;
         let spec = parse_rule(&name, body)?;
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
@@ -82,13 +86,14 @@ pub(crate) async fn put(
 
 /// `PATCH /v1/rules/{name}`.
 pub(crate) async fn patch(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     mut change: Change,
 ) -> Result<Response, ApiError> {
     let mut body = change.take_body()?;
     strip_status(&mut body);
-    app.blocking(move |publisher| {
+    app.blocking(move |app| {
+        let publisher = &app.publisher;
         let mut refusal = None;
         let mut place = usize::MAX;
         let outcome = publisher.update(&change.write, |draft| {
@@ -116,11 +121,12 @@ pub(crate) async fn patch(
 
 /// `DELETE /v1/rules/{name}`.
 pub(crate) async fn delete(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     RuleName(name): RuleName,
     change: Change,
 ) -> Result<Response, ApiError> {
-    app.blocking(move |publisher| {
+    app.blocking(move |app| {
+        let publisher = &app.publisher;
         let outcome = publisher.update(&change.write, |draft| {
             refuse_of_others(draft, &name)?;
             if draft.remove_rule(&name) { Ok(()) } else { Err(UpdateError::NoRule(name.clone())) }

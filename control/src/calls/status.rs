@@ -1,6 +1,7 @@
 //! `/v1/status`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,14 +14,14 @@ use squall_config::model::{ClusterProtocol, ListenerProtocol, ListenerTls, Name}
 use squall_telemetry::EndpointStatus;
 
 use crate::access::TokenStatus;
-use crate::api::App;
+use crate::app::App;
 use crate::calls::halt_status::HaltStatus;
 use crate::calls::lease::LeaseOut;
 use crate::calls::limits::LimitsOut;
 use crate::document::Now;
 use crate::fleet::board::ControllerOut;
 use crate::guards::board::GuardOut;
-use crate::publish::{Publisher, View};
+use crate::publish::View;
 use crate::state::status::StateOut;
 use crate::text::rfc3339;
 use crate::view::{ReloadOut, answer};
@@ -169,40 +170,40 @@ impl From<TokenStatus> for TokensOut {
 }
 
 /// `GET /v1/status`.
-pub(crate) async fn get(State(app): State<App>) -> Response {
+pub(crate) async fn get(State(app): State<Arc<App>>) -> Response {
     let view = app.publisher.view();
-    let Publisher { keeper, recovery, audit, .. } = &*app.publisher;
+    let App { publisher, recovery, audit, .. } = &*app;
     let active = view.snapshot.rules.iter().map(|rule| rule.state.active.load(Ordering::Relaxed).max(0));
     let status = StatusOut {
         version: env!("CARGO_PKG_VERSION"),
         halt: HaltStatus::new(&view),
-        ready: app.publisher.data_plane().is_ready(),
-        uptime_seconds: app.publisher.started.elapsed().as_secs(),
+        ready: app.data_plane.is_ready(),
+        uptime_seconds: app.started.elapsed().as_secs(),
         seed: app.publisher.seed(),
         active_faults: u64::try_from(active.sum::<i64>()).unwrap_or(0),
-        limits: LimitsOut::new(&view, app.publisher.data_plane().traffic_used()),
+        limits: LimitsOut::new(&view, app.data_plane.traffic_used()),
         rules: view.written.document.rules.len(),
         listeners: listeners(&app, &view),
         clusters: clusters(&app, &view),
         certificates: certificates(&app),
-        guards: app.publisher.guards.out(),
+        guards: app.guards.out(),
         experiments: running(&app),
         lease: LeaseOut::of(&app.publisher),
-        state: StateOut::of(keeper, recovery, audit),
-        controller: app.publisher.fleet.out(Now::read()),
-        tokens: app.publisher.access().token_status().map(TokensOut::from),
+        state: StateOut::of(&publisher.keeper, recovery, audit),
+        controller: app.controller.out(Now::read()),
+        tokens: app.access.token_status().map(TokensOut::from),
         last_reload: view.last_reload.as_ref().map(ReloadOut::from),
     };
     answer(StatusCode::OK, view.generation, &status)
 }
 
 fn running(app: &App) -> Vec<RunningOut> {
-    let all = app.publisher.experiments.all().into_iter().filter(|(_, entry)| entry.is_busy());
+    let all = app.experiments.all().into_iter().filter(|(_, entry)| entry.is_busy());
     all.map(|(name, entry)| RunningOut { name, phase: entry.phase() }).collect()
 }
 
 fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
-    let bound = app.publisher.data_plane().listener_addresses();
+    let bound = app.data_plane.listener_addresses();
     let address = |name: &Name| bound.iter().find(|(bound, _)| bound == name).map(|(_, address)| address.to_string());
     let listeners = view.written.config.listeners.iter().map(|listener| ListenerOut {
         name: listener.name.to_string(),
@@ -223,7 +224,7 @@ fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
 }
 
 fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
-    let mut known = app.publisher.data_plane().endpoints();
+    let mut known = app.data_plane.endpoints();
     let mut endpoints = |name: &Name| {
         let found = known.iter_mut().find(|(cluster, _)| cluster == name);
         found.map(|(_, endpoints)| std::mem::take(endpoints)).unwrap_or_default().into_iter().map(EndpointOut::from)
@@ -242,7 +243,7 @@ fn clusters(app: &App, view: &View) -> Vec<ClusterOut> {
 
 fn certificates(app: &App) -> Vec<CertificateOut> {
     let at = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let all = app.publisher.data_plane().certificates().into_iter().map(|certificate| CertificateOut {
+    let all = app.data_plane.certificates().into_iter().map(|certificate| CertificateOut {
         of: format!("{} {}", certificate.kind, certificate.name),
         file: certificate.file.display().to_string(),
         not_after: certificate.not_after.map(|seconds| rfc3339(at(seconds))),

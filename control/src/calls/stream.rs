@@ -1,6 +1,7 @@
 //! `/v1/events`, and when a stream of events is over.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -11,7 +12,7 @@ use futures_util::{StreamExt, stream};
 use http::StatusCode;
 
 use crate::access::Pass;
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 use crate::events::{Received, SUBSCRIBERS_MAX, Subscription};
 
@@ -19,12 +20,15 @@ use crate::events::{Received, SUBSCRIBERS_MAX, Subscription};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// `GET /v1/events`: everything from now on, until the client or Squall ends, or the client's token is no more.
-pub(crate) async fn events(State(app): State<App>, Extension(pass): Extension<Pass>) -> Result<Response, ApiError> {
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    Extension(pass): Extension<Pass>,
+) -> Result<Response, ApiError> {
     let subscription = app.publisher.events().subscribe().ok_or_else(|| {
         let detail = format!("there are {SUBSCRIBERS_MAX} subscribers already");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "", detail, "close one of them, or poll GET /v1/status")
     })?;
-    let hello = Event::default().comment(format!("generation {}", app.publisher.stats().generation));
+    let hello = Event::default().comment(format!("generation {}", app.publisher.generation()));
     let events = stream::unfold(subscription, |mut subscription| async {
         let event = next(&mut subscription).await?;
         Some((event, subscription))
@@ -34,11 +38,11 @@ pub(crate) async fn events(State(app): State<App>, Extension(pass): Extension<Pa
 }
 
 /// Ready when a stream has to end although its client reads on: Squall ends, or whoever called may not call any more.
-pub(super) async fn is_over(app: App, pass: Pass) {
-    let mut shutdown = app.shutdown;
+pub(super) async fn is_over(app: Arc<App>, pass: Pass) {
+    let mut shutdown = app.shutdown.subscribe();
     tokio::select! {
         _ = shutdown.wait_for(|is_over| *is_over) => {}
-        () = app.publisher.access().revoked(pass) => tracing::info!("a stream of events ends, because its token is no more"),
+        () = app.access.revoked(pass) => tracing::info!("a stream of events ends, because its token is no more"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/v1/tap`: HTTP exchanges as they end.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
@@ -15,7 +16,7 @@ use squall_telemetry::{TapEvent, TapFilter};
 
 use super::stream::is_over;
 use crate::access::Pass;
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 
 /// Below the 60 s after which common proxies close a silent connection.
@@ -37,12 +38,12 @@ pub(crate) struct Wanted {
 
 /// `GET /v1/tap`: everything that is asked for from now on, until the client or Squall ends, or the client's token is no more.
 pub(crate) async fn get(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Extension(pass): Extension<Pass>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(wanted) = wanted.map_err(|error| refuse(error.body_text()))?;
-    let taps = app.publisher.data_plane().tap(wanted.check()?).ok_or_else(|| {
+    let taps = app.data_plane.tap(wanted.check()?).ok_or_else(|| {
         let detail = "too many watch already";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "", detail, "end one of them, or read the access log")
     })?;

@@ -1,5 +1,7 @@
 //! `/v1/traffic`: sums, to be asked for again and compared.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -7,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use squall_telemetry::TrafficTotals;
 
-use crate::api::App;
+use crate::app::App;
 use crate::view::answer;
 
 /// What has gone through the listeners since the start.
@@ -69,14 +71,14 @@ impl From<TrafficTotals> for TotalsOut {
 }
 
 /// `GET /v1/traffic`.
-pub(crate) async fn get(State(app): State<App>) -> Response {
-    let traffic = app.publisher.data_plane().traffic();
+pub(crate) async fn get(State(app): State<Arc<App>>) -> Response {
+    let traffic = app.data_plane.traffic();
     let mut totals: Vec<TotalsOut> = traffic.totals.into_iter().map(TotalsOut::from).collect();
     totals.sort_by(|a, b| (&a.listener, &a.cluster).cmp(&(&b.listener, &b.cluster)));
     let out = TrafficOut {
-        uptime_seconds: app.publisher.started.elapsed().as_secs_f64(),
+        uptime_seconds: app.started.elapsed().as_secs_f64(),
         duration_bounds_seconds: traffic.duration_bounds,
         traffic: totals,
     };
-    answer(StatusCode::OK, app.publisher.stats().generation, &out)
+    answer(StatusCode::OK, app.publisher.generation(), &out)
 }

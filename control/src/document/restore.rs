@@ -12,8 +12,17 @@ pub(crate) struct Restored {
     pub(crate) kept: Vec<String>,
     /// Rules whose time ended meanwhile.
     pub(crate) expired: Vec<String>,
-    /// Rules that do not fit to the file as it is now, with what is wrong.
-    pub(crate) unfit: Vec<(String, String)>,
+    /// Rules that do not fit to the file as it is now.
+    pub(crate) unfit: Vec<Unfit>,
+}
+
+/// A rule that does not fit to the file any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    /// Its name.
+    pub(crate) rule: String,
+    /// What is wrong with it.
+    pub(crate) why: String,
 }
 
 impl Written {
@@ -47,7 +56,7 @@ impl Written {
 
     /// The document of an earlier process with the file as it is now, as if that process had loaded it: what changed in the
     /// file counts, and what did not change stays as it was changed through the API. No rule lives longer than it would have.
-    pub(crate) fn restored(saved: Saved, (file, config): (ConfigSpec, Config), moment: &Moment, now: Now) -> Restored {
+    pub(crate) fn restored(saved: Saved, file: ConfigSpec, config: Config, moment: &Moment, now: Now) -> Restored {
         let mut draft = Draft {
             document: ConfigSpec { rules: Vec::new(), ..file.clone() },
             retired: saved.retired,
@@ -74,7 +83,7 @@ impl Written {
                 tracing::warn!(warning, "the configuration file has a warning");
             }
         }
-        let (written, unfit) = draft.into_fit((file, config), now);
+        let (written, unfit) = draft.into_fit(file, config, now);
         let is_of_api = |(name, meta): (&String, &RuleMeta)| (meta.origin == Origin::Api).then(|| name.clone());
         let kept = written.metas.iter().filter_map(is_of_api).collect();
         Restored { written, kept, expired, unfit }
@@ -83,8 +92,8 @@ impl Written {
 
 impl Draft {
     /// The finished document without the rules that do not fit to the rest of it.
-    fn into_fit(mut self, (file, config): (ConfigSpec, Config), now: Now) -> (Written, Vec<(String, String)>) {
-        let mut unfit = Vec::new();
+    fn into_fit(mut self, file: ConfigSpec, config: Config, now: Now) -> (Written, Vec<Unfit>) {
+        let mut unfit = Vec::<Unfit>::new();
         loop {
             let problems = match squall_config::validate(&self.document) {
                 Ok(valid) => return (self.finish(Arc::new(valid), now), unfit),
@@ -95,30 +104,26 @@ impl Draft {
                 let place = problem.path.strip_prefix("rules[").and_then(|rest| rest.split(']').next()?.parse().ok());
                 let rule = place.and_then(|place: usize| self.document.rules.get(place));
                 let name = rule.map(|rule| rule.name.clone()).filter(|name| self.origin(name) == Some(Origin::Api));
-                if let Some(name) = name.filter(|name| unfit.iter().all(|(other, _)| other != name)) {
-                    unfit.push((name, problem.detail));
+                if let Some(rule) = name.filter(|name| unfit.iter().all(|unfit| unfit.rule != *name)) {
+                    unfit.push(Unfit { rule, why: problem.detail });
                 }
             }
             if unfit.len() == n_before {
                 // Not the doing of a single rule: the file alone is valid.
-                return (self.of_file_alone((file, config), now, &mut unfit), unfit);
+                return (self.of_file_alone(file, config, now, &mut unfit), unfit);
             }
-            self.document.rules.retain(|rule| unfit.iter().all(|(name, _)| *name != rule.name));
+            self.document.rules.retain(|rule| unfit.iter().all(|unfit| unfit.rule != rule.name));
         }
     }
 
     /// The file as it is, but for what has ended of it.
-    fn of_file_alone(
-        mut self,
-        (file, config): (ConfigSpec, Config),
-        now: Now,
-        unfit: &mut Vec<(String, String)>,
-    ) -> Written {
+    fn of_file_alone(mut self, file: ConfigSpec, config: Config, now: Now, unfit: &mut Vec<Unfit>) -> Written {
         let is_of_file = |metas: &std::collections::BTreeMap<String, RuleMeta>, rule: &RuleSpec| {
             metas.get(&rule.name).is_some_and(|meta| meta.origin == Origin::File)
         };
         for rule in self.document.rules.iter().filter(|rule| !is_of_file(&self.metas, rule)) {
-            unfit.push((rule.name.clone(), "together with the others it does not fit to the file any more".to_owned()));
+            let why = "together with the others it does not fit to the file any more".to_owned();
+            unfit.push(Unfit { rule: rule.name.clone(), why });
         }
         let metas = std::mem::take(&mut self.metas);
         self.document.rules.retain(|rule| is_of_file(&metas, rule));

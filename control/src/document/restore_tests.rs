@@ -37,7 +37,9 @@ fn restore(written: &Written, text: &str, seconds: u64) -> Restored {
     let then = Moment::read();
     let saved = written.to_saved(then.clone(), process_now());
     let by_wall = i64::try_from(seconds).unwrap();
-    Written::restored(saved, file(text), &then.later(Duration::from_secs(seconds)), process_now().set_by(by_wall))
+    let (later, now) = (then.later(Duration::from_secs(seconds)), process_now().set_by(by_wall));
+    let (file, config) = file(text);
+    Written::restored(saved, file, config, &later, now)
 }
 
 fn same() -> String {
@@ -110,16 +112,16 @@ fn rules_that_do_not_fit_any_more_are_left_out_and_told() {
     let renamed = HEAD.replace("cluster: b", "cluster: c").replace("name: b", "name: c");
     let restored = restore(&written, &format!("{renamed}{RULES}limits: {{delay_max: 1m}}\n"), 0);
     assert_eq!(names(&restored.written), ["f1", "f2", "good"]);
-    let unfit: Vec<_> = restored.unfit.iter().map(|(name, _)| name.as_str()).collect();
+    let unfit: Vec<_> = restored.unfit.iter().map(|unfit| unfit.rule.as_str()).collect();
     assert_eq!(unfit, ["lost", "slow"]);
-    assert!(restored.unfit[0].1.contains("there is no cluster \"b\""), "{:?}", restored.unfit);
+    assert!(restored.unfit[0].why.contains("there is no cluster \"b\""), "{:?}", restored.unfit);
     // Too many together: none of them.
     let restored = restore(&written, &format!("{HEAD}{RULES}limits: {{rules_max: 3}}\n"), 0);
     assert_eq!((names(&restored.written), restored.unfit.len()), (vec!["f1", "f2"], 3));
     // Of those that together reach too much, the last.
     let restored = restore(&written, &format!("{HEAD}{RULES}limits: {{percentage_max: 12}}\n"), 0);
     assert_eq!(names(&restored.written), ["f1", "f2", "good", "lost"]);
-    assert!(restored.unfit[0].1.contains("\"slow\" (1%) can reach 13% of the requests"), "{:?}", restored.unfit);
+    assert!(restored.unfit[0].why.contains("\"slow\" (1%) can reach 13% of the requests"), "{:?}", restored.unfit);
     // A rule of the file that was patched beyond what the file now allows is as the file has it.
     let written = change(&first(), |draft| {
         draft.patch_rule(0, rule("f1", &json!({ "fault": { "delay": "30m" } })));

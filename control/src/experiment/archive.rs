@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -12,7 +11,7 @@ use squall_config::parse_value;
 use squall_config::spec::ExperimentDocument;
 
 use super::report::Report;
-use crate::directory::Directory;
+use crate::directory::{Damaged, Directory};
 
 /// The directory, when there is one.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +24,8 @@ pub(crate) struct Left {
     pub(crate) documents: BTreeMap<String, ExperimentDocument>,
     /// By name and run.
     pub(crate) reports: BTreeMap<String, BTreeMap<u64, Report>>,
-    /// Files that were damaged, under the names that they have now, with what was wrong.
-    pub(crate) damaged: Vec<(PathBuf, String)>,
+    /// Files that were damaged.
+    pub(crate) damaged: Vec<Damaged>,
 }
 
 /// What a file of the directory is.
@@ -60,7 +59,7 @@ impl Archive {
                 }),
             };
             if let Err(why) = read {
-                left.damaged.push((directory.set_aside(&file)?, why));
+                left.damaged.push(directory.set_aside(&file, why)?);
             }
         }
         Ok(left)

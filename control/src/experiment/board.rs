@@ -9,7 +9,8 @@ use squall_config::spec::ExperimentDocument;
 use tokio::sync::Notify;
 
 use super::archive::{Archive, Left};
-use super::report::{Aborted, AbortedBy, Phase, Report, Verdict};
+use super::report::{Aborted, AbortedBy, Report, RunPhase, Verdict};
+use crate::directory::Damaged;
 use crate::text::rfc3339;
 
 /// More experiments are refused.
@@ -20,13 +21,13 @@ const REPORTS_MAX: usize = 20;
 
 /// All experiments.
 #[derive(Debug, Default)]
-pub(crate) struct Board {
+pub(crate) struct ExperimentBoard {
     entries: Mutex<BTreeMap<String, Entry>>,
     /// The runner has something to do.
     pub(super) wake: Notify,
     pub(crate) archive: Archive,
-    /// Files that were damaged, under the names that they have now.
-    pub(crate) damaged: Vec<(std::path::PathBuf, String)>,
+    /// Files that were damaged.
+    pub(crate) damaged: Vec<Damaged>,
 }
 
 /// One experiment.
@@ -59,13 +60,30 @@ pub(crate) struct Live {
     /// What the runner has yet to begin with.
     asked: Option<Box<Experiment>>,
     pub(crate) run: u64,
-    pub(crate) phase: Phase,
+    pub(crate) phase: RunPhase,
     /// What is known until now.
     pub(crate) report: Arc<Report>,
     /// Somebody wants it to end.
     pub(crate) stop: Option<Aborted>,
     /// What people noted, to be taken into its report.
     pub(crate) notes: Vec<String>,
+}
+
+/// A run that the runner has yet to begin.
+pub(super) struct Asked {
+    /// Its number.
+    pub(super) run: u64,
+    pub(super) experiment: Experiment,
+    pub(super) document: ExperimentDocument,
+}
+
+/// What people want of a run under way.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// It is to end.
+    pub(super) stop: Option<Aborted>,
+    /// For its report.
+    pub(super) notes: Vec<String>,
 }
 
 /// Why something cannot be done with an experiment.
@@ -100,8 +118,8 @@ impl Entry {
             State::Running(live) => live.phase.as_str(),
             State::Idle => match self.report(None) {
                 None => "idle",
-                Some(report) if report.aborted.is_some() => Phase::Aborted.as_str(),
-                Some(_) => Phase::Done.as_str(),
+                Some(report) if report.aborted.is_some() => RunPhase::Aborted.as_str(),
+                Some(_) => RunPhase::Done.as_str(),
             },
         }
     }
@@ -117,7 +135,7 @@ impl Entry {
     }
 }
 
-impl Board {
+impl ExperimentBoard {
     /// With what an earlier process left. Runs that it did not end have ended with it. Gives how many those are. Blocks.
     pub(crate) fn load(archive: Archive) -> std::io::Result<Self> {
         let Left { documents, reports, damaged } = archive.load()?;
@@ -213,7 +231,7 @@ impl Board {
         entry.state = State::Running(Live {
             asked: Some(Box::new(experiment)),
             run: entry.last_run,
-            phase: Phase::Pending,
+            phase: RunPhase::Pending,
             report: Arc::new(report),
             stop: None,
             notes: Vec::new(),
@@ -266,28 +284,28 @@ impl Board {
         self.entries().iter().filter(|(_, entry)| entry.is_busy()).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Takes over what was asked for: with the number of the run.
-    pub(super) fn take_asked(&self) -> Vec<(u64, Experiment, ExperimentDocument)> {
+    /// Takes over what was asked for.
+    pub(super) fn take_asked(&self) -> Vec<Asked> {
         let mut asked = Vec::new();
         for entry in self.entries().values_mut() {
             let State::Running(live) = &mut entry.state else { continue };
             if let Some(experiment) = live.asked.take() {
-                live.phase = Phase::Baseline;
-                asked.push((live.run, *experiment, entry.document.clone()));
+                live.phase = RunPhase::Baseline;
+                asked.push(Asked { run: live.run, experiment: *experiment, document: entry.document.clone() });
             }
         }
         asked
     }
 
     /// Shows how a run is; gives what somebody wants of it.
-    pub(super) fn show(&self, name: &str, phase: Phase, report: Option<Arc<Report>>) -> (Option<Aborted>, Vec<String>) {
+    pub(super) fn show(&self, name: &str, phase: RunPhase, report: Option<Arc<Report>>) -> Wishes {
         match self.entries().get_mut(name) {
             Some(Entry { state: State::Running(live), .. }) => {
                 live.phase = phase;
                 live.report = report.unwrap_or_else(|| Arc::clone(&live.report));
-                (live.stop.clone(), std::mem::take(&mut live.notes))
+                Wishes { stop: live.stop.clone(), notes: std::mem::take(&mut live.notes) }
             }
-            _ => (None, Vec::new()),
+            _ => Wishes::default(),
         }
     }
 

@@ -4,11 +4,11 @@ use super::*;
 use crate::experiment::tests::experiment;
 
 /// A board with one experiment, a run of which has held.
-fn held_once() -> Board {
-    let board = Board::default();
+fn held_once() -> ExperimentBoard {
+    let board = ExperimentBoard::default();
     board.put(&experiment().name, ExperimentDocument::default(), None).unwrap();
     board.ask(experiment()).unwrap();
-    let (run, ..) = board.take_asked().pop().unwrap();
+    let run = board.take_asked().pop().unwrap().run;
     let report = Report { experiment: "e".to_owned(), run, verdict: Some(Verdict::Held), ..Report::default() };
     board.end(Arc::new(report), None);
     board
@@ -23,7 +23,7 @@ fn the_report_of_the_run_before_is_never_that_of_one_that_was_asked_for() {
     let entry = board.get("e").unwrap();
     let report = entry.report(None).unwrap();
     assert_eq!((report.run, report.verdict), (2, None));
-    assert!(matches!(&entry.state, State::Running(live) if live.phase == Phase::Pending));
+    assert!(matches!(&entry.state, State::Running(live) if live.phase == RunPhase::Pending));
     assert_eq!(entry.report(Some(1)).unwrap().verdict, Some(Verdict::Held));
     assert_eq!(board.ask(experiment()), Err(Refusal::Running));
 }
@@ -33,8 +33,8 @@ fn what_is_stopped_before_it_has_begun_ends_with_a_report() {
     let board = held_once();
     board.ask(experiment()).unwrap();
     board.stop("e", "enough").unwrap();
-    let (run, ..) = board.take_asked().pop().unwrap();
+    let run = board.take_asked().pop().unwrap().run;
     assert_eq!(run, 2);
-    let (stop, _) = board.show("e", Phase::Baseline, None);
+    let stop = board.show("e", RunPhase::Baseline, None).stop;
     assert_eq!(stop.map(|aborted| (aborted.by, aborted.reason)), Some((AbortedBy::Stop, "enough".to_owned())));
 }

@@ -9,7 +9,7 @@ use squall_config::model::{Experiment, StepRule};
 use squall_config::spec::{RuleSpec, Scalar};
 use squall_config::units::{Percentage, format_duration};
 
-use super::report::{Aborted, AbortedBy, Phase};
+use super::report::{Aborted, AbortedBy, RunPhase};
 
 /// Rules outlive the time that the run may take by this much, should nobody be there to end them.
 const GRACE: Duration = Duration::from_secs(10);
@@ -25,10 +25,24 @@ const RECOVERY_MIN: Duration = Duration::from_secs(1);
 struct Stage {
     /// Since the injection began.
     from: Duration,
-    /// Rules, each with its share now.
-    rules: Vec<(StepRule, Percentage)>,
+    rules: Vec<StagedRule>,
     /// For people.
     what: String,
+}
+
+/// A rule with its share in a stage.
+#[derive(Clone, Debug, PartialEq)]
+struct StagedRule {
+    rule: StepRule,
+    share: Percentage,
+}
+
+/// What is in force when, while faults flow.
+#[derive(Clone, Debug, PartialEq)]
+struct Course {
+    stages: Vec<Stage>,
+    /// When all of it has ended, since the injection began.
+    ends: Duration,
 }
 
 /// What was seen since the last step.
@@ -55,7 +69,7 @@ pub(super) enum Order {
         what: String,
     },
     /// It is in this phase now.
-    Enter(Phase),
+    Enter(RunPhase),
 }
 
 /// A run.
@@ -63,11 +77,9 @@ pub(super) enum Order {
 pub(super) struct Machine {
     experiment: Arc<Experiment>,
     began: Instant,
-    phase: Phase,
+    phase: RunPhase,
     entered: Instant,
-    stages: Vec<Stage>,
-    /// Since the injection began.
-    ends: Duration,
+    course: Course,
     /// The next of the stages.
     next: usize,
     aborted: Option<Aborted>,
@@ -76,13 +88,13 @@ pub(super) struct Machine {
 impl Machine {
     /// Begins with the baseline.
     pub(super) fn new(experiment: Arc<Experiment>, now: Instant) -> Self {
-        let (stages, ends) = stages(&experiment);
-        debug_assert!(stages.last().is_some_and(|stage| stage.rules.is_empty()), "an injection ends");
-        Self { experiment, began: now, phase: Phase::Baseline, entered: now, stages, ends, next: 0, aborted: None }
+        let course = Course::of(&experiment);
+        debug_assert!(course.stages.last().is_some_and(|stage| stage.rules.is_empty()), "an injection ends");
+        Self { experiment, began: now, phase: RunPhase::Baseline, entered: now, course, next: 0, aborted: None }
     }
 
     /// The phase.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> RunPhase {
         self.phase
     }
 
@@ -95,9 +107,14 @@ impl Machine {
     /// once the orders are carried out.
     pub(super) fn step(&mut self, now: Instant, seen: Seen) -> Vec<Order> {
         let mut orders = Vec::new();
-        if self.is_over() {
-            return orders;
+        if !self.is_over() {
+            self.go_on(now, seen, &mut orders);
         }
+        self.check_invariants();
+        orders
+    }
+
+    fn go_on(&mut self, now: Instant, seen: Seen, orders: &mut Vec<Order>) {
         let is_late = now.saturating_duration_since(self.began) >= self.experiment.duration;
         let too_long = || Aborted {
             by: AbortedBy::Duration,
@@ -105,117 +122,132 @@ impl Machine {
             released_within_milliseconds: None,
         };
         if let Some(aborted) = seen.abort.clone().or_else(|| is_late.then(too_long)) {
-            self.abort(now, aborted, &mut orders);
-            return orders;
+            self.abort(now, aborted, orders);
+            return;
         }
         match self.phase {
-            Phase::Baseline if self.has_passed(now, self.experiment.baseline) => match seen.baseline {
-                None => self.enter(Phase::Injecting, now, &mut orders),
+            RunPhase::Baseline if self.has_passed(now, self.experiment.baseline) => match seen.baseline {
+                None => self.enter(RunPhase::Injecting, now, orders),
                 Some(reason) => {
                     let aborted = Aborted { by: AbortedBy::Baseline, reason, released_within_milliseconds: None };
-                    self.abort(now, aborted, &mut orders);
+                    self.abort(now, aborted, orders);
                 }
             },
-            Phase::Recovering => {
+            RunPhase::Recovering => {
                 let is_back = seen.is_steady && self.has_passed(now, RECOVERY_MIN.min(self.experiment.recovery));
                 if is_back || self.has_passed(now, self.experiment.recovery) {
-                    self.enter(Phase::Done, now, &mut orders);
+                    self.enter(RunPhase::Done, now, orders);
                 }
             }
             _ => {}
         }
-        if self.phase == Phase::Injecting {
-            self.inject(now, &mut orders);
+        if self.phase == RunPhase::Injecting {
+            self.inject(now, orders);
         }
-        orders
     }
 
-    fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Done | Phase::Aborted)
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, RunPhase::Done | RunPhase::Aborted)
     }
 
     fn has_passed(&self, now: Instant, time: Duration) -> bool {
         now.saturating_duration_since(self.entered) >= time
     }
 
-    fn enter(&mut self, phase: Phase, now: Instant, orders: &mut Vec<Order>) {
+    fn check_invariants(&self) {
+        let is_aborted = self.phase == RunPhase::Aborted;
+        let is_through = self.next == self.course.stages.len();
+        debug_assert!(
+            self.phase < RunPhase::Recovering || is_aborted || is_through,
+            "after its time nothing is in force"
+        );
+        debug_assert_eq!(self.aborted.is_some(), is_aborted, "what is aborted says why");
+    }
+
+    fn enter(&mut self, phase: RunPhase, now: Instant, orders: &mut Vec<Order>) {
+        debug_assert!(phase > self.phase, "phases only go forward");
         (self.phase, self.entered) = (phase, now);
         orders.push(Order::Enter(phase));
     }
 
     fn abort(&mut self, now: Instant, aborted: Aborted, orders: &mut Vec<Order>) {
-        if self.phase == Phase::Injecting {
+        if self.phase == RunPhase::Injecting {
             orders.push(Order::Rules { rules: Vec::new(), ttl: GRACE, what: "all faults end".to_owned() });
         }
         self.aborted = Some(aborted);
-        self.enter(Phase::Aborted, now, orders);
+        self.enter(RunPhase::Aborted, now, orders);
     }
 
     /// Of several stages whose time has come, the last counts.
     fn inject(&mut self, now: Instant, orders: &mut Vec<Order>) {
         let passed = now.saturating_duration_since(self.entered);
-        let due = self.stages.iter().take_while(|stage| stage.from <= passed).count();
+        let due = self.course.stages.iter().take_while(|stage| stage.from <= passed).count();
         if due > self.next {
             self.next = due;
-            let stage = &self.stages[due - 1];
+            let stage = &self.course.stages[due - 1];
             let ttl = self.experiment.duration.saturating_sub(now.saturating_duration_since(self.began)) + GRACE;
-            let rules = stage.rules.iter().map(|(rule, share)| in_force(rule, *share)).collect();
+            let rules = stage.rules.iter().map(StagedRule::spec).collect();
             orders.push(Order::Rules { rules, ttl, what: stage.what.clone() });
         }
-        if passed >= self.ends {
-            self.enter(Phase::Recovering, now, orders);
+        if passed >= self.course.ends {
+            self.enter(RunPhase::Recovering, now, orders);
         }
     }
 }
 
-/// A rule of a step as the configuration takes it.
-fn in_force(rule: &StepRule, share: Percentage) -> RuleSpec {
-    RuleSpec { percentage: Some(Scalar::Text(share.to_string())), ..rule.spec.clone() }
+impl StagedRule {
+    /// As the configuration takes it.
+    fn spec(&self) -> RuleSpec {
+        RuleSpec { percentage: Some(Scalar::Text(self.share.to_string())), ..self.rule.spec.clone() }
+    }
 }
 
-/// What is in force when, and when all of it has ended.
-fn stages(experiment: &Experiment) -> (Vec<Stage>, Duration) {
-    let (mut stages, mut at) = (Vec::new(), Duration::ZERO);
-    let last = experiment.method.len().saturating_sub(1);
-    for (index, step) in experiment.method.iter().enumerate() {
-        let mut add = |from: Duration, what: String, share: &dyn Fn(&StepRule) -> Percentage| {
-            let rules = step.rules.iter().map(|rule| (rule.clone(), share(rule))).collect();
-            stages.push(Stage { from, rules, what });
-        };
-        if let Some(ramp) = step.ramp {
-            for n in 0..ramp.stages {
-                let share = |rule: &StepRule| {
-                    let first = ramp.from.unwrap_or_else(|| part(rule.percentage, 1, ramp.stages));
-                    between(first.min(rule.percentage), rule.percentage, n, ramp.stages)
-                };
-                add(
-                    at + ramp.over * n / ramp.stages,
-                    format!("{}: stage {} of {}", step.name, n + 1, ramp.stages),
-                    &share,
-                );
+impl Course {
+    fn of(experiment: &Experiment) -> Self {
+        let (mut stages, mut at) = (Vec::new(), Duration::ZERO);
+        let last = experiment.method.len().saturating_sub(1);
+        for (index, step) in experiment.method.iter().enumerate() {
+            let mut add = |from: Duration, what: String, share: &dyn Fn(&StepRule) -> Percentage| {
+                let rules =
+                    step.rules.iter().map(|rule| StagedRule { rule: rule.clone(), share: share(rule) }).collect();
+                stages.push(Stage { from, rules, what });
+            };
+            if let Some(ramp) = step.ramp {
+                for n in 0..ramp.stages {
+                    let share = |rule: &StepRule| {
+                        let first = ramp.from.unwrap_or_else(|| part(rule.percentage, 1, ramp.stages));
+                        between(first.min(rule.percentage), rule.percentage, n, ramp.stages)
+                    };
+                    add(
+                        at + ramp.over * n / ramp.stages,
+                        format!("{}: stage {} of {}", step.name, n + 1, ramp.stages),
+                        &share,
+                    );
+                }
+                at += ramp.over;
             }
-            at += ramp.over;
-        }
-        add(at, format!("{}: the full share", step.name), &|rule| rule.percentage);
-        at += step.hold;
-        if index == last && !experiment.rollback.is_zero() {
-            for n in 1..ROLLBACK_STAGES {
-                let from = at + experiment.rollback * (n - 1) / (ROLLBACK_STAGES - 1);
-                add(from, format!("rollback: stage {n} of {}", ROLLBACK_STAGES - 1), &|rule| {
-                    part(rule.percentage, ROLLBACK_STAGES - n, ROLLBACK_STAGES)
-                });
+            add(at, format!("{}: the full share", step.name), &|rule| rule.percentage);
+            at += step.hold;
+            if index == last && !experiment.rollback.is_zero() {
+                for n in 1..ROLLBACK_STAGES {
+                    let from = at + experiment.rollback * (n - 1) / (ROLLBACK_STAGES - 1);
+                    add(from, format!("rollback: stage {n} of {}", ROLLBACK_STAGES - 1), &|rule| {
+                        part(rule.percentage, ROLLBACK_STAGES - n, ROLLBACK_STAGES)
+                    });
+                }
+                at += experiment.rollback;
             }
-            at += experiment.rollback;
+            if index == last || !step.pause.is_zero() {
+                let what = if index == last { "all faults end".to_owned() } else { format!("{}: a pause", step.name) };
+                stages.push(Stage { from: at, rules: Vec::new(), what });
+            }
+            if index != last {
+                at += step.pause;
+            }
         }
-        if index == last || !step.pause.is_zero() {
-            let what = if index == last { "all faults end".to_owned() } else { format!("{}: a pause", step.name) };
-            stages.push(Stage { from: at, rules: Vec::new(), what });
-        }
-        if index != last {
-            at += step.pause;
-        }
+        Self { stages, ends: at }
     }
-    (stages, at)
 }
 
 /// So many of `of` parts; not nothing unless the whole is.
@@ -234,7 +266,7 @@ fn between(first: Percentage, full: Percentage, n: u32, of: u32) -> Percentage {
 
 /// From the start of an injection to its end.
 pub(super) fn injection(experiment: &Experiment) -> Duration {
-    stages(experiment).1
+    Course::of(experiment).ends
 }
 
 #[cfg(test)]

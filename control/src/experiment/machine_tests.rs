@@ -200,7 +200,7 @@ proptest! {
             if is_aborting || now - began >= duration {
                 prop_assert!(machine.is_over());
             }
-            if machine.phase() != Phase::Injecting {
+            if machine.phase() != RunPhase::Injecting {
                 prop_assert_eq!(in_force, 0, "in phase {:?}", machine.phase());
             }
         }

@@ -3,9 +3,9 @@
 use squall_config::model::Name;
 use squall_config::spec::ExperimentDocument;
 
-use super::board::{Board, EXPERIMENTS_MAX, Entry, Refusal};
+use super::board::{EXPERIMENTS_MAX, Entry, ExperimentBoard, Refusal};
 
-impl Board {
+impl ExperimentBoard {
     /// Puts an experiment there that a controller ordered.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn what_is_ordered_is_for_the_controller_to_change() {
-        let (board, name) = (Board::default(), experiment().name);
+        let (board, name) = (ExperimentBoard::default(), experiment().name);
         board.put_ordered(&name, ExperimentDocument::default()).unwrap();
         assert_eq!(board.put_ordered(&name, ExperimentDocument::default()), Err(Refusal::Running));
         assert_eq!(board.put(&name, ExperimentDocument::default(), None), Err(Refusal::Ordered));
@@ -63,8 +63,8 @@ mod tests {
         board.ask(experiment()).unwrap();
         assert!(board.remove_ordered(name.as_str()).is_none(), "it is under way");
         board.stop_ordered("silent");
-        let (run, ..) = board.take_asked().pop().unwrap();
-        let (stop, _) = board.show(name.as_str(), crate::experiment::report::Phase::Baseline, None);
+        let run = board.take_asked().pop().unwrap().run;
+        let stop = board.show(name.as_str(), crate::experiment::report::RunPhase::Baseline, None).stop;
         assert_eq!(stop.map(|aborted| aborted.reason).as_deref(), Some("silent"));
         let report = crate::experiment::report::Report { experiment: name.to_string(), run, ..Default::default() };
         board.end(std::sync::Arc::new(report), None);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use squall_config::model::{Config, Experiment, Listener, Match};
+use squall_config::model::{Config, Experiment, Listener, Rule};
 use squall_config::spec::ConfigSpec;
 use squall_config::validate;
 use squall_telemetry::{Traffic, TrafficTotals};
@@ -69,16 +69,9 @@ impl Plan {
                 let compiled = config
                     .as_ref()
                     .and_then(|config| Some((config, config.rules.iter().find(|other| other.name == rule.name)?)));
-                let reaches =
-                    compiled.map(|(config, rule)| reach(&rule.matches, config, traffic, apart)).unwrap_or_default();
-                let reaches = reaches.into_iter().map(|(listener, cluster, rate)| Reached {
-                    listener,
-                    cluster,
-                    requests_per_second: rate,
-                    faults_per_second: rate * percentage / 100.0,
-                });
-                let (name, step) = (rule.name.to_string(), step.name.clone());
-                PlannedRule { name, step, percentage, reaches: reaches.collect() }
+                let reach = |(config, compiled): (&Config, &Rule)| reach(compiled, percentage, config, traffic, apart);
+                let reaches = compiled.map(reach).unwrap_or_default();
+                PlannedRule { name: rule.name.to_string(), step: step.name.clone(), percentage, reaches }
             })
         });
         Self {
@@ -94,12 +87,8 @@ impl Plan {
 }
 
 /// Listeners and clusters that the rule could meet, with their requests a second.
-fn reach(
-    matches: &Match,
-    config: &Config,
-    [before, now]: [&Traffic; 2],
-    apart: Duration,
-) -> Vec<(String, String, f64)> {
+fn reach(rule: &Rule, percentage: f64, config: &Config, [before, now]: [&Traffic; 2], apart: Duration) -> Vec<Reached> {
+    let matches = &rule.matches;
     let is_met = |listener: &&Listener| {
         matches.listener.as_ref().is_none_or(|name| *name == listener.name)
             && matches.direction.is_none_or(|direction| direction == listener.direction)
@@ -121,7 +110,12 @@ fn reach(
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             let n = begun(now).saturating_sub(begun(before)) as f64;
             let rate = if apart.is_zero() { 0.0 } else { n / apart.as_secs_f64() };
-            all.push((listener.name.to_string(), cluster.to_string(), rate));
+            all.push(Reached {
+                listener: listener.name.to_string(),
+                cluster: cluster.to_string(),
+                requests_per_second: rate,
+                faults_per_second: rate * percentage / 100.0,
+            });
         }
     }
     all

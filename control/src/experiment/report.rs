@@ -4,6 +4,7 @@
 
 mod checks;
 mod content;
+mod facts;
 mod format;
 mod html;
 mod journal;
@@ -146,7 +147,7 @@ pub(crate) enum AbortedBy {
 /// A phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Phase {
+pub(crate) enum RunPhase {
     /// It has not begun.
     Pending,
     /// Nothing is injected, all is watched.
@@ -161,7 +162,7 @@ pub(crate) enum Phase {
     Aborted,
 }
 
-impl Phase {
+impl RunPhase {
     /// The word of the API.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -179,7 +180,7 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PhaseSpan {
     /// Which.
-    pub(crate) phase: Phase,
+    pub(crate) phase: RunPhase,
     /// When it began.
     pub(crate) from: f64,
     /// When it ended.

@@ -15,7 +15,7 @@ use squall_telemetry::{Outcome, Traffic};
 
 use super::guarding::{Became, Guarding};
 use super::machine::{Machine, Order, Seen};
-use super::report::{Aborted, AbortedBy, Phase, PhaseSpan, Report, RuleReport, TimelineEvent, TimelineKind};
+use super::report::{Aborted, AbortedBy, PhaseSpan, Report, RuleReport, RunPhase, TimelineEvent, TimelineKind};
 use super::steady::Steady;
 use super::study::Study;
 use super::verdict::judge;
@@ -35,11 +35,24 @@ pub(super) struct Run {
     guarding: Guarding,
     study: Study,
     report: Report,
-    /// The rules that were in force once, with their counts.
-    counts: BTreeMap<String, (Arc<RuleState>, String)>,
-    /// The phase that is looked at, and since when.
-    phase: (Phase, Instant),
+    /// The rules that were in force once, by name.
+    counts: BTreeMap<String, Counted>,
+    entered: Entered,
     has_called_harm: bool,
+}
+
+/// A rule that was in force once.
+struct Counted {
+    state: Arc<RuleState>,
+    /// What it counts.
+    unit: &'static str,
+}
+
+/// The phase that is looked at, and when it was entered.
+#[derive(Clone, Copy)]
+struct Entered {
+    phase: RunPhase,
+    at: Instant,
 }
 
 /// What there is to look at.
@@ -72,11 +85,11 @@ impl Run {
             study: Study::new(&experiment, now, latency_bound(&experiment)),
             report,
             counts: BTreeMap::new(),
-            phase: (Phase::Baseline, now),
+            entered: Entered { phase: RunPhase::Baseline, at: now },
             has_called_harm: false,
             experiment,
         };
-        run.study.enter(Phase::Baseline, now);
+        run.study.enter(RunPhase::Baseline, now);
         run.note(now, TimelineKind::Phase, "baseline: nothing is injected".to_owned());
         run
     }
@@ -87,8 +100,13 @@ impl Run {
     }
 
     /// The phase.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> RunPhase {
         self.machine.phase()
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.machine.is_over()
     }
 
     /// Notes something that happened.
@@ -129,12 +147,12 @@ impl Run {
                 harm.evidence
             );
             self.note(now, TimelineKind::Harm, reason.clone());
-            if self.experiment.expect.stop_on_harm && self.phase() == Phase::Injecting {
+            if self.experiment.expect.stop_on_harm && self.phase() == RunPhase::Injecting {
                 abort.get_or_insert(Aborted { by: AbortedBy::Harm, reason, released_within_milliseconds: None });
             }
         }
-        let is_baseline_over =
-            self.phase() == Phase::Baseline && now.saturating_duration_since(self.phase.1) >= self.experiment.baseline;
+        let is_baseline_over = self.phase() == RunPhase::Baseline
+            && now.saturating_duration_since(self.entered.at) >= self.experiment.baseline;
         let baseline = is_baseline_over.then(|| self.steady.trouble_of_baseline(now, traffic)).flatten();
         let seen = Seen { abort, baseline, is_steady: self.steady.is_steady() };
         let orders = self.machine.step(now, seen);
@@ -142,7 +160,7 @@ impl Run {
             match order {
                 Order::Enter(phase) => self.enter(*phase, now, traffic),
                 Order::Rules { rules, what, .. } => {
-                    self.study.pause(rules.is_empty(), now);
+                    self.study.set_paused(rules.is_empty(), now);
                     self.note(now, TimelineKind::Rules, what.clone());
                 }
             }
@@ -160,7 +178,7 @@ impl Run {
                     Unit::Tunnel => "tunnel",
                     Unit::Both => "request and connection",
                 };
-                self.counts.insert(rule.rule.name.to_string(), (Arc::clone(&rule.state), unit.to_owned()));
+                self.counts.insert(rule.rule.name.to_string(), Counted { state: Arc::clone(&rule.state), unit });
             }
         }
     }
@@ -173,22 +191,22 @@ impl Run {
         }
     }
 
-    fn enter(&mut self, phase: Phase, now: Instant, traffic: &Traffic) {
+    fn enter(&mut self, phase: RunPhase, now: Instant, traffic: &Traffic) {
         let since = |at: Instant| at.saturating_duration_since(self.began).as_secs_f64();
-        let (before, entered) = std::mem::replace(&mut self.phase, (phase, now));
-        self.report.phases.push(PhaseSpan { phase: before, from: since(entered), to: since(now) });
+        let before = std::mem::replace(&mut self.entered, Entered { phase, at: now });
+        self.report.phases.push(PhaseSpan { phase: before.phase, from: since(before.at), to: since(now) });
         if let Some(aborted) = self.machine.aborted() {
             self.report.aborted = Some(aborted.clone());
         }
         let text = match (phase, &self.report.aborted) {
-            (Phase::Aborted, Some(aborted)) => format!("aborted: {}", aborted.reason),
-            (Phase::Injecting, _) => "injecting".to_owned(),
-            (Phase::Recovering, _) => "recovering: nothing is injected any more".to_owned(),
+            (RunPhase::Aborted, Some(aborted)) => format!("aborted: {}", aborted.reason),
+            (RunPhase::Injecting, _) => "injecting".to_owned(),
+            (RunPhase::Recovering, _) => "recovering: nothing is injected any more".to_owned(),
             _ => phase.as_str().to_owned(),
         };
         self.note(now, TimelineKind::Phase, text);
         self.study.enter(phase, now);
-        if !matches!(phase, Phase::Done | Phase::Aborted) {
+        if !matches!(phase, RunPhase::Done | RunPhase::Aborted) {
             self.steady.enter(phase, now, traffic);
         }
     }
@@ -213,7 +231,7 @@ impl Run {
 
     /// From the last fault until each statement held again; `None` when none was broken by then.
     fn recovery(&self) -> Option<f64> {
-        let ended = self.report.phases.iter().find(|span| span.phase == Phase::Injecting)?.to;
+        let ended = self.report.phases.iter().find(|span| span.phase == RunPhase::Injecting)?.to;
         let spells = self.report.steady_state.iter().flat_map(|statement| &statement.broken);
         let open_then: Vec<Option<f64>> =
             spells.filter(|(from, to)| *from <= ended && to.is_none_or(|to| to > ended)).map(|(_, to)| *to).collect();
@@ -230,11 +248,11 @@ impl Run {
         let steps = self.experiment.method.iter().flat_map(|step| step.rules.iter().map(move |rule| (step, rule)));
         let report = |(step, rule): (&squall_config::model::MethodStep, &squall_config::model::StepRule)| {
             let counts = self.counts.get(rule.name.as_str());
-            let count = |read: fn(&RuleState) -> u64| counts.map_or(0, |(state, _)| read(state));
+            let count = |read: fn(&RuleState) -> u64| counts.map_or(0, |counted| read(&counted.state));
             RuleReport {
                 name: rule.name.to_string(),
                 step: step.name.clone(),
-                unit: counts.map_or_else(|| "request".to_owned(), |(_, unit)| unit.clone()),
+                unit: counts.map_or("request", |counted| counted.unit).to_owned(),
                 percentage: f64::from(rule.percentage.ppm()) / 1e4,
                 matched: count(|state| state.matched.load(Relaxed)),
                 injected: count(|state| state.injected.load(Relaxed)),

@@ -15,14 +15,15 @@ use squall_config::{Chain, validate_experiment};
 use squall_telemetry::{Observation, Outcome, Traffic};
 use tokio::time::MissedTickBehavior;
 
+use super::board::{Asked, Wishes};
 use super::machine::Order;
-use super::report::{Aborted, AbortedBy, Phase, Report, TimelineKind};
+use super::report::{Aborted, AbortedBy, Report, RunPhase, TimelineKind};
 use super::run::{Look, Run};
 use super::sampler::{Sampler, Wanted};
 use super::start::{check, hangs_on_ids};
 use crate::actor::{Actor, Part};
+use crate::app::App;
 use crate::events::EventKind;
-use crate::publish::Publisher;
 use crate::web::Web;
 use crate::write::Write;
 
@@ -42,10 +43,11 @@ const PUT_WITHIN: Duration = Duration::from_secs(10);
 const LAST_LOOK: Duration = Duration::from_millis(300);
 
 /// Drives all runs; never returns.
-pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
+pub(crate) async fn run(app: Arc<App>, web: Arc<dyn Web>) {
     let (runs, outcomes, sampler) = (Vec::new(), Vec::new(), Sampler::new(Instant::now()));
-    let mut runner = Runner { publisher, web, runs, outcomes, sampler, hangs_on_ids: (0, true) };
-    runner.publisher.experiments.set_schedules(|document| runner.schedule_of(document));
+    let mut runner =
+        Runner { app, web, runs, outcomes, sampler, in_force: InForce { generation: 0, hang_on_ids: true } };
+    runner.app.experiments.set_schedules(|document| runner.schedule_of(document));
     let mut ticks = tokio::time::interval(STEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -61,13 +63,19 @@ pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>) {
 }
 
 struct Runner {
-    publisher: Arc<Publisher>,
+    app: Arc<App>,
     web: Arc<dyn Web>,
     runs: Vec<Active>,
     outcomes: Vec<Outcome>,
     sampler: Sampler,
-    /// The generation that was looked at, and whether a rule in force then hangs on ids.
-    hangs_on_ids: (u64, bool),
+    in_force: InForce,
+}
+
+/// What is known of the rules of a generation.
+struct InForce {
+    generation: u64,
+    /// One of them hangs on ids.
+    hang_on_ids: bool,
 }
 
 struct Active {
@@ -83,7 +91,7 @@ struct Active {
 impl Runner {
     /// Until somebody asks for a run, or one starts by itself.
     async fn wait(&self) {
-        let board = &self.publisher.experiments;
+        let board = &self.app.experiments;
         let woken = board.wake.notified();
         match board.next_start() {
             None => woken.await,
@@ -98,9 +106,9 @@ impl Runner {
     }
 
     fn start_scheduled(&self) {
-        let board = &self.publisher.experiments;
+        let board = &self.app.experiments;
         for (name, document) in board.take_due(SystemTime::now()) {
-            let refused = match check(&self.publisher, &document) {
+            let refused = match check(&self.app, &document) {
                 Ok(experiment) => match board.ask(experiment) {
                     Ok(()) => continue,
                     Err(refusal) => format!("{refusal:?}"),
@@ -113,12 +121,12 @@ impl Runner {
     }
 
     fn schedule_of(&self, document: &ExperimentDocument) -> Option<Schedule> {
-        let against = self.publisher.view().written.lasting();
+        let against = self.app.publisher.view().written.lasting();
         validate_experiment(document, &against).ok().and_then(|experiment| experiment.schedule)
     }
 
     async fn begin_asked(&mut self) {
-        for (number, experiment, document) in self.publisher.experiments.take_asked() {
+        for Asked { run: number, experiment, document } in self.app.experiments.take_asked() {
             let name = experiment.name.clone();
             tracing::info!(experiment = %name, run = number, "experiment started");
             if self.runs.is_empty() {
@@ -127,8 +135,8 @@ impl Runner {
             let mut run = Run::begin(experiment, &document, number, &self.web);
             run.look_at(self.sampler.share(), Instant::now());
             self.keep(run.report().clone()).await;
-            self.tell(&name, number, Phase::Baseline, None);
-            let hangs_on_ids = hangs_on_ids(&run.experiment, &self.publisher.view().written.lasting());
+            self.tell(&name, number, RunPhase::Baseline, None);
+            let hangs_on_ids = hangs_on_ids(&run.experiment, &self.app.publisher.view().written.lasting());
             self.runs.push(Active { run, name, hangs_on_ids, shown: Instant::now(), ended: None });
             self.observe();
         }
@@ -145,16 +153,16 @@ impl Runner {
                 share: self.sampler.share(),
             }
         });
-        self.publisher.data_plane().observe(wanted);
+        self.app.data_plane.observe(wanted);
     }
 
     async fn step(&mut self) {
         let now = Instant::now();
-        let traffic = self.publisher.data_plane().traffic();
-        let lost = self.publisher.data_plane().outcomes(&mut self.outcomes);
+        let traffic = self.app.data_plane.traffic();
+        let lost = self.app.data_plane.outcomes(&mut self.outcomes);
         self.sample(now, &traffic);
-        let view = self.publisher.view();
-        let is_leaving = !self.publisher.data_plane().is_ready();
+        let view = self.app.publisher.view();
+        let is_leaving = !self.app.data_plane.is_ready();
         let n_runs = self.runs.len();
         for index in 0..n_runs {
             let mut outcomes =
@@ -166,7 +174,7 @@ impl Runner {
                 active.run.fill(now, &traffic);
             }
             let report = is_shown.then(|| Arc::new(active.run.report().clone()));
-            let (stop, notes) = self.publisher.experiments.show(active.name.as_str(), active.run.phase(), report);
+            let Wishes { stop, notes } = self.app.experiments.show(active.name.as_str(), active.run.phase(), report);
             notes.into_iter().for_each(|note| active.run.note(now, TimelineKind::Note, note));
             let halted = view
                 .halt
@@ -177,6 +185,7 @@ impl Runner {
                 Look { now, traffic: &traffic, outcomes: &mut outcomes, lost, abort: halted.or(stop).or(leaving) };
             active.run.note_rules(&view.snapshot);
             let orders = active.run.look(look);
+            debug_assert!(view.halt.is_none() || active.run.is_over(), "a halt ends it");
             if index + 1 == n_runs {
                 outcomes.clear();
                 self.outcomes = outcomes;
@@ -196,7 +205,7 @@ impl Runner {
         let all_ids = !are_ids_given || hangs_on_ids;
         let wanted = Wanted { per_second: per_second.unwrap_or(u64::MAX), all_ids };
         if let Some(share) = self.sampler.step(now, traffic, &self.outcomes, wanted) {
-            self.publisher.data_plane().note_share(share);
+            self.app.data_plane.note_share(share);
             tracing::debug!(?share, "another share of the traces is looked at");
             self.runs.iter_mut().for_each(|active| active.run.look_at(share, Instant::now()));
         }
@@ -204,12 +213,12 @@ impl Runner {
 
     /// Of those in force; looked up when they may have changed.
     fn do_rules_hang_on_ids(&mut self) -> bool {
-        let view = self.publisher.view();
-        if self.hangs_on_ids.0 != view.generation {
-            let do_they = view.snapshot.rules.iter().any(|compiled| compiled.rule.hangs_on_ids());
-            self.hangs_on_ids = (view.generation, do_they);
+        let view = self.app.publisher.view();
+        if self.in_force.generation != view.generation {
+            let hang_on_ids = view.snapshot.rules.iter().any(|compiled| compiled.rule.hangs_on_ids());
+            self.in_force = InForce { generation: view.generation, hang_on_ids };
         }
-        self.hangs_on_ids.1
+        self.in_force.hang_on_ids
     }
 
     async fn carry_out(&mut self, index: usize, order: Order, since: Instant) {
@@ -219,7 +228,8 @@ impl Runner {
                 let reason = self.runs[index].run.report().aborted.as_ref().map(|aborted| aborted.reason.clone());
                 tracing::info!(experiment = %name, run = number, phase = phase.as_str(), reason, "experiment enters a phase");
                 self.tell(&name, number, phase, reason.as_deref());
-                if matches!(phase, Phase::Done | Phase::Aborted) {
+                if self.runs[index].run.is_over() {
+                    debug_assert!(self.holds_nothing(&name), "a run that ended holds no rules");
                     self.runs[index].run.note_release(since.elapsed());
                     self.runs[index].ended = Some(Instant::now());
                 }
@@ -227,28 +237,36 @@ impl Runner {
             Order::Rules { rules, ttl, what } => {
                 let is_end = rules.is_empty();
                 let refused = self.put(&name, rules, ttl).await.err();
-                let view = self.publisher.view();
+                let view = self.app.publisher.view();
                 self.runs[index].run.note_rules(&view.snapshot);
                 match refused {
                     None => tracing::info!(experiment = %name, run = number, what, "experiment changes its rules"),
                     Some(why) if is_end => {
                         // No fault may outlive its experiment.
                         tracing::error!(experiment = %name, why, "the rules of an experiment cannot be ended; all faults are halted");
-                        self.publisher
+                        self.app
+                            .publisher
                             .halt(Actor::Squall(Part::Experiment), "the rules of an experiment could not be ended");
                     }
                     Some(why) => {
                         tracing::warn!(experiment = %name, why, "the rules of an experiment cannot be put in force");
-                        self.publisher.experiments.stop_by(name.as_str(), aborted(AbortedBy::Refused, &why));
+                        self.app.experiments.stop_by(name.as_str(), aborted(AbortedBy::Refused, &why));
                     }
                 }
             }
         }
     }
 
+    /// Whether none of the experiment's rules is in force; or all faults are halted, because that could not be had.
+    fn holds_nothing(&self, name: &Name) -> bool {
+        let view = self.app.publisher.view();
+        let mut rules = view.written.config.rules.iter();
+        view.halt.is_some() || rules.all(|rule| rule.experiment.as_ref() != Some(name))
+    }
+
     /// Puts the rules of an experiment in force, instead of those that it has.
     async fn put(&self, name: &Name, mut rules: Vec<RuleSpec>, ttl: Duration) -> Result<(), String> {
-        let (publisher, name) = (Arc::clone(&self.publisher), name.clone());
+        let (publisher, name) = (Arc::clone(&self.app.publisher), name.clone());
         // No step takes longer than the longest ttl that there may be: that was checked.
         let longest = publisher.view().written.config.limits.blast_radius.ttl_max;
         let ttl = longest.map_or(ttl, |longest| ttl.min(longest));
@@ -295,33 +313,33 @@ impl Runner {
             let verdict = report.verdict.map(super::report::Verdict::as_str);
             tracing::info!(experiment = %name, run = report.run, verdict, reasons = ?report.reasons, "experiment ended");
             self.keep(Report::clone(&report)).await;
-            let old = self.publisher.experiments.end(Arc::clone(&report), schedule);
-            let archive = self.publisher.experiments.archive.clone();
+            let old = self.app.experiments.end(Arc::clone(&report), schedule);
+            let archive = self.app.experiments.archive.clone();
             let of = name.to_string();
             drop(tokio::task::spawn_blocking(move || archive.remove_reports(&of, old.into_iter())));
             let data = json!({
                 "experiment": name.as_str(), "run": report.run, "phase": "ended", "verdict": report.verdict,
                 "reasons": report.reasons,
             });
-            self.publisher.tell(EventKind::Experiment, self.publisher.stats().generation, data);
+            self.app.publisher.tell(EventKind::Experiment, self.app.publisher.generation(), data);
         }
         self.observe();
     }
 
     async fn keep(&self, report: Report) {
-        if self.publisher.experiments.is_ordered(&report.experiment) {
+        if self.app.experiments.is_ordered(&report.experiment) {
             return;
         }
-        let archive = self.publisher.experiments.archive.clone();
+        let archive = self.app.experiments.archive.clone();
         let kept = tokio::task::spawn_blocking(move || archive.keep_report(&report)).await;
         if let Ok(Err(error)) = kept {
             tracing::error!(%error, "a report cannot be written to the state directory");
         }
     }
 
-    fn tell(&self, name: &Name, run: u64, phase: Phase, reason: Option<&str>) {
+    fn tell(&self, name: &Name, run: u64, phase: RunPhase, reason: Option<&str>) {
         let data = json!({ "experiment": name.as_str(), "run": run, "phase": phase.as_str(), "reason": reason });
-        self.publisher.tell(EventKind::Experiment, self.publisher.stats().generation, data);
+        self.app.publisher.tell(EventKind::Experiment, self.app.publisher.generation(), data);
     }
 }
 

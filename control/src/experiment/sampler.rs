@@ -66,15 +66,28 @@ pub(super) struct Wanted {
 pub(super) struct Sampler {
     began: Instant,
     share: TraceShare,
-    /// Exchanges that have begun, at each look of the last window.
-    begun: VecDeque<(Instant, u64)>,
-    /// Since when fewer halvings would do, and how many would have.
-    calm: Option<(Instant, u8)>,
+    /// At each look of the last window.
+    begun: VecDeque<Begun>,
+    calm: Option<Calm>,
     learnt: Learnt,
     /// While ids are for the share alone.
     represented: Represented,
     /// It was seen that ids have to be for all.
     is_disproved: bool,
+}
+
+/// How many exchanges had begun at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    at: Instant,
+    count: u64,
+}
+
+/// Since when fewer halvings would do, and how many would have.
+#[derive(Clone, Copy, Debug)]
+struct Calm {
+    since: Instant,
+    halvings: u8,
 }
 
 impl Sampler {
@@ -151,15 +164,15 @@ impl Sampler {
 
     /// Exchanges a second, in the last of them.
     fn rate(&mut self, now: Instant, traffic: &Traffic) -> Option<f64> {
-        let begun = traffic.totals.iter().map(|totals| totals.begun).sum();
-        self.begun.push_back((now, begun));
-        while self.begun.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
+        let count = traffic.totals.iter().map(|totals| totals.begun).sum();
+        self.begun.push_back(Begun { at: now, count });
+        while self.begun.get(1).is_some_and(|begun| now.saturating_duration_since(begun.at) >= WINDOW) {
             self.begun.pop_front();
         }
-        let (from, before) = *self.begun.front()?;
-        let over = now.saturating_duration_since(from);
+        let first = self.begun.front()?;
+        let over = now.saturating_duration_since(first.at);
         // Listeners come and go, and what they counted with them.
-        (over >= WINDOW_MIN).then(|| begun.saturating_sub(before) as f64 / over.as_secs_f64())
+        (over >= WINDOW_MIN).then(|| count.saturating_sub(first.count) as f64 / over.as_secs_f64())
     }
 
     /// How many halvings have been enough for a while, when those are fewer than now.
@@ -168,10 +181,11 @@ impl Sampler {
             self.calm = None;
             return None;
         }
-        let (since, most) = self.calm.map_or((now, needed), |(since, most)| (since, most.max(needed)));
-        let is_calm = now.saturating_duration_since(since) >= CALM;
-        self.calm = (!is_calm).then_some((since, most));
-        is_calm.then_some(most)
+        let before = self.calm.unwrap_or(Calm { since: now, halvings: needed });
+        let calm = Calm { halvings: before.halvings.max(needed), ..before };
+        let is_over = now.saturating_duration_since(calm.since) >= CALM;
+        self.calm = (!is_over).then_some(calm);
+        is_over.then_some(calm.halvings)
     }
 }
 

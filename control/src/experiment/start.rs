@@ -4,7 +4,7 @@ use squall_config::model::{Condition, Experiment, Listener, Match, Rule};
 use squall_config::spec::{ConfigSpec, ExperimentDocument};
 use squall_config::{Problems, validate, validate_experiment};
 
-use crate::publish::Publisher;
+use crate::app::App;
 
 /// Why an experiment does not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,23 +41,23 @@ pub(crate) fn asks_others(experiment: &Experiment) -> bool {
 }
 
 /// Checks an experiment against the configuration in force alone.
-pub(crate) fn fits(publisher: &Publisher, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
-    validate_experiment(document, &publisher.view().written.lasting()).map_err(NotNow::Invalid)
+pub(crate) fn fits(app: &App, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
+    validate_experiment(document, &app.publisher.view().written.lasting()).map_err(NotNow::Invalid)
 }
 
 /// Checks an experiment against the configuration in force, the kill switch and the experiments that are running.
-pub(crate) fn check(publisher: &Publisher, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
-    let experiment = fits(publisher, document)?;
-    let view = publisher.view();
+pub(crate) fn check(app: &App, document: &ExperimentDocument) -> Result<Experiment, NotNow> {
+    let experiment = fits(app, document)?;
+    let view = app.publisher.view();
     let against = view.written.lasting();
     if let Some(halt) = &view.halt {
         return Err(NotNow::Halted(halt.reason.clone()));
     }
-    if !publisher.data_plane().is_ready() {
+    if !app.data_plane.is_ready() {
         return Err(NotNow::NotReady);
     }
-    for name in publisher.experiments.busy() {
-        let Some(entry) = publisher.experiments.get(&name).filter(|_| name != experiment.name.as_str()) else {
+    for name in app.experiments.busy() {
+        let Some(entry) = app.experiments.get(&name).filter(|_| name != experiment.name.as_str()) else {
             continue;
         };
         let Ok(other) = validate_experiment(&entry.document, &against) else { continue };

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::asking::{Answered, Asking};
 use super::measure::{Measured, bound, measure, unit};
-use super::report::{Held, Phase, SteadyStateReport};
+use super::report::{Held, RunPhase, SteadyStateReport};
 use crate::guards::remote::RemoteJudge;
 use crate::guards::traffic::Sums;
 use crate::web::Web;
@@ -25,7 +25,7 @@ const RECENT_REQUESTS_MIN: u64 = 10;
 /// All statements of an experiment.
 pub(super) struct Steady {
     statements: Vec<Statement>,
-    phase: Phase,
+    phase: RunPhase,
     entered: Instant,
 }
 
@@ -33,11 +33,19 @@ struct Statement {
     about: SteadyState,
     how: How,
     /// What was found of phases.
-    found: BTreeMap<Phase, Held>,
+    found: BTreeMap<RunPhase, Held>,
     /// What is so now.
     now: Held,
     /// Since faults began to flow.
-    broken: Vec<(Instant, Option<Instant>)>,
+    broken: Vec<Spell>,
+}
+
+/// A time in which a statement was broken.
+#[derive(Clone, Copy)]
+struct Spell {
+    from: Instant,
+    /// `None`: it lasts.
+    to: Option<Instant>,
 }
 
 enum How {
@@ -48,10 +56,34 @@ enum How {
 /// Sums at the beginning of the phase, and of the last seconds.
 struct Window {
     condition: TrafficCondition,
-    first: Option<(Instant, Sums)>,
-    recent: VecDeque<(Instant, Sums)>,
-    /// Requests at once, added up over the looks of the phase.
-    in_flight: (f64, u32),
+    first: Option<Reading>,
+    recent: VecDeque<Reading>,
+    /// Requests at once, over the looks of the phase.
+    in_flight: Mean,
+}
+
+/// Sums as they were at a moment.
+#[derive(Clone)]
+struct Reading {
+    at: Instant,
+    sums: Sums,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mean {
+    sum: f64,
+    looks: u32,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.looks = self.looks.saturating_add(1);
+    }
+
+    fn value(self) -> f64 {
+        self.sum / f64::from(self.looks.max(1))
+    }
 }
 
 /// Answers of a phase.
@@ -67,11 +99,11 @@ impl Steady {
     /// Begins with the baseline. Called on a runtime.
     pub(super) fn new(experiment: &Experiment, web: &Arc<dyn Web>, now: Instant) -> Self {
         let statements = experiment.steady_state.iter().map(|about| Statement::new(about, web)).collect();
-        Self { statements, phase: Phase::Baseline, entered: now }
+        Self { statements, phase: RunPhase::Baseline, entered: now }
     }
 
     /// From now on it is another phase.
-    pub(super) fn enter(&mut self, phase: Phase, now: Instant, traffic: &Traffic) {
+    pub(super) fn enter(&mut self, phase: RunPhase, now: Instant, traffic: &Traffic) {
         for statement in &mut self.statements {
             statement.settle(self.phase, now, traffic);
             statement.begin(phase);
@@ -81,7 +113,7 @@ impl Steady {
 
     /// Looks. Gives what became of statements, in words.
     pub(super) fn step(&mut self, now: Instant, traffic: &Traffic) -> Vec<String> {
-        let is_watched = matches!(self.phase, Phase::Injecting | Phase::Recovering);
+        let is_watched = matches!(self.phase, RunPhase::Injecting | RunPhase::Recovering);
         let (entered, mut changes) = (self.entered, Vec::new());
         for statement in &mut self.statements {
             statement.look(now, entered, traffic);
@@ -96,9 +128,9 @@ impl Steady {
     pub(super) fn trouble_of_baseline(&mut self, now: Instant, traffic: &Traffic) -> Option<String> {
         let mut wrong = Vec::new();
         for statement in &mut self.statements {
-            statement.settle(Phase::Baseline, now, traffic);
+            statement.settle(RunPhase::Baseline, now, traffic);
             let SteadyState { name, statement: text, .. } = &statement.about;
-            let found = &statement.found[&Phase::Baseline];
+            let found = &statement.found[&RunPhase::Baseline];
             let value = found.value.map(|value| format!(" ({})", in_unit(value, unit(&statement.about.broken))));
             let value = value.unwrap_or_default();
             let trouble = found.trouble.as_deref().unwrap_or("nothing was measured");
@@ -128,10 +160,10 @@ impl Steady {
                 statement: statement.about.statement.clone(),
                 unit: unit(&statement.about.broken).to_owned(),
                 bound: bound(&statement.about.broken),
-                baseline: of(Phase::Baseline),
-                injecting: of(Phase::Injecting),
-                recovering: of(Phase::Recovering),
-                broken: statement.broken.iter().map(|(from, to)| (since(*from), to.map(since))).collect(),
+                baseline: of(RunPhase::Baseline),
+                injecting: of(RunPhase::Injecting),
+                recovering: of(RunPhase::Recovering),
+                broken: statement.broken.iter().map(|spell| (since(spell.from), spell.to.map(since))).collect(),
             }
         };
         self.statements.iter_mut().map(report).collect()
@@ -146,8 +178,8 @@ impl Statement {
         };
         let how = match about.broken.clone() {
             Condition::Traffic(condition) => {
-                let (first, recent, in_flight) = (None, VecDeque::new(), (0.0, 0));
-                How::Traffic(Box::new(Window { condition, first, recent, in_flight }))
+                let (recent, in_flight) = (VecDeque::new(), Mean::default());
+                How::Traffic(Box::new(Window { condition, first: None, recent, in_flight }))
             }
             Condition::Query(query) => remote(RemoteJudge::of_query(query)),
             Condition::Probe(probe) => remote(RemoteJudge::of_probe(probe)),
@@ -156,12 +188,12 @@ impl Statement {
         Self { about: about.clone(), how, found, now, broken }
     }
 
-    fn begin(&mut self, phase: Phase) {
+    fn begin(&mut self, phase: RunPhase) {
         // What was broken by the faults is broken until it holds again, but what was so before says nothing of the new phase.
         match &mut self.how {
             How::Traffic(window) => {
-                (window.first, window.in_flight) = (None, (0.0, 0));
-                if phase == Phase::Recovering {
+                (window.first, window.in_flight) = (None, Mean::default());
+                if phase == RunPhase::Recovering {
                     window.recent.clear();
                 }
             }
@@ -185,16 +217,16 @@ impl Statement {
     /// Notes when it breaks and when it holds again.
     fn note_break(&mut self, now: Instant) -> Option<String> {
         let SteadyState { name, statement, .. } = &self.about;
-        let open = self.broken.last_mut().filter(|(_, to)| to.is_none());
+        let open = self.broken.last_mut().filter(|spell| spell.to.is_none());
         match (self.now.held, open) {
             (Some(false), None) => {
-                self.broken.push((now, None));
+                self.broken.push(Spell { from: now, to: None });
                 let value = self.now.value.map(|value| format!(": {}", in_unit(value, unit(&self.about.broken))));
                 Some(format!("{name} is broken: {statement} does not hold{}", value.unwrap_or_default()))
             }
             (Some(true), Some(spell)) => {
-                spell.1 = Some(now);
-                let time = now.saturating_duration_since(spell.0);
+                spell.to = Some(now);
+                let time = now.saturating_duration_since(spell.from);
                 let time = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
                 Some(format!("{name} holds again after {}", format_duration(time)))
             }
@@ -203,14 +235,14 @@ impl Statement {
     }
 
     /// What is found of the phase until now.
-    fn settle(&mut self, phase: Phase, now: Instant, traffic: &Traffic) {
+    fn settle(&mut self, phase: RunPhase, now: Instant, traffic: &Traffic) {
         let found = match (&self.how, phase) {
             // A recovery ends well when it ends well.
-            (_, Phase::Recovering) => self.now.clone(),
+            (_, RunPhase::Recovering) => self.now.clone(),
             (How::Traffic(window), _) => window.whole(now, traffic),
             (How::Remote { tally, .. }, _) => tally.held(),
         };
-        let found = match self.about.restored_within.filter(|_| phase == Phase::Injecting) {
+        let found = match self.about.restored_within.filter(|_| phase == RunPhase::Injecting) {
             Some(limit) => self.held_but_for_spells(found, limit, now),
             None => found,
         };
@@ -219,7 +251,8 @@ impl Statement {
 
     /// Broken only when a single break took longer than it may.
     fn held_but_for_spells(&self, found: Held, limit: Duration, now: Instant) -> Held {
-        let longest = self.broken.iter().map(|(from, to)| to.unwrap_or(now).saturating_duration_since(*from)).max();
+        let took = |spell: &Spell| spell.to.unwrap_or(now).saturating_duration_since(spell.from);
+        let longest = self.broken.iter().map(took).max();
         match (longest, found.held) {
             (Some(longest), _) if longest > limit => {
                 let trouble =
@@ -240,31 +273,39 @@ impl Window {
     fn look(&mut self, now: Instant, entered: Instant, traffic: &Traffic) -> Held {
         let sums = Sums::of(&self.condition, traffic);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let in_flight = sums.in_flight as f64;
-        self.in_flight = (self.in_flight.0 + in_flight, self.in_flight.1.saturating_add(1));
-        self.first.get_or_insert_with(|| (now, sums.clone()));
-        self.recent.push_back((now, sums));
+        self.in_flight.add(sums.in_flight as f64);
+        let reading = Reading { at: now, sums };
+        self.first.get_or_insert_with(|| reading.clone());
+        self.recent.push_back(reading);
         let begin = entered.max(now.checked_sub(RECENT).unwrap_or(entered));
-        while self.recent.get(1).is_some_and(|(at, _)| *at <= begin) {
+        while self.recent.get(1).is_some_and(|reading| reading.at <= begin) {
             self.recent.pop_front();
         }
-        let (Some((from, before)), Some((_, last))) = (self.recent.front(), self.recent.back()) else {
+        let (Some(first), Some(last)) = (self.recent.front(), self.recent.back()) else {
             return Held::default();
         };
-        let mean = self.recent.iter().map(|(_, sums)| sums.in_flight).sum::<u64>();
+        let mean = self.recent.iter().map(|reading| reading.sums.in_flight).sum::<u64>();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let mean = mean as f64 / self.recent.len().max(1) as f64;
-        let seconds = now.saturating_duration_since(*from).as_secs_f64();
-        let measured = Measured { before, now: last, seconds, in_flight: mean, bounds: traffic.duration_bounds };
+        let measured = Measured {
+            before: &first.sums,
+            now: &last.sums,
+            seconds: now.saturating_duration_since(first.at).as_secs_f64(),
+            in_flight: mean,
+            bounds: traffic.duration_bounds,
+        };
         measure(&self.condition.measure, &measured, RECENT_REQUESTS_MIN)
     }
 
     fn whole(&self, now: Instant, traffic: &Traffic) -> Held {
-        let Some((from, before)) = &self.first else { return Held::default() };
-        let sums = Sums::of(&self.condition, traffic);
-        let seconds = now.saturating_duration_since(*from).as_secs_f64();
-        let in_flight = self.in_flight.0 / f64::from(self.in_flight.1.max(1));
-        let measured = Measured { before, now: &sums, seconds, in_flight, bounds: traffic.duration_bounds };
+        let Some(first) = &self.first else { return Held::default() };
+        let measured = Measured {
+            before: &first.sums,
+            now: &Sums::of(&self.condition, traffic),
+            seconds: now.saturating_duration_since(first.at).as_secs_f64(),
+            in_flight: self.in_flight.value(),
+            bounds: traffic.duration_bounds,
+        };
         let minimum = match self.condition.measure {
             Measure::ErrorRate { minimum_requests, .. } | Measure::Latency { minimum_requests, .. } => minimum_requests,
             Measure::InFlight(_) | Measure::RequestRate(_) => 0,

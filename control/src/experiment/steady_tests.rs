@@ -68,7 +68,7 @@ impl World {
         };
         let traffic = Traffic { duration_bounds: BOUNDS, totals: vec![total] };
         let statements = statements.iter().map(|about| Statement::new(about, web)).collect();
-        let steady = Steady { statements, phase: Phase::Baseline, entered: now };
+        let steady = Steady { statements, phase: RunPhase::Baseline, entered: now };
         Self { steady, traffic, began: now, now, said: Vec::new() }
     }
 
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    fn enter(&mut self, phase: Phase) {
+    fn enter(&mut self, phase: RunPhase) {
         self.steady.enter(phase, self.now, &self.traffic);
     }
 
@@ -101,10 +101,10 @@ fn each_phase_counts_on_its_own() {
     let mut world = World::new(&[statement("metric: error_rate, above: 1%, for: 1s", None)]);
     world.flow(50, 0, (0, 0));
     assert_eq!(world.steady.trouble_of_baseline(world.now, &world.traffic), None);
-    world.enter(Phase::Injecting);
+    world.enter(RunPhase::Injecting);
     world.flow(40, 0, (0, 0));
     world.flow(10, 1, (0, 0));
-    world.enter(Phase::Recovering);
+    world.enter(RunPhase::Recovering);
     assert!(!world.steady.is_steady(), "nothing is known yet of the recovery");
     world.flow(20, 0, (0, 0));
     assert!(world.steady.is_steady());
@@ -128,7 +128,7 @@ fn each_phase_counts_on_its_own() {
 fn quantiles_are_compared_with_their_bound() {
     let mut world = World::new(&[statement("metric: p90, above: 500ms, for: 1s", None)]);
     world.flow(30, 0, (3, 0));
-    world.enter(Phase::Injecting);
+    world.enter(RunPhase::Injecting);
     world.flow(30, 0, (3, 2));
     let report = world.report();
     assert_eq!((report.baseline.held, report.injecting.held, report.unit.as_str()), (Some(true), Some(false), "s"));
@@ -165,7 +165,7 @@ fn a_break_may_be_forgiven_when_it_is_short() {
         let within = Some(Duration::from_secs(8));
         let mut world = World::new(&[statement("metric: error_rate, above: 10%, for: 1s", within)]);
         world.flow(50, 0, (0, 0));
-        world.enter(Phase::Injecting);
+        world.enter(RunPhase::Injecting);
         world.flow(50, 0, (0, 0));
         world.flow(tenths, 10, (0, 0));
         world.flow(100, 0, (0, 0));
@@ -197,7 +197,7 @@ async fn probes_are_asked_and_counted() {
     assert!(world.steady.trouble_of_baseline(world.now, &world.traffic).unwrap().contains("nothing was measured"));
     asked(&mut world, 2).await;
     assert_eq!(world.steady.trouble_of_baseline(world.now, &world.traffic), None);
-    world.enter(Phase::Injecting);
+    world.enter(RunPhase::Injecting);
     probed.0.store(503, Ordering::Relaxed);
     asked(&mut world, 1).await;
     assert!(world.steady.is_steady(), "one failure is not enough");

@@ -22,9 +22,9 @@ use squall_config::model::{Direction, Experiment, Name};
 use squall_fault::trace_share::TraceShare;
 use squall_telemetry::{Outcome, Traffic};
 
-use super::report::{JoinReport, Phase, Report, Sampled};
+use super::report::{JoinReport, Report, RunPhase, Sampled};
 use breaker::{Breaker, Parts};
-use groups::{Fact, Groups, Kind};
+use groups::{Fact, Groups, Kind, Met};
 use harm::{Finding, Harm, Known, Method};
 use join::{Join, Joined, ORPHANED_AFTER, Root};
 use retries::Retries;
@@ -56,8 +56,6 @@ pub(super) struct Study {
     began: Instant,
     spans: Spans,
     shares: Shares,
-    /// The share that is looked at now.
-    share: TraceShare,
     join: Join,
     figures: Figures,
     is_finished: bool,
@@ -72,7 +70,7 @@ struct Spans(Vec<Span>);
 #[derive(Clone, Copy, Debug)]
 struct Span {
     from: Instant,
-    phase: Phase,
+    phase: RunPhase,
     is_paused: bool,
 }
 
@@ -82,7 +80,7 @@ impl Spans {
         self.0.iter().rev().find(|span| span.from <= at).copied()
     }
 
-    fn first(&self, phase: Phase) -> Option<Instant> {
+    fn first(&self, phase: RunPhase) -> Option<Instant> {
         self.0.iter().find(|span| span.phase == phase).map(|span| span.from)
     }
 }
@@ -131,7 +129,6 @@ impl Study {
             began,
             spans: Spans(Vec::new()),
             shares: Shares::new(began),
-            share: TraceShare::default(),
             join: Join::new(),
             figures,
             is_finished: false,
@@ -141,18 +138,17 @@ impl Study {
 
     /// From now on exchanges of this share of the traces come, and no others.
     pub(super) fn look_at(&mut self, share: TraceShare, at: Instant) {
-        self.shares.change(at, share.halvings(), share.by() != self.share.by());
-        self.share = share;
+        self.shares.change(at, share);
     }
 
     /// A phase begins. A call to A belongs to the phase in which it began.
-    pub(super) fn enter(&mut self, phase: Phase, at: Instant) {
+    pub(super) fn enter(&mut self, phase: RunPhase, at: Instant) {
         self.begin(Span { from: at, phase, is_paused: false });
     }
 
     /// While faults flow, none of the rules is in force from now on, as between two steps; or some are again. Calls to A that
     /// begin in a pause are of no group.
-    pub(super) fn pause(&mut self, is_paused: bool, at: Instant) {
+    pub(super) fn set_paused(&mut self, is_paused: bool, at: Instant) {
         if let Some(Span { phase, .. }) = self.spans.0.last().copied() {
             self.begin(Span { from: at, phase, is_paused });
         }
@@ -175,7 +171,7 @@ impl Study {
             self.join.insert(now, outcome);
         }
         let Self { join, figures, spans, shares, .. } = self;
-        join.settle(now, |joined| figures.settle(now, joined, (spans, shares)));
+        join.settle(now, |joined| figures.settle(now, joined, spans, shares));
     }
 
     /// Takes in how many calls to A are under way.
@@ -186,20 +182,20 @@ impl Study {
         if let Some(span) = span.filter(|span| !span.is_paused) {
             self.figures.queue.sample(span.phase, in_flight);
         }
-        self.figures.all.sample(now, begun(traffic), span.is_some_and(|span| span.phase == Phase::Injecting));
+        self.figures.all.sample(now, begun(traffic), span.is_some_and(|span| span.phase == RunPhase::Injecting));
     }
 
     /// Nothing more will come: what still waits for other exchanges waits no longer.
     pub(super) fn finish(&mut self, now: Instant) {
         let Self { join, figures, spans, shares, .. } = self;
-        join.finish(|joined| figures.settle(now, joined, (spans, shares)));
+        join.finish(|joined| figures.settle(now, joined, spans, shares));
         self.is_finished = true;
     }
 
     /// Whether more harm than is tolerated is beyond doubt.
     pub(super) fn harm(&self) -> Option<CalledHarm> {
         let found = self.finding();
-        let difference = found.difference.map_or(0.0, |(difference, _, _)| difference);
+        let difference = found.difference.map_or(0.0, |difference| difference.value);
         found.called.map(|at| CalledHarm { at, evidence: found.evidence, difference })
     }
 
@@ -243,9 +239,9 @@ impl Study {
     fn parts(&self, now: Instant) -> Option<Parts> {
         let known_until = if self.is_finished { now } else { now.checked_sub(SETTLED_AFTER)?.max(self.began) };
         let end = |phase| self.spans.first(phase);
-        let recovering = end(Phase::Recovering).or(end(Phase::Done)).or(end(Phase::Aborted));
+        let recovering = end(RunPhase::Recovering).or(end(RunPhase::Done)).or(end(RunPhase::Aborted));
         Some(Parts {
-            injecting: self.seconds(self.spans.first(Phase::Injecting)?),
+            injecting: self.seconds(self.spans.first(RunPhase::Injecting)?),
             recovering: recovering.map(|at| self.seconds(at)),
             known_until: self.seconds(known_until),
         })
@@ -257,32 +253,31 @@ impl Study {
 }
 
 impl Figures {
-    /// Whether a rule of this experiment matched, and whether one was picked.
-    fn matched(&self, outcome: &Outcome) -> Option<bool> {
-        let (experiment, is_picked) = outcome.matched.as_ref()?;
-        (*experiment == self.experiment).then_some(*is_picked)
+    /// What an exchange met of the rules of this experiment.
+    fn met(&self, outcome: &Outcome) -> Met {
+        Met::of(outcome, &self.experiment)
     }
 
     /// Notes what an exchange says by itself; it stands for so many.
     fn see(&mut self, outcome: &Outcome, span: Option<Span>, weight: u64) {
-        let (matched, is_inbound) = (self.matched(outcome), outcome.direction == Direction::Inbound);
-        self.breaker.add(outcome, matched.is_some());
-        self.series.add(outcome, matched == Some(true), weight);
-        let Some(span) = span.filter(|span| span.phase == Phase::Injecting) else { return };
+        let (met, is_inbound) = (self.met(outcome), outcome.direction == Direction::Inbound);
+        self.breaker.add(outcome, met);
+        self.series.add(outcome, met, weight);
+        let Some(span) = span.filter(|span| span.phase == RunPhase::Injecting) else { return };
         self.all.looked_at += u64::from(is_inbound);
         if !span.is_paused {
-            self.faulted_calls += u64::from(matched == Some(true)) * weight;
+            self.faulted_calls += u64::from(met == Met::Faulted) * weight;
             self.asked += u64::from(is_inbound) * weight;
         }
     }
 
     /// Takes in what waits no longer. Of what was not looked at all the while nobody knows what else belongs to it.
-    fn settle(&mut self, now: Instant, joined: Joined, (spans, shares): (&Spans, &Shares)) {
+    fn settle(&mut self, now: Instant, joined: Joined, spans: &Spans, shares: &Shares) {
         match joined {
             Joined::Orphan(call) => {
                 let first = call.began.checked_sub(ORPHANED_AFTER).unwrap_or(call.began);
                 let is_alone = shares.cover(call.place, first, call.began);
-                self.counts.calls += u64::from(is_alone && self.matched(&call).is_some());
+                self.counts.calls += u64::from(is_alone && self.met(&call) != Met::Nothing);
             }
             Joined::Root(root) if shares.cover(root.inbound.place, root.inbound.began, now) => {
                 let span = spans.at(root.inbound.began);
@@ -293,19 +288,19 @@ impl Figures {
     }
 
     fn settle_root(&mut self, now: Instant, root: &Root, span: Option<Span>) {
-        let mut calls: Vec<&Outcome> = root.calls.iter().filter(|call| self.matched(call).is_some()).collect();
+        let mut calls: Vec<&Outcome> = root.calls.iter().filter(|call| self.met(call) != Met::Nothing).collect();
         self.counts.calls += calls.len() as u64;
         self.counts.joined += calls.len() as u64;
         self.counts.ids_added += u64::from(root.inbound.has_added_ids);
-        let own = self.matched(&root.inbound);
-        let is_faulted = own == Some(true) || calls.iter().any(|call| self.matched(call) == Some(true));
-        let is_matched = own.is_some() || !calls.is_empty();
+        let own = self.met(&root.inbound);
+        let is_faulted = own == Met::Faulted || calls.iter().any(|call| self.met(call) == Met::Faulted);
+        let is_matched = own != Met::Nothing || !calls.is_empty();
         let route = self.routes.id(&root.inbound.route);
         let fact = Fact::new(&root.inbound, route, root.calls.len() as u64, self.bound);
         match span.map(|span| (span.phase, span.is_paused)) {
             // What began before, and met a rule, is neither here nor there.
-            Some((Phase::Baseline, _)) if !is_matched => self.baseline(fact),
-            Some((Phase::Injecting, is_paused)) => {
+            Some((RunPhase::Baseline, _)) if !is_matched => self.baseline(fact),
+            Some((RunPhase::Injecting, is_paused)) => {
                 self.counts.requests += 1;
                 let route = self.routes.get_mut(fact.route);
                 route.uses_faulted |= is_matched;

@@ -8,7 +8,7 @@ mod wording;
 
 use squall_config::model::Experiment;
 
-use super::report::{AbortedBy, Held, Phase, Report, SteadyStateReport, Verdict};
+use super::report::{AbortedBy, Held, Report, RunPhase, SteadyStateReport, Verdict};
 
 /// Concludes. The reasons come most important first; a report whose verdict is to be told has all its other figures.
 pub(super) fn judge(report: &Report, experiment: &Experiment) -> (Verdict, Vec<String>) {
@@ -31,7 +31,7 @@ pub(super) fn judge(report: &Report, experiment: &Experiment) -> (Verdict, Vec<S
 fn nothing_faulted(report: &Report) -> Vec<String> {
     let matched: u64 = report.rules.iter().map(|rule| rule.matched).sum();
     let calls: u64 = report.series.iter().map(|point| point.calls).sum();
-    let has_injected = report.phases.iter().any(|span| span.phase == Phase::Injecting);
+    let has_injected = report.phases.iter().any(|span| span.phase == RunPhase::Injecting);
     let why = if !has_injected {
         "Nothing was injected: it ended before its rules were in force.".to_owned()
     } else if matched > 0 {

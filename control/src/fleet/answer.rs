@@ -3,6 +3,7 @@
 //! A rule or an experiment that this version does not understand is left out alone: what it does not know might be what makes it
 //! harmless.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::board::ControllerAnswer;
 use crate::web::WebAnswer;
 
 /// A controller that promises less has no time to keep its promise; one that promises more keeps faults going when it is gone.
-const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const LEASE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 
 /// It is said again in each report.
 const REVISION_BYTES_MAX: usize = 1000;
@@ -87,7 +88,7 @@ pub(crate) fn read(answer: &WebAnswer) -> Result<Orders, Trouble> {
     }
     Ok(Orders {
         revision: written.revision,
-        lease: Duration::from_millis(written.lease_ms).clamp(LEASE.0, LEASE.1),
+        lease: Duration::from_millis(written.lease_ms).clamp(*LEASE.start(), *LEASE.end()),
         halt: written.halt.map(|reason| shortened(&reason)),
         rules: rules(&written.rules),
         experiments: written.experiments.iter().map(experiment).collect(),

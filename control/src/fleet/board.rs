@@ -69,7 +69,7 @@ pub(crate) struct ControllerOut {
 
 /// How it stands with the controller.
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<Option<Standing>>);
+pub(crate) struct ControllerBoard(Mutex<Option<Standing>>);
 
 #[derive(Debug)]
 struct Standing {
@@ -83,7 +83,7 @@ struct Standing {
     answers: [u64; ControllerAnswer::ALL.len()],
 }
 
-impl Board {
+impl ControllerBoard {
     /// The controller at this address is asked from now on.
     pub(super) fn begin(&self, url: String) {
         let (since, answers) = (SystemTime::now(), Default::default());
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn orders_hold_as_long_as_the_lease() {
-        let (board, lease) = (Board::default(), Duration::from_secs(10));
+        let (board, lease) = (ControllerBoard::default(), Duration::from_secs(10));
         assert!(!board.renew(lease, Now::read()) && board.stats(Now::read()).is_none(), "there is no controller");
         board.begin("https://c/".to_owned());
         board.follow("early");
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn no_step_of_the_clock_makes_the_lease_longer() {
-        let (board, now) = (Board::default(), Now::read());
+        let (board, now) = (ControllerBoard::default(), Now::read());
         board.begin("https://c/".to_owned());
         board.renew(Duration::from_secs(10), now);
         let (slept, set_back) = (now.set_by(11), now.later(Duration::from_secs(11)).set_by(-3611));
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn trouble_is_new_once() {
-        let board = Board::default();
+        let board = ControllerBoard::default();
         board.begin("https://c/".to_owned());
         let trouble = || Some("refused".to_owned());
         assert!(board.note(ControllerAnswer::None, trouble()) && !board.note(ControllerAnswer::None, trouble()));

@@ -21,6 +21,7 @@ use super::board::ControllerAnswer;
 use super::pace::Pace;
 use super::runs::Runs;
 use super::{labels, report};
+use crate::app::App;
 use crate::disk::Disk;
 use crate::document::Now;
 use crate::publish::Publisher;
@@ -36,10 +37,10 @@ const AGE_BEYOND: Duration = Duration::from_secs(1);
 const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(5);
 
 /// Follows the controller; never returns.
-pub(crate) async fn run(publisher: Arc<Publisher>, web: Arc<dyn Web>, controller: Controller) {
-    publisher.fleet.begin(controller.url.to_string());
+pub(crate) async fn run(app: Arc<App>, web: Arc<dyn Web>, controller: Controller) {
+    app.controller.begin(controller.url.to_string());
     let mut follower = Follower {
-        publisher,
+        app,
         web,
         url: asked_at(&controller.url),
         controller,
@@ -66,7 +67,7 @@ fn asked_at(controller: &Uri) -> Uri {
 }
 
 struct Follower {
-    publisher: Arc<Publisher>,
+    app: Arc<App>,
     web: Arc<dyn Web>,
     controller: Controller,
     url: Uri,
@@ -88,8 +89,8 @@ impl Follower {
             Err(trouble) => Err(trouble),
         };
         let pause = pause.unwrap_or_else(|trouble| self.miss(trouble));
-        let is_led = self.publisher.fleet.holds(Now::read());
-        self.runs.step(&self.publisher, is_led);
+        let is_led = self.app.controller.holds(Now::read());
+        self.runs.step(&self.app, is_led);
         tokio::time::sleep(pause).await;
     }
 
@@ -98,7 +99,7 @@ impl Follower {
         let file = self.controller.labels_file.clone();
         let labels = self.labels.done(move || labels::read(file.as_deref())).await;
         let labels = labels.unwrap_or_else(|| Err(unread(self.controller.labels_file.as_ref()))).map_err(none)?;
-        let wait = self.pace.wait(self.runs.is_busy(&self.publisher));
+        let wait = self.pace.wait(self.runs.is_busy(&self.app));
         let request = WebRequest {
             method: Method::POST,
             url: self.url.clone(),
@@ -121,15 +122,15 @@ impl Follower {
     }
 
     fn report(&self, labels: BTreeMap<String, String>, wait: Duration) -> Report {
-        let view = self.publisher.view();
+        let view = self.app.publisher.view();
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             labels,
-            following: self.publisher.fleet.revision(),
+            following: self.app.controller.revision(),
             wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             halted: view.halt.as_ref().map(|halt| shortened(&halt.reason)),
             rules: report::rules(&view, &self.unread),
-            experiments: self.runs.reports(&self.publisher),
+            experiments: self.runs.reports(&self.app),
         }
     }
 
@@ -137,36 +138,36 @@ impl Follower {
     async fn take(&mut self, asked: Now, orders: Orders) -> Result<Duration, Trouble> {
         let received = Now::read();
         let Orders { revision, lease, halt, rules, experiments } = orders;
-        let is_new = self.publisher.fleet.revision().as_ref() != Some(&revision);
-        if halt.is_some() && self.publisher.follow_halt(halt.as_deref()) {
-            self.publisher.write_later(&mut self.disk, Publisher::write_down);
+        let is_new = self.app.controller.revision().as_ref() != Some(&revision);
+        if halt.is_some() && self.app.publisher.follow_halt(halt.as_deref()) {
+            self.app.publisher.write_later(&mut self.disk, Publisher::write_down);
         }
         if is_new {
             let (rules, unread) = apart(rules);
-            self.apply(rules, (lease, received)).await?;
+            self.apply(rules, lease, received).await?;
             self.unread = unread;
-            self.publisher.fleet.follow(&revision);
+            self.app.controller.follow(&revision);
         } else {
-            self.publisher.renew(lease, received);
+            self.app.publisher.renew(lease, received);
         }
         // Only while it is connected the kill switch heeds it.
-        if self.publisher.follow_halt(halt.as_deref()) {
-            self.publisher.write_later(&mut self.disk, Publisher::write_down);
+        if self.app.publisher.follow_halt(halt.as_deref()) {
+            self.app.publisher.write_later(&mut self.disk, Publisher::write_down);
         }
         if is_new {
-            self.runs.follow(&self.publisher, experiments);
+            self.runs.follow(&self.app, experiments);
             self.say(&revision, halt.as_deref());
         }
-        self.publisher.fleet.note(ControllerAnswer::Orders, None);
+        self.app.controller.note(ControllerAnswer::Orders, None);
         let after = received.monotonic.saturating_duration_since(asked.monotonic);
         Ok(self.pace.answered(lease, after, is_new))
     }
 
     /// Puts the rules in force, and renews the lease with them.
-    async fn apply(&mut self, rules: Vec<RuleSpec>, lease: (Duration, Now)) -> Result<(), Trouble> {
+    async fn apply(&mut self, rules: Vec<RuleSpec>, lease: Duration, received: Now) -> Result<(), Trouble> {
         let is_unwanted = Arc::new(AtomicBool::new(false));
-        let (publisher, unwanted) = (Arc::clone(&self.publisher), Arc::clone(&is_unwanted));
-        let put = move || publisher.order(rules, lease, &unwanted).map_err(|error| Chain(&error).to_string());
+        let (publisher, unwanted) = (Arc::clone(&self.app.publisher), Arc::clone(&is_unwanted));
+        let put = move || publisher.order(rules, lease, received, &unwanted).map_err(|error| Chain(&error).to_string());
         let done = self.work.done(put).await;
         if done.is_none() {
             is_unwanted.store(true, Ordering::SeqCst);
@@ -177,7 +178,7 @@ impl Follower {
     }
 
     fn say(&self, revision: &str, halt: Option<&str>) {
-        let view = self.publisher.view();
+        let view = self.app.publisher.view();
         let ordered = &view.written.ordered;
         let problems =
             ordered.rules.iter().filter_map(|rule| Some((rule.spec.name.as_str(), rule.problem.as_deref()?)));
@@ -185,14 +186,14 @@ impl Follower {
         for (rule, problem) in problems.chain(unread) {
             tracing::warn!(rule, problem, "a rule of the controller is left out");
         }
-        let (rules, experiments) = (ordered.in_force().count(), self.runs.reports(&self.publisher).len());
+        let (rules, experiments) = (ordered.in_force().count(), self.runs.reports(&self.app).len());
         tracing::info!(revision, rules, experiments, halt, "the orders of the controller changed");
     }
 
     /// There are no orders. Gives how long to pause.
     fn miss(&mut self, Trouble { answer, why }: Trouble) -> Duration {
         let (url, why) = (&self.controller.url, shortened(&why));
-        match self.publisher.fleet.note(answer, Some(why.clone())) {
+        match self.app.controller.note(answer, Some(why.clone())) {
             true => tracing::warn!(%url, why, "no orders from the controller"),
             false => tracing::debug!(%url, why, "no orders from the controller"),
         }

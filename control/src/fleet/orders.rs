@@ -7,6 +7,7 @@ use serde_json::json;
 use squall_config::Chain;
 use squall_config::spec::RuleSpec;
 
+use crate::app::App;
 use crate::document::Now;
 use crate::events::EventKind;
 use crate::publish::Publisher;
@@ -19,6 +20,17 @@ pub(super) const SILENT: &str = "the controller fell silent";
 /// Before the controller's own reason to halt.
 const HALT_PREFIX: &str = "the controller";
 
+/// Ends the lease when its time is over, and the experiments that were ordered; [`Publisher::drop_orders`] ends the rules.
+/// Waits for nothing.
+pub(crate) fn expire_orders(app: &App, now: Now) {
+    if !app.controller.end_lease(now) {
+        return;
+    }
+    app.experiments.stop_ordered(SILENT);
+    tracing::warn!("the controller fell silent; what it ordered ends");
+    app.publisher.tell(EventKind::Controller, app.publisher.generation(), json!({ "state": "silent" }));
+}
+
 impl Publisher {
     /// The controller orders these rules and no others, and promises them for so long from `received` on. Rules that do not fit
     /// to the configuration are left out, each on its own, and say why. Nothing of it outlives the process. Blocks; does nothing
@@ -29,7 +41,8 @@ impl Publisher {
     pub(crate) fn order(
         &self,
         rules: Vec<RuleSpec>,
-        (lease, received): (Duration, Now),
+        lease: Duration,
+        received: Now,
         is_unwanted: &AtomicBool,
     ) -> Result<bool, UpdateError> {
         let write = Write::ordered("order");
@@ -54,27 +67,16 @@ impl Publisher {
 
     /// The controller answered: what it ordered holds for so long from then on.
     pub(super) fn renew(&self, lease: Duration, received: Now) {
-        if self.fleet.renew(lease, received) {
+        if self.controller.renew(lease, received) {
             tracing::info!(lease = ?lease, "connected with the controller");
-            self.tell(EventKind::Controller, self.stats().generation, json!({ "state": "connected" }));
+            self.tell(EventKind::Controller, self.generation(), json!({ "state": "connected" }));
         }
-        self.deadlines_changed.notify_one();
+        self.changed.deadlines.notify_one();
     }
 
     /// Whether there are rules in force whose controller is silent.
     pub(crate) fn has_silent_orders(&self, now: Now) -> bool {
-        self.state().written.ordered.is_in_force() && !self.fleet.holds(now)
-    }
-
-    /// Ends the lease when its time is over, and the experiments that were ordered; [`Self::drop_orders`] ends the rules. Waits
-    /// for nothing.
-    pub(crate) fn expire_orders(&self, now: Now) {
-        if !self.fleet.end_lease(now) {
-            return;
-        }
-        self.experiments.stop_ordered(SILENT);
-        tracing::warn!("{SILENT}; what it ordered ends");
-        self.tell(EventKind::Controller, self.stats().generation, json!({ "state": "silent" }));
+        self.state().written.ordered.is_in_force() && !self.controller.holds(now)
     }
 
     /// Ends the rules of a controller that is silent. Waits for no disk. Blocks.
@@ -82,7 +84,7 @@ impl Publisher {
         let write = Write::ordered("silence");
         let dropped = self.bring_about(&write, |draft| {
             // It may have answered meanwhile.
-            if !self.fleet.holds(Now::read()) {
+            if !self.controller.holds(Now::read()) {
                 draft.end_orders();
             }
             Ok(())
@@ -107,7 +109,7 @@ impl Publisher {
     /// The controller halts all faults for this reason, or does not. What somebody else halted stays so. Waits for nothing; gives
     /// whether there is something to write down.
     pub(super) fn follow_halt(&self, reason: Option<&str>) -> bool {
-        self.fleet.set_halts(reason.is_some());
+        self.controller.set_halts(reason.is_some());
         let halt = self.view().halt;
         let by = || Write::ordered(if reason.is_some() { "halt" } else { "resume" });
         let moved = match (reason, halt) {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::actor::{Actor, CONTROLLER};
-use crate::publish::tests::publisher;
+use crate::publish::tests::app;
 
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -15,21 +15,22 @@ fn rule(name: &str) -> RuleSpec {
     squall_config::parse_value(&json!({"name": name, "percentage": 1, "fault": {"abort": 503}})).unwrap()
 }
 
-fn led() -> Arc<Publisher> {
-    let (publisher, _) = publisher(None);
-    publisher.fleet.begin("https://c/".to_owned());
-    publisher
+fn led() -> Arc<App> {
+    let app = app();
+    app.controller.begin("https://c/".to_owned());
+    app
 }
 
 fn order(publisher: &Publisher, names: &[&str]) -> bool {
     let rules = names.iter().map(|name| rule(name)).collect();
-    publisher.order(rules, (LEASE, Now::read()), &AtomicBool::new(false)).unwrap()
+    publisher.order(rules, LEASE, Now::read(), &AtomicBool::new(false)).unwrap()
 }
 
 #[test]
 fn orders_are_published_once_and_keep_their_counts() {
-    let publisher = led();
-    assert!(order(&publisher, &["x", "y"]) && !order(&publisher, &["x", "y"]));
+    let app = led();
+    let publisher = &app.publisher;
+    assert!(order(publisher, &["x", "y"]) && !order(publisher, &["x", "y"]));
     assert_eq!(publisher.stats().generation, 2);
     let state = |name: &str| {
         let view = publisher.view();
@@ -38,7 +39,7 @@ fn orders_are_published_once_and_keep_their_counts() {
     state("x").matched.fetch_add(7, Relaxed);
     let mut changed = rule("x");
     changed.percentage = Some(squall_config::spec::Scalar::Text("2".to_owned()));
-    publisher.order(vec![changed], (LEASE, Now::read()), &AtomicBool::new(false)).unwrap();
+    publisher.order(vec![changed], LEASE, Now::read(), &AtomicBool::new(false)).unwrap();
     assert_eq!(state("x").matched.load(Relaxed), 7);
     let entries = publisher.audit.last(10);
     let operations: Vec<&str> = entries.iter().map(|entry| entry.operation.as_str()).collect();
@@ -48,22 +49,24 @@ fn orders_are_published_once_and_keep_their_counts() {
 
 #[test]
 fn what_is_given_up_does_not_come_late() {
-    let publisher = led();
-    publisher.order(vec![rule("x")], (LEASE, Now::read()), &AtomicBool::new(true)).unwrap();
-    assert!(publisher.view().written.rule("x").is_none() && !publisher.fleet.holds(Now::read()));
+    let app = led();
+    let publisher = &app.publisher;
+    publisher.order(vec![rule("x")], LEASE, Now::read(), &AtomicBool::new(true)).unwrap();
+    assert!(publisher.view().written.rule("x").is_none() && !app.controller.holds(Now::read()));
 }
 
 #[test]
 fn rules_end_with_the_lease_and_others_do_not() {
-    let publisher = led();
-    order(&publisher, &["x"]);
+    let app = led();
+    let publisher = &app.publisher;
+    order(publisher, &["x"]);
     let mut events = publisher.events().subscribe().unwrap();
-    publisher.expire_orders(Now::read().later(LEASE / 2));
+    expire_orders(&app, Now::read().later(LEASE / 2));
     assert!(
         !publisher.has_silent_orders(Now::read().later(LEASE / 2))
             && publisher.has_silent_orders(Now::read().later(LEASE))
     );
-    publisher.expire_orders(Now::read().later(LEASE));
+    expire_orders(&app, Now::read().later(LEASE));
     assert!(publisher.has_silent_orders(Now::read()), "nothing renews it any more");
     publisher.drop_orders();
     assert!(!publisher.has_silent_orders(Now::read()));
@@ -78,8 +81,8 @@ fn rules_end_with_the_lease_and_others_do_not() {
     }
     assert_eq!(kinds, [EventKind::Controller, EventKind::Expired]);
     // An answer that comes in this moment keeps them.
-    order(&publisher, &["x"]);
-    publisher.expire_orders(Now::read().later(LEASE));
+    order(publisher, &["x"]);
+    expire_orders(&app, Now::read().later(LEASE));
     publisher.renew(LEASE, Now::read());
     publisher.drop_orders();
     assert!(publisher.view().written.rule("x").is_some());
@@ -87,7 +90,8 @@ fn rules_end_with_the_lease_and_others_do_not() {
 
 #[test]
 fn a_halt_of_the_controller_is_its_own_and_that_of_others_is_theirs() {
-    let publisher = led();
+    let app = led();
+    let publisher = &app.publisher;
     let reason = || publisher.view().halt.map(|halt| halt.reason);
     let switch = |to| publisher.switch(&Write::by(Actor::default()), "lunch", to);
     publisher.renew(LEASE, Now::read());
@@ -110,7 +114,7 @@ fn a_halt_of_the_controller_is_its_own_and_that_of_others_is_theirs() {
     // Silence moves nothing, and then it is for anybody to resume.
     publisher.follow_halt(Some(""));
     assert_eq!(reason().as_deref(), Some("the controller"));
-    publisher.expire_orders(Now::read().later(LEASE));
+    expire_orders(&app, Now::read().later(LEASE));
     assert!(reason().is_some());
     switch(Switch::Resume).unwrap();
     assert!(reason().is_none());
@@ -118,8 +122,9 @@ fn a_halt_of_the_controller_is_its_own_and_that_of_others_is_theirs() {
 
 #[test]
 fn an_ordered_rule_is_not_for_others_to_change() {
-    let publisher = led();
-    order(&publisher, &["x"]);
+    let app = led();
+    let publisher = &app.publisher;
+    order(publisher, &["x"]);
     let write = Write::by(Actor::default());
     let refused = publisher.update(&write, |draft| draft.refuse_ordered(&[rule("y"), rule("x")]));
     assert!(matches!(refused, Err(UpdateError::OfController(name)) if name == "x"));

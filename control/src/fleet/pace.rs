@@ -1,5 +1,6 @@
 //! How long an answer is waited for, and when the next question comes.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Until the controller has said how long its orders hold.
@@ -12,7 +13,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const WAIT_BUSY: Duration = Duration::from_secs(1);
 
 /// For the way there and back, beside the time that the controller waits.
-const MARGIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+const MARGIN: RangeInclusive<Duration> = Duration::from_millis(250)..=Duration::from_secs(5);
 
 /// The first pause after a question without an answer; each further one is twice as long.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
@@ -50,7 +51,7 @@ impl Pace {
 
     /// An answer that takes longer than this beyond the time that the controller waits is none.
     pub(super) fn margin(&self) -> Duration {
-        (self.lease() / 6).clamp(MARGIN.0, MARGIN.1)
+        (self.lease() / 6).clamp(*MARGIN.start(), *MARGIN.end())
     }
 
     /// Orders came, after so long. Gives how long to pause.

@@ -10,10 +10,10 @@ use super::answer::{ExperimentOrder, Unread};
 use super::orders::SILENT;
 use super::report;
 use crate::actor::CONTROLLER;
+use crate::app::App;
 use crate::audit::Note;
 use crate::experiment::board::{Entry, Refusal};
 use crate::experiment::start::{asks_others, check, fits};
-use crate::publish::Publisher;
 
 /// Why it ends when the controller does not order it any more.
 const WITHDRAWN: &str = "the controller withdrew it";
@@ -44,7 +44,7 @@ enum State {
 
 impl Runs {
     /// These are ordered from now on: those of others end, new ones begin as soon as they can.
-    pub(super) fn follow(&mut self, publisher: &Publisher, orders: Vec<Result<ExperimentOrder, Unread>>) {
+    pub(super) fn follow(&mut self, app: &App, orders: Vec<Result<ExperimentOrder, Unread>>) {
         self.unread.clear();
         let mut before = std::mem::take(&mut self.runs);
         for order in orders {
@@ -64,12 +64,12 @@ impl Runs {
                 }
             }
         }
-        self.step(publisher, true);
+        self.step(app, true);
     }
 
     /// Goes on: ends what is not ordered any more, begins what waits.
-    pub(super) fn step(&mut self, publisher: &Publisher, is_led: bool) {
-        let board = &publisher.experiments;
+    pub(super) fn step(&mut self, app: &App, is_led: bool) {
+        let board = &app.experiments;
         for name in board.ordered() {
             let run = self.runs.get_mut(&name).filter(|run| matches!(run.state, State::Begun));
             let reason = match (&run, is_led) {
@@ -80,7 +80,7 @@ impl Runs {
             // One that has ended by itself cannot be stopped; what counts is that it does not run.
             let _not_running = board.stop(&name, reason);
             let Some(entry) = board.remove_ordered(&name) else { continue };
-            publisher.audit.note(noted(publisher, "deleteExperiment", &name));
+            app.audit.note(noted(app, "deleteExperiment", &name));
             if let Some(run) = run {
                 run.state = State::Over(told(&name, &entry));
             }
@@ -88,24 +88,24 @@ impl Runs {
         if is_led {
             for (name, run) in &mut self.runs {
                 if let State::Waiting(_) = run.state {
-                    run.state = begin(publisher, name, &run.order).map_or_else(State::Waiting, |()| State::Begun);
+                    run.state = begin(app, name, &run.order).map_or_else(State::Waiting, |()| State::Begun);
                 }
             }
         }
     }
 
     /// Whether one is ending.
-    pub(super) fn is_busy(&self, publisher: &Publisher) -> bool {
+    pub(super) fn is_busy(&self, app: &App) -> bool {
         let is_begun = |name: &String| self.runs.get(name).is_some_and(|run| matches!(run.state, State::Begun));
-        publisher.experiments.ordered().iter().any(|name| !is_begun(name))
+        app.experiments.ordered().iter().any(|name| !is_begun(name))
     }
 
     /// How they are.
-    pub(super) fn reports(&self, publisher: &Publisher) -> Vec<ExperimentReport> {
+    pub(super) fn reports(&self, app: &App) -> Vec<ExperimentReport> {
         let report = |(name, run): (&String, &Run)| match &run.state {
             State::Waiting(problem) => report::waiting(name, problem),
             State::Over(report) => report.clone(),
-            State::Begun => match publisher.experiments.get(name) {
+            State::Begun => match app.experiments.get(name) {
                 Some(entry) => told(name, &entry),
                 None => report::waiting(name, "it is gone"),
             },
@@ -116,8 +116,8 @@ impl Runs {
 }
 
 /// Puts an experiment on the board and begins a run of it; else says why not.
-fn begin(publisher: &Publisher, name: &str, order: &ExperimentOrder) -> Result<(), String> {
-    let board = &publisher.experiments;
+fn begin(app: &App, name: &str, order: &ExperimentOrder) -> Result<(), String> {
+    let board = &app.experiments;
     let taken = |is_ordered: bool| match is_ordered {
         true => "the run before it has not ended yet".to_owned(),
         false => "there is an experiment of this name here already".to_owned(),
@@ -126,12 +126,12 @@ fn begin(publisher: &Publisher, name: &str, order: &ExperimentOrder) -> Result<(
         return Err(taken(entry.is_ordered));
     }
     // What never changes is said first.
-    if asks_others(&fits(publisher, &order.document).map_err(|refused| refused.to_string())?) {
+    if asks_others(&fits(app, &order.document).map_err(|refused| refused.to_string())?) {
         let detail =
             "it makes Squall ask other addresses (prometheus or probe), which nobody may from outside of this pod";
         return Err(detail.to_owned());
     }
-    let mut experiment = check(publisher, &order.document).map_err(|refused| refused.to_string())?;
+    let mut experiment = check(app, &order.document).map_err(|refused| refused.to_string())?;
     // When it runs is for the controller to say.
     experiment.schedule = None;
     let name: Name = experiment.name.clone();
@@ -140,13 +140,13 @@ fn begin(publisher: &Publisher, name: &str, order: &ExperimentOrder) -> Result<(
         _ => taken(false),
     })?;
     board.ask(experiment).map_err(|refusal| format!("{refusal:?}"))?;
-    publisher.audit.note(noted(publisher, "startExperiment", name.as_str()));
+    app.audit.note(noted(app, "startExperiment", name.as_str()));
     tracing::info!(experiment = %name, run = order.run, "the controller ordered an experiment");
     Ok(())
 }
 
-fn noted(publisher: &Publisher, operation: &str, name: &str) -> Note {
-    Note::done(&CONTROLLER, operation, publisher.stats().generation).because(&format!("experiment {name}"))
+fn noted(app: &App, operation: &str, name: &str) -> Note {
+    Note::done(&CONTROLLER, operation, app.publisher.generation()).because(&format!("experiment {name}"))
 }
 
 /// How one on the board is.

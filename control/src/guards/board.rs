@@ -53,7 +53,7 @@ pub(crate) struct GuardOut {
 
 /// How the guards are, in the order of the configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Board(Mutex<Entries>);
+pub(crate) struct GuardBoard(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -70,7 +70,7 @@ struct Shown {
     reason: Option<String>,
 }
 
-impl Board {
+impl GuardBoard {
     /// These are the guards now; what is known of those that stay is kept.
     pub(super) fn set(&self, guards: &[Guard]) {
         let mut entries = self.entries();

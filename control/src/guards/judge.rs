@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use super::account::Requests;
+
 /// What was found about a condition at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Finding {
@@ -12,8 +14,8 @@ pub(crate) struct Finding {
     pub(crate) is_enough: bool,
     /// What is measured now; `None` when there is nothing to measure.
     pub(crate) value: Option<f64>,
-    /// Where the condition is one on a share: what it is since then, in percent, and of how many requests.
-    pub(crate) over: Option<(f64, f64)>,
+    /// Where the condition is one on a share: the requests since then.
+    pub(crate) over: Option<Requests>,
     /// What the value is in.
     pub(crate) unit: Unit,
     /// What went wrong when it was looked for.
@@ -31,8 +33,9 @@ impl Finding {
     /// What is measured, in words.
     pub(crate) fn in_words(&self) -> String {
         let share = if self.unit == Unit::PercentSlower { "took longer" } else { "failed" };
-        match (self.over, self.value) {
-            (Some((percent, all)), _) => format!("{percent:.2} % of {all:.0} requests {share}"),
+        let bad = self.over.and_then(Requests::share).map(|share| share * 100.0);
+        match (self.over.zip(bad), self.value) {
+            (Some((requests, percent)), _) => format!("{percent:.2} % of {:.0} requests {share}", requests.all),
             (None, Some(value)) => format!("{}{}", number(value), self.unit),
             (None, None) => self.trouble.clone().unwrap_or_else(|| "nothing".to_owned()),
         }

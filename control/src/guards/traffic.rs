@@ -20,8 +20,15 @@ pub(crate) struct TrafficJudge {
     before: Option<Sums>,
     account: Option<Account>,
     holding: Holding,
-    /// Requests that ended, by time.
-    ended: VecDeque<(Instant, u64)>,
+    /// The last of them, oldest first.
+    ended: VecDeque<Ended>,
+}
+
+/// How many requests had ended at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    at: Instant,
+    count: u64,
 }
 
 /// What counts of the traffic that a condition is about.
@@ -103,7 +110,7 @@ impl TrafficJudge {
             let is_long = now.saturating_duration_since(o.since) >= self.condition.held_for;
             is_long && o.requests.all >= minimum_requests as f64
         });
-        let over = overdrawn.and_then(|o| Some((o.requests.share()? * 100.0, o.requests.all)));
+        let over = overdrawn.map(|o| o.requests);
         let since = overdrawn.map(|o| o.since);
         (Finding { since, is_enough, over, ..Finding::nothing(Unit::Percent) }, account.recent())
     }
@@ -116,14 +123,14 @@ impl TrafficJudge {
 
     /// Requests a second, over ten seconds or as much of them as there is.
     fn rate(&mut self, now: Instant, ended: u64) -> Option<f64> {
-        self.ended.push_back((now, ended));
-        while self.ended.get(1).is_some_and(|(at, _)| now.saturating_duration_since(*at) >= RATE_OVER) {
+        self.ended.push_back(Ended { at: now, count: ended });
+        while self.ended.get(1).is_some_and(|ended| now.saturating_duration_since(ended.at) >= RATE_OVER) {
             self.ended.pop_front();
         }
-        let (at, before) = *self.ended.front()?;
-        let time = now.saturating_duration_since(at).as_secs_f64();
+        let first = self.ended.front()?;
+        let time = now.saturating_duration_since(first.at).as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let n = ended.saturating_sub(before) as f64;
+        let n = ended.saturating_sub(first.count) as f64;
         (time > 0.0).then(|| n / time)
     }
 }

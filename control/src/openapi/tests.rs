@@ -1,4 +1,5 @@
 use super::*;
+use crate::calls::openapi::{KEPT, document};
 
 /// A path or a schema in each line, so that a change of one is a change of a line.
 fn written(document: &Value) -> String {

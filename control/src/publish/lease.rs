@@ -59,7 +59,7 @@ impl Publisher {
             self.keeper.note_lease(Some(holder.to_owned()));
         }
         drop(state);
-        self.lease_changed.notify_one();
+        self.changed.lease.notify_one();
         if is_taken {
             self.audit.note(write.done(generation).because(&format!("lease of {holder}")));
             tracing::info!(by = %write.by, holder, ?ttl, "lease taken");

@@ -13,6 +13,13 @@ use crate::reload::{Reload, read};
 use crate::view::ReloadOut;
 use crate::write::{UpdateError, Write};
 
+/// A file that was loaded.
+struct Loaded {
+    /// Whether the document is another one than before.
+    changed: bool,
+    warnings: Vec<String>,
+}
+
 fn reload_by(by: Actor) -> Write {
     Write { operation: "reload", ..Write::by(by) }
 }
@@ -54,13 +61,13 @@ impl Publisher {
             self.state().file_text = Some(text.clone());
             self.load(&text)
         });
-        let changed = loaded.and_then(|file| self.take_over(&write, file));
-        self.note_reload(&write, changed)
+        let loaded = loaded.and_then(|file| self.take_over(&write, file));
+        self.note_reload(&write, loaded)
     }
 
     /// Parses and validates, with what flags say on top. Problems have positions.
     fn load(&self, text: &str) -> Result<ConfigSpec, Problems> {
-        let Some(overlay) = self.overlay.get() else { return load_text(text).map(|(spec, _)| spec) };
+        let Some(overlay) = &self.overlay else { return load_text(text).map(|(spec, _)| spec) };
         let mut spec = parse_text(text)?;
         overlay(&mut spec);
         match validate(&spec) {
@@ -70,7 +77,7 @@ impl Publisher {
         }
     }
 
-    fn take_over(&self, write: &Write, file: ConfigSpec) -> Result<(bool, Vec<String>), Problems> {
+    fn take_over(&self, write: &Write, file: ConfigSpec) -> Result<Loaded, Problems> {
         let mut n_rules_of_file = usize::MAX;
         let changed = self.update(write, |draft| {
             n_rules_of_file = file.rules.len();
@@ -79,7 +86,7 @@ impl Publisher {
         match changed {
             Ok(mut outcome) => {
                 outcome.warnings.splice(0..0, outcome.value);
-                Ok((outcome.changed, outcome.warnings))
+                Ok(Loaded { changed: outcome.changed, warnings: outcome.warnings })
             }
             Err(UpdateError::Invalid(problems)) => Err(name_api_rules(problems, n_rules_of_file)),
             Err(UpdateError::Conflict(problems)) => Err(problems),
@@ -87,12 +94,12 @@ impl Publisher {
         }
     }
 
-    fn note_reload(&self, write: &Write, result: Result<(bool, Vec<String>), Problems>) -> Reload {
+    fn note_reload(&self, write: &Write, result: Result<Loaded, Problems>) -> Reload {
         let mut state = self.state();
         let generation = state.generation;
         let at = SystemTime::now();
         let reload = match result {
-            Ok((changed, warnings)) => Reload { at, generation, changed, problems: Vec::new(), warnings },
+            Ok(Loaded { changed, warnings }) => Reload { at, generation, changed, problems: Vec::new(), warnings },
             Err(problems) => Reload { at, generation, changed: false, problems: problems.0, warnings: Vec::new() },
         };
         let counter = if reload.is_ok() { &mut state.reloads_ok } else { &mut state.reloads_error };

@@ -17,14 +17,14 @@ impl Publisher {
     /// not wait for a change that is under way, nor for a disk: [`Self::flush`] writes it down. Gives the generation.
     pub fn halt(&self, by: Actor, reason: &str) -> u64 {
         let write = Write { operation: "halt", ..Write::by(by) };
-        self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.stats().generation)
+        self.switch(&write, reason, Switch::Halt).unwrap_or_else(|_| self.generation())
     }
 
     /// Ends [`Self::halt`], for tests. Gives the generation.
     #[cfg(test)]
     pub(crate) fn resume(&self, by: Actor, reason: &str) -> u64 {
         let write = Write { operation: "resume", ..Write::by(by) };
-        self.switch(&write, reason, Switch::Resume).unwrap_or_else(|_| self.stats().generation)
+        self.switch(&write, reason, Switch::Resume).unwrap_or_else(|_| self.generation())
     }
 
     /// Moves the kill switch on conditions. A switch that stands there already is left alone, with its
@@ -41,7 +41,7 @@ impl Publisher {
             return Err(UpdateError::NoLease);
         }
         let by_controller = write.is_ordered;
-        if !halted && !by_controller && self.fleet.halts(Now::read()) {
+        if !halted && !by_controller && self.controller.halts(Now::read()) {
             return Err(UpdateError::HaltedByController);
         }
         if !halted && by_controller && state.halt.as_ref().is_none_or(|halt| !halt.by_controller) {
@@ -67,11 +67,16 @@ impl Publisher {
         self.keeper.note_switch(state.halt.clone(), generation + 1);
         drop(state);
         self.audit.note(write.done(generation + 1).because(reason));
-        let said = if halted { "halted: no faults until `squall resume`" } else { "resumed: rules inject again" };
-        tracing::warn!(by = %write.by, reason, halted, generation = generation + 1, "{said}");
-        let kind = if halted { EventKind::Halt } else { EventKind::Resume };
-        self.tell(kind, generation + 1, json!({ "reason": reason }));
-        Ok(generation + 1)
+        let (by, generation) = (&write.by, generation + 1);
+        let kind = if halted {
+            tracing::warn!(%by, reason, halted, generation, "halted: no faults until `squall resume`");
+            EventKind::Halt
+        } else {
+            tracing::warn!(%by, reason, halted, generation, "resumed: rules inject again");
+            EventKind::Resume
+        };
+        self.tell(kind, generation, json!({ "reason": reason }));
+        Ok(generation)
     }
 
     /// A halt of the controller becomes one of somebody else, who has a reason of their own.

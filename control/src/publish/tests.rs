@@ -7,7 +7,10 @@ use squall_config::{Problem, Problems, load_text};
 use squall_telemetry::{CertificateStatus, EndpointStatus};
 
 use super::*;
+use crate::access::Access;
+use crate::app::{App, AppOptions};
 use crate::document::Origin;
+use crate::state::Start;
 use crate::write::Precondition;
 
 const FILE: &str = "version: 1
@@ -61,13 +64,23 @@ pub(crate) fn publisher(file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane
     publisher_of(Start::fresh(document, config), file)
 }
 
+pub(crate) fn app() -> Arc<App> {
+    let (document, config) = load_text(FILE).unwrap();
+    app_of(Start::fresh(document, config), None).0
+}
+
 pub(crate) fn publisher_of(start: Start, file: Option<PathBuf>) -> (Arc<Publisher>, Arc<FakePlane>) {
+    let (app, plane) = app_of(start, file);
+    (Arc::clone(&app.publisher), plane)
+}
+
+pub(crate) fn app_of(start: Start, file: Option<PathBuf>) -> (Arc<App>, Arc<FakePlane>) {
     let (config, generation, halted) = (Arc::clone(start.config()), start.generation(), start.is_halted());
     let store = SnapshotStore::new(compile(config, None, Stamp { generation, halted, seed: 7 }));
     let plane = Arc::new(FakePlane::default());
     let data_plane = Arc::clone(&plane) as Arc<dyn DataPlane>;
     let access = Access::default();
-    (Publisher::new(PublisherOptions { store, start, file, seed: 7, data_plane, access }), plane)
+    (App::new(AppOptions { store, start, file, overlay: None, seed: 7, data_plane, access }), plane)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "called with json! literals")]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::Recovery;
 use super::keeper::Keeper;
 use crate::audit::Audit;
+use crate::directory::Damaged;
 
 /// The state directory.
 #[derive(Serialize, JsonSchema)]
@@ -49,17 +50,16 @@ impl StateOut {
     /// Of a process; `None` when nothing outlives it.
     pub(crate) fn of(keeper: &Keeper, recovery: &Recovery, audit: &Audit) -> Option<Self> {
         let directory = keeper.directory()?.display().to_string();
-        let unfit = recovery.unfit.iter().map(|(rule, detail)| UnfitOut { rule: rule.clone(), detail: detail.clone() });
-        let damaged = recovery.damaged.iter();
+        let unfit = recovery.unfit.iter().map(|unfit| UnfitOut { rule: unfit.rule.clone(), detail: unfit.why.clone() });
         let damaged =
-            damaged.map(|(file, detail)| DamagedOut { file: file.display().to_string(), detail: detail.clone() });
+            |damaged: &Damaged| DamagedOut { file: damaged.file.display().to_string(), detail: damaged.why.clone() };
         Some(Self {
             directory,
             error: keeper.error().or(audit.error()),
             kept: recovery.kept.clone(),
             expired: recovery.expired.clone(),
             unfit: unfit.collect(),
-            damaged: damaged.collect(),
+            damaged: recovery.damaged.iter().map(damaged).collect(),
         })
     }
 }

@@ -1,5 +1,7 @@
 //! The calls.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -16,11 +18,10 @@ use super::change::{self, ProxyIn, ToxicIn};
 use super::refusal::Refusal;
 use super::shown::{self, ProxyOut};
 use crate::actor::{Actor, Caller};
-use crate::api::App;
+use crate::app::App;
 use crate::audit::Note;
 use crate::document::Draft;
 use crate::events::EventKind;
-use crate::publish::Publisher;
 use crate::write::{UpdateError, Write};
 
 /// The version whose API this is; clients ask for it to see what they may use.
@@ -35,74 +36,78 @@ pub(super) async fn version() -> Response {
 }
 
 /// `GET /proxies`.
-pub(super) async fn proxies(State(app): State<App>) -> Answer {
-    answer(StatusCode::OK, &shown::proxies(&app.publisher))
+pub(super) async fn proxies(State(app): State<Arc<App>>) -> Answer {
+    answer(StatusCode::OK, &shown::proxies(&app))
 }
 
 /// `POST /proxies`.
-pub(super) async fn create_proxy(State(app): State<App>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+pub(super) async fn create_proxy(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Answer {
     let proxy = ProxyIn::read(&Body::read(&body)?)?;
     proxy.check("")?;
     let name = proxy.name.clone();
-    changed(app, caller, "createProxy", move |publisher, write| {
-        update(publisher, write, |draft| change::create(draft, proxy))?;
-        answer(StatusCode::CREATED, &shown(publisher, &name)?)
+    changed(app, caller, "createProxy", move |app, write| {
+        update(app, write, |draft| change::create(draft, proxy))?;
+        answer(StatusCode::CREATED, &shown(app, &name)?)
     })
     .await
 }
 
 /// `GET /proxies/{proxy}`.
-pub(super) async fn proxy(State(app): State<App>, Path(name): Path<String>) -> Answer {
-    answer(StatusCode::OK, &shown(&app.publisher, &name)?)
+pub(super) async fn proxy(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer {
+    answer(StatusCode::OK, &shown(&app, &name)?)
 }
 
 /// `POST` and `PATCH /proxies/{proxy}`.
 pub(super) async fn update_proxy(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Answer {
-    shown(&app.publisher, &name)?;
+    shown(&app, &name)?;
     let body = Body::read(&body)?;
-    changed(app, caller, "updateProxy", move |publisher, write| {
-        update(publisher, write, |draft| {
-            let now = change::now(draft, &name, publisher.data_plane())?;
+    changed(app, caller, "updateProxy", move |app, write| {
+        update(app, write, |draft| {
+            let now = change::now(draft, &name, &*app.data_plane)?;
             change::update(draft, &now, &body)
         })?;
-        answer(StatusCode::OK, &shown(publisher, &name)?)
+        answer(StatusCode::OK, &shown(app, &name)?)
     })
     .await
 }
 
 /// `DELETE /proxies/{proxy}`.
 pub(super) async fn delete_proxy(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(name): Path<String>,
 ) -> Answer {
-    changed(app, caller, "deleteProxy", move |publisher, write| {
-        update(publisher, write, |draft| change::remove(draft, &name))?;
+    changed(app, caller, "deleteProxy", move |app, write| {
+        update(app, write, |draft| change::remove(draft, &name))?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
 }
 
 /// `POST /populate`: one change for each proxy, so that those before one that cannot be had stay.
-pub(super) async fn populate(State(app): State<App>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+pub(super) async fn populate(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let proxies = match body::value(&body).and_then(change::read_all) {
         Ok(proxies) => proxies,
         Err(refusal) => return Ok(populated(Some(refusal), &[])),
     };
-    changed(app, caller, "populateProxies", move |publisher, write| {
+    changed(app, caller, "populateProxies", move |app, write| {
         let mut done = Vec::new();
         for proxy in proxies {
             let name = proxy.name.clone();
-            let put = update(publisher, write, |draft| {
-                let now = shown::proxy(&draft.document, &proxy.name, publisher.data_plane());
+            let put = update(app, write, |draft| {
+                let now = shown::proxy(&draft.document, &proxy.name, &*app.data_plane);
                 change::put(draft, proxy, now.as_ref())
             });
-            match put.and_then(|()| shown(publisher, &name)) {
+            match put.and_then(|()| shown(app, &name)) {
                 Ok(proxy) => done.push(proxy),
                 Err(refusal) => return Ok(populated(Some(refusal), &done)),
             }
@@ -113,65 +118,65 @@ pub(super) async fn populate(State(app): State<App>, Extension(caller): Extensio
 }
 
 /// `POST /reset`.
-pub(super) async fn reset(State(app): State<App>, Extension(caller): Extension<Caller>) -> Answer {
-    changed(app, caller, "resetProxies", |publisher, write| {
-        update(publisher, write, change::reset)?;
+pub(super) async fn reset(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Answer {
+    changed(app, caller, "resetProxies", |app, write| {
+        update(app, write, change::reset)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
 }
 
 /// `GET /proxies/{proxy}/toxics`.
-pub(super) async fn toxics(State(app): State<App>, Path(proxy): Path<String>) -> Answer {
-    answer(StatusCode::OK, &shown(&app.publisher, &proxy)?.toxics)
+pub(super) async fn toxics(State(app): State<Arc<App>>, Path(proxy): Path<String>) -> Answer {
+    answer(StatusCode::OK, &shown(&app, &proxy)?.toxics)
 }
 
 /// `POST /proxies/{proxy}/toxics`.
 pub(super) async fn create_toxic(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(proxy): Path<String>,
     body: Bytes,
 ) -> Answer {
-    shown(&app.publisher, &proxy)?;
-    let toxic = ToxicIn::read(&Body::read(&body)?, |name| exists(&app.publisher, &proxy, name))?;
-    changed(app, caller, "createToxic", move |publisher, write| {
+    shown(&app, &proxy)?;
+    let toxic = ToxicIn::read(&Body::read(&body)?, |name| exists(&app, &proxy, name))?;
+    changed(app, caller, "createToxic", move |app, write| {
         let name = toxic.name().to_owned();
-        update(publisher, write, |draft| change::add_toxic(draft, &proxy, toxic))?;
-        answer(StatusCode::OK, &toxic_of(publisher, &proxy, &name)?)
+        update(app, write, |draft| change::add_toxic(draft, &proxy, toxic))?;
+        answer(StatusCode::OK, &toxic_of(app, &proxy, &name)?)
     })
     .await
 }
 
 /// `GET /proxies/{proxy}/toxics/{toxic}`.
-pub(super) async fn toxic(State(app): State<App>, Path((proxy, toxic)): Path<(String, String)>) -> Answer {
-    answer(StatusCode::OK, &toxic_of(&app.publisher, &proxy, &toxic)?)
+pub(super) async fn toxic(State(app): State<Arc<App>>, Path((proxy, toxic)): Path<(String, String)>) -> Answer {
+    answer(StatusCode::OK, &toxic_of(&app, &proxy, &toxic)?)
 }
 
 /// `POST` and `PATCH /proxies/{proxy}/toxics/{toxic}`.
 pub(super) async fn update_toxic(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path((proxy, toxic)): Path<(String, String)>,
     body: Bytes,
 ) -> Answer {
-    toxic_of(&app.publisher, &proxy, &toxic)?;
+    toxic_of(&app, &proxy, &toxic)?;
     let body = Body::read(&body)?;
-    changed(app, caller, "updateToxic", move |publisher, write| {
-        update(publisher, write, |draft| change::update_toxic(draft, &proxy, &toxic, &body))?;
-        answer(StatusCode::OK, &toxic_of(publisher, &proxy, &toxic)?)
+    changed(app, caller, "updateToxic", move |app, write| {
+        update(app, write, |draft| change::update_toxic(draft, &proxy, &toxic, &body))?;
+        answer(StatusCode::OK, &toxic_of(app, &proxy, &toxic)?)
     })
     .await
 }
 
 /// `DELETE /proxies/{proxy}/toxics/{toxic}`.
 pub(super) async fn delete_toxic(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path((proxy, toxic)): Path<(String, String)>,
 ) -> Answer {
-    changed(app, caller, "deleteToxic", move |publisher, write| {
-        update(publisher, write, |draft| {
+    changed(app, caller, "deleteToxic", move |app, write| {
+        update(app, write, |draft| {
             listener_of(&draft.document, &proxy).ok_or_else(Refusal::no_proxy)?;
             change::remove_toxic(draft, &proxy, &toxic)
         })?;
@@ -182,28 +187,24 @@ pub(super) async fn delete_toxic(
 
 /// Makes a change where blocking does no harm, and notes one that is refused.
 async fn changed(
-    app: App,
+    app: Arc<App>,
     caller: Caller,
     operation: &'static str,
-    work: impl FnOnce(&Publisher, &Write) -> Answer + Send + 'static,
+    work: impl FnOnce(&App, &Write) -> Answer + Send + 'static,
 ) -> Answer {
     let write = Write { operation, ..Write::by(Actor::Caller(caller)) };
-    let generation = app.publisher.stats().generation;
+    let generation = app.publisher.generation();
     let note = Note::refused(&write.by, operation, generation);
-    let answer = app.blocking(move |publisher| work(publisher, &write)).await?;
+    let answer = app.blocking(move |app| work(app, &write)).await?;
     if let Err(refusal) = &answer {
         app.note(note.with_status(refusal.status));
     }
     answer
 }
 
-fn update(
-    publisher: &Publisher,
-    write: &Write,
-    change: impl FnOnce(&mut Draft) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
+fn update(app: &App, write: &Write, change: impl FnOnce(&mut Draft) -> Result<(), Refusal>) -> Result<(), Refusal> {
     let mut refusal = None;
-    let outcome = publisher.update(write, |draft| {
+    let outcome = app.publisher.update(write, |draft| {
         change(draft).map_err(|refused| {
             refusal = Some(refused);
             UpdateError::Invalid(Problems::default())
@@ -213,25 +214,25 @@ fn update(
     if outcome.changed {
         let generation = outcome.generation;
         tracing::info!(by = %write.by, operation = write.operation, generation, "proxies changed");
-        publisher.tell(EventKind::Proxy, generation, json!({ "operation": write.operation }));
+        app.publisher.tell(EventKind::Proxy, generation, json!({ "operation": write.operation }));
     }
     Ok(())
 }
 
-fn shown(publisher: &Publisher, name: &str) -> Result<ProxyOut, Refusal> {
-    let view = publisher.view();
-    shown::proxy(&view.written.document, name, publisher.data_plane()).ok_or_else(Refusal::no_proxy)
+fn shown(app: &App, name: &str) -> Result<ProxyOut, Refusal> {
+    let view = app.publisher.view();
+    shown::proxy(&view.written.document, name, &*app.data_plane).ok_or_else(Refusal::no_proxy)
 }
 
-fn toxic_of(publisher: &Publisher, proxy: &str, name: &str) -> Result<Toxic, Refusal> {
-    let view = publisher.view();
+fn toxic_of(app: &App, proxy: &str, name: &str) -> Result<Toxic, Refusal> {
+    let view = app.publisher.view();
     let document: &ConfigSpec = &view.written.document;
     listener_of(document, proxy).ok_or_else(Refusal::no_proxy)?;
     change::find(document, proxy, name).map(|(_, toxic)| toxic.clone())
 }
 
-fn exists(publisher: &Publisher, proxy: &str, toxic: &str) -> bool {
-    change::find(&publisher.view().written.document, proxy, toxic).is_ok()
+fn exists(app: &App, proxy: &str, toxic: &str) -> bool {
+    change::find(&app.publisher.view().written.document, proxy, toxic).is_ok()
 }
 
 /// Compact, as Go writes it.

@@ -1,5 +1,6 @@
 //! The door of the API: which programs may call, and the number of each call.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{Request, State};
@@ -11,7 +12,7 @@ use super::refusal::{Refusal, plain};
 use crate::access::peer::Peer;
 use crate::access::{Refused, gate};
 use crate::actor::{Caller, Identity};
-use crate::api::App;
+use crate::app::App;
 use crate::error::ApiError;
 use crate::guard;
 use crate::role::Role;
@@ -21,10 +22,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-toxiproxy-request-id")
 
 /// Middleware: lets a call through with its [`Caller`]. Browsers are turned away as Toxiproxy does it. Where the API is not
 /// open, web pages are too, and callers show a token where the control API wants one.
-pub(super) async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     static CALLS: AtomicU64 = AtomicU64::new(1);
     let mut response = if is_browser(request.headers()) {
-        app.publisher.access().count(Refused::WebPage);
+        app.access.count(Refused::WebPage);
         plain(StatusCode::FORBIDDEN, "User agent not allowed")
     } else {
         match caller(&app, &request) {
@@ -51,7 +52,7 @@ fn caller(app: &App, request: &Request) -> Result<Caller, Refusal> {
     let (caller, _) = gate::admit(app, peer, request)?;
     let needed = if request.method() == Method::GET { Role::Read } else { Role::Inject };
     if caller.role < needed {
-        app.publisher.access().count(Refused::Forbidden);
+        app.access.count(Refused::Forbidden);
         return Err(Refusal::new(
             403,
             format!("the role of this token is {}, and the call needs {needed}", caller.role),

@@ -8,8 +8,8 @@ use squall_config::model::Name;
 use squall_config::spec::{ConfigSpec, ListenerSpec};
 use squall_config::toxiproxy::{Toxic, listener_of, toxics_of, upstream_of};
 
+use crate::app::App;
 use crate::data_plane::DataPlane;
-use crate::publish::Publisher;
 
 /// A proxy with its toxics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,9 +23,9 @@ pub(super) struct ProxyOut {
 }
 
 /// All proxies by name.
-pub(super) fn proxies(publisher: &Publisher) -> BTreeMap<String, ProxyOut> {
-    let view = publisher.view();
-    let (document, bound) = (&view.written.document, publisher.data_plane().listener_addresses());
+pub(super) fn proxies(app: &App) -> BTreeMap<String, ProxyOut> {
+    let view = app.publisher.view();
+    let (document, bound) = (&view.written.document, app.data_plane.listener_addresses());
     let all = document.listeners.iter().filter_map(|listener| shown(document, listener, &bound));
     all.map(|proxy| (proxy.name.clone(), proxy)).collect()
 }

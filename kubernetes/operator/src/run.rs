@@ -18,7 +18,7 @@ use crate::crds::check;
 use crate::serve::health::Health;
 use crate::serve::metrics::{Admissions, Connections, Metrics, TlsMetrics};
 use crate::serve::{self, Limits, Listener};
-use crate::tls::{Certificates, Given, Keeper, Source};
+use crate::tls::{CertificateSource, Certificates, Given, Keeper};
 use crate::webhook::{self, Webhook};
 
 /// Connections to the plain listener: scrapers and the kubelet.
@@ -82,12 +82,12 @@ async fn keep(
     (certificates, stopped): (&Arc<Certificates>, &watch::Receiver<bool>),
 ) -> anyhow::Result<()> {
     match args.tls.source() {
-        Source::Given { cert, key, ca } => {
+        CertificateSource::Given { cert, key, ca } => {
             let mut given = Given::new(cert, key, ca);
             given.load(certificates).context("the certificate cannot be used")?;
             tasks.spawn(given.follow(Arc::clone(certificates), stopped.clone()));
         }
-        Source::Made { secret, webhook_configuration } => {
+        CertificateSource::Made { secret, webhook_configuration } => {
             let client = kube::Client::try_default().await.context(
                 "there is no way to the API server: run in a pod, name a file in KUBECONFIG, or give --tls-cert with --only webhook",
             )?;

@@ -14,7 +14,7 @@ mod pair;
 mod secret;
 mod shown;
 
-pub(crate) use args::{Source, TlsArgs};
+pub(crate) use args::{CertificateSource, TlsArgs};
 pub(crate) use given::Given;
 pub(crate) use secret::Keeper;
 pub(crate) use shown::Certificates;

@@ -1,7 +1,7 @@
 //! What a run had to show, one check after the other, as systems that build and test see it. All have passed only when the
 //! verdict is HELD: what nobody knows has not passed.
 
-use super::content::{injected_total, verdict_word};
+use super::facts::{injected_total, verdict_word};
 use super::wording::{counted, measured, number, percent, points};
 use super::{Held, Report, SteadyStateReport, Verdict};
 

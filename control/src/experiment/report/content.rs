@@ -1,14 +1,13 @@
 //! What a report says, section by section, the verdict first.
 
 mod behaviour;
-mod course;
+pub(super) mod course;
 mod measured;
 
-pub(super) use course::events;
-
+use super::facts::{TimeSpan, ended_by, injected_total, injection, took, verdict_word};
 use super::page::{Block, Cell, Drawing, Section, Table};
 use super::wording::{count, line, moment, seconds};
-use super::{AbortedBy, Phase, Report, Verdict, postmortem};
+use super::{Report, Verdict, postmortem};
 
 /// All of it.
 pub(super) fn sections(report: &Report) -> Vec<Section> {
@@ -38,47 +37,6 @@ pub(super) fn opening(report: &Report) -> Vec<Section> {
 pub(super) fn heading(report: &Report) -> String {
     let title = line(if report.title.is_empty() { &report.experiment } else { &report.title });
     format!("{}: {title}", verdict_word(report.verdict))
-}
-
-/// In capitals.
-pub(super) fn verdict_word(verdict: Option<Verdict>) -> &'static str {
-    verdict.map_or("RUNNING", Verdict::as_str)
-}
-
-/// From its start to the end of its last phase, in seconds.
-pub(super) fn took(report: &Report) -> f64 {
-    report.phases.iter().map(|span| span.to).filter(|to| to.is_finite()).fold(0.0, f64::max)
-}
-
-/// When faults began and when they had ended; `None` when it did not get so far.
-pub(super) fn injection(report: &Report) -> Option<(f64, f64)> {
-    span(report, Phase::Injecting)
-}
-
-/// When a phase first began and last ended; `None` when the run did not get to it.
-pub(super) fn span(report: &Report, phase: Phase) -> Option<(f64, f64)> {
-    let mut spans = report.phases.iter().filter(|span| span.phase == phase);
-    let first = spans.next()?;
-    Some((first.from, spans.next_back().map_or(first.to, |last| last.to)))
-}
-
-/// What got a fault, all rules together.
-pub(super) fn injected_total(report: &Report) -> u64 {
-    report.rules.iter().fold(0, |sum, rule| sum.saturating_add(rule.injected))
-}
-
-/// Who or what ended it, as the subject of a sentence.
-pub(super) fn ended_by(by: AbortedBy) -> &'static str {
-    match by {
-        AbortedBy::Stop => "somebody who asked for it",
-        AbortedBy::Halt => "the kill switch",
-        AbortedBy::Guard => "a guard",
-        AbortedBy::Harm => "harm beyond doubt",
-        AbortedBy::Baseline => "a steady state that did not hold before anything was injected",
-        AbortedBy::Duration => "the longest time that it may take",
-        AbortedBy::Restart => "the end of the process",
-        AbortedBy::Refused => "rules that could not be put in force",
-    }
 }
 
 /// What a verdict means.
@@ -115,7 +73,7 @@ fn run_facts(report: &Report) -> Vec<(&'static str, Cell)> {
     facts.push(("Started", Cell::plain(report.started_at.as_str())));
     facts.push(("Ended", report.ended_at.as_deref().map_or(Cell::unknown("not yet"), Cell::plain)));
     facts.push(("Took", Cell::plain(seconds(took(report)))));
-    if let Some((from, to)) = injection(report) {
+    if let Some(TimeSpan { from, to }) = injection(report) {
         facts.push(("Rules in force", Cell::plain(format!("from {} to {}", moment(from), moment(to)))));
     }
     if let Some(milliseconds) = report.aborted.as_ref().and_then(|aborted| aborted.released_within_milliseconds) {

@@ -2,7 +2,7 @@
 
 use super::page::{Block, Cell, Section, Table, Tone};
 use super::xml::escaped;
-use super::{Report, Verdict, content, plot};
+use super::{Report, Verdict, content, facts, plot};
 
 /// Light and dark, narrow and wide, screen and paper.
 const STYLE: &str = include_str!("style.css");
@@ -43,7 +43,7 @@ fn block(report: &Report, block: &Block) -> String {
         Block::Verdict { verdict, text } => format!(
             "<p class=\"verdict {}\"><strong>{}</strong>: {}</p>\n",
             verdict_class(*verdict),
-            content::verdict_word(*verdict),
+            facts::verdict_word(*verdict),
             escaped(text)
         ),
         Block::Text(text) => format!("<p>{}</p>\n", escaped(text)),

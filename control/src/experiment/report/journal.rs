@@ -5,9 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::content::{injected_total, injection, span, took};
+use super::facts::{TimeSpan, injected_total, injection, span, took};
 use super::wording::clock;
-use super::{AbortedBy, Held, Phase, Report, RuleReport, SteadyStateReport, Verdict};
+use super::{AbortedBy, Held, Report, RuleReport, RunPhase, SteadyStateReport, Verdict};
 
 /// The version of chaostoolkit-lib whose journals have this shape; readers choose how to read by it.
 const CHAOSLIB_VERSION: &str = "1.44.0";
@@ -27,9 +27,9 @@ impl Report {
             "status": self.verdict.map(|verdict| status(self, verdict)),
             "deviated": self.verdict == Some(Verdict::Failed),
             "steady_states": {
-                "before": steady_state(self, Phase::Baseline),
-                "after": steady_state(self, Phase::Recovering),
-                "during": steady_state(self, Phase::Injecting).into_iter().collect::<Vec<_>>(),
+                "before": steady_state(self, RunPhase::Baseline),
+                "after": steady_state(self, RunPhase::Recovering),
+                "during": steady_state(self, RunPhase::Injecting).into_iter().collect::<Vec<_>>(),
             },
             "run": self.rules.iter().map(|rule| run(self, rule)).collect::<Vec<_>>(),
             "rollbacks": rollback_run(self).into_iter().collect::<Vec<_>>(),
@@ -94,11 +94,11 @@ fn squall(report: &Report, verb: &str) -> Value {
 }
 
 /// `None` when the run did not get to that phase.
-fn steady_state(report: &Report, phase: Phase) -> Option<Value> {
-    let (from, to) = span(report, phase)?;
+fn steady_state(report: &Report, phase: RunPhase) -> Option<Value> {
+    let span = span(report, phase)?;
     let held_in = |statement: &'_ SteadyStateReport| match phase {
-        Phase::Baseline => statement.baseline.clone(),
-        Phase::Recovering => statement.recovering.clone(),
+        RunPhase::Baseline => statement.baseline.clone(),
+        RunPhase::Recovering => statement.recovering.clone(),
         _ => statement.injecting.clone(),
     };
     let probes: Vec<Value> = report
@@ -106,7 +106,7 @@ fn steady_state(report: &Report, phase: Phase) -> Option<Value> {
         .iter()
         .map(|statement| {
             let held = held_in(statement);
-            let mut run = activity_run(report, &probe(report, statement), (from, to));
+            let mut run = activity_run(report, &probe(report, statement), span);
             run["status"] = if held.held.is_some() { "succeeded" } else { "failed" }.into();
             run["tolerance_met"] = (held.held == Some(true)).into();
             run["output"] = held.held.into();
@@ -144,15 +144,15 @@ fn run(report: &Report, rule: &RuleReport) -> Value {
 
 /// All faults end with the injection, however it ends.
 fn rollback_run(report: &Report) -> Option<Value> {
-    let (_, end) = injection(report).filter(|_| report.verdict.is_some())?;
-    let mut run = activity_run(report, &rollback(report), (end, end));
+    let end = injection(report).filter(|_| report.verdict.is_some())?.to;
+    let mut run = activity_run(report, &rollback(report), TimeSpan { from: end, to: end });
     run["status"] = "succeeded".into();
     let within = report.aborted.as_ref().and_then(|aborted| aborted.released_within_milliseconds);
     run["output"] = json!({ "injected": injected_total(report), "released_within_milliseconds": within });
     Some(run)
 }
 
-fn activity_run(report: &Report, activity: &Value, (from, to): (f64, f64)) -> Value {
+fn activity_run(report: &Report, activity: &Value, TimeSpan { from, to }: TimeSpan) -> Value {
     json!({
         "activity": activity,
         "output": null,

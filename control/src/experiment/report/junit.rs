@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::checks::{Outcome, checks};
 use super::wording::{clock_of_junit, line};
-use super::{Report, content, markdown, xml};
+use super::{Report, facts, markdown, xml};
 
 type Written = std::io::Result<()>;
 
@@ -30,7 +30,7 @@ impl Report {
 fn suites<W: Write>(writer: &mut Writer<W>, report: &Report) -> Written {
     let checks = checks(report);
     let of = |is: fn(&Outcome) -> bool| checks.iter().filter(|check| is(&check.outcome)).count().to_string();
-    let took = format!("{:.3}", content::took(report).clamp(0.0, 1e9));
+    let took = format!("{:.3}", facts::took(report).clamp(0.0, 1e9));
     let counts = [
         ("tests", checks.len().to_string()),
         ("failures", of(|outcome| matches!(outcome, Outcome::Failed(_)))),
@@ -73,12 +73,12 @@ fn properties<W: Write>(writer: &mut Writer<W>, report: &Report) -> Written {
         ("run", Some(report.run.to_string())),
         ("title", Some(report.title.clone())),
         ("hypothesis", Some(report.hypothesis.clone())),
-        ("verdict", Some(content::verdict_word(report.verdict).to_owned())),
+        ("verdict", Some(facts::verdict_word(report.verdict).to_owned())),
         ("owner", report.owner.clone()),
         ("started_at", Some(report.started_at.clone())),
         ("ended_at", report.ended_at.clone()),
-        ("injected", Some(content::injected_total(report).to_string())),
-        ("aborted_by", report.aborted.as_ref().map(|aborted| content::ended_by(aborted.by).to_owned())),
+        ("injected", Some(facts::injected_total(report).to_string())),
+        ("aborted_by", report.aborted.as_ref().map(|aborted| facts::ended_by(aborted.by).to_owned())),
     ];
     let mut known: Vec<_> = all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     known.extend(report.links.iter().map(|link| ("link".to_owned(), link.clone())));

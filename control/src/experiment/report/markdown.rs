@@ -1,9 +1,9 @@
 //! A report as Markdown (CommonMark, with the tables of GitHub).
 
 use super::Report;
-use super::content;
 use super::page::{Block, Cell, Section, Table, Tone};
 use super::wording::line;
+use super::{content, facts};
 
 impl Report {
     /// For people: in a pull request, a ticket or a wiki.
@@ -34,7 +34,7 @@ fn page(report: &Report, sections: &[Section]) -> String {
 
 fn written(block: &Block) -> String {
     match block {
-        Block::Verdict { verdict, text } => format!("**{}**: {}\n", content::verdict_word(*verdict), escaped(text)),
+        Block::Verdict { verdict, text } => format!("**{}**: {}\n", facts::verdict_word(*verdict), escaped(text)),
         Block::Text(text) => format!("{}\n", paragraph(text)),
         Block::Loud(text) => format!("> **{}**\n", escaped(text)),
         Block::Heading(title) => format!("### {title}\n"),

@@ -1,7 +1,8 @@
 //! A draft of a post-mortem, for a run that a guard, harm or the kill switch ended. It says what the report knows, of systems
 //! and not of people; what the report cannot know is left to be filled in.
 
-use super::content::{ended_by, injected_total, injection};
+use super::content::course::events;
+use super::facts::{TimeSpan, ended_by, injected_total, injection};
 use super::page::{Block, Cell, Section, Table, words};
 use super::wording::{count, counted, interval, moment, number, percent, seconds, share};
 use super::{Aborted, AbortedBy, Report, RouteReport};
@@ -27,7 +28,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         Block::List(impact(report)),
         Block::Gap("what users and the business noticed".to_owned()),
         Block::Heading("What happened when"),
-        super::content::events(report, "Events of the run"),
+        events(report, "Events of the run"),
         Block::Gap("who was told when, and what was done outside of Squall".to_owned()),
     ];
     blocks.extend(lessons("What went well", went_well(report), "what else helped"));
@@ -51,7 +52,7 @@ fn lessons(heading: &'static str, known: Vec<String>, missing: &str) -> Vec<Bloc
 fn summary(report: &Report, aborted: &Aborted) -> String {
     let matched = report.rules.iter().fold(0_u64, |sum, rule| sum.saturating_add(rule.matched));
     let began = match injection(report) {
-        Some((from, to)) => format!("Rules were in force for {}", seconds(to - from)),
+        Some(TimeSpan { from, to }) => format!("Rules were in force for {}", seconds(to - from)),
         None => "No rule was in force".to_owned(),
     };
     format!(

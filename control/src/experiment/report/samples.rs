@@ -1,7 +1,10 @@
 //! Reports as real runs leave them, for tests.
 
+use std::ops::Range;
+
 use serde_json::json;
 
+use super::RunPhase::{Baseline, Injecting, Recovering};
 use super::TimelineKind::{Guard, Harm, Rules, SteadyState};
 use super::*;
 
@@ -47,12 +50,8 @@ pub(super) fn held() -> Report {
             (91.0, SteadyState, "every statement holds again"),
             (120.0, TimelineKind::Phase, "done"),
         ]),
-        phases: spans(&[
-            (Phase::Baseline, 0.0, 30.0),
-            (Phase::Injecting, 30.0, 90.0),
-            (Phase::Recovering, 90.0, 120.0),
-        ]),
-        series: series(120, (30, 90), (0.34, 0.01)),
+        phases: spans(&[(Baseline, 0.0, 30.0), (Injecting, 30.0, 90.0), (Recovering, 90.0, 120.0)]),
+        series: series(120, 30..90, Faulted { takes: 0.34, fails: 0.01 }),
         ..report
     }
 }
@@ -99,8 +98,8 @@ pub(super) fn failed_by_guard() -> Report {
         },
         retries,
         routes: vec![
-            route("GET /checkout", true, (1_911, 1), (1_776, 107)),
-            route("GET /health|z", false, (820, 0), (503, 0)),
+            route("GET /checkout", harmed(1, 1_911), harmed(107, 1_776)),
+            route("GET /health|z", harmed(0, 820), harmed(0, 503)),
         ],
         join: JoinReport {
             requests: 2_279,
@@ -122,8 +121,8 @@ pub(super) fn failed_by_guard() -> Report {
             (59.2, SteadyState, "every statement holds again"),
             (85.2, TimelineKind::Phase, "aborted"),
         ]),
-        phases: spans(&[(Phase::Baseline, 0.0, 30.0), (Phase::Injecting, 30.0, 55.2), (Phase::Recovering, 55.2, 85.2)]),
-        series: series(85, (30, 55), (2.1, 0.76)),
+        phases: spans(&[(Baseline, 0.0, 30.0), (Injecting, 30.0, 55.2), (Recovering, 55.2, 85.2)]),
+        series: series(85, 30..55, Faulted { takes: 2.1, fails: 0.76 }),
         ..report
     }
 }
@@ -154,11 +153,7 @@ pub(super) fn nothing_faulted() -> Report {
             (30.0, TimelineKind::Phase, "injecting"),
             (120.0, TimelineKind::Phase, "done"),
         ]),
-        phases: spans(&[
-            (Phase::Baseline, 0.0, 30.0),
-            (Phase::Injecting, 30.0, 90.0),
-            (Phase::Recovering, 90.0, 120.0),
-        ]),
+        phases: spans(&[(Baseline, 0.0, 30.0), (Injecting, 30.0, 90.0), (Recovering, 90.0, 120.0)]),
         ..base()
     }
 }
@@ -202,8 +197,8 @@ fn base() -> Report {
             injecting_max: Some(31),
         },
         routes: vec![
-            route("GET /checkout", true, (1_911, 1), (3_870, 6)),
-            route("GET /health|z", false, (820, 0), (1_670, 0)),
+            route("GET /checkout", harmed(1, 1_911), harmed(6, 3_870)),
+            route("GET /health|z", harmed(0, 820), harmed(0, 1_670)),
         ],
         exemplars: vec![
             exemplar("4bf92f3577b34da6a3ce929d0e0e4736", "absorbed", Some(200), 0.044),
@@ -296,21 +291,33 @@ fn events(all: &[(f64, TimelineKind, &str)]) -> Vec<TimelineEvent> {
     all.iter().map(|&(at, kind, text)| TimelineEvent { at, kind, text: text.to_owned() }).collect()
 }
 
-fn spans(all: &[(Phase, f64, f64)]) -> Vec<PhaseSpan> {
+fn spans(all: &[(RunPhase, f64, f64)]) -> Vec<PhaseSpan> {
     all.iter().map(|&(phase, from, to)| PhaseSpan { phase, from, to }).collect()
 }
 
-fn route(route: &str, uses_faulted: bool, before: (u64, u64), during: (u64, u64)) -> RouteReport {
+/// How requests of a route fared.
+#[derive(Clone, Copy)]
+struct Fared {
+    requests: u64,
+    harmed: u64,
+}
+
+/// So many of so many.
+fn harmed(harmed: u64, requests: u64) -> Fared {
+    Fared { requests, harmed }
+}
+
+fn route(route: &str, before: Fared, during: Fared) -> RouteReport {
     RouteReport {
         route: route.to_owned(),
-        uses_faulted,
-        baseline_requests: before.0,
-        baseline_harmed: before.1,
+        uses_faulted: route != "GET /health|z",
+        baseline_requests: before.requests,
+        baseline_harmed: before.harmed,
         baseline_p99: Some(0.084),
-        injecting_requests: during.0,
-        injecting_harmed: during.1,
+        injecting_requests: during.requests,
+        injecting_harmed: during.harmed,
         injecting_p99: Some(0.412),
-        suffered: during.1 > 10 * before.1 + 10,
+        suffered: during.harmed > 10 * before.harmed + 10,
     }
 }
 
@@ -319,12 +326,19 @@ fn exemplar(trace_id: &str, ending: &str, status: Option<u16>, seconds: f64) -> 
     Exemplar { trace_id, ending, route, status, seconds, calls: 2 }
 }
 
-/// A run of so many seconds, with faults in between; what faulted requests take and how many of them fail.
-pub(super) fn series(seconds: u32, injection: (u32, u32), faulted: (f64, f64)) -> Vec<SeriesPoint> {
-    (0..seconds).map(|second| point(second, (injection.0..injection.1).contains(&second), faulted)).collect()
+/// What faulted requests take, in seconds, and which share of them fails.
+#[derive(Clone, Copy)]
+pub(super) struct Faulted {
+    pub(super) takes: f64,
+    pub(super) fails: f64,
 }
 
-fn point(second: u32, is_injecting: bool, (takes, fails): (f64, f64)) -> SeriesPoint {
+/// A run of so many seconds, with faults in some of them.
+pub(super) fn series(seconds: u32, injection: Range<u32>, faulted: Faulted) -> Vec<SeriesPoint> {
+    (0..seconds).map(|second| point(second, injection.contains(&second), faulted)).collect()
+}
+
+fn point(second: u32, is_injecting: bool, Faulted { takes, fails }: Faulted) -> SeriesPoint {
     // The same at each run, and not the same at each second.
     let wave = (f64::from(second) * 1.7).sin() * (f64::from(second) * 0.31).cos();
     let requests = 90 + u64::from(second * 37 % 13);

@@ -88,7 +88,7 @@ fn a_run_that_has_not_begun_is_shown() {
 #[test]
 fn a_failover_is_told_with_its_time() {
     let mut report = Report { recovery_seconds: None, ..held() };
-    let (began, _) = content::injection(&report).unwrap();
+    let began = facts::injection(&report).unwrap().from;
     report.steady_state[0].broken = vec![(began + 2.0, Some(began + 3.5))];
     let name = report.steady_state[0].name.clone();
     let told = |report: &Report, words: &str| report.to_markdown().contains(words);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use squall_config::model::{Direction, Name};
 use squall_telemetry::Outcome;
 
+use super::groups::Met;
 use super::statistics::float;
 use crate::experiment::report::BreakerReport;
 
@@ -61,8 +62,8 @@ impl Breaker {
         Self { began, inbound: Vec::new(), clusters: Vec::new() }
     }
 
-    /// Takes in an exchange. `is_matched` when a rule of the experiment matched it.
-    pub(super) fn add(&mut self, outcome: &Outcome, is_matched: bool) {
+    /// Takes in an exchange.
+    pub(super) fn add(&mut self, outcome: &Outcome, met: Met) {
         let at = outcome.began.saturating_duration_since(self.began);
         let second = usize::try_from(at.as_secs()).unwrap_or(usize::MAX);
         if second >= SECONDS_MAX || outcome.began < self.began {
@@ -73,7 +74,7 @@ impl Breaker {
             return;
         }
         let Some(cluster) = self.cluster(&outcome.cluster) else { return };
-        cluster.is_faulted |= is_matched;
+        cluster.is_faulted |= met != Met::Nothing;
         let (calls, at) = (place(&mut cluster.seconds, second), at.as_secs_f64());
         (calls.first, calls.last) = if calls.count == 0 { (at, at) } else { (calls.first.min(at), calls.last.max(at)) };
         calls.count += 1;
@@ -180,9 +181,9 @@ mod tests {
         let t = Instant::now();
         let mut breaker = Breaker::new(t);
         for at in (0..60_000).step_by(50) {
-            breaker.add(&inbound(t, at, 10), false);
+            breaker.add(&inbound(t, at, 10), Met::Nothing);
             if !is_open(at / 1000) {
-                breaker.add(&call(t, at, 5), at >= 10_000);
+                breaker.add(&call(t, at, 5), if at < 10_000 { Met::Nothing } else { Met::Matched });
             }
         }
         breaker
@@ -204,10 +205,10 @@ mod tests {
         let t = Instant::now();
         let mut breaker = Breaker::new(t);
         for at in (0..60_000).step_by(50).filter(|at| !(20_000..30_000).contains(at)) {
-            breaker.add(&inbound(t, at, 10), false);
+            breaker.add(&inbound(t, at, 10), Met::Nothing);
             // Only one request of five needs a call: two seconds of silence prove little.
             if at % 250 == 0 && !(40_000..42_000).contains(&at) {
-                breaker.add(&call(t, at, 5), true);
+                breaker.add(&call(t, at, 5), Met::Matched);
             }
         }
         assert_eq!(breaker.report(PARTS), BreakerReport::default());
@@ -218,10 +219,10 @@ mod tests {
         let t = Instant::now();
         let mut breaker = Breaker::new(t);
         for at in (0..60_000).step_by(50) {
-            breaker.add(&inbound(t, at, 10), false);
+            breaker.add(&inbound(t, at, 10), Met::Nothing);
             // Thirty calls at once, each three seconds; then after six.
             if at % 3_000 == 0 && !(40_000..44_000).contains(&at) {
-                (0..30).for_each(|_| breaker.add(&call(t, at, 5), true));
+                (0..30).for_each(|_| breaker.add(&call(t, at, 5), Met::Matched));
             }
         }
         assert_eq!(breaker.report(PARTS), BreakerReport::default());

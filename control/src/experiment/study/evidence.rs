@@ -20,7 +20,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::statistics::{Count, float, weighted_difference};
+use super::statistics::{Count, Difference, float, weighted_difference};
 
 /// At and beyond this, harm is called: 1 of 20 is 5 %.
 pub(super) const ENOUGH: f64 = 20.0;
@@ -109,7 +109,7 @@ impl Evidence {
 
     /// How much larger the share of harmed requests is in the faulted group, with its 95 % confidence interval. The control
     /// group is weighted to the routes of the faulted group; those that have no control are left out.
-    pub(super) fn difference(&self) -> Option<(f64, f64, f64)> {
+    pub(super) fn difference(&self) -> Option<Difference> {
         weighted_difference(self.strata.values().map(|Stratum { past, block, more }| {
             let all = past.control.all + block.all + more.all;
             (past.faulted, Count { all, bad: past.control.bad + block.bad + more.bad })

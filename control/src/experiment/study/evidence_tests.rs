@@ -93,7 +93,7 @@ fn routes_that_are_faulted_more_often_and_fail_more_often_are_no_harm() {
             }
         }
         called += u32::from(evidence.is_called());
-        apart += u32::from(evidence.difference().unwrap().1 > 0.0);
+        apart += u32::from(evidence.difference().unwrap().low > 0.0);
     }
     assert!(called <= 10, "{called} of 200");
     assert!(apart <= 15, "the interval is above 0 in {apart} of 200");

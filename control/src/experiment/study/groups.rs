@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use squall_config::model::Name;
 use squall_telemetry::Outcome;
 
 use super::durations::Durations;
@@ -20,6 +21,29 @@ const CONTROL_MIN: u64 = 100;
 
 /// So many of each ending are shown.
 const EXEMPLARS: usize = 5;
+
+/// What an exchange met of the rules of an experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// None matched it.
+    Nothing,
+    /// One matched, and its share did not pick the exchange.
+    Matched,
+    /// One faulted it.
+    Faulted,
+}
+
+impl Met {
+    pub(super) fn of(outcome: &Outcome, experiment: &Name) -> Self {
+        match &outcome.matched {
+            Some((of, is_picked)) if of == experiment => match is_picked {
+                true => Self::Faulted,
+                false => Self::Matched,
+            },
+            _ => Self::Nothing,
+        }
+    }
+}
 
 /// Whose calls were faulted, and whose were not. See [`GroupsReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,14 @@ use std::time::Instant;
 
 use super::evidence::Evidence;
 use super::phases::PhaseEvidence;
+use super::statistics::Difference;
 use crate::experiment::report::HarmReport;
 
 /// In percent of the faulted group, the control group must have as many requests to be compared with.
 const CONTROL_MIN_PERCENT: u64 = 2;
+
+/// Whatever became of a faulted request: it is taken for harmed, to see whether that would have been beyond doubt.
+const HARMED: bool = true;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +106,9 @@ impl Harm {
     /// A request of the faulted group.
     pub(super) fn faulted(&mut self, at: Instant, route: u16, is_harmed: bool) {
         self.groups.real.faulted(route, is_harmed);
-        self.groups.potential.faulted(route, true);
+        self.groups.potential.faulted(route, HARMED);
         self.faulted.real.now(route, is_harmed, 1.0);
-        self.faulted.potential.now(route, true, 1.0);
+        self.faulted.potential.now(route, HARMED, 1.0);
         note(&mut self.groups.called, at, self.groups.real.is_called());
         note(&mut self.faulted.called, at, self.faulted.real.is_called());
     }
@@ -141,9 +145,9 @@ impl Harm {
         HarmReport {
             method: found.method.to_owned(),
             tolerated: self.tolerated,
-            difference: found.difference.map(|(difference, _, _)| difference),
-            low: found.difference.map(|(_, low, _)| low),
-            high: found.difference.map(|(_, _, high)| high),
+            difference: found.difference.map(|difference| difference.value),
+            low: found.difference.map(|difference| difference.low),
+            high: found.difference.map(|difference| difference.high),
             evidence: found.evidence,
             is_called: found.called.is_some(),
             called_at: found.called.map(at),
@@ -172,8 +176,7 @@ fn of_phases(weighed: &Weighed<PhaseEvidence>) -> Finding {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Finding {
     method: &'static str,
-    /// With its interval.
-    pub(super) difference: Option<(f64, f64, f64)>,
+    pub(super) difference: Option<Difference>,
     pub(super) evidence: f64,
     /// When it first was beyond doubt.
     pub(super) called: Option<Instant>,

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::evidence::ENOUGH;
-use super::statistics::{Count, float, upper_bound, weighted_difference};
+use super::statistics::{Count, Difference, float, upper_bound, weighted_difference};
 
 /// That one of the bounds is too low.
 const BOUND_ERROR: f64 = 0.025;
@@ -35,8 +35,15 @@ pub(super) struct PhaseEvidence {
 struct Route {
     before: Count,
     now: Count,
-    /// Of so many before, and routes.
-    bound: Option<(Count, usize, f64)>,
+    bound: Option<Bound>,
+}
+
+/// What the share of harmed requests of a route is not above, and what it was made from.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    before: Count,
+    n_routes: usize,
+    share: f64,
 }
 
 impl PhaseEvidence {
@@ -77,11 +84,12 @@ impl PhaseEvidence {
 
     /// How much larger the share of harmed requests is among those that were faulted than before, with its 95 % confidence
     /// interval. Routes are weighted as they are now; those that were not there before are left out.
-    pub(super) fn difference(&self) -> Option<(f64, f64, f64)> {
-        let (middle, low, high) = weighted_difference(self.routes.values().map(|route| (route.now, route.before)))?;
+    pub(super) fn difference(&self) -> Option<Difference> {
+        let found = weighted_difference(self.routes.values().map(|route| (route.now, route.before)))?;
         let scale = self.scales / float(self.routes.values().map(|route| route.now.all).sum());
         let stretched = |difference: f64| (difference / scale).clamp(-1.0, 1.0);
-        (scale > 0.0).then(|| (stretched(middle), stretched(low), stretched(high)))
+        let Difference { value, low, high } = found;
+        (scale > 0.0).then(|| Difference { value: stretched(value), low: stretched(low), high: stretched(high) })
     }
 }
 
@@ -89,11 +97,11 @@ impl Route {
     /// What the share of harmed requests is not above. Requests that began before may end, and be counted, later.
     fn bound(&mut self, n_routes: usize) -> f64 {
         match self.bound {
-            Some((of, routes, bound)) if of == self.before && routes == n_routes => bound,
+            Some(bound) if bound.before == self.before && bound.n_routes == n_routes => bound.share,
             _ => {
-                let bound = upper_bound(self.before, BOUND_ERROR / float(n_routes as u64));
-                self.bound = Some((self.before, n_routes, bound));
-                bound
+                let share = upper_bound(self.before, BOUND_ERROR / float(n_routes as u64));
+                self.bound = Some(Bound { before: self.before, n_routes, share });
+                share
             }
         }
     }
@@ -136,8 +144,11 @@ mod tests {
         for seed in 0..50 {
             let evidence = run(seed, [0.0, 0.005], 1.0, 0.0, 0.05);
             assert!(evidence.is_called(), "seed {seed}: {}", evidence.value());
-            let (difference, low, high) = evidence.difference().unwrap();
-            assert!(low < difference && difference <= high && difference > 0.6, "seed {seed}: {difference}");
+            let found = evidence.difference().unwrap();
+            assert!(
+                found.low < found.value && found.value <= found.high && found.value > 0.6,
+                "seed {seed}: {found:?}"
+            );
         }
     }
 

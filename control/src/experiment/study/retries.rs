@@ -59,12 +59,25 @@ impl Sums {
         (self.requests > 0.0).then(|| self.calls / self.requests)
     }
 
-    /// Calls for one operation, with the square of its relative error (of a ratio of sums, by the delta method).
-    fn tries(&self) -> Option<(f64, f64)> {
+    /// Calls for one operation.
+    fn tries(&self) -> Option<Tries> {
         let ratio = (self.operations > 0.0).then(|| self.calls / self.operations)?;
         let squares = self.calls_squared - 2.0 * ratio * self.products + ratio * ratio * self.operations_squared;
-        Some((ratio, squares.max(0.0) / (self.operations * self.operations) / (ratio * ratio)))
+        let variance = squares.max(0.0) / (self.operations * self.operations) / (ratio * ratio);
+        Some(Tries { ratio, variance })
     }
+}
+
+/// Calls for one operation, with the square of the relative error of that (of a ratio of sums, by the delta method).
+#[derive(Clone, Copy, Debug)]
+struct Tries {
+    ratio: f64,
+    variance: f64,
+}
+
+impl Tries {
+    /// What a call is made when nothing goes wrong: once.
+    const ONE: Self = Self { ratio: 1.0, variance: 0.0 };
 }
 
 impl Retries {
@@ -102,13 +115,13 @@ impl Retries {
 
     /// What they say in all.
     pub(super) fn report(&self) -> RetryReport {
-        // Without a control group: once, which is what a call is made when nothing goes wrong.
-        let (faulted, control) = (self.faulted.tries(), self.control.tries().or(Some((1.0, 0.0))));
-        let amplification = faulted.zip(control).map(|((faulted, _), (control, _))| faulted / control);
+        // Where there is no control group, it is compared with nothing going wrong.
+        let (faulted, control) = (self.faulted.tries(), self.control.tries().unwrap_or(Tries::ONE));
+        let amplification = faulted.map(|faulted| faulted.ratio / control.ratio);
         // One-sided 95 %, on the scale on which ratios are even.
-        let low = faulted.zip(control).map(|((f, f_error), (c, c_error))| {
-            let error = (f_error + c_error).sqrt();
-            f / c * (-1.645 * error).exp()
+        let low = faulted.map(|faulted| {
+            let error = (faulted.variance + control.variance).sqrt();
+            faulted.ratio / control.ratio * (-1.645 * error).exp()
         });
         let known = self.gaps.iter().take_while(|gaps| gaps.len() >= GAPS_MIN);
         let gaps: Vec<Gap> = known.map(|gaps| Gap::of(gaps)).collect();
@@ -140,8 +153,9 @@ fn retried_after(before: &[&Outcome], call: &Outcome) -> Option<Instant> {
 #[derive(Clone, Copy, Debug)]
 struct Gap {
     median: f64,
-    /// Half of all lie between.
-    quartiles: (f64, f64),
+    /// Half of all lie between these two.
+    first_quartile: f64,
+    third_quartile: f64,
 }
 
 impl Gap {
@@ -149,11 +163,11 @@ impl Gap {
         let mut sorted = gaps.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |quarters: usize| sorted[(sorted.len() - 1) * quarters / 4];
-        Self { median: at(2), quartiles: (at(1), at(3)) }
+        Self { median: at(2), first_quartile: at(1), third_quartile: at(3) }
     }
 
     fn is_narrow(&self) -> bool {
-        self.quartiles.1 - self.quartiles.0 <= 0.25 * self.median
+        self.third_quartile - self.first_quartile <= 0.25 * self.median
     }
 }
 

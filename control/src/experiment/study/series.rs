@@ -7,9 +7,9 @@ use squall_config::model::Direction;
 use squall_telemetry::{Outcome, Traffic, TrafficTotals};
 
 use super::durations::Durations;
-use super::groups::{Fact, Kind, is_failed};
+use super::groups::{Fact, Kind, Met, is_failed};
 use super::statistics::float;
-use crate::experiment::report::{Phase, QueueReport, SeriesPoint};
+use crate::experiment::report::{QueueReport, RunPhase, SeriesPoint};
 
 /// An hour of seconds. When there are more, each two become one.
 const POINTS_MAX: usize = 3_600;
@@ -41,9 +41,8 @@ impl Series {
         Self { began, seconds: 1, points: Vec::new(), open: VecDeque::new() }
     }
 
-    /// Takes in an exchange, whatever it belongs to, which stands for so many. `is_faulted` when a rule of the experiment faulted
-    /// it.
-    pub(super) fn add(&mut self, outcome: &Outcome, is_faulted: bool, weight: u64) {
+    /// Takes in an exchange, whatever it belongs to, which stands for so many.
+    pub(super) fn add(&mut self, outcome: &Outcome, met: Met, weight: u64) {
         let Some((point, open)) = self.at(outcome.ended) else { return };
         match outcome.direction {
             Direction::Inbound => {
@@ -54,7 +53,7 @@ impl Series {
             }
             Direction::Outbound => {
                 point.calls += weight;
-                point.calls_faulted += u64::from(is_faulted) * weight;
+                point.calls_faulted += u64::from(met == Met::Faulted) * weight;
             }
         }
     }
@@ -208,11 +207,11 @@ fn inbound(traffic: &Traffic) -> impl Iterator<Item = &TrafficTotals> {
 
 impl Queue {
     /// One sample.
-    pub(super) fn sample(&mut self, phase: Phase, in_flight: u64) {
+    pub(super) fn sample(&mut self, phase: RunPhase, in_flight: u64) {
         match phase {
-            Phase::Baseline => self.baseline.add(in_flight),
-            Phase::Injecting => self.injecting.add(in_flight),
-            Phase::Pending | Phase::Recovering | Phase::Done | Phase::Aborted => {}
+            RunPhase::Baseline => self.baseline.add(in_flight),
+            RunPhase::Injecting => self.injecting.add(in_flight),
+            RunPhase::Pending | RunPhase::Recovering | RunPhase::Done | RunPhase::Aborted => {}
         }
     }
 
@@ -242,8 +241,8 @@ mod tests {
         for second in 0..8_000 {
             for n in 0..3 {
                 let outcome = inbound(t, second * 1_000 + n, 100);
-                series.add(&outcome, false, 1);
-                series.add(&call(t, second * 1_000 + n, 50), n == 0, 1);
+                series.add(&outcome, Met::Nothing, 1);
+                series.add(&call(t, second * 1_000 + n, 50), if n == 0 { Met::Faulted } else { Met::Matched }, 1);
                 let fact = Fact::new(&outcome, 0, 1, None);
                 // The group is known later.
                 series.add_to_group(outcome.ended, if n == 0 { Kind::Faulted } else { Kind::Control }, &fact);
@@ -268,7 +267,7 @@ mod tests {
     fn what_came_before_the_start_has_no_point() {
         let t = Instant::now();
         let mut series = Series::new(t + Duration::from_secs(5));
-        series.add(&inbound(t, 0, 10), false, 1);
+        series.add(&inbound(t, 0, 10), Met::Nothing, 1);
         assert_eq!(series.report(), []);
     }
 }

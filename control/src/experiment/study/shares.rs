@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use squall_fault::trace_share::is_in_share;
+use squall_fault::trace_share::{TraceShare, is_in_share};
 
 /// Nobody asks for what was longer ago.
 const KEPT: Duration = Duration::from_secs(300);
@@ -16,25 +16,27 @@ const NOTHING: u8 = u8::MAX;
 pub(super) struct Shares {
     halvings: VecDeque<(Instant, u8)>,
     most: u8,
+    now: TraceShare,
 }
 
 impl Shares {
     /// Everything, from that moment on.
     pub(super) fn new(at: Instant) -> Self {
-        Self { halvings: VecDeque::from([(at, 0)]), most: 0 }
+        Self { halvings: VecDeque::from([(at, 0)]), most: 0, now: TraceShare::default() }
     }
 
-    /// From now on it is another share. `is_other_id` when another id says what is in it, so that nothing that is under way is
-    /// known to be seen to its end.
-    pub(super) fn change(&mut self, at: Instant, halvings: u8, is_other_id: bool) {
+    /// From now on it is this share. When another id than before says what is in it, nothing that is under way is known to be
+    /// seen to its end.
+    pub(super) fn change(&mut self, at: Instant, share: TraceShare) {
         while self.halvings.get(1).is_some_and(|(until, _)| at.saturating_duration_since(*until) > KEPT) {
             self.halvings.pop_front();
         }
-        if is_other_id {
+        if share.by() != self.now.by() {
             self.halvings.push_back((at, NOTHING));
         }
-        self.halvings.push_back((at, halvings));
-        self.most = self.most.max(halvings);
+        self.halvings.push_back((at, share.halvings()));
+        self.most = self.most.max(share.halvings());
+        self.now = share;
     }
 
     /// Whether all was seen of a trace with that place, from then until then.
@@ -60,6 +62,8 @@ impl Shares {
 
 #[cfg(test)]
 mod tests {
+    use squall_fault::trace_share::SharedId;
+
     use super::*;
 
     /// In the half, but not in the quarter.
@@ -67,13 +71,17 @@ mod tests {
     const IN_QUARTER: u64 = u64::MAX / 5;
     const IN_NONE: u64 = u64::MAX;
 
+    fn by_trace(halvings: u8) -> TraceShare {
+        TraceShare::new(halvings, SharedId::Trace)
+    }
+
     #[test]
     fn a_trace_is_covered_when_it_was_in_the_share_all_the_while() {
         let t = Instant::now();
         let at = |seconds| t + Duration::from_secs(seconds);
         let mut shares = Shares::new(at(0));
-        shares.change(at(10), 2, false);
-        shares.change(at(20), 1, false);
+        shares.change(at(10), by_trace(2));
+        shares.change(at(20), by_trace(1));
         for (place, from, to, expected) in [
             (IN_NONE, 1, 9, true),
             (IN_NONE, 1, 10, false),
@@ -96,11 +104,11 @@ mod tests {
         let t = Instant::now();
         let at = |seconds| t + Duration::from_secs(seconds);
         let mut shares = Shares::new(at(0));
-        shares.change(at(10), 2, true);
+        shares.change(at(10), TraceShare::new(2, SharedId::Request));
         assert!(!shares.cover(IN_QUARTER, at(9), at(11)) && shares.cover(IN_QUARTER, at(10), at(11)));
         assert_eq!(shares.weight(at(10)), 4);
         for n in 0..10_000 {
-            shares.change(at(20 + n), 1 + (n % 2) as u8, false);
+            shares.change(at(20 + n), TraceShare::new(1 + (n % 2) as u8, SharedId::Request));
         }
         assert!(shares.halvings.len() < 310 && shares.one_in() == 4);
     }

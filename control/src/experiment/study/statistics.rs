@@ -37,35 +37,57 @@ pub(in crate::experiment) fn share(count: u64, all: u64) -> Share {
         return Share { count, share: 0.0, low: 0.0, high: 1.0 };
     }
     let share = float(count) / float(all);
-    let (low, high) = wilson(share, float(all));
+    let Interval { low, high } = wilson(Proportion { share, of: float(all) });
     Share { count, share, low, high }
 }
 
-/// The interval of a share of `n`, which need not be a whole number.
-fn wilson(share: f64, n: f64) -> (f64, f64) {
-    let z2 = Z * Z / n;
+/// A share of so many, which need not be a whole number.
+#[derive(Clone, Copy, Debug)]
+struct Proportion {
+    share: f64,
+    of: f64,
+}
+
+/// The ends of a confidence interval.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    low: f64,
+    high: f64,
+}
+
+/// How much larger one share is than another, with its 95 % confidence interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Difference {
+    pub(super) value: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+/// The interval of a share.
+fn wilson(Proportion { share, of }: Proportion) -> Interval {
+    let z2 = Z * Z / of;
     let middle = (share + z2 / 2.0) / (1.0 + z2);
     let half = (share * (1.0 - share) * z2 + z2 * z2 / 4.0).max(0.0).sqrt() / (1.0 + z2);
-    ((middle - half).max(0.0).min(share), (middle + half).min(1.0).max(share))
+    Interval { low: (middle - half).max(0.0).min(share), high: (middle + half).min(1.0).max(share) }
 }
 
 /// The difference of two shares, `a` less `b`, with its 95 % confidence interval (Newcombe 1998, method 10: from the two
-/// intervals of Wilson). A share comes with the number that it is of; without one there is none.
-pub(super) fn difference(a: (f64, f64), b: (f64, f64)) -> Option<(f64, f64, f64)> {
-    if a.1 <= 0.0 || b.1 <= 0.0 {
+/// intervals of Wilson); `None` when one is a share of nothing.
+fn difference(a: Proportion, b: Proportion) -> Option<Difference> {
+    if a.of <= 0.0 || b.of <= 0.0 {
         return None;
     }
-    let ((a_low, a_high), (b_low, b_high)) = (wilson(a.0, a.1), wilson(b.0, b.1));
-    let difference = a.0 - b.0;
-    let low = difference - (a.0 - a_low).hypot(b_high - b.0);
-    let high = difference + (a_high - a.0).hypot(b.0 - b_low);
-    Some((difference, low, high))
+    let (of_a, of_b) = (wilson(a), wilson(b));
+    let value = a.share - b.share;
+    let low = value - (a.share - of_a.low).hypot(of_b.high - b.share);
+    let high = value + (of_a.high - a.share).hypot(b.share - of_b.low);
+    Some(Difference { value, low, high })
 }
 
 /// The same of strata, each with a count of both, where the second of each weighs as much as the first, so that both are
 /// alike in what they are made of. Strata that only one has are left out. The weighted share counts as one of so many as have
 /// its variance.
-pub(super) fn weighted_difference(strata: impl Iterator<Item = (Count, Count)>) -> Option<(f64, f64, f64)> {
+pub(super) fn weighted_difference(strata: impl Iterator<Item = (Count, Count)>) -> Option<Difference> {
     let (mut first, mut second, mut variance) = (Count::default(), 0.0, 0.0);
     for (a, b) in strata.filter(|(a, _)| a.all > 0) {
         let Some(share) = b.share() else { continue };
@@ -75,7 +97,8 @@ pub(super) fn weighted_difference(strata: impl Iterator<Item = (Count, Count)>) 
         variance += float(a.all).powi(2) / float(b.all);
     }
     let all = float(first.all);
-    difference((first.share()?, all), (second / all, all * all / variance))
+    let second = Proportion { share: second / all, of: all * all / variance };
+    difference(Proportion { share: first.share()?, of: all }, second)
 }
 
 /// How likely at least so many more of the bad ones are in `a` than in `b` by chance alone: Fisher's exact test, one-sided.
@@ -137,6 +160,10 @@ mod tests {
 
     use super::*;
 
+    fn of(share: f64, of: f64) -> Proportion {
+        Proportion { share, of }
+    }
+
     fn is_near(a: f64, b: f64, error: f64) {
         assert!((a - b).abs() <= error, "{a} and {b}");
     }
@@ -144,28 +171,28 @@ mod tests {
     #[test]
     fn intervals_are_those_of_the_literature() {
         // Newcombe 1998, the first example of his table II: 56/70 and 48/80.
-        let (d, low, high) = difference((56.0 / 70.0, 70.0), (48.0 / 80.0, 80.0)).unwrap();
-        is_near(d, 0.2, 1e-9);
-        is_near(low, 0.0524, 5e-5);
-        is_near(high, 0.3339, 5e-5);
+        let found = difference(of(56.0 / 70.0, 70.0), of(48.0 / 80.0, 80.0)).unwrap();
+        is_near(found.value, 0.2, 1e-9);
+        is_near(found.low, 0.0524, 5e-5);
+        is_near(found.high, 0.3339, 5e-5);
         // Wilson for 81 of 263, from Newcombe's paper on one share.
         let s = share(81, 263);
         is_near(s.low, 0.2553, 5e-5);
         is_near(s.high, 0.3662, 5e-5);
         assert_eq!((share(0, 10).low, share(10, 10).high, share(0, 0).high), (0.0, 1.0, 1.0));
-        assert_eq!(difference((0.0, 0.0), (0.5, 3.0)), None);
+        assert_eq!(difference(of(0.0, 0.0), of(0.5, 3.0)), None);
     }
 
     #[test]
     fn strata_are_weighted_and_one_alone_is_as_without() {
         let count = |all, bad| Count { all, bad };
         let one = weighted_difference([(count(70, 56), count(80, 48))].into_iter());
-        assert_eq!(one, difference((0.8, 70.0), (0.6, 80.0)));
+        assert_eq!(one, difference(of(0.8, 70.0), of(0.6, 80.0)));
         // The same shares in each stratum: no difference, though the sums differ much.
         let strata = [(count(900, 270), count(100, 30)), (count(50, 0), count(950, 0)), (count(7, 7), count(0, 0))];
-        let (difference, low, high) = weighted_difference(strata.into_iter()).unwrap();
-        is_near(difference, 0.0, 1e-9);
-        assert!((-0.2..-0.05).contains(&low) && (0.05..0.2).contains(&high), "{low} {high}");
+        let found = weighted_difference(strata.into_iter()).unwrap();
+        is_near(found.value, 0.0, 1e-9);
+        assert!((-0.2..-0.05).contains(&found.low) && (0.05..0.2).contains(&found.high), "{found:?}");
         assert_eq!(weighted_difference(std::iter::empty()), None);
     }
 

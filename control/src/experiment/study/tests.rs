@@ -64,11 +64,11 @@ impl World {
         // Two workers: what ends is seen within 250 ms, in no order.
         outcomes.sort_by_key(|o| (o.ended.duration_since(t).as_millis() / 250, o.trace % 2, o.ended));
         let mut rest = outcomes.into_iter().peekable();
-        study.enter(Phase::Baseline, t);
+        study.enter(RunPhase::Baseline, t);
         for now in (0..=end + 2_000).step_by(250) {
             match now {
-                _ if now == begin => study.enter(Phase::Injecting, at(now)),
-                _ if now == end => study.enter(Phase::Recovering, at(now)),
+                _ if now == begin => study.enter(RunPhase::Injecting, at(now)),
+                _ if now == end => study.enter(RunPhase::Recovering, at(now)),
                 _ => {}
             }
             while let Some((at_ms, share)) = changes.next_if(|(at_ms, _)| *at_ms <= now) {
@@ -84,7 +84,7 @@ impl World {
         let statement = SteadyStateReport { baseline, injecting, recovering, ..SteadyStateReport::default() };
         let rule = RuleReport { matched, injected, ..RuleReport::default() };
         let mut report = Report { steady_state: vec![statement], rules: vec![rule], ..Report::default() };
-        report.phases.push(crate::experiment::report::PhaseSpan { phase: Phase::Injecting, from: 8.0, to: 48.0 });
+        report.phases.push(crate::experiment::report::PhaseSpan { phase: RunPhase::Injecting, from: 8.0, to: 48.0 });
         study.fill(at(end + 2_000), &mut report);
         (report, study)
     }
@@ -296,8 +296,8 @@ fn where_no_call_is_seen_as_with_faults_of_connections_all_are_compared_with_tho
     let t = Instant::now();
     let at = |ms| t + Duration::from_millis(ms);
     let mut study = Study::new(&experiment(), t, None);
-    study.enter(Phase::Baseline, t);
-    study.enter(Phase::Injecting, at(10_000));
+    study.enter(RunPhase::Baseline, t);
+    study.enter(RunPhase::Injecting, at(10_000));
     let request = |n: u64| {
         let status = Some(if n >= 200 && n.is_multiple_of(2) { 502 } else { 200 });
         Outcome { status, ..inbound(t, n * 50, 10) }
@@ -315,9 +315,9 @@ fn what_begins_in_a_pause_is_of_no_group() {
     let t = Instant::now();
     let at = |ms| t + Duration::from_millis(ms);
     let mut study = Study::new(&experiment(), t, None);
-    study.enter(Phase::Injecting, t);
-    study.pause(true, at(1_000));
-    study.pause(false, at(2_000));
+    study.enter(RunPhase::Injecting, t);
+    study.set_paused(true, at(1_000));
+    study.set_paused(false, at(2_000));
     let mut seen: Vec<_> = [500, 1_500, 2_500].map(|ms| inbound(t, ms, 10)).into();
     study.take(at(3_000), &mut seen, 4);
     study.finish(at(4_000));
@@ -331,7 +331,7 @@ fn requests_under_way_are_those_of_inbound_listeners() {
     use squall_telemetry::TrafficTotals;
     let (t, b) = (Instant::now(), Name::new("b").unwrap());
     let mut study = Study::new(&experiment(), t, None);
-    study.enter(Phase::Baseline, t);
+    study.enter(RunPhase::Baseline, t);
     for (second, in_flight) in [4, 6, 2].into_iter().enumerate() {
         let totals = |direction, begun| TrafficTotals {
             listener: b.clone(),
@@ -359,7 +359,7 @@ fn requests_under_way_are_those_of_inbound_listeners() {
 fn an_exchange_costs_little() {
     let (t, begin) = (Instant::now(), Instant::now());
     let mut study = Study::new(&experiment(), t, None);
-    study.enter(Phase::Injecting, t);
+    study.enter(RunPhase::Injecting, t);
     let experiment = Name::new("e").unwrap();
     let made: Vec<_> = (0..20_000_u64)
         .flat_map(|n| {

@@ -24,9 +24,9 @@ fn good_report() -> Report {
     let span = |phase, from, to| PhaseSpan { phase, from, to };
     Report {
         phases: vec![
-            span(Phase::Baseline, 0.0, 30.0),
-            span(Phase::Injecting, 30.0, 90.0),
-            span(Phase::Recovering, 90.0, 95.0),
+            span(RunPhase::Baseline, 0.0, 30.0),
+            span(RunPhase::Injecting, 30.0, 90.0),
+            span(RunPhase::Recovering, 90.0, 95.0),
         ],
         steady_state: vec![statement("p99")],
         rules: vec![RuleReport { name: "slow-b".to_owned(), matched: 2_000, injected: 100, ..RuleReport::default() }],

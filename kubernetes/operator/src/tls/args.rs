@@ -27,7 +27,7 @@ pub(crate) struct TlsArgs {
 
 /// Where certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum CertificateSource {
     /// Files that somebody else looks after.
     Given {
         /// The certificate, then those between it and its root.
@@ -48,10 +48,12 @@ pub(crate) enum Source {
 
 impl TlsArgs {
     /// What the flags say.
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> CertificateSource {
         match (&self.tls_cert, &self.tls_key) {
-            (Some(cert), Some(key)) => Source::Given { cert: cert.clone(), key: key.clone(), ca: self.tls_ca.clone() },
-            _ => Source::Made {
+            (Some(cert), Some(key)) => {
+                CertificateSource::Given { cert: cert.clone(), key: key.clone(), ca: self.tls_ca.clone() }
+            }
+            _ => CertificateSource::Made {
                 secret: self.tls_secret.clone(),
                 webhook_configuration: self.webhook_configuration.clone(),
             },

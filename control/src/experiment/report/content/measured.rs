@@ -1,9 +1,9 @@
 //! What was measured of the hypothesis: the steady state, the groups and the harm.
 
+use super::super::facts::injection;
 use super::super::page::{Block, Cell, Drawing, Section, Table, numbers, words};
 use super::super::wording::{count, interval, measured, moment, number, percent, points, seconds, share};
 use super::super::{Group, HarmReport, Held, JoinReport, Report, Sampled, SteadyStateReport};
-use super::injection;
 
 /// So many breaks of a statement are told one by one.
 const BREAKS_MAX: usize = 5;
@@ -38,7 +38,9 @@ fn breaks(report: &Report, statement: &SteadyStateReport) -> Option<String> {
         all.push(format!("{} times more", count(u64::try_from(more).unwrap_or(u64::MAX))));
     }
     let end = match (last.1, injection(report)) {
-        (Some(to), Some((began, _))) => format!("it held again {} after faults began to flow", seconds(to - began)),
+        (Some(to), Some(injection)) => {
+            format!("it held again {} after faults began to flow", seconds(to - injection.from))
+        }
         (Some(_), None) => "it held again".to_owned(),
         (None, _) => "it did not come back".to_owned(),
     };

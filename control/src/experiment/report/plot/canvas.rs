@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use super::super::wording::{number, seconds as write_seconds};
 use super::super::xml::escaped;
-use super::super::{Phase, Report};
+use super::super::{Report, RunPhase};
 use super::axis::{Axis, Scale};
 use super::curves::{Bound, Curve, drawable};
 
@@ -71,7 +72,7 @@ impl Plot<'_> {
             let (Some(from), Some(to)) = (drawable(span.from), drawable(span.to)) else { continue };
             let (from, to) = (x(time, from), x(time, to));
             let name = span.phase.as_str();
-            if span.phase == Phase::Injecting && to > from {
+            if span.phase == RunPhase::Injecting && to > from {
                 let (width, height) = (to - from, BOTTOM - TOP);
                 line(
                     &mut svg,
@@ -190,9 +191,9 @@ fn times(time: &Axis) -> String {
 fn time_name(seconds: f64, axis: &Axis) -> String {
     let step = axis.ticks.get(1).copied().unwrap_or(1.0);
     match step {
-        step if step < 30.0 || seconds == 0.0 => super::seconds(seconds),
+        step if step < 30.0 || seconds == 0.0 => write_seconds(seconds),
         step if step < 60.0 => format!("{:.0}:{:02.0} min", (seconds / 60.0).floor(), seconds % 60.0),
-        _ => format!("{} min", super::number(seconds / 60.0)),
+        _ => format!("{} min", number(seconds / 60.0)),
     }
 }
 

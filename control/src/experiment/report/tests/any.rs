@@ -100,8 +100,8 @@ fn group() -> impl Strategy<Value = Group> {
     })
 }
 
-fn phase() -> impl Strategy<Value = Phase> {
-    use Phase::{Aborted, Baseline, Done, Injecting, Pending, Recovering};
+fn phase() -> impl Strategy<Value = RunPhase> {
+    use RunPhase::{Aborted, Baseline, Done, Injecting, Pending, Recovering};
     prop::sample::select(vec![Pending, Baseline, Injecting, Recovering, Done, Aborted])
 }
 

@@ -63,9 +63,9 @@ fn every_picture_is_well_formed_and_within_its_frame() {
 #[test]
 fn one_point_and_an_hour_of_them_are_drawn() {
     for seconds in [1, 2, 3_600] {
-        let series = samples::series(seconds, (seconds / 3, seconds), (2.0, 0.5));
+        let series = samples::series(seconds, seconds / 3..seconds, samples::Faulted { takes: 2.0, fails: 0.5 });
         let phases =
-            vec![PhaseSpan { phase: Phase::Injecting, from: f64::from(seconds) / 3.0, to: f64::from(seconds) }];
+            vec![PhaseSpan { phase: RunPhase::Injecting, from: f64::from(seconds) / 3.0, to: f64::from(seconds) }];
         let html = Report { series, phases, ..held() }.to_html();
         assert_drawn_well(&html);
         let class = if seconds == 1 { "curve stroke-control dots" } else { "curve stroke-control" };

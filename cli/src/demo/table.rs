@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::sample::{Phase, Summary};
+use super::sample::{DemoPhase, Summary};
 use crate::output;
 
 const PLAIN_EVERY: Duration = Duration::from_secs(1);
@@ -12,7 +12,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(1);
 /// One row of the table.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    pub(super) phase: Phase,
+    pub(super) phase: DemoPhase,
     pub(super) summary: Summary,
     /// Faults counted so far, where faults are expected.
     pub(super) injected: Option<u64>,
@@ -20,7 +20,7 @@ pub(super) struct Row {
 
 /// The stage's front.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct LiveTable {
     is_live: bool,
     has_colour: bool,
     n_lines_drawn: usize,
@@ -28,8 +28,8 @@ pub(super) struct Board {
     plain_last: Option<Instant>,
 }
 
-impl Board {
-    /// A board on stdout, in the manner that stdout allows.
+impl LiveTable {
+    /// A table on stdout, in the manner that stdout allows.
     pub(super) fn new() -> Self {
         Self::with(output::stdout_is_live(), output::stdout_has_colour())
     }
@@ -163,7 +163,7 @@ fn plain(row: &Row) -> String {
 mod tests {
     use super::*;
 
-    fn row(phase: Phase) -> Row {
+    fn row(phase: DemoPhase) -> Row {
         let summary = Summary {
             requests: 1234,
             success_ratio: 1.0,
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_picture_has_one_line_a_phase_and_fits_80_columns() {
-        let text = picture(&[row(Phase::Baseline), row(Phase::Fault)]);
+        let text = picture(&[row(DemoPhase::Baseline), row(DemoPhase::Fault)]);
         assert_eq!(text.lines().count(), 3);
         let widths: Vec<_> = text.lines().map(str::len).collect();
         assert!(widths.iter().all(|width| *width == widths[0] && *width < 80), "{widths:?}");
@@ -185,14 +185,14 @@ mod tests {
 
     #[test]
     fn what_was_drawn_is_erased_exactly() {
-        let mut board = Board::with(true, false);
-        board.n_lines_drawn = 4;
-        assert_eq!((board.erase(), board.erase()), ("\x1b[4A\x1b[J".to_owned(), String::new()));
+        let mut table = LiveTable::with(true, false);
+        table.n_lines_drawn = 4;
+        assert_eq!((table.erase(), table.erase()), ("\x1b[4A\x1b[J".to_owned(), String::new()));
     }
 
     #[test]
     fn without_colour_there_are_no_escapes() {
-        assert_eq!(Board::with(false, false).colour("31", "x"), "x");
-        assert_eq!(Board::with(true, true).colour("31", "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(LiveTable::with(false, false).colour("31", "x"), "x");
+        assert_eq!(LiveTable::with(true, true).colour("31", "x"), "\x1b[31mx\x1b[0m");
     }
 }

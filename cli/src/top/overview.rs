@@ -8,7 +8,7 @@ use crate::rule::view::fields;
 
 /// What is shown.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Board {
+pub(super) struct Overview {
     pub(super) version: String,
     pub(super) uptime_seconds: f64,
     pub(super) generation: u64,
@@ -63,7 +63,7 @@ pub(super) struct RuleRow {
     pub(super) expires_at: Option<String>,
 }
 
-impl Board {
+impl Overview {
     /// What happened from the one reading to the other.
     pub(super) fn of(before: &Reading, now: &Reading) -> Self {
         let seconds = now.traffic.uptime_seconds - before.traffic.uptime_seconds;
@@ -173,5 +173,5 @@ fn quantile(share: f64, counts: &[f64], bounds: &[f64]) -> Option<f64> {
 }
 
 #[cfg(test)]
-#[path = "board_tests.rs"]
+#[path = "overview_tests.rs"]
 pub(super) mod tests;

@@ -38,30 +38,30 @@ pub(in crate::top) fn reading(uptime_seconds: f64, n: u64) -> Reading {
 
 #[test]
 fn rates_are_differences_over_the_time_between() {
-    let board = Board::of(&reading(10.0, 1), &reading(12.0, 3));
-    let row = &board.traffic[0];
+    let overview = Overview::of(&reading(10.0, 1), &reading(12.0, 3));
+    let row = &overview.traffic[0];
     assert_eq!((row.requests_per_second, row.aborted_per_second), (100.0, 20.0));
     assert_eq!((row.in_flight, row.connections, row.failed_percentage), (3, 4, Some(5.0)));
     assert_eq!((row.request_bytes_per_second, row.response_bytes_per_second), (1_000.0, 2_000_000.0));
     assert!((row.p50_seconds.unwrap() - 0.1).abs() < 1e-9, "{:?}", row.p50_seconds);
     assert!((row.p99_seconds.unwrap() - 0.982).abs() < 1e-9, "{:?}", row.p99_seconds);
-    let rule = &board.rules[0];
+    let rule = &overview.rules[0];
     assert_eq!((rule.matched_per_second, rule.injected_per_second, rule.injected), (100.0, 20.0, 60));
-    assert_eq!((board.generation, board.halted.as_deref(), board.guards[0].state.as_str()), (7, None, "ok"));
+    assert_eq!((overview.generation, overview.halted.as_deref(), overview.guards[0].state.as_str()), (7, None, "ok"));
 }
 
 #[test]
 fn without_traffic_there_is_no_share_and_no_quantile() {
-    let board = Board::of(&reading(10.0, 1), &reading(11.0, 1));
-    let row = &board.traffic[0];
+    let overview = Overview::of(&reading(10.0, 1), &reading(11.0, 1));
+    let row = &overview.traffic[0];
     assert_eq!((row.failed_percentage, row.p50_seconds, row.requests_per_second), (None, None, 0.0));
 }
 
 #[test]
 fn a_process_that_was_started_anew_counts_from_nothing() {
-    let board = Board::of(&reading(1_000.0, 5), &reading(2.0, 1));
-    assert_eq!(board.traffic[0].requests_per_second, 50.0);
-    assert_eq!(board.rules[0].injected_per_second, 10.0);
+    let overview = Overview::of(&reading(1_000.0, 5), &reading(2.0, 1));
+    assert_eq!(overview.traffic[0].requests_per_second, 50.0);
+    assert_eq!(overview.rules[0].injected_per_second, 10.0);
 }
 
 #[test]
