@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 /// The crates that nobody is given. Every other member of the workspace is shipped.
-const FOR_US: [&str; 2] = ["benches", "integration"];
+const FOR_US: [&str; 3] = ["benches", "integration", "integration/fuzz"];
 const LINES_MAX: usize = 500;
 
 fn root() -> PathBuf {

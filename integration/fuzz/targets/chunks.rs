@@ -1,9 +1,0 @@
-//! A chunked body, in pieces as at once.
-#![no_main]
-
-// The first byte says how large the pieces are.
-libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    if let Some((size, bytes)) = input.split_first() {
-        squall_proxy::fuzz::chunks(bytes, usize::from(*size));
-    }
-});

@@ -1,9 +1,0 @@
-//! The answer of an upstream: head and body.
-#![no_main]
-
-// The first byte says how large the pieces are.
-libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    if let Some((size, bytes)) = input.split_first() {
-        squall_proxy::fuzz::response(bytes, usize::from(*size));
-    }
-});
