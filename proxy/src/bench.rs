@@ -17,15 +17,13 @@ use http_body::{Body, Frame};
 use squall_config::model::{ClusterProtocol, Config, Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
-use squall_fault::store::SnapshotStore;
 use squall_telemetry::Observation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::balance::Loads;
 use crate::downstream::{Downstream, Origin};
 use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
@@ -51,7 +49,7 @@ use crate::tcp::relay::{RelayContext, relay};
 use crate::tcp::relayed::Relayed;
 use crate::upstream::pool::IdlePool;
 use crate::upstream::shared::SharedEndpoint;
-use crate::worker::{Worker, WorkerParts};
+use crate::worker::Worker;
 
 const KEEP: Terms = Terms {
     is_head: false,
@@ -130,23 +128,7 @@ pub struct Exchanges {
 impl Exchanges {
     /// A worker with this configuration; `None` when it has no listener.
     pub fn new(config: Arc<Config>) -> Option<Self> {
-        let store = SnapshotStore::new(squall_fault::compile(config, None, squall_fault::Stamp::first(7)));
-        let parts = WorkerParts {
-            reader: store.reader(),
-            changes: watch::Sender::new(store.load()).subscribe(),
-            shard: Arc::default(),
-            budget: Budget::new(1_000),
-            upstreams: Arc::default(),
-            access_log: None,
-            traces: None,
-            taps: Arc::default(),
-            outcomes: Arc::default(),
-            index: 0,
-            loads: Loads::of(1),
-            all: Arc::new([]),
-            commands: mpsc::unbounded_channel().1,
-        };
-        let worker = Worker::new(parts).0;
+        let worker = Worker::alone(config);
         let view = worker.view();
         let listener = view.listeners.first()?;
         let ends = Ends { source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), destination: None };

@@ -168,3 +168,7 @@ async fn serve_http2(opened: Opened) {
     let (downstream, going_away, io) = opened.into_http2();
     http2::server::serve(downstream, going_away, io).await;
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -110,6 +110,29 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// One without sockets, and without others beside it.
+    #[cfg(any(test, feature = "bench"))]
+    pub(crate) fn alone(config: Arc<squall_config::model::Config>) -> Rc<Self> {
+        let first = squall_fault::compile(config, None, squall_fault::Stamp::first(7));
+        let store = squall_fault::store::SnapshotStore::new(first);
+        let parts = WorkerParts {
+            reader: store.reader(),
+            changes: watch::Sender::new(store.load()).subscribe(),
+            shard: Arc::default(),
+            budget: Budget::new(1_000),
+            upstreams: Arc::default(),
+            access_log: None,
+            traces: None,
+            taps: Arc::default(),
+            outcomes: Arc::default(),
+            index: 0,
+            loads: Loads::of(1),
+            all: Arc::new([]),
+            commands: mpsc::unbounded_channel().1,
+        };
+        Self::new(parts).0
+    }
+
     pub(crate) fn new(parts: WorkerParts) -> (Rc<Self>, mpsc::UnboundedReceiver<Command>) {
         let mut reader = parts.reader;
         let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, (&parts.shard, &parts.upstreams)));
