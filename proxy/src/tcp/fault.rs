@@ -42,15 +42,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) record: &'a dyn RelayRecord,
     /// Whether it was accepted just now: only then can it be refused.
     pub(super) is_new: bool,
-    pub(super) request_passed: u64,
-    pub(super) response_passed: u64,
+    pub(super) passed: Passed,
     pub(super) now: Instant,
-}
-
-impl Circumstances<'_> {
-    fn passed(&self) -> Passed {
-        Passed { request: self.request_passed, response: self.response_passed }
-    }
 }
 
 /// What is decided about.
@@ -58,9 +51,6 @@ pub(super) enum Subject<'a> {
     Connection(ConnectionMeta<'a>),
     Tunnel(TunnelMeta<'a>),
 }
-
-/// What rules stand in.
-type Place<'a> = (&'a Snapshot, &'a CompiledListener);
 
 impl Subject<'_> {
     /// The rules that can match it.
@@ -72,7 +62,7 @@ impl Subject<'_> {
         }
     }
 
-    fn decide(&self, (snapshot, listener): Place<'_>, rule: RuleIndex) -> FaultPlan {
+    fn decide(&self, snapshot: &Snapshot, listener: &CompiledListener, rule: RuleIndex) -> FaultPlan {
         match self {
             Self::Connection(connection) => decide_connection(snapshot, listener, rule, connection),
             Self::Tunnel(tunnel) => decide_tunnel(snapshot, listener, rule, tunnel),
@@ -102,9 +92,7 @@ impl ConnectionFaults {
         for &index in rules {
             let rule = snapshot.rule(index);
             let is_counted = self.is_counted;
-            let Some(record) = self.decided((snapshot, listener), index, rule, circumstances) else {
-                continue;
-            };
+            let Some(record) = self.decided(snapshot, listener, index, circumstances) else { continue };
             record.switch_on(snapshot, rule, circumstances, is_counted);
             if let Some(on) = &record.on {
                 active.add(on, circumstances.is_new);
@@ -148,11 +136,12 @@ impl ConnectionFaults {
     /// The decision on a rule, taken now if it was not before; `None` when there is nothing to decide.
     fn decided(
         &mut self,
-        place: Place<'_>,
+        snapshot: &Snapshot,
+        listener: &CompiledListener,
         index: RuleIndex,
-        rule: &CompiledRule,
         circumstances: &Circumstances<'_>,
     ) -> Option<&mut Record> {
+        let rule = snapshot.rule(index);
         if let Some(known) = self.records.iter().position(|record| Arc::ptr_eq(&record.state, &rule.state)) {
             return self.records.get_mut(known);
         }
@@ -160,7 +149,7 @@ impl ConnectionFaults {
         if !rule.rule.faults.iter().any(touches) {
             return None; // an open connection cannot be refused: it does not even count as matched
         }
-        let plan = circumstances.subject.decide(place, index);
+        let plan = circumstances.subject.decide(snapshot, listener, index);
         if rule.rule.mode == Mode::Shadow && !plan.is_empty() {
             circumstances.record.on_shadow(&rule.rule.name);
         }
@@ -174,8 +163,8 @@ impl ConnectionFaults {
         for Terminal { rule, kind, .. } in active.terminals.iter().filter(|terminal| terminal.has_begun()) {
             self.report(rule, kind, to);
         }
-        if let Some((rule, _)) = &active.connect {
-            self.report(rule, "delay", to);
+        if let Some(delay) = &active.connect {
+            self.report(&delay.rule, "delay", to);
         }
         for spec in [&active.request, &active.response] {
             for (rule, kind) in spec.kinds() {
@@ -206,7 +195,7 @@ impl Record {
                 on.faults.clone_from(&rule.rule.faults);
                 on.since = circumstances.now;
                 on.data_since = None;
-                on.passed_before = circumstances.passed();
+                on.passed_before = circumstances.passed;
             }
             return;
         }
@@ -229,7 +218,7 @@ impl Record {
             since: circumstances.now,
             is_from_start: circumstances.is_new,
             data_since: None,
-            passed_before: circumstances.passed(),
+            passed_before: circumstances.passed,
             seed: snapshot.seed ^ rule.stream ^ ordinal,
             _permit: permit,
         });

@@ -171,14 +171,15 @@ impl Pump {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<PumpEnd> {
         debug_assert!(!self.is_done, "a direction ends once");
         // What TLS holds back for want of room leaves; an error of that is one of the next write, too.
         let _unflushed = Pin::new(&mut *to).poll_flush(cx);
         if self.intake != Intake::Passed {
-            return self.poll_held_back(cx, (from, to), record);
+            return self.poll_held_back(cx, from, to, record);
         }
         loop {
             if self.is_limit_reached() {
@@ -187,7 +188,7 @@ impl Pump {
             let step = match self.rest() {
                 Rest::InPipe => self.poll_drain(cx, to.tcp(), record),
                 Rest::Unwritten => self.poll_unwritten(cx, to, record),
-                Rest::Queued | Rest::None => self.poll_on(cx, (from, to), record),
+                Rest::Queued | Rest::None => self.poll_on(cx, from, to, record),
             };
             if let Err(end) = ready!(step) {
                 return self.end(end);
@@ -200,18 +201,17 @@ impl Pump {
     fn poll_on(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
-        if let Some(mut faults) = self.faults.take() {
-            let step = self.poll_faulted(&mut faults, cx, (from, to), record);
-            self.faults = (!faults.is_spent()).then_some(faults);
-            return step;
+        if self.faults.is_some() {
+            return self.poll_faulted(cx, from, to, record);
         }
         if matches!(self.path, Path::Spliced(_)) && !self.has_ended() && self.early.is_empty() {
             return self.poll_splice(cx, from.tcp());
         }
-        self.poll_plain(cx, (from, to), record)
+        self.poll_plain(cx, from, to, record)
     }
 
     /// What is to be written before anything else.
@@ -240,7 +240,8 @@ impl Pump {
     fn poll_plain(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
         if !self.early.is_empty() {
@@ -326,19 +327,17 @@ impl Pump {
     /// With faults: whatever is there is read into the queue, whatever is due is written from it.
     fn poll_faulted(
         &mut self,
-        faults: &mut StreamFaults,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
-        let filled = self.poll_fill(faults, cx, from);
-        let released = self.poll_release(faults, cx, to, record);
-        match released {
-            Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Pending if filled.is_ready() || faults.is_spent() => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
-        }
+        let Some(mut faults) = self.faults.take() else { return Poll::Ready(Ok(())) };
+        let filled = self.poll_fill(&mut faults, cx, from);
+        let released = self.poll_release(&mut faults, cx, to, record);
+        let is_spent = faults.is_spent();
+        self.faults = (!is_spent).then_some(faults);
+        if released.is_pending() && (filled.is_ready() || is_spent) { Poll::Ready(Ok(())) } else { released }
     }
 
     /// Ready when something was queued.

@@ -71,8 +71,8 @@ impl ConnectionRecord {
             error,
             duration_seconds: self.started.elapsed().as_secs_f64(),
             injected_latency_seconds: self.latency.get().as_secs_f64(),
-            request_bytes: outcome.request_bytes,
-            response_bytes: outcome.response_bytes,
+            request_bytes: outcome.passed.request,
+            response_bytes: outcome.passed.response,
             faults: &self.injected.borrow(),
             shadows: shadows.as_deref().map_or(&[], Vec::as_slice),
             ..Line::of(&self.listener.key, self.source)

@@ -35,7 +35,6 @@ pub(crate) async fn relay(opened: Opened) {
     let cluster = toward.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(now);
     if endpoint.is_unresolved() {
-        // Boxed, because it happens once.
         endpoint = Box::pin(cluster.pick_resolved(now)).await;
     }
     let assignment = Assignment::of_connection(endpoint);
@@ -56,7 +55,7 @@ pub(crate) async fn relay(opened: Opened) {
 /// How the endpoint fared with a connection: a single byte from there is an answer.
 fn judge(assignment: &Assignment, outcome: &RelayOutcome<ProxyError>) {
     match &outcome.end {
-        _ if outcome.response_bytes > 0 => assignment.judge(Fared::Well),
+        _ if outcome.passed.response > 0 => assignment.judge(Fared::Well),
         RelayEnd::ConnectFailed(error) => assignment.failed(error.kind),
         RelayEnd::Injected { .. } | RelayEnd::Abandoned | RelayEnd::Broken { by: Side::Upstream, .. } => {
             assignment.judge(Fared::Badly);
