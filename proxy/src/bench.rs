@@ -7,14 +7,14 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body::{Body, Frame};
-use squall_config::model::{ClusterProtocol, Config, Name, Phase};
+use squall_config::model::{ClusterProtocol, Config, HostPort, Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use squall_telemetry::Observation;
@@ -32,7 +32,7 @@ use crate::http::{request, response};
 use crate::http1::chunks::Chunks;
 use crate::http1::client::Connection;
 use crate::http1::decoder::{BodyError, Decoder};
-use crate::http1::encoder::{self, Encoder};
+use crate::http1::encoder::{self, Encoder, Framing};
 use crate::http1::input::Input;
 use crate::http1::output::Output;
 use crate::http1::request_head::{self, Terms};
@@ -60,12 +60,14 @@ const KEEP: Terms = Terms {
     is_connect: false,
 };
 
+static NOWHERE: LazyLock<HostPort> = LazyLock::new(|| HostPort { host: "".into(), port: 0 });
+
 /// Parses a request head, makes it ready for the upstream, and writes it; how many bytes that were. `None` when it is no
 /// complete request head.
 pub fn request_head(bytes: &[u8]) -> Option<usize> {
     let mut parts = parsed(bytes)?;
     let has_upgrade = request::offered_upgrade(&parts);
-    let hop = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: "" };
+    let hop = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: &NOWHERE };
     request::rewrite(&mut parts, false, has_upgrade, hop);
     let mut out = Output::new();
     encoder::request_head(&parts, false, &mut out);
@@ -151,7 +153,7 @@ impl Exchanges {
         let answer = exchange(Rc::clone(&self.downstream), Ok(Incoming { head, body: RequestBody::Empty }));
         let (head, body) = answer.now_or_never()?.ok()?.into_parts();
         let mut out = Output::new();
-        let (encoder, _) = encoder::response_head(&head, body.size_hint().exact(), KEEP, &mut out);
+        let Framing { encoder, .. } = encoder::response_head(&head, body.size_hint().exact(), KEEP, &mut out);
         send(Sending::new(out, encoder, body))
     }
 }

@@ -118,15 +118,19 @@ pub(crate) fn request_head(parts: &request::Parts, has_body: bool, out: &mut Out
     encoder
 }
 
-/// Writes the head of an answer; how its body is to be framed, and whether the connection goes on after it.
+/// How an answer goes on behind its head.
+#[derive(Debug)]
+pub(crate) struct Framing {
+    /// Of its body.
+    pub(crate) encoder: Encoder,
+    /// The connection goes on after it.
+    pub(crate) keeps_alive: bool,
+}
+
+/// Writes the head of an answer.
 ///
 /// `exact` is the length of the body, where it is known.
-pub(crate) fn response_head(
-    parts: &response::Parts,
-    exact: Option<u64>,
-    terms: Terms,
-    out: &mut Output,
-) -> (Encoder, bool) {
+pub(crate) fn response_head(parts: &response::Parts, exact: Option<u64>, terms: Terms, out: &mut Output) -> Framing {
     let buffer = out.buffer();
     status_line(parts, buffer);
     let is_switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -172,7 +176,7 @@ pub(crate) fn response_head(
         field(buffer, &DATE, date::now().as_bytes());
     }
     buffer.extend_from_slice(b"\r\n");
-    (encoder, keeps_alive)
+    Framing { encoder, keeps_alive }
 }
 
 fn status_line(parts: &response::Parts, buffer: &mut Vec<u8>) {
@@ -212,7 +216,7 @@ mod tests {
         }
         let mut out = Output::new();
         let parts = response.body(()).unwrap().into_parts().0;
-        let (encoder, keeps_alive) = response_head(&parts, exact, terms, &mut out);
+        let Framing { encoder, keeps_alive } = response_head(&parts, exact, terms, &mut out);
         (text(&mut out).replace("HTTP/1.1 200 OK\r\ndate: then\r\n", ""), encoder, keeps_alive)
     }
 

@@ -162,13 +162,19 @@ impl ClusterState {
         forward.toward(&self.cluster, &self.shard, target, now)
     }
 
+    /// Whether a request that says itself where it goes would come back to this process there.
+    pub(crate) fn leads_back(&self, endpoint: &EndpointState) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.leads_back(endpoint))
+    }
+
     /// What all workers share of it.
     pub(crate) fn shared(&self) -> &SharedCluster {
         &self.shared
     }
 
-    /// The way to it; `endpoint` is named as Host where a client named none.
-    pub(crate) fn hop<'a>(&self, endpoint: &'a str) -> Hop<'a> {
+    /// The way to one of its endpoints.
+    pub(crate) fn hop<'a>(&self, endpoint: &'a EndpointState) -> Hop<'a> {
+        let endpoint = &endpoint.endpoint().address;
         Hop { protocol: self.cluster.protocol, is_tls: self.cluster.tls.is_some(), endpoint }
     }
 
@@ -187,7 +193,8 @@ impl ClusterState {
         Rc::clone(&all[self.choose(all, now.into())])
     }
 
-    /// The same, once a name has an address, or it is known that none has. Waits no longer than a connection may take.
+    /// The same, once a name has an address, or it is known that none has. Waits no longer than a connection may take. To be
+    /// boxed, because it happens once.
     pub(crate) async fn pick_resolved(&self, now: Instant) -> Rc<EndpointState> {
         let mut members = self.shared.follow();
         let settled = members.wait_for(|members| members.is_settled());
