@@ -135,7 +135,7 @@ impl Worker {
 
     pub(crate) fn new(parts: WorkerParts) -> (Rc<Self>, mpsc::UnboundedReceiver<Command>) {
         let mut reader = parts.reader;
-        let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, (&parts.shard, &parts.upstreams)));
+        let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, &parts.shard, &parts.upstreams));
         let worker = Self {
             reader: RefCell::new(reader),
             view: RefCell::new(view),
@@ -170,7 +170,7 @@ impl Worker {
         let mut view = self.view.borrow_mut();
         let current = reader.current();
         if !Arc::ptr_eq(current, &view.snapshot) {
-            *view = Rc::new(View::adopt(Arc::clone(current), Some(&view), (&self.shard, &self.upstreams)));
+            *view = Rc::new(View::adopt(Arc::clone(current), Some(&view), &self.shard, &self.upstreams));
         }
         Rc::clone(&view)
     }

@@ -159,12 +159,13 @@ fn client(cluster: &Cluster) -> Option<Client> {
 /// Every problem of every file.
 pub fn check(config: &Config) -> Result<(), Problems> {
     let control = config.control.tls.as_ref().map(Server::of_control);
-    problems((config, control), |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
+    problems(config, control, |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
 }
 
 /// What is wrong with any part of a configuration, as these see it.
 fn problems(
-    (config, control): (&Config, Option<Server>),
+    config: &Config,
+    control: Option<Server>,
     of_server: impl Fn(&Server) -> Result<(), LoadError>,
     of_authority: impl Fn(&Authority) -> Result<(), LoadError>,
     of_client: impl Fn(&Client) -> Result<(), LoadError>,
@@ -207,7 +208,7 @@ impl TlsStore {
     /// Every problem of files that nothing is in use of.
     pub(crate) fn prepare(&self, config: &Config) -> Result<(), Problems> {
         let Self { servers, authorities, clients, .. } = self;
-        problems((config, None), |s| servers.prepare(s), |a| authorities.prepare(a), |c| clients.prepare(c))
+        problems(config, None, |s| servers.prepare(s), |a| authorities.prepare(a), |c| clients.prepare(c))
     }
 
     /// What the control API shows from now on; the cell follows its files. Can be chosen once.
