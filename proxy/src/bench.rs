@@ -32,11 +32,11 @@ use crate::http::{request, response};
 use crate::http1::chunks::Chunks;
 use crate::http1::client::Connection;
 use crate::http1::decoder::{BodyError, Decoder};
-use crate::http1::encoder::{self, Encoder, Framing};
+use crate::http1::encoder::{self, Encoder, Framing, Trailers};
 use crate::http1::input::Input;
 use crate::http1::output::Output;
 use crate::http1::request_head::{self, Terms};
-use crate::http1::response_head;
+use crate::http1::response_head::{self, AnswerTo};
 use crate::http1::sending::Sending;
 use crate::http2::going_away::GoingAway;
 use crate::life::Life;
@@ -47,6 +47,7 @@ use crate::tcp::control::Control;
 use crate::tcp::record::RelayRecord;
 use crate::tcp::relay::{RelayContext, relay};
 use crate::tcp::relayed::Relayed;
+use crate::telemetry::outcome::observing::Beginning;
 use crate::upstream::pool::IdlePool;
 use crate::upstream::shared::SharedEndpoint;
 use crate::worker::Worker;
@@ -81,7 +82,7 @@ fn parsed(request_head: &[u8]) -> Option<Box<http::request::Parts>> {
 /// Parses a response head, makes it ready for downstream, and writes it; how many bytes that were. `None` when it is no
 /// complete response head.
 pub fn response_head(bytes: &[u8]) -> Option<usize> {
-    let head = response_head::take(&mut Input::of(bytes), false).ok()??;
+    let head = response_head::take(&mut Input::of(bytes), AnswerTo::Other).ok()??;
     let mut parts = head.parts;
     response::prepare(&mut parts).ok()?;
     let mut out = Output::new();
@@ -92,8 +93,7 @@ pub fn response_head(bytes: &[u8]) -> Option<usize> {
 /// Takes a chunked body apart and frames it anew, into nowhere; `None` when it is no complete chunked body.
 pub fn chunked_body(bytes: &[u8]) -> Option<()> {
     let body = Encoded { decoder: Decoder::Chunked(Box::new(Chunks::new())), input: Input::default(), io: bytes };
-    let encoder = Encoder::Chunked { is_line_end_due: false, has_trailers: true };
-    send(Sending::new(Output::new(), encoder, body))
+    send(Sending::new(Output::new(), Encoder::chunked(Trailers::Passed), body))
 }
 
 fn send<B: Body<Data = Bytes, Error: Into<crate::http::body::BoxError>> + Unpin>(
@@ -143,7 +143,11 @@ impl Exchanges {
     /// Notes what becomes of exchanges from now on, and gives those without ids some.
     pub fn observe(&self) {
         let observation = Observation { add_ids: true, ..Observation::default() };
-        self.downstream.worker.observe(Some((1, Arc::new(observation), Arc::default())));
+        self.downstream.worker.observe(Some(Beginning {
+            number: 1,
+            observation: Arc::new(observation),
+            share: Arc::default(),
+        }));
     }
 
     /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,

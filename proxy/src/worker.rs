@@ -12,7 +12,6 @@ use squall_config::model::Name;
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotReader;
-use squall_telemetry::Observation;
 use tokio::sync::{mpsc, watch};
 
 use crate::balance::{Claim, Loads, Sharing};
@@ -21,7 +20,7 @@ use crate::life::Life;
 use crate::net::own::OwnAddresses;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::outcome::buffer::Buffer;
-use crate::telemetry::outcome::observing::{Observing, SharedShare};
+use crate::telemetry::outcome::observing::{Beginning, Observing};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::Taps;
 use crate::telemetry::trace::Traces;
@@ -45,11 +44,11 @@ pub(crate) enum Command {
     /// End now.
     Cut,
     /// Serve a connection that another worker accepted for this listener.
-    Serve(Name, std::net::TcpStream, SocketAddr, Claim),
+    Serve { listener: Name, stream: std::net::TcpStream, source: SocketAddr, claim: Claim },
     /// Those who watch are others now.
     Tap,
     /// From now on note what becomes of exchanges, for the observation with this number; or do no longer.
-    Observe(Option<(u64, Arc<Observation>, SharedShare)>),
+    Observe(Option<Beginning>),
     /// Serve a stream of a connection that another worker serves.
     ServeStream(ServeStream),
 }
@@ -235,10 +234,9 @@ impl Worker {
     }
 
     /// Begins an observation, or ends the one before.
-    pub(crate) fn observe(&self, observation: Option<(u64, Arc<Observation>, SharedShare)>) {
-        let begin =
-            |(number, observation, share)| Observing::new(number, observation, Arc::clone(&self.outcomes), share);
-        let observing = observation.map(|observation| Rc::new(begin(observation)));
+    pub(crate) fn observe(&self, observation: Option<Beginning>) {
+        let begin = |beginning| Rc::new(Observing::new(beginning, Arc::clone(&self.outcomes)));
+        let observing = observation.map(begin);
         if let Some(before) = self.observing.replace(observing) {
             before.end();
         }
