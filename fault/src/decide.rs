@@ -80,7 +80,39 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             Mode::Shadow => {}
         }
     }
-    Decision { plan: planning.plan, shadows, experiment }
+    let decision = Decision { plan: planning.plan, shadows, experiment };
+    decision.check_invariants(snapshot, listener);
+    decision
+}
+
+impl Decision {
+    /// What holds of whatever was decided; looked at in debug builds alone.
+    fn check_invariants(&self, snapshot: &Snapshot, listener: &CompiledListener) {
+        let (steps, shadows) = (self.plan.steps(), &self.shadows);
+        debug_assert!(
+            steps.is_sorted_by(|a, b| (a.rule, a.fault) < (b.rule, b.fault)),
+            "each fault is planned once, in the order of the rules and of their faults"
+        );
+        debug_assert!(
+            steps.iter().all(|step| listener.http_rules.contains(&step.rule)
+                && snapshot.step_rule(*step).rule.mode == Mode::Inject
+                && snapshot.step_fault(*step).applies_to_http()),
+            "only rules of this listener inject, and only what HTTP can have"
+        );
+        debug_assert!(
+            steps.iter().filter(|step| snapshot.step_fault(**step).ends().is_some()).count() <= 1,
+            "one fault at most ends an exchange"
+        );
+        debug_assert!(
+            shadows.is_sorted_by(|a, b| a < b)
+                && shadows.iter().all(|rule| snapshot.rule(*rule).rule.mode == Mode::Shadow),
+            "each rule in shadow mode is told of once, and no other"
+        );
+        debug_assert!(
+            self.experiment.is_none_or(|rule| snapshot.rule(rule).rule.experiment.is_some()),
+            "an experiment has rules of its own"
+        );
+    }
 }
 
 /// Decides for one connection and one rule (a connection decides anew for each rule that appears while it is open,
@@ -183,6 +215,10 @@ fn decide_stream(
             break;
         }
     }
+    debug_assert!(
+        plan.steps().is_sorted_by(|a, b| a.fault < b.fault) && plan.steps().iter().all(|step| step.rule == rule),
+        "a stream is decided rule by rule, each of its faults once"
+    );
     if compiled.rule.mode == Mode::Shadow && !plan.is_empty() {
         compiled.state.skipped_shadow.fetch_add(1, Relaxed);
     }

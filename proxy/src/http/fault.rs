@@ -112,6 +112,7 @@ fn admit(listener: &ListenerView, request: &RequestMeta<'_>, plan: &FaultPlan, b
             steps.push(*step);
         }
     }
+    debug_assert_eq!(plan.rules().filter(|rule| steps.iter().any(|step| step.rule == *rule)).count(), permits.len());
     (!steps.is_empty()).then(|| {
         Box::new(Faults {
             snapshot: Arc::clone(snapshot),

@@ -133,6 +133,7 @@ impl Record {
 
     /// Notes the head of the answer.
     pub(crate) fn answer(&mut self, head: &response::Parts, origin: Origin) {
+        debug_assert!(self.status.is_none(), "an exchange has one answer");
         self.status = Some(head.status.as_u16());
         self.origin = origin;
         if let Some(assignment) = self.assignment.as_ref().filter(|_| origin != Origin::Proxy) {

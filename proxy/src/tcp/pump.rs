@@ -176,6 +176,7 @@ impl Pump {
         record: &dyn RelayRecord,
     ) -> Poll<PumpEnd> {
         debug_assert!(!self.is_done, "a direction ends once");
+        self.check_invariants();
         // What TLS holds back for want of room leaves; an error of that is one of the next write, too.
         let _unflushed = Pin::new(&mut *to).poll_flush(cx);
         if self.intake != Intake::Passed {
@@ -228,8 +229,20 @@ impl Pump {
     }
 
     fn end(&mut self, end: PumpEnd) -> Poll<PumpEnd> {
+        self.check_invariants();
         self.is_done = true;
         Poll::Ready(end)
+    }
+
+    /// What holds between two polls, and at the end; looked at in debug builds alone.
+    fn check_invariants(&self) {
+        let is_in_pipe = self.rest() == Rest::InPipe;
+        let is_queued = self.faults.as_ref().is_some_and(|faults| faults.has_queued());
+        debug_assert!(
+            u8::from(is_in_pipe) + u8::from(!self.unwritten.is_empty()) + u8::from(is_queued) <= 1,
+            "what was read waits in one place, so that it leaves in order"
+        );
+        debug_assert!(self.pass_until.is_none_or(|limit| self.passed <= limit), "no more passes than may");
     }
 
     fn is_limit_reached(&self) -> bool {
@@ -400,6 +413,10 @@ impl Pump {
         {
             return Poll::Ready(PumpEnd::SourceBroken(error));
         }
+        debug_assert!(
+            self.early.is_empty() && self.rest() == Rest::None,
+            "what came before the end is passed on before it"
+        );
         if self.ends_in_fin {
             // Fails only when the peer has gone already: an end all the same.
             let _gone = ready!(Pin::new(to).poll_shutdown(cx));

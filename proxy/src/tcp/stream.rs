@@ -177,6 +177,7 @@ impl StreamFaults {
             self.latencies = spec.delays.iter().map(|d| LatencyStream::new(d.latency.clone(), d.max, d.seed)).collect();
             self.latency_max = Duration::ZERO;
             self.retime(spec.slow_close());
+            self.check_invariants();
             self.latency_rule = spec.delays.first().map(|first| first.rule.clone()).or(self.latency_rule.take());
         }
         let rate = spec.throttle.as_ref().map(|throttle| throttle.rate);
@@ -234,6 +235,7 @@ impl StreamFaults {
         self.queued += bytes.len() + CHUNK_OVERHEAD;
         let release_at = self.release_of(now);
         self.queue.push_back(Chunk { arrived: now, release_at, is_delayed: !self.latencies.is_empty(), bytes });
+        self.check_invariants();
     }
 
     fn corrupted(&mut self, bytes: Bytes) -> Bytes {
@@ -298,7 +300,25 @@ impl StreamFaults {
             self.queued -= CHUNK_OVERHEAD;
             self.queue.pop_front();
         }
-        debug_assert_eq!(self.queued, self.queue.iter().map(|c| c.bytes.len() + CHUNK_OVERHEAD).sum::<usize>());
+        self.check_invariants();
+    }
+
+    /// What holds of the queue whenever it has changed; looked at in debug builds alone.
+    fn check_invariants(&self) {
+        let cost = |chunk: &Chunk| chunk.bytes.len() + CHUNK_OVERHEAD;
+        debug_assert_eq!(self.queued, self.queue.iter().map(cost).sum::<usize>(), "what is held is what is counted");
+        debug_assert!(
+            self.queued - self.queue.back().map_or(0, cost) < self.queued_max,
+            "the last chunk came while there was room"
+        );
+        debug_assert!(
+            self.queue.iter().is_sorted_by_key(|chunk| chunk.release_at),
+            "nothing leaves before what came earlier"
+        );
+        debug_assert!(
+            self.end.is_none_or(|end| self.queue.back().is_none_or(|last| last.release_at <= end.release_at)),
+            "the end comes last"
+        );
     }
 
     /// Ready once `at` has passed.
