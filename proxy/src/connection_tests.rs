@@ -2,13 +2,13 @@
 //! purpose raises the bound, and says why it is worth it for each of ten thousand connections.
 
 use http::Request;
-use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
 use super::*;
 use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
 use crate::http::request::Incoming;
+use crate::net::for_tests::pair;
 
 /// A connection that is open, without its peer.
 async fn opened(protocol: Protocol) -> Opened {
@@ -16,8 +16,7 @@ async fn opened(protocol: Protocol) -> Opened {
                 clusters:\n  - { name: b, endpoints: ['127.0.0.1:9'] }\n";
     let worker = Worker::alone(std::sync::Arc::new(squall_config::load_text(text).unwrap().1));
     let listener = Rc::clone(&worker.view().listeners[0]);
-    let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stream = TcpStream::connect(front.local_addr().unwrap()).await.unwrap();
+    let (stream, _peer) = pair().await;
     let ends = Ends { source: stream.local_addr().unwrap(), destination: None };
     let (io, open) = (Io::new(stream), worker.open(&listener, worker.claim()));
     Opened { worker, listener, protocol, io, ends, server_name: None, destination: None, open }

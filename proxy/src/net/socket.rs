@@ -89,6 +89,13 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Makes the end of a connection a reset, which throws away what has not been sent.
+pub(crate) fn reset_at_end(stream: &TcpStream) {
+    // Fails only on a socket that is gone, which needs no reset.
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    let _gone = stream.set_zero_linger();
+}
+
 fn set_stream_options(stream: &TcpStream) -> io::Result<()> {
     // Nagle's algorithm would add up to 40 ms that no rule asked for.
     stream.set_nodelay(true)?;

@@ -159,13 +159,13 @@ fn client(cluster: &Cluster) -> Option<Client> {
 /// Every problem of every file.
 pub fn check(config: &Config) -> Result<(), Problems> {
     let control = config.control.tls.as_ref().map(Server::of_control);
-    problems(config, control, |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
+    problems(config, control.as_ref(), |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
 }
 
 /// What is wrong with any part of a configuration, as these see it.
 fn problems(
     config: &Config,
-    control: Option<Server>,
+    control: Option<&Server>,
     of_server: impl Fn(&Server) -> Result<(), LoadError>,
     of_authority: impl Fn(&Authority) -> Result<(), LoadError>,
     of_client: impl Fn(&Client) -> Result<(), LoadError>,
@@ -174,7 +174,7 @@ fn problems(
     let mut note = |path: String, result: Option<Result<(), LoadError>>| {
         found.extend(result.and_then(Result::err).map(|error| error.at(&path)));
     };
-    note("control.tls".to_owned(), control.as_ref().map(&of_server));
+    note("control.tls".to_owned(), control.map(&of_server));
     for (index, listener) in config.listeners.iter().enumerate() {
         note(format!("listeners[{index}].tls"), server(listener).as_ref().map(&of_server));
         note(format!("listeners[{index}].intercept"), authority(listener).as_ref().map(&of_authority));

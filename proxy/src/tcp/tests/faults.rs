@@ -103,9 +103,9 @@ fn a_lifted_blackhole_lets_everything_flow() {
             assert_silent(&mut link.client).await;
             assert_eq!(world.counts("hole"), (1, 1, 1, 0));
             if halted {
-                world.halt()
+                world.halt();
             } else {
-                world.publish(vec![])
+                world.publish(vec![]);
             }
             let mut text = [0; 8];
             server.read_exact(&mut text).await.unwrap();
@@ -170,9 +170,9 @@ fn a_blackhole_ends_with_its_max_or_with_downstream() {
         world.publish(vec![rule("hole", blackhole(None))]);
         for opens_first in [false, true] {
             if opens_first {
-                world.halt()
+                world.halt();
             } else {
-                world.publish(vec![rule("hole", blackhole(None))])
+                world.publish(vec![rule("hole", blackhole(None))]);
             }
             let mut link = world.connect().await;
             if opens_first {
