@@ -22,6 +22,7 @@ use crate::redirected;
 use crate::secure::{Client, Secured};
 use crate::tcp::served::{relay, relay_tunnel};
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
+use crate::upstream::forward::Destination;
 use crate::view::ListenerView;
 use crate::worker::Worker;
 use crate::{http1, http2};
@@ -56,19 +57,19 @@ pub(crate) async fn open(
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
     let mut secured = client.secure(stream).await?;
     let mut listener = Rc::clone(listener.route(secured.server_name.as_deref()));
-    let mut protocol = if redirected::is_opaque(&listener, destination.as_ref()) {
+    let mut protocol = if redirected::is_opaque(&listener, destination) {
         Protocol::Tcp
     } else {
         protocol(&worker, &listener, &mut secured).await?
     };
-    if let Some(to) = &destination {
+    if let Some(to) = destination {
         protocol = redirected::protocol(&listener, protocol, &secured.seen);
         if protocol == Protocol::Tcp {
             listener = Box::pin(redirected::belonging(&listener, to, &mut secured)).await;
         }
     }
     let Secured { stream, seen, server_name } = secured;
-    let io = Io::with_prefix(stream, seen.freeze());
+    let (io, destination) = (Io::with_prefix(stream, seen.freeze()), destination.map(Destination::Original));
     Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 
@@ -79,8 +80,8 @@ async fn intercept(downstream: Downstream, stream: Stream, early: Bytes, destina
     let mut secured = client.intercept(stream, early, &destination.host).await?;
     let protocol = protocol(&worker, &listener, &mut secured).await?;
     let Secured { stream, seen, server_name } = secured;
-    let io = Io::with_prefix(stream, seen.freeze());
-    Some(Opened { worker, listener, protocol, io, ends, server_name, destination: Some(destination), open })
+    let (io, destination) = (Io::with_prefix(stream, seen.freeze()), Some(Destination::Named(destination)));
+    Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 
 /// What is spoken on a connection; `None` when nothing is, or when the worker drains before it is clear.

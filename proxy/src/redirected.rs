@@ -1,12 +1,13 @@
 //! Connections that were redirected here on their way to somewhere else, and go on to there.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use squall_config::model::{HostPort, ListenerProtocol};
+use squall_config::model::ListenerProtocol;
 use squall_fault::snapshot::Sought;
 use tokio::net::TcpStream;
 
@@ -33,7 +34,7 @@ pub(crate) fn destination(
     own: &OwnAddresses,
     stream: &TcpStream,
     ends: &mut Ends,
-) -> io::Result<Option<HostPort>> {
+) -> io::Result<Option<SocketAddr>> {
     let listener = &listener.compiled.listener;
     let Some(original) = &listener.original_dst else { return Ok(None) };
     let mut destination = original_dst(stream, original.is_transparent)?;
@@ -53,13 +54,13 @@ pub(crate) fn destination(
         }
     }
     ends.destination = Some(destination);
-    Ok(Some(HostPort { host: destination.ip().to_string().into(), port: destination.port() }))
+    Ok(Some(destination))
 }
 
 /// Whether what comes on it is bytes, without a look at them.
-pub(crate) fn is_opaque(listener: &ListenerView, destination: Option<&HostPort>) -> bool {
+pub(crate) fn is_opaque(listener: &ListenerView, destination: Option<SocketAddr>) -> bool {
     let original = listener.compiled.listener.original_dst.as_ref();
-    destination.zip(original).is_some_and(|(to, original)| original.opaque_ports.contains(&to.port))
+    destination.zip(original).is_some_and(|(to, original)| original.opaque_ports.contains(&to.port()))
 }
 
 /// What a redirected connection speaks. To a forward proxy that the application knows of, it says things that only such a one
@@ -75,7 +76,7 @@ pub(crate) fn protocol(listener: &ListenerView, detected: Protocol, seen: &[u8])
 /// what was read. What is read for it is added there. Each request of HTTP belongs to what it says itself.
 pub(crate) async fn belonging(
     listener: &Rc<ListenerView>,
-    destination: &HostPort,
+    destination: SocketAddr,
     secured: &mut Secured,
 ) -> Rc<ListenerView> {
     let Secured { stream, seen, server_name } = secured;
@@ -83,7 +84,8 @@ pub(crate) async fn belonging(
         let limit = listener.compiled.listener.detect_timeout;
         *server_name = asked_for(stream, seen, limit).await;
     }
-    let sought = Sought { server_name: server_name.as_deref(), destination: Some(destination), authority: None };
+    let (ip, port) = (Some(destination.ip()), Some(destination.port()));
+    let sought = Sought { server_name: server_name.as_deref(), ip, port, authority: None };
     Rc::clone(listener.belonging(sought))
 }
 

@@ -8,12 +8,12 @@ use std::time::Instant;
 use http::{HeaderMap, StatusCode, Version, request};
 use rand::RngExt;
 use rand_pcg::Pcg32;
-use squall_config::model::{Cluster, ClusterProtocol, Endpoint, HostPort, LoadBalancing};
+use squall_config::model::{Cluster, ClusterProtocol, Endpoint, LoadBalancing};
 use tokio::sync::watch;
 
 use super::balancer::{Turn, least_request, round_robin};
 use super::caps::ConnectionPermit;
-use super::forward::{Forward, Target};
+use super::forward::{Destination, Forward, Target};
 use super::h2::Http2Connection;
 use super::health::{Condition, Moment};
 use super::pool::{IdleOfSources, IdlePool};
@@ -118,7 +118,7 @@ impl ClusterState {
     #[inline]
     pub(crate) fn toward(
         &self,
-        bound: Option<&HostPort>,
+        bound: Option<&Destination>,
         head: &request::Parts,
         now: Instant,
     ) -> Result<Option<Rc<Self>>, Refusal> {
@@ -129,10 +129,14 @@ impl ClusterState {
     }
 
     /// The upstream of a connection of bytes that was redirected on its way to `bound`; `None` when it is this one.
-    pub(crate) fn toward_original(&self, bound: Option<&HostPort>, now: Instant) -> Result<Option<Rc<Self>>, Refusal> {
+    pub(crate) fn toward_original(
+        &self,
+        bound: Option<&Destination>,
+        now: Instant,
+    ) -> Result<Option<Rc<Self>>, Refusal> {
         let Some(forward) = &self.forward else { return Ok(None) };
-        let address = bound.ok_or(Refusal::NoDestination)?.clone();
-        let target = Target { address, over_tls: self.cluster.tls.is_some(), protocol: None };
+        let destination = bound.ok_or(Refusal::NoDestination)?.clone();
+        let target = Target { destination, over_tls: self.cluster.tls.is_some(), protocol: None };
         forward.toward(&self.cluster, &self.shard, target, now).map(Some)
     }
 
@@ -140,7 +144,7 @@ impl ClusterState {
     fn elsewhere(
         &self,
         forward: Option<&Forward>,
-        bound: Option<&HostPort>,
+        bound: Option<&Destination>,
         head: &request::Parts,
         now: Instant,
     ) -> Result<Rc<Self>, Refusal> {
@@ -149,9 +153,9 @@ impl ClusterState {
                 let is_http2 = head.version == Version::HTTP_2;
                 // As if nobody stood between the two.
                 let protocol = Some(if is_http2 { ClusterProtocol::Http2 } else { ClusterProtocol::Http1 });
-                Target { address: original.clone(), over_tls: self.cluster.tls.is_some(), protocol }
+                Target { destination: original.clone(), over_tls: self.cluster.tls.is_some(), protocol }
             }
-            Some(opened) => Target { address: opened.clone(), over_tls: true, protocol: None },
+            Some(opened) => Target { destination: opened.clone(), over_tls: true, protocol: None },
             None => Target::of(head)?,
         };
         // The cluster may be another one by now than when the connection was opened.
