@@ -14,7 +14,6 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use http::HeaderMap;
 use squall_config::model::{
     Amount, Delay, Fault, Limits, Mode, Phase, Requested, ResetMoment, Stage, TlsFault, UpgradeMatch,
 };
@@ -25,7 +24,7 @@ use crate::draw::{Draw, Picker};
 use crate::matcher::{is_source, match_connection, match_request};
 use crate::meta::{ConnectionMeta, RequestMeta, TunnelMeta};
 use crate::plan::{FaultPlan, RuleIndex, Step};
-use crate::requested::wish;
+use crate::requested::{Asking, asked};
 use crate::sample::Asker;
 use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
@@ -66,8 +65,8 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             experiment.get_or_insert(index);
         }
         let Some(draw) = rule.pick(snapshot, Asker::Request(request), ordinal) else { continue };
-        let cluster = listener.listener.cluster.as_str();
-        let Ok(next) = planning.with_http(index, rule, draw, (request.headers, cluster)) else {
+        let asking = Asking { headers: request.headers, cluster: listener.listener.cluster.as_str() };
+        let Ok(next) = planning.with_http(index, rule, draw, asking) else {
             rule.state.skipped_plan_full.fetch_add(1, Relaxed);
             continue;
         };
@@ -259,18 +258,15 @@ impl CompiledRule {
     }
 
     /// What of a fault is asked for, when the dice allow it: at most for the share of the rule.
-    fn granted(&self, requested: &Requested, draw: &mut Draw, (headers, cluster): Asking<'_>) -> Option<u32> {
-        let wish = wish(requested, headers, cluster);
-        let share =
-            wish.and_then(|(_, share)| share).map_or(self.rule.percentage, |asked| asked.min(self.rule.percentage));
+    fn granted(&self, requested: &Requested, draw: &mut Draw, asking: Asking<'_>) -> Option<u32> {
+        let asked = asked(requested, asking);
+        let share = asked.and_then(|asked| asked.share);
+        let share = share.map_or(self.rule.percentage, |share| share.min(self.rule.percentage));
         // The n-th value belongs to the n-th wish, whether or not it is asked for.
         let falls_below = draw.falls_below(share);
-        wish.filter(|_| falls_below).map(|(value, _)| value)
+        asked.filter(|_| falls_below).map(|asked| asked.value)
     }
 }
-
-/// Where a caller may ask for faults: its header fields, and the cluster that it calls.
-pub(crate) type Asking<'a> = (&'a HeaderMap, &'a str);
 
 /// A plan in the making.
 #[derive(Clone, Copy, Debug, Default)]
