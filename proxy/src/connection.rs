@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,7 +70,8 @@ pub(crate) async fn open(
         }
     }
     let Secured { stream, seen, server_name } = secured;
-    let (io, destination) = (Io::with_prefix(stream, seen.freeze()), destination.map(Destination::Original));
+    let io = Io::with_prefix(stream, seen.freeze());
+    let destination = destination.map(|to| Arc::new(Destination::Original(to)));
     Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 
@@ -80,7 +82,8 @@ async fn intercept(downstream: Downstream, stream: Stream, early: Bytes, destina
     let mut secured = client.intercept(stream, early, &destination.host).await?;
     let protocol = protocol(&worker, &listener, &mut secured).await?;
     let Secured { stream, seen, server_name } = secured;
-    let (io, destination) = (Io::with_prefix(stream, seen.freeze()), Some(Destination::Named(destination)));
+    let io = Io::with_prefix(stream, seen.freeze());
+    let destination = Some(Arc::new(Destination::Named(destination)));
     Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 

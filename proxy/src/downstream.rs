@@ -30,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) io: Io,
     pub(crate) ends: Ends,
     pub(crate) server_name: Option<Arc<str>>,
-    pub(crate) destination: Option<Destination>,
+    pub(crate) destination: Option<Arc<Destination>>,
     pub(crate) open: OpenConnection,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct Origin {
     pub(crate) listener: Name,
     pub(crate) ends: Ends,
     pub(crate) server_name: Option<Arc<str>>,
-    pub(crate) destination: Option<Destination>,
+    pub(crate) destination: Option<Arc<Destination>>,
     pub(crate) going_away: GoingAway,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct Downstream {
     speaks: Speaks,
     pub(crate) listener_name: Name,
     /// Where all its requests go, if it was redirected or opened on its way there.
-    pub(crate) destination: Option<Destination>,
+    pub(crate) destination: Option<Arc<Destination>>,
     /// The name that it asked for, where that decides which cluster gets the traffic.
     pub(crate) server_name: Option<Arc<str>>,
     /// Its task has had its turn: until the next it reads no more.

@@ -197,7 +197,7 @@ fn elsewhere(
     parts: &http::request::Parts,
     now: Instant,
 ) -> Result<Option<Rc<ClusterState>>, Refusal> {
-    let (cluster, bound) = (&place.listener.cluster, place.downstream.destination.as_ref());
+    let (cluster, bound) = (&place.listener.cluster, place.downstream.destination.as_deref());
     request::check(parts, cluster.forward.is_some() && bound.is_none())?;
     cluster.toward(bound, parts, now)
 }

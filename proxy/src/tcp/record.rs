@@ -30,7 +30,7 @@ pub(crate) trait RelayRecord {
 /// Follows one connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionRecord {
-    worker: Rc<Worker>,
+    pub(super) worker: Rc<Worker>,
     listener: Rc<ListenerView>,
     source: SocketAddr,
     started: Instant,
@@ -41,8 +41,8 @@ pub(crate) struct ConnectionRecord {
 }
 
 impl ConnectionRecord {
-    pub(crate) fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerView>, source: SocketAddr) -> Self {
-        Self {
+    pub(crate) fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerView>, source: SocketAddr) -> Rc<Self> {
+        Rc::new(Self {
             worker: Rc::clone(worker),
             listener: Rc::clone(listener),
             source,
@@ -50,7 +50,7 @@ impl ConnectionRecord {
             injected: RefCell::default(),
             shadows: OnceCell::new(),
             latency: Cell::default(),
-        }
+        })
     }
 
     /// Logs the end.
