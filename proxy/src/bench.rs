@@ -280,7 +280,7 @@ impl RelayRecord for Nobody {
     fn on_shadow(&self, _rule: &Name) {}
     fn on_injected(&self, _rule: &Name, _kind: &'static str) {}
     fn on_latency(&self, _rule: &Name, _latency: Duration) {}
-    fn on_bytes(&self, _flow: Phase, _bytes: u64) {}
+    fn on_bytes(&self, _direction: Phase, _bytes: u64) {}
 }
 
 fn runtime() -> io::Result<Runtime> {

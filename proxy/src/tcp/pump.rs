@@ -89,7 +89,7 @@ enum Source {
 /// One direction of a relay.
 #[derive(Debug)]
 pub(super) struct Pump {
-    flow: Phase,
+    direction: Phase,
     /// Read before the relay began, or while something was waited for.
     early: Bytes,
     /// Read without stream faults, but not taken by the socket yet.
@@ -108,9 +108,9 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn new(flow: Phase, early: Bytes, now: Instant) -> Self {
+    pub(super) fn new(direction: Phase, early: Bytes, now: Instant) -> Self {
         Self {
-            flow,
+            direction,
             early,
             unwritten: Bytes::new(),
             path: Path::Copied,
@@ -449,7 +449,7 @@ impl Pump {
         let written = written.map_err(PumpEnd::SinkBroken)?;
         self.passed += written as u64;
         self.last_moved = Instant::now();
-        record.on_bytes(self.flow, written as u64);
+        record.on_bytes(self.direction, written as u64);
         Ok(written)
     }
 }

@@ -24,7 +24,7 @@ pub(crate) trait RelayRecord {
     /// A chunk of the stream was held for so long, measured. Under several delays the first of the rules gets it all.
     fn on_latency(&self, rule: &Name, latency: Duration);
     /// Bytes were written: `Request` towards upstream, `Response` towards downstream.
-    fn on_bytes(&self, flow: Phase, bytes: u64);
+    fn on_bytes(&self, direction: Phase, bytes: u64);
 }
 
 /// Follows one connection.
@@ -99,8 +99,8 @@ impl RelayRecord for ConnectionRecord {
         self.latency.set(self.latency.get() + latency);
     }
 
-    fn on_bytes(&self, flow: Phase, bytes: u64) {
-        match flow {
+    fn on_bytes(&self, direction: Phase, bytes: u64) {
+        match direction {
             Phase::Request => self.listener.shard.bytes_request.add(bytes),
             Phase::Response => self.listener.shard.bytes_response.add(bytes),
         }

@@ -13,7 +13,7 @@ use squall_config::model::{Cluster, Config, Listener, ServerTls};
 use squall_telemetry::CertificateStatus;
 
 use super::authority::Authority;
-use super::certs::{Client, Load, LoadError, Server};
+use super::certs::{Client, Dated, Load, LoadError, Server};
 
 /// All that was loaded, by what it was loaded from.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl<L: Load> Cell<L> {
         let loaded = source.load();
         files.digest = Some(digest);
         files.error = loaded.as_ref().err().cloned();
-        Some(loaded.map(|(loaded, not_after)| {
+        Some(loaded.map(|Dated { loaded, not_after }| {
             files.not_after = not_after;
             self.current.store(Some(Arc::new(loaded)));
         }))

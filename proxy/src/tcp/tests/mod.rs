@@ -72,7 +72,7 @@ impl RelayRecord for Recorder {
     fn on_latency(&self, _rule: &Name, latency: Duration) {
         self.latencies.borrow_mut().push(latency);
     }
-    fn on_bytes(&self, _flow: Phase, bytes: u64) {
+    fn on_bytes(&self, _direction: Phase, bytes: u64) {
         assert!(bytes > 0);
     }
 }
