@@ -122,7 +122,8 @@ fn verdicts(args: &ExplainArgs, snapshot: &Snapshot, listener: &CompiledListener
         authority: authority.as_deref().unwrap_or(""),
         headers: &headers,
     };
-    let sought = Sought { server_name: None, destination: Some(&endpoint.address), authority: authority.as_deref() };
+    let (ip, port) = (endpoint.ip, Some(endpoint.address.port));
+    let sought = Sought { server_name: None, ip, port, authority: authority.as_deref() };
     let listener = listener.route(sought).map_or(listener, |route| &*listener.routes[route]);
     explain_request(snapshot, listener, &request)
         .into_iter()

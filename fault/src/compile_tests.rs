@@ -173,8 +173,7 @@ rules: [{name: r, percentage: 1, match: {cluster: by-address}, fault: {delay: 1s
         ("fd00::1:80", None, Some(""), "by-address"),
     ] {
         let (host, port) = to.rsplit_once(':').unwrap();
-        let destination = HostPort { host: host.into(), port: port.parse().unwrap() };
-        let sought = Sought { server_name, destination: Some(&destination), authority };
+        let sought = Sought { server_name, ip: host.parse().ok(), port: port.parse().ok(), authority };
         let found = listener.route(sought).map_or(listener, |route| &listener.routes[route]);
         assert_eq!(found.listener.cluster.as_str(), expected, "{to} {server_name:?} {authority:?}");
         assert_eq!(found.tcp_rules.len(), usize::from(expected == "by-address"));

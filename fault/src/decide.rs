@@ -14,7 +14,6 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use http::HeaderMap;
 use squall_config::model::{
     Amount, Delay, Fault, Limits, Mode, Phase, Requested, ResetMoment, Stage, TlsFault, UpgradeMatch,
 };
@@ -25,7 +24,7 @@ use crate::draw::{Draw, Picker};
 use crate::matcher::{is_source, match_connection, match_request};
 use crate::meta::{ConnectionMeta, RequestMeta, TunnelMeta};
 use crate::plan::{FaultPlan, RuleIndex, Step};
-use crate::requested::wish;
+use crate::requested::{Asking, asked};
 use crate::sample::Asker;
 use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
@@ -66,8 +65,8 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             experiment.get_or_insert(index);
         }
         let Some(draw) = rule.pick(snapshot, Asker::Request(request), ordinal) else { continue };
-        let cluster = listener.listener.cluster.as_str();
-        let Ok(next) = planning.with_http(index, rule, draw, (request.headers, cluster)) else {
+        let asking = Asking { headers: request.headers, cluster: listener.listener.cluster.as_str() };
+        let Ok(next) = planning.with_http(index, rule, draw, asking) else {
             rule.state.skipped_plan_full.fetch_add(1, Relaxed);
             continue;
         };
@@ -80,7 +79,39 @@ pub fn decide_request(snapshot: &Snapshot, listener: &CompiledListener, request:
             Mode::Shadow => {}
         }
     }
-    Decision { plan: planning.plan, shadows, experiment }
+    let decision = Decision { plan: planning.plan, shadows, experiment };
+    decision.check_invariants(snapshot, listener);
+    decision
+}
+
+impl Decision {
+    /// What holds of whatever was decided; looked at in debug builds alone.
+    fn check_invariants(&self, snapshot: &Snapshot, listener: &CompiledListener) {
+        let (steps, shadows) = (self.plan.steps(), &self.shadows);
+        debug_assert!(
+            steps.is_sorted_by(|a, b| (a.rule, a.fault) < (b.rule, b.fault)),
+            "each fault is planned once, in the order of the rules and of their faults"
+        );
+        debug_assert!(
+            steps.iter().all(|step| listener.http_rules.contains(&step.rule)
+                && snapshot.step_rule(*step).rule.mode == Mode::Inject
+                && snapshot.step_fault(*step).applies_to_http()),
+            "only rules of this listener inject, and only what HTTP can have"
+        );
+        debug_assert!(
+            steps.iter().filter(|step| snapshot.step_fault(**step).ends().is_some()).count() <= 1,
+            "one fault at most ends an exchange"
+        );
+        debug_assert!(
+            shadows.is_sorted_by(|a, b| a < b)
+                && shadows.iter().all(|rule| snapshot.rule(*rule).rule.mode == Mode::Shadow),
+            "each rule in shadow mode is told of once, and no other"
+        );
+        debug_assert!(
+            self.experiment.is_none_or(|rule| snapshot.rule(rule).rule.experiment.is_some()),
+            "an experiment has rules of its own"
+        );
+    }
 }
 
 /// Decides for one connection and one rule (a connection decides anew for each rule that appears while it is open,
@@ -183,6 +214,10 @@ fn decide_stream(
             break;
         }
     }
+    debug_assert!(
+        plan.steps().is_sorted_by(|a, b| a.fault < b.fault) && plan.steps().iter().all(|step| step.rule == rule),
+        "a stream is decided rule by rule, each of its faults once"
+    );
     if compiled.rule.mode == Mode::Shadow && !plan.is_empty() {
         compiled.state.skipped_shadow.fetch_add(1, Relaxed);
     }
@@ -223,18 +258,15 @@ impl CompiledRule {
     }
 
     /// What of a fault is asked for, when the dice allow it: at most for the share of the rule.
-    fn granted(&self, requested: &Requested, draw: &mut Draw, (headers, cluster): Asking<'_>) -> Option<u32> {
-        let wish = wish(requested, headers, cluster);
-        let share =
-            wish.and_then(|(_, share)| share).map_or(self.rule.percentage, |asked| asked.min(self.rule.percentage));
+    fn granted(&self, requested: &Requested, draw: &mut Draw, asking: Asking<'_>) -> Option<u32> {
+        let asked = asked(requested, asking);
+        let share = asked.and_then(|asked| asked.share);
+        let share = share.map_or(self.rule.percentage, |share| share.min(self.rule.percentage));
         // The n-th value belongs to the n-th wish, whether or not it is asked for.
         let falls_below = draw.falls_below(share);
-        wish.filter(|_| falls_below).map(|(value, _)| value)
+        asked.filter(|_| falls_below).map(|asked| asked.value)
     }
 }
-
-/// Where a caller may ask for faults: its header fields, and the cluster that it calls.
-pub(crate) type Asking<'a> = (&'a HeaderMap, &'a str);
 
 /// A plan in the making.
 #[derive(Clone, Copy, Debug, Default)]

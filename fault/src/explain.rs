@@ -12,6 +12,7 @@ use crate::grpc::Call;
 use crate::matcher::{Condition, match_listener, match_request};
 use crate::meta::RequestMeta;
 use crate::plan::{RuleIndex, Step};
+use crate::requested::Asking;
 use crate::sample::{Asker, Counting, Passed};
 use crate::snapshot::{CompiledListener, CompiledRule, Snapshot};
 
@@ -99,7 +100,8 @@ impl Explanation<'_> {
             }
         };
         let before = self.planning.plan.steps().len();
-        let asking = (self.request.headers, self.listener.listener.cluster.as_str());
+        let cluster = self.listener.listener.cluster.as_str();
+        let asking = Asking { headers: self.request.headers, cluster };
         let Ok(next) = self.planning.with_http(index, rule, draw, asking) else {
             return ("matches and is picked, but earlier rules fill the plan".to_owned(), Vec::new());
         };

@@ -33,10 +33,27 @@ impl RequestedAnswer {
     }
 }
 
-/// What is asked for, as a step carries it, and for which share of the calls when that is said too.
-///
-/// Of a delay microseconds, of an abort the number of a [`RequestedAnswer`], of a throughput KiB per second.
-pub(crate) fn wish(requested: &Requested, headers: &HeaderMap, cluster: &str) -> Option<(u32, Option<Percentage>)> {
+/// Where a caller may ask for faults.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    /// That it calls.
+    pub(crate) cluster: &'a str,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// As a step carries it: of a delay microseconds, of an abort the number of a [`RequestedAnswer`], of a throughput KiB per
+    /// second.
+    pub(crate) value: u32,
+    /// Of the calls, when that is said too.
+    pub(crate) share: Option<Percentage>,
+}
+
+/// What a caller asks for that a rule allows.
+pub(crate) fn asked(requested: &Requested, asking: Asking<'_>) -> Option<Asked> {
+    let Asking { headers, cluster } = asking;
     let carriers: &[Carrier<'_>] = match requested.by {
         RequestedBy::Headers => &[Carrier::Headers(headers)],
         RequestedBy::Baggage => &[Carrier::Baggage(headers)],
@@ -60,7 +77,7 @@ pub(crate) fn wish(requested: &Requested, headers: &HeaderMap, cluster: &str) ->
             Wish::Throughput => "x-envoy-fault-throughput-response-percentage",
         });
         let percent = |share: u64| Percentage::from_ppm(u32::try_from(share.min(100)).unwrap_or(100) * 10_000);
-        Some((value, share.and_then(percent)))
+        Some(Asked { value, share: share.and_then(percent) })
     })
 }
 
@@ -118,7 +135,8 @@ mod tests {
             headers.append(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
         }
         let requested = Requested { what, by, max: Duration::from_secs(10) };
-        wish(&requested, &headers, "service-b").map(|(value, share)| (value, share.map(|share| share.ppm())))
+        let asked = super::asked(&requested, Asking { headers: &headers, cluster: "service-b" });
+        asked.map(|asked| (asked.value, asked.share.map(|share| share.ppm())))
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The compiled configuration: immutable, shared by all workers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-use squall_config::model::{Cluster, Config, Destination, Fault, HostPort, Listener, Rule};
+use squall_config::model::{Cluster, Config, Destination, Fault, Listener, Rule};
 use squall_config::pattern::Pattern;
 
 use crate::attempts::Attempts;
@@ -95,8 +96,8 @@ impl CompiledListener {
             return None;
         }
         if self.listener.original_dst.is_some() {
-            let destination = sought.destination?;
-            return self.routes.iter().position(|route| sought.is_among(&route.destinations, destination));
+            let port = sought.port?;
+            return self.routes.iter().position(|route| sought.is_among(&route.destinations, port));
         }
         let cluster = self.listener.server_names.cluster(sought.server_name?)?;
         self.routes.iter().position(|route| route.listener.cluster == *cluster)
@@ -108,20 +109,22 @@ impl CompiledListener {
 pub struct Sought<'a> {
     /// The name that the client asked for in its TLS handshake.
     pub server_name: Option<&'a str>,
-    /// Where it goes.
-    pub destination: Option<&'a HostPort>,
+    /// The address that it goes to, where that is known.
+    pub ip: Option<IpAddr>,
+    /// And its port.
+    pub port: Option<u16>,
     /// Host or `:authority`, perhaps with a port.
     pub authority: Option<&'a str>,
 }
 
 impl Sought<'_> {
     /// Whether it is one of these: by its address, or by one of the names that the client has for it.
-    fn is_among(&self, destinations: &[Destination], destination: &HostPort) -> bool {
-        let port = destination.port;
+    fn is_among(&self, destinations: &[Destination], port: u16) -> bool {
         let host = self.authority.map(|authority| authority.rsplit_once(':').map_or(authority, |(host, _)| host));
         let names = [host, self.server_name];
         destinations.iter().any(|listed| {
-            listed.allows(destination) || names.into_iter().flatten().any(|name| listed.allows_name(name, port))
+            listed.allows_address(self.ip, port)
+                || names.into_iter().flatten().any(|name| listed.allows_name(name, port))
         })
     }
 }

@@ -6,12 +6,12 @@ use arc_swap::{ArcSwap, Cache};
 
 use crate::snapshot::Snapshot;
 
-type Listener = Box<dyn Fn(&Arc<Snapshot>) + Send + Sync>;
+type Subscriber = Box<dyn Fn(&Arc<Snapshot>) + Send + Sync>;
 
 /// Holds the current snapshot. One writer stores, every worker reads through a [`SnapshotReader`].
 pub struct SnapshotStore {
     current: ArcSwap<Snapshot>,
-    on_publish: Mutex<Vec<Listener>>,
+    subscribers: Mutex<Vec<Subscriber>>,
 }
 
 impl std::fmt::Debug for SnapshotStore {
@@ -23,7 +23,7 @@ impl std::fmt::Debug for SnapshotStore {
 impl SnapshotStore {
     /// A store that begins with this snapshot.
     pub fn new(first: Snapshot) -> Arc<Self> {
-        Arc::new(Self { current: ArcSwap::from_pointee(first), on_publish: Mutex::default() })
+        Arc::new(Self { current: ArcSwap::from_pointee(first), subscribers: Mutex::default() })
     }
 
     /// The current snapshot, for readers that look rarely.
@@ -35,14 +35,14 @@ impl SnapshotStore {
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let published = Arc::clone(&snapshot);
         self.current.store(snapshot);
-        for tell in self.on_publish.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for tell in self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             tell(&published);
         }
     }
 
     /// Calls `tell` on the writer's thread after every later publication; it must not block.
     pub fn on_publish(&self, tell: impl Fn(&Arc<Snapshot>) + Send + Sync + 'static) {
-        self.on_publish.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(tell));
     }
 
     /// A reader for one thread.
@@ -87,7 +87,7 @@ mod tests {
     use crate::testing::{config, snapshot};
 
     #[test]
-    fn readers_see_what_is_published_and_listeners_are_told() {
+    fn readers_see_what_is_published_and_subscribers_are_told() {
         let store = SnapshotStore::new(snapshot(1, Vec::new()));
         let mut reader = store.reader();
         assert_eq!(reader.current().generation, 1);

@@ -7,25 +7,23 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body::{Body, Frame};
-use squall_config::model::{ClusterProtocol, Config, Name, Phase};
+use squall_config::model::{ClusterProtocol, Config, HostPort, Name, Phase};
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
-use squall_fault::store::SnapshotStore;
 use squall_telemetry::Observation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use crate::balance::Loads;
 use crate::downstream::{Downstream, Origin};
 use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
@@ -34,11 +32,11 @@ use crate::http::{request, response};
 use crate::http1::chunks::Chunks;
 use crate::http1::client::Connection;
 use crate::http1::decoder::{BodyError, Decoder};
-use crate::http1::encoder::{self, Encoder};
+use crate::http1::encoder::{self, Encoder, Framing, Trailers};
 use crate::http1::input::Input;
 use crate::http1::output::Output;
 use crate::http1::request_head::{self, Terms};
-use crate::http1::response_head;
+use crate::http1::response_head::{self, AnswerTo};
 use crate::http1::sending::Sending;
 use crate::http2::going_away::GoingAway;
 use crate::life::Life;
@@ -49,9 +47,10 @@ use crate::tcp::control::Control;
 use crate::tcp::record::RelayRecord;
 use crate::tcp::relay::{RelayContext, relay};
 use crate::tcp::relayed::Relayed;
+use crate::telemetry::outcome::observing::Beginning;
 use crate::upstream::pool::IdlePool;
 use crate::upstream::shared::SharedEndpoint;
-use crate::worker::{Worker, WorkerParts};
+use crate::worker::Worker;
 
 const KEEP: Terms = Terms {
     is_head: false,
@@ -62,12 +61,14 @@ const KEEP: Terms = Terms {
     is_connect: false,
 };
 
+static NOWHERE: LazyLock<HostPort> = LazyLock::new(|| HostPort { host: "".into(), port: 0 });
+
 /// Parses a request head, makes it ready for the upstream, and writes it; how many bytes that were. `None` when it is no
 /// complete request head.
 pub fn request_head(bytes: &[u8]) -> Option<usize> {
     let mut parts = parsed(bytes)?;
     let has_upgrade = request::offered_upgrade(&parts);
-    let hop = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: "" };
+    let hop = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: &NOWHERE };
     request::rewrite(&mut parts, false, has_upgrade, hop);
     let mut out = Output::new();
     encoder::request_head(&parts, false, &mut out);
@@ -81,7 +82,7 @@ fn parsed(request_head: &[u8]) -> Option<Box<http::request::Parts>> {
 /// Parses a response head, makes it ready for downstream, and writes it; how many bytes that were. `None` when it is no
 /// complete response head.
 pub fn response_head(bytes: &[u8]) -> Option<usize> {
-    let head = response_head::take(&mut Input::of(bytes), false).ok()??;
+    let head = response_head::take(&mut Input::of(bytes), AnswerTo::Other).ok()??;
     let mut parts = head.parts;
     response::prepare(&mut parts).ok()?;
     let mut out = Output::new();
@@ -92,8 +93,7 @@ pub fn response_head(bytes: &[u8]) -> Option<usize> {
 /// Takes a chunked body apart and frames it anew, into nowhere; `None` when it is no complete chunked body.
 pub fn chunked_body(bytes: &[u8]) -> Option<()> {
     let body = Encoded { decoder: Decoder::Chunked(Box::new(Chunks::new())), input: Input::default(), io: bytes };
-    let encoder = Encoder::Chunked { is_line_end_due: false, has_trailers: true };
-    send(Sending::new(Output::new(), encoder, body))
+    send(Sending::new(Output::new(), Encoder::chunked(Trailers::Passed), body))
 }
 
 fn send<B: Body<Data = Bytes, Error: Into<crate::http::body::BoxError>> + Unpin>(
@@ -130,23 +130,7 @@ pub struct Exchanges {
 impl Exchanges {
     /// A worker with this configuration; `None` when it has no listener.
     pub fn new(config: Arc<Config>) -> Option<Self> {
-        let store = SnapshotStore::new(squall_fault::compile(config, None, squall_fault::Stamp::first(7)));
-        let parts = WorkerParts {
-            reader: store.reader(),
-            changes: watch::Sender::new(store.load()).subscribe(),
-            shard: Arc::default(),
-            budget: Budget::new(1_000),
-            upstreams: Arc::default(),
-            access_log: None,
-            traces: None,
-            taps: Arc::default(),
-            outcomes: Arc::default(),
-            index: 0,
-            loads: Loads::of(1),
-            all: Arc::new([]),
-            commands: mpsc::unbounded_channel().1,
-        };
-        let worker = Worker::new(parts).0;
+        let worker = Worker::alone(config);
         let view = worker.view();
         let listener = view.listeners.first()?;
         let ends = Ends { source: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), destination: None };
@@ -159,7 +143,11 @@ impl Exchanges {
     /// Notes what becomes of exchanges from now on, and gives those without ids some.
     pub fn observe(&self) {
         let observation = Observation { add_ids: true, ..Observation::default() };
-        self.downstream.worker.observe(Some((1, Arc::new(observation), Arc::default())));
+        self.downstream.worker.observe(Some(Beginning {
+            number: 1,
+            observation: Arc::new(observation),
+            share: Arc::default(),
+        }));
     }
 
     /// An exchange from its head to the end of its answer, which must be one that a rule gives at once: decision,
@@ -169,7 +157,7 @@ impl Exchanges {
         let answer = exchange(Rc::clone(&self.downstream), Ok(Incoming { head, body: RequestBody::Empty }));
         let (head, body) = answer.now_or_never()?.ok()?.into_parts();
         let mut out = Output::new();
-        let (encoder, _) = encoder::response_head(&head, body.size_hint().exact(), KEEP, &mut out);
+        let Framing { encoder, .. } = encoder::response_head(&head, body.size_hint().exact(), KEEP, &mut out);
         send(Sending::new(out, encoder, body))
     }
 }
@@ -292,13 +280,14 @@ impl RelayRecord for Nobody {
     fn on_shadow(&self, _rule: &Name) {}
     fn on_injected(&self, _rule: &Name, _kind: &'static str) {}
     fn on_latency(&self, _rule: &Name, _latency: Duration) {}
-    fn on_bytes(&self, _flow: Phase, _bytes: u64) {}
+    fn on_bytes(&self, _direction: Phase, _bytes: u64) {}
 }
 
 fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
+#[expect(clippy::disallowed_methods, reason = "one end is somebody else's")]
 async fn pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let near = TcpStream::connect(listener.local_addr()?).await?;

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use squall_config::model::{HostPort, ListenerProtocol};
 use tokio::net::TcpStream;
 
@@ -22,6 +23,7 @@ use crate::redirected;
 use crate::secure::{Client, Secured};
 use crate::tcp::served::{relay, relay_tunnel};
 use crate::tls::{ALPN_HTTP1, ALPN_HTTP2};
+use crate::upstream::forward::Destination;
 use crate::view::ListenerView;
 use crate::worker::Worker;
 use crate::{http1, http2};
@@ -54,40 +56,40 @@ pub(crate) async fn open(
     let mut ends = ends(&worker, &listener, &mut stream, source).await?;
     let destination = redirected::destination(&listener, worker.own_addresses(), &stream, &mut ends).ok()?;
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
-    let Secured { mut stream, mut seen, server_name } = client.secure(stream).await?;
-    let listener = Rc::clone(listener.route(server_name.as_deref()));
-    let protocol = if redirected::is_opaque(&listener, destination.as_ref()) {
+    let mut secured = client.secure(stream).await?;
+    let mut listener = Rc::clone(listener.route(secured.server_name.as_deref()));
+    let mut protocol = if redirected::is_opaque(&listener, destination) {
         Protocol::Tcp
     } else {
-        protocol(&worker, &listener, &mut stream, &mut seen).await?
+        protocol(&worker, &listener, &mut secured).await?
     };
-    let Some(to) = &destination else {
-        let io = Io::with_prefix(stream, seen.freeze());
-        return Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open });
-    };
-    let redirected = redirected::begin((&listener, protocol), to, server_name, (&mut stream, &mut seen));
-    let (listener, protocol, server_name) = Box::pin(redirected).await;
+    if let Some(to) = destination {
+        protocol = redirected::protocol(&listener, protocol, &secured.seen);
+        if protocol == Protocol::Tcp {
+            listener = Box::pin(redirected::belonging(&listener, to, &mut secured)).await;
+        }
+    }
+    let Secured { stream, seen, server_name } = secured;
     let io = Io::with_prefix(stream, seen.freeze());
+    let destination = destination.map(|to| Arc::new(Destination::Original(to)));
     Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 
 /// The same on a connection that was told that it has a tunnel to `destination`: opens the TLS in it.
-async fn intercept(downstream: Downstream, tunnel: (Stream, Bytes), destination: HostPort) -> Option<Opened> {
+async fn intercept(downstream: Downstream, stream: Stream, early: Bytes, destination: HostPort) -> Option<Opened> {
     let (worker, listener, ends, open) = downstream.into_parts()?;
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };
-    let Secured { mut stream, mut seen, server_name } = client.intercept(tunnel, &destination.host).await?;
-    let protocol = protocol(&worker, &listener, &mut stream, &mut seen).await?;
+    let mut secured = client.intercept(stream, early, &destination.host).await?;
+    let protocol = protocol(&worker, &listener, &mut secured).await?;
+    let Secured { stream, seen, server_name } = secured;
     let io = Io::with_prefix(stream, seen.freeze());
-    Some(Opened { worker, listener, protocol, io, ends, server_name, destination: Some(destination), open })
+    let destination = Some(Arc::new(Destination::Named(destination)));
+    Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 
 /// What is spoken on a connection; `None` when nothing is, or when the worker drains before it is clear.
-async fn protocol(
-    worker: &Worker,
-    listener: &ListenerView,
-    stream: &mut Stream,
-    seen: &mut BytesMut,
-) -> Option<Protocol> {
+async fn protocol(worker: &Worker, listener: &ListenerView, secured: &mut Secured) -> Option<Protocol> {
+    let Secured { stream, seen, .. } = secured;
     match listener.compiled.listener.protocol {
         ListenerProtocol::Tcp => Some(Protocol::Tcp),
         _ if agreed(stream).is_some() => agreed(stream),
@@ -159,7 +161,7 @@ async fn go_on(turned: Turned) {
     match tunnel {
         Tunnel::Relayed(onward) => relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await,
         Tunnel::Intercepted(destination) => {
-            serve(Box::pin(intercept(downstream, (stream, early), destination))).await;
+            serve(Box::pin(intercept(downstream, stream, early, destination))).await;
         }
     }
 }
@@ -168,3 +170,7 @@ async fn serve_http2(opened: Opened) {
     let (downstream, going_away, io) = opened.into_http2();
     http2::server::serve(downstream, going_away, io).await;
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

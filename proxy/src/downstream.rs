@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::request;
-use squall_config::model::{HostPort, Http2Code, Name};
+use squall_config::model::{Http2Code, Name};
 use squall_fault::snapshot::Sought;
 
 use crate::http::request::authority;
@@ -18,6 +18,7 @@ use crate::net::reset::{Io, ResetFlag};
 use crate::net::socket;
 use crate::protocol::Protocol;
 use crate::telemetry::shard::Cut;
+use crate::upstream::forward::Destination;
 use crate::view::ListenerView;
 use crate::worker::{OpenConnection, Worker};
 
@@ -29,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) io: Io,
     pub(crate) ends: Ends,
     pub(crate) server_name: Option<Arc<str>>,
-    pub(crate) destination: Option<HostPort>,
+    pub(crate) destination: Option<Arc<Destination>>,
     pub(crate) open: OpenConnection,
 }
 
@@ -84,7 +85,7 @@ pub(crate) struct Origin {
     pub(crate) listener: Name,
     pub(crate) ends: Ends,
     pub(crate) server_name: Option<Arc<str>>,
-    pub(crate) destination: Option<HostPort>,
+    pub(crate) destination: Option<Arc<Destination>>,
     pub(crate) going_away: GoingAway,
 }
 
@@ -107,7 +108,7 @@ pub(crate) struct Downstream {
     speaks: Speaks,
     pub(crate) listener_name: Name,
     /// Where all its requests go, if it was redirected or opened on its way there.
-    pub(crate) destination: Option<HostPort>,
+    pub(crate) destination: Option<Arc<Destination>>,
     /// The name that it asked for, where that decides which cluster gets the traffic.
     pub(crate) server_name: Option<Arc<str>>,
     /// Its task has had its turn: until the next it reads no more.
@@ -223,10 +224,14 @@ impl Downstream {
     fn belonging(
         &self,
         listener: &Rc<ListenerView>,
-        destination: &HostPort,
+        destination: &Destination,
         head: Option<&request::Parts>,
     ) -> Rc<ListenerView> {
         let (server_name, authority) = (self.server_name.as_deref(), head.map(authority));
-        Rc::clone(listener.belonging(Sought { server_name, destination: Some(destination), authority }))
+        let (ip, port) = match destination {
+            Destination::Original(address) => (Some(address.ip()), Some(address.port())),
+            Destination::Named(_) => (None, None),
+        };
+        Rc::clone(listener.belonging(Sought { server_name, ip, port, authority }))
     }
 }

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::http1::chunks::Chunks;
 use crate::http1::decoder::Decoder;
 use crate::http1::input::Input;
+use crate::http1::response_head::AnswerTo;
 use crate::http1::{request_head, response_head};
 use crate::net::proxy_protocol;
 use crate::protocol::classify;
@@ -79,7 +80,7 @@ pub fn response(bytes: &[u8], size: usize) {
     let (mut io, mut input) = (Pieces { rest: bytes, size: size.max(1) }, Input::default());
     let mut cx = Context::from_waker(Waker::noop());
     loop {
-        match response_head::take(&mut input, false) {
+        match response_head::take(&mut input, AnswerTo::Other) {
             Err(_) => return,
             Ok(Some(head)) => {
                 body(head.body, &mut input, &mut io);

@@ -83,7 +83,7 @@ fn place_one(worker: &Rc<Worker>, name: &Name, stream: TcpStream, source: Socket
         return serve(worker, name, stream, source, claim);
     }
     match stream.into_std() {
-        Ok(stream) => worker.tell(claim.worker, Command::Serve(name.clone(), stream, source, claim)),
+        Ok(stream) => worker.tell(claim.worker, Command::Serve { listener: name.clone(), stream, source, claim }),
         Err(error) => tracing::debug!(%error, listener = %name, "connection ended before it began"),
     }
 }

@@ -62,7 +62,7 @@ impl Client<'_> {
     }
 
     /// The TLS of a client that was told that it has a tunnel to `host`: Squall poses as that.
-    pub(crate) async fn intercept(self, (stream, early): (Stream, Bytes), host: &str) -> Option<Secured> {
+    pub(crate) async fn intercept(self, stream: Stream, early: Bytes, host: &str) -> Option<Secured> {
         let secured = async {
             let failed = |why: &str| Failed::silent(Handshake::Failed, io::Error::other(why));
             let stream = match stream {

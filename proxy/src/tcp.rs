@@ -5,6 +5,7 @@ pub(crate) mod control;
 pub(crate) mod end;
 pub(crate) mod fault;
 mod pump;
+mod pumps;
 pub(crate) mod record;
 pub(crate) mod relay;
 pub(crate) mod relayed;

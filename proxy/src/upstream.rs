@@ -20,52 +20,63 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::response;
 use squall_config::model::ClusterProtocol;
 
 use self::cluster::{ClusterState, EndpointState};
 use self::h1::Leased;
 use crate::error::{ErrorKind, ProxyError};
-use crate::http::body::Source;
+use crate::http::body::AnswerBody;
 use crate::http::request::Incoming;
+use crate::http::response::Answered;
 use crate::http1::client::Answer;
 use crate::http1::tunnel::Tunnel;
 use crate::net::proxy_protocol::Ends;
 
-/// Sends a prepared request to an endpoint and waits for the head of the response, at most until `deadline`. Dropping the
-/// future closes the connection (HTTP/1) or resets the stream (HTTP/2). The answer is filled in where the caller has it,
-/// because to return it would move it once for each future on the way.
-pub(crate) async fn send(
-    (cluster, endpoint): (&ClusterState, &Rc<EndpointState>),
-    request: Incoming,
-    carried: &Ends,
-    (now, deadline): (Instant, Option<Instant>),
-    (head, source): (&mut response::Parts, &mut Source),
-) -> Result<(), ProxyError> {
-    // Pinned here, so that it is stored once and not for each way of waiting.
-    let sending = pin!(async {
-        match cluster.cluster.protocol {
-            ClusterProtocol::Http1 => match h1::send((cluster, endpoint), request, carried, now, head).await? {
-                Answer::Response(download) => {
-                    let of = cluster.cluster.proxy_protocol.map(|_| carried.source);
-                    *source = Source::Http1(Leased::new(download, endpoint, of));
+/// Where a request goes, and for whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Upstream<'a> {
+    pub(crate) cluster: &'a Rc<ClusterState>,
+    pub(crate) endpoint: &'a Rc<EndpointState>,
+    /// The connection that it came on, as a PROXY protocol header tells of it.
+    pub(crate) carried: &'a Ends,
+}
+
+impl Upstream<'_> {
+    /// Sends a prepared request and waits for the head of the response, at most until `deadline`. Dropping the future closes
+    /// the connection (HTTP/1) or resets the stream (HTTP/2). The answer is filled in where the caller has it, because to
+    /// return it would move it once for each future on the way.
+    pub(crate) async fn send(
+        self,
+        request: Incoming,
+        now: Instant,
+        deadline: Option<Instant>,
+        answered: &mut Answered,
+    ) -> Result<(), ProxyError> {
+        // Pinned here, so that it is stored once and not for each way of waiting.
+        let sending = pin!(async {
+            match self.cluster.cluster.protocol {
+                ClusterProtocol::Http1 => match h1::send(self, request, now, &mut answered.head).await? {
+                    Answer::Response(download) => {
+                        let of = self.cluster.cluster.proxy_protocol.map(|_| self.carried.source);
+                        answered.body = AnswerBody::Http1(Leased::new(download, self.endpoint, of));
+                    }
+                    Answer::Switched(onward) => answered.body = AnswerBody::Tunnel(Tunnel::Relayed(onward)),
+                },
+                ClusterProtocol::Http2 => {
+                    // Boxed, so that exchanges over HTTP/1 do not carry its size.
+                    let (head, body) = Box::pin(h2::send(self, request)).await?;
+                    answered.head = head;
+                    answered.body = AnswerBody::Http2(body);
                 }
-                Answer::Switched(onward) => *source = Source::Tunnel(Tunnel::Relayed(onward)),
-            },
-            ClusterProtocol::Http2 => {
-                // Boxed, so that exchanges over HTTP/1 do not carry its size.
-                let (answer, body) = Box::pin(h2::send(cluster, endpoint, request, carried)).await?;
-                *head = answer;
-                *source = Source::Http2(body);
             }
+            Ok(())
+        });
+        match deadline {
+            None => sending.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline.into(), sending).await {
+                Ok(result) => result,
+                Err(_elapsed) => Err(ProxyError::new(ErrorKind::ResponseTimeout)),
+            },
         }
-        Ok(())
-    });
-    match deadline {
-        None => sending.await,
-        Some(deadline) => match tokio::time::timeout_at(deadline.into(), sending).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(ProxyError::new(ErrorKind::ResponseTimeout)),
-        },
     }
 }

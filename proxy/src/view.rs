@@ -111,7 +111,8 @@ impl View {
     pub(crate) fn adopt(
         snapshot: Arc<Snapshot>,
         previous: Option<&Self>,
-        (shard, upstreams): (&Shard, &Arc<Registry>),
+        shard: &Shard,
+        upstreams: &Arc<Registry>,
     ) -> Self {
         let clusters: Vec<_> = snapshot
             .clusters

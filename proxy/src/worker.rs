@@ -12,7 +12,6 @@ use squall_config::model::Name;
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use squall_fault::store::SnapshotReader;
-use squall_telemetry::Observation;
 use tokio::sync::{mpsc, watch};
 
 use crate::balance::{Claim, Loads, Sharing};
@@ -21,7 +20,7 @@ use crate::life::Life;
 use crate::net::own::OwnAddresses;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::outcome::buffer::Buffer;
-use crate::telemetry::outcome::observing::{Observing, SharedShare};
+use crate::telemetry::outcome::observing::{Beginning, Observing};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::Taps;
 use crate::telemetry::trace::Traces;
@@ -45,11 +44,11 @@ pub(crate) enum Command {
     /// End now.
     Cut,
     /// Serve a connection that another worker accepted for this listener.
-    Serve(Name, std::net::TcpStream, SocketAddr, Claim),
+    Serve { listener: Name, stream: std::net::TcpStream, source: SocketAddr, claim: Claim },
     /// Those who watch are others now.
     Tap,
     /// From now on note what becomes of exchanges, for the observation with this number; or do no longer.
-    Observe(Option<(u64, Arc<Observation>, SharedShare)>),
+    Observe(Option<Beginning>),
     /// Serve a stream of a connection that another worker serves.
     ServeStream(ServeStream),
 }
@@ -110,9 +109,32 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// One without sockets, and without others beside it.
+    #[cfg(any(test, feature = "bench"))]
+    pub(crate) fn alone(config: Arc<squall_config::model::Config>) -> Rc<Self> {
+        let first = squall_fault::compile(config, None, squall_fault::Stamp::first(7));
+        let store = squall_fault::store::SnapshotStore::new(first);
+        let parts = WorkerParts {
+            reader: store.reader(),
+            changes: watch::Sender::new(store.load()).subscribe(),
+            shard: Arc::default(),
+            budget: Budget::new(1_000),
+            upstreams: Arc::default(),
+            access_log: None,
+            traces: None,
+            taps: Arc::default(),
+            outcomes: Arc::default(),
+            index: 0,
+            loads: Loads::of(1),
+            all: Arc::new([]),
+            commands: mpsc::unbounded_channel().1,
+        };
+        Self::new(parts).0
+    }
+
     pub(crate) fn new(parts: WorkerParts) -> (Rc<Self>, mpsc::UnboundedReceiver<Command>) {
         let mut reader = parts.reader;
-        let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, (&parts.shard, &parts.upstreams)));
+        let view = Rc::new(View::adopt(Arc::clone(reader.current()), None, &parts.shard, &parts.upstreams));
         let worker = Self {
             reader: RefCell::new(reader),
             view: RefCell::new(view),
@@ -147,7 +169,7 @@ impl Worker {
         let mut view = self.view.borrow_mut();
         let current = reader.current();
         if !Arc::ptr_eq(current, &view.snapshot) {
-            *view = Rc::new(View::adopt(Arc::clone(current), Some(&view), (&self.shard, &self.upstreams)));
+            *view = Rc::new(View::adopt(Arc::clone(current), Some(&view), &self.shard, &self.upstreams));
         }
         Rc::clone(&view)
     }
@@ -212,10 +234,9 @@ impl Worker {
     }
 
     /// Begins an observation, or ends the one before.
-    pub(crate) fn observe(&self, observation: Option<(u64, Arc<Observation>, SharedShare)>) {
-        let begin =
-            |(number, observation, share)| Observing::new(number, observation, Arc::clone(&self.outcomes), share);
-        let observing = observation.map(|observation| Rc::new(begin(observation)));
+    pub(crate) fn observe(&self, observation: Option<Beginning>) {
+        let begin = |beginning| Rc::new(Observing::new(beginning, Arc::clone(&self.outcomes)));
+        let observing = observation.map(begin);
         if let Some(before) = self.observing.replace(observing) {
             before.end();
         }

@@ -26,7 +26,7 @@ use crate::net::socket;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{self, Counted};
 use crate::telemetry::outcome::buffer::Buffer;
-use crate::telemetry::outcome::observing::SharedShare;
+use crate::telemetry::outcome::observing::{Beginning, SharedShare};
 use crate::telemetry::shard::Shard;
 use crate::telemetry::tap::{Tap, Taps};
 use crate::telemetry::totals;
@@ -92,12 +92,20 @@ struct Listening {
     is_transparent: bool,
 }
 
+/// A listener that was not there before, or elsewhere.
+#[derive(Debug)]
+struct Fresh {
+    name: Name,
+    listening: Listening,
+    /// One for each worker.
+    sockets: Vec<TcpListener>,
+}
+
 /// Sockets that are bound but not yet served.
 #[derive(Debug)]
 #[must_use = "they are served by Proxy::apply, and closed when they are dropped"]
 pub struct BoundListeners {
-    /// One socket for each worker.
-    fresh: Vec<(Name, Listening, Vec<TcpListener>)>,
+    fresh: Vec<Fresh>,
     /// All that are to accept.
     names: Vec<Name>,
 }
@@ -266,7 +274,8 @@ impl Proxy {
             let failed = |source| BindError { listener: listener.name.clone(), address: configured, source };
             let sockets = sockets.map_err(failed)?;
             let bound = sockets.first().and_then(|s| s.local_addr().ok()).unwrap_or(configured);
-            fresh.push((listener.name.clone(), Listening { configured, bound, is_transparent }, sockets));
+            let listening = Listening { configured, bound, is_transparent };
+            fresh.push(Fresh { name: listener.name.clone(), listening, sockets });
         }
         Ok(BoundListeners {
             fresh,
@@ -278,12 +287,12 @@ impl Proxy {
     fn bind_one(&self, address: SocketAddr, is_ours: bool) -> std::io::Result<Vec<TcpListener>> {
         if !is_ours && address.port() != 0 {
             // The workers share the port; a socket that does not tells whether somebody else has it already.
-            drop(socket::bind_listener(address, false)?);
+            drop(socket::bind_alone(address)?);
         }
-        let mut sockets = vec![socket::bind_listener(address, true)?];
+        let mut sockets = vec![socket::bind_shared(address)?];
         let bound = sockets[0].local_addr()?;
         for _ in 1..self.workers.len() {
-            sockets.push(socket::bind_listener(bound, true)?);
+            sockets.push(socket::bind_shared(bound)?);
         }
         Ok(sockets)
     }
@@ -300,9 +309,9 @@ impl Proxy {
             listening.remove(&name);
             self.tell(|| Command::Unlisten(name.clone(), closing.clone()));
         }
-        listening.extend(bound.fresh.iter().map(|(name, state, _)| (name.clone(), *state)));
+        listening.extend(bound.fresh.iter().map(|fresh| (fresh.name.clone(), fresh.listening)));
         self.upstreams.own.set_listeners(listening.values().map(|state| state.bound).collect());
-        for (name, _, sockets) in bound.fresh {
+        for Fresh { name, sockets, .. } in bound.fresh {
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 // A worker that ended serves nothing more, and nobody misses the command.
                 let _ = worker.commands.send(Command::Listen(name.clone(), socket));
@@ -357,12 +366,13 @@ impl Proxy {
     /// From now on notes what becomes of HTTP exchanges that begin, for [`Proxy::outcomes`]; `None` ends that. What was noted
     /// for another observation and not taken is forgotten.
     pub fn observe(&self, observation: Option<Observation>) {
-        let number = |observation: Observation| {
+        let begin = |observation: Observation| {
             self.note_share(observation.share);
-            (self.observations.fetch_add(1, Relaxed) + 1, Arc::new(observation), Arc::clone(&self.noted_share))
+            let number = self.observations.fetch_add(1, Relaxed) + 1;
+            Beginning { number, observation: Arc::new(observation), share: Arc::clone(&self.noted_share) }
         };
-        let observation = observation.map(number);
-        self.tell(|| Command::Observe(observation.clone()));
+        let beginning = observation.map(begin);
+        self.tell(|| Command::Observe(beginning.clone()));
     }
 
     /// From now on notes this share of all traces: of exchanges that begin, on each worker at once.

@@ -57,6 +57,16 @@ impl Destination {
         self.has_port(destination.port) && self.host.allows(&destination.host)
     }
 
+    /// Whether it is listed by its address; what has none yet is so by `*` alone.
+    pub fn allows_address(&self, ip: Option<IpAddr>, port: u16) -> bool {
+        let has_host = match &self.host {
+            DestinationHost::Any => true,
+            DestinationHost::Addresses(net) => ip.is_some_and(|ip| net.contains(&ip.to_canonical())),
+            DestinationHost::Name(_) | DestinationHost::Below(_) => false,
+        };
+        has_host && self.has_port(port)
+    }
+
     /// Whether it is listed by this name. Any host at all (`*`) is a matter of addresses.
     pub fn allows_name(&self, name: &str, port: u16) -> bool {
         self.is_name() && self.has_port(port) && self.host.allows(name.trim_end_matches('.'))

@@ -7,36 +7,34 @@ use squall_config::model::{Abort, AbortAnswer};
 use squall_fault::requested::RequestedAnswer;
 
 use super::refusal::Refusal;
+use super::response::Answered;
 use crate::error::ProxyError;
 
 /// The header that tells a failure of the path from the upstream's own errors.
 const ERROR_HEADER: &str = "x-squall-error";
 
-/// Head and body of an answer.
-pub(crate) type Answer = (response::Parts, Bytes);
-
 /// Downstream's request cannot be forwarded.
-pub(crate) fn refused(refusal: Refusal) -> Answer {
+pub(crate) fn refused(refusal: Refusal) -> Answered {
     let mut answer = problem(refusal.status(), refusal.detail());
     let label = format!("downstream_{}", refusal.label());
-    insert(&mut answer.0.headers, ERROR_HEADER, &label);
+    insert(&mut answer.head.headers, ERROR_HEADER, &label);
     answer
 }
 
 /// Something failed that nobody injected.
-pub(crate) fn failed(error: &ProxyError) -> Answer {
+pub(crate) fn failed(error: &ProxyError) -> Answered {
     let mut answer = problem(error.kind.status(), error.kind.detail());
-    insert(&mut answer.0.headers, ERROR_HEADER, error.kind.label());
+    insert(&mut answer.head.headers, ERROR_HEADER, error.kind.label());
     answer
 }
 
 /// A rule held the answer back for longer than the cluster waits.
-pub(crate) fn withheld() -> Answer {
+pub(crate) fn withheld() -> Answered {
     problem(StatusCode::GATEWAY_TIMEOUT, "no answer within response_timeout, because a rule held it back")
 }
 
 /// A rule answers in the upstream's place.
-pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
+pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answered {
     match &abort.answer {
         AbortAnswer::Http { status, body, headers } => {
             let (mut parts, default_body) = plain(*status, format!("fault injected by rule {rule}\n"));
@@ -60,7 +58,7 @@ pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answer {
 }
 
 /// The same, as the caller asked for it.
-pub(crate) fn requested(answer: RequestedAnswer, rule: &str) -> Answer {
+pub(crate) fn requested(answer: RequestedAnswer, rule: &str) -> Answered {
     match answer {
         RequestedAnswer::Http(status) => {
             let (parts, body) = plain(status, format!("fault injected by rule {rule}\n"));
@@ -71,11 +69,11 @@ pub(crate) fn requested(answer: RequestedAnswer, rule: &str) -> Answer {
 }
 
 /// Trailers-only: the status in the head of an empty answer (gRPC over HTTP/2, "Responses").
-fn grpc(status: u8, message: &str) -> Answer {
+fn grpc(status: u8, message: &str) -> Answered {
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     grpc_fields(status, message, &mut parts.headers);
-    (parts, Bytes::new())
+    Answered::full(parts, Bytes::new())
 }
 
 /// A gRPC status as fields of a head or of trailers.
@@ -110,7 +108,7 @@ fn http_status_of_grpc(status: u8) -> StatusCode {
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Answer {
+fn plain(status: StatusCode, text: String) -> (response::Parts, Bytes) {
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = status;
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -118,7 +116,7 @@ fn plain(status: StatusCode, text: String) -> Answer {
 }
 
 /// RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> Answer {
+fn problem(status: StatusCode, detail: &str) -> Answered {
     let title = status.canonical_reason().unwrap_or("error");
     let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
     let (mut parts, body) = plain(status, format!("{body}\n"));
@@ -126,15 +124,15 @@ fn problem(status: StatusCode, detail: &str) -> Answer {
     with_length(parts, body)
 }
 
-fn with_length(mut parts: response::Parts, body: Bytes) -> Answer {
+fn with_length(mut parts: response::Parts, body: Bytes) -> Answered {
     let may_have_body =
         !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT);
     if !may_have_body {
         parts.headers.remove(CONTENT_TYPE);
-        return (parts, Bytes::new());
+        return Answered::full(parts, Bytes::new());
     }
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    (parts, body)
+    Answered::full(parts, body)
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
@@ -145,18 +143,24 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::AnswerBody;
     use super::*;
     use crate::error::ErrorKind;
 
+    fn full(answered: Answered) -> (response::Parts, Bytes) {
+        let Answered { head, body: AnswerBody::Full(body), faults: None } = answered else { panic!("{answered:?}") };
+        (head, body)
+    }
+
     #[test]
     fn failures_and_refusals_are_marked() {
-        let (parts, body) = refused(Refusal::AmbiguousLength);
+        let (parts, body) = full(refused(Refusal::AmbiguousLength));
         assert_eq!(
             (parts.status.as_u16(), &parts.headers["x-squall-error"]),
             (400, &HeaderValue::from_static("downstream_ambiguous_length"))
         );
         assert!(String::from_utf8_lossy(&body).contains("\"status\":400"));
-        let (parts, _) = failed(&ProxyError::new(ErrorKind::ConnectTimeout));
+        let (parts, _) = full(failed(&ProxyError::new(ErrorKind::ConnectTimeout)));
         assert_eq!(
             (parts.status.as_u16(), &parts.headers["x-squall-error"]),
             (504, &HeaderValue::from_static("upstream_connect_timeout"))
@@ -167,13 +171,13 @@ mod tests {
     fn grpc_aborts_are_trailers_only_for_grpc_alone() {
         let abort =
             Abort { answer: AbortAnswer::Grpc { status: 14, message: "50% dürr".into(), after_messages: None } };
-        let (parts, body) = aborted(&abort, "r", true);
+        let (parts, body) = full(aborted(&abort, "r", true));
         assert_eq!((parts.status.as_u16(), body.len()), (200, 0));
         assert_eq!(
             (&parts.headers["grpc-status"], &parts.headers["grpc-message"]),
             (&HeaderValue::from_static("14"), &HeaderValue::from_static("50%25 d%C3%BCrr"))
         );
-        assert_eq!(aborted(&abort, "r", false).0.status, 503);
+        assert_eq!(aborted(&abort, "r", false).head.status, 503);
     }
 
     #[test]
@@ -186,7 +190,7 @@ mod tests {
                 (http::header::RETRY_AFTER, HeaderValue::from_static("7")),
             ],
         };
-        let (parts, body) = aborted(&Abort { answer }, "r", false);
+        let (parts, body) = full(aborted(&Abort { answer }, "r", false));
         assert_eq!(
             (&*body, parts.headers.len(), &parts.headers[CONTENT_TYPE]),
             (&b"{}"[..], 3, &HeaderValue::from_static("application/json"))

@@ -173,7 +173,7 @@ impl Altered {
                 let frame = ready!(faults.poll(cx, |cx| Pin::new(&mut *body).poll_frame(cx)));
                 Poll::Ready(frame.map(|frame| {
                     frame.map_err(|stopped| match stopped {
-                        Stopped::Source(error) => error,
+                        Stopped::Body(error) => error,
                         Stopped::Injected(interrupt) => interrupt.into(),
                     })
                 }))
@@ -200,9 +200,9 @@ fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
     }
 }
 
-/// Where a response body comes from.
+/// The body of an answer as it comes, before faults act on it.
 #[derive(Debug)]
-pub(crate) enum Source {
+pub(crate) enum AnswerBody {
     Empty,
     Full(Bytes),
     Http1(Leased),
@@ -211,7 +211,7 @@ pub(crate) enum Source {
     Tunnel(Tunnel),
 }
 
-impl Source {
+impl AnswerBody {
     /// The next frame as it comes from the upstream.
     #[inline(always)]
     pub(crate) fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -230,31 +230,31 @@ impl Source {
 /// The body of a response on its way downstream. Dropping it ends the exchange, complete or not.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
-    source: Source,
+    body: AnswerBody,
     faults: Option<Box<BodyFaults>>,
     record: Record,
 }
 
 impl ResponseBody {
-    pub(crate) fn new(source: Source, faults: Option<Box<BodyFaults>>, record: Record) -> Self {
-        Self { source, faults, record }
+    pub(crate) fn new(body: AnswerBody, faults: Option<Box<BodyFaults>>, record: Record) -> Self {
+        Self { body, faults, record }
     }
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
-        let source = &mut self.source;
+    fn poll_altered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
+        let body = &mut self.body;
         let stopped = match &mut self.faults {
-            None => match ready!(source.poll_upstream(cx)) {
-                Some(Err(error)) => Stopped::Source(error),
+            None => match ready!(body.poll_upstream(cx)) {
+                Some(Err(error)) => Stopped::Body(error),
                 frame => return Poll::Ready(frame.and_then(Result::ok).map(|f| Ok(without_forbidden_trailers(f)))),
             },
-            Some(faults) => match ready!(faults.poll(cx, |cx| source.poll_upstream(cx))) {
+            Some(faults) => match ready!(faults.poll(cx, |cx| body.poll_upstream(cx))) {
                 Some(Err(stopped)) => stopped,
                 frame => return Poll::Ready(frame.and_then(Result::ok).map(|f| Ok(without_forbidden_trailers(f)))),
             },
         };
         Poll::Ready(Some(Err(match stopped {
             Stopped::Injected(interrupt) => interrupt,
-            Stopped::Source(error) => {
+            Stopped::Body(error) => {
                 tracing::debug!(error = %Chain(error.as_ref()), "upstream body ended early");
                 self.record.fail(ErrorKind::Truncated);
                 Interrupt::cut_short()
@@ -270,10 +270,10 @@ impl ResponseBody {
 
     /// The upstream's end of a tunnel, where the answer is one to a protocol switch.
     pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
-        match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Tunnel(tunnel) => Some(tunnel),
-            source => {
-                self.source = source;
+        match std::mem::replace(&mut self.body, AnswerBody::Empty) {
+            AnswerBody::Tunnel(tunnel) => Some(tunnel),
+            body => {
+                self.body = body;
                 None
             }
         }
@@ -285,7 +285,7 @@ impl Body for ResponseBody {
     type Error = Interrupt;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
-        let frame = ready!(self.poll_source(cx)?);
+        let frame = ready!(self.poll_altered(cx)?);
         let bytes = frame.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
         self.record.count_response_bytes(bytes);
         if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
@@ -295,21 +295,21 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let has_ended = match &self.source {
-            Source::Empty | Source::Tunnel(_) => true,
-            Source::Full(bytes) => bytes.is_empty(),
-            Source::Http1(body) => body.download.is_end_stream(),
-            Source::Http2(body) => body.is_end_stream(),
+        let has_ended = match &self.body {
+            AnswerBody::Empty | AnswerBody::Tunnel(_) => true,
+            AnswerBody::Full(bytes) => bytes.is_empty(),
+            AnswerBody::Http1(body) => body.download.is_end_stream(),
+            AnswerBody::Http2(body) => body.is_end_stream(),
         };
         has_ended && self.faults.as_ref().is_none_or(|faults| faults.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Empty | Source::Tunnel(_) => SizeHint::with_exact(0),
-            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Http1(body) => body.download.size_hint(),
-            Source::Http2(body) => body.size_hint(),
+        match &self.body {
+            AnswerBody::Empty | AnswerBody::Tunnel(_) => SizeHint::with_exact(0),
+            AnswerBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            AnswerBody::Http1(body) => body.download.size_hint(),
+            AnswerBody::Http2(body) => body.size_hint(),
         }
     }
 }

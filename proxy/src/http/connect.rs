@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use http::{Response, StatusCode, request, response};
+use http::request;
 
-use super::body::Source;
 use super::opening::Opening;
 use crate::error::ProxyError;
 use crate::http1::input::Input;
@@ -15,31 +14,27 @@ use crate::upstream::cluster::{ClusterState, EndpointState};
 use crate::upstream::connect::dial;
 use crate::view::ListenerView;
 
-/// Connects, unless what is in the tunnel is opened here; the answer says that what follows is one.
+/// Connects, unless what is in the tunnel is opened here.
 pub(crate) async fn connect(
     head: Box<request::Parts>,
     listener: &Rc<ListenerView>,
     cluster: &ClusterState,
     endpoint: Rc<EndpointState>,
-) -> Result<(response::Parts, Source), ProxyError> {
+) -> Result<Tunnel, ProxyError> {
     let destination = &endpoint.endpoint().address;
     let intercept = listener.compiled.listener.intercept.as_ref();
-    let tunnel = if intercept.is_some_and(|intercept| intercept.covers(&destination.host)) {
-        Tunnel::Intercepted(destination.clone())
-    } else {
-        // A configuration with such a header has no destinations that requests choose, and nothing else is connected to.
-        debug_assert!(cluster.cluster.proxy_protocol.is_none(), "a tunnel owes its endpoint a PROXY protocol header");
-        let permit = cluster.admit_now()?;
-        let dialled = dial(cluster.shared(), endpoint.endpoint()).await;
-        cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
-        Tunnel::Relayed(Onward {
-            io: Rc::new(RefCell::new(Stream::Plain(dialled?))),
-            input: Input::default(),
-            permit,
-            opening: Some(Box::new(Opening::of_connect(head, listener, endpoint))),
-        })
-    };
-    let (mut answer, ()) = Response::new(()).into_parts();
-    answer.status = StatusCode::OK;
-    Ok((answer, Source::Tunnel(tunnel)))
+    if intercept.is_some_and(|intercept| intercept.covers(&destination.host)) {
+        return Ok(Tunnel::Intercepted(destination.clone()));
+    }
+    // A configuration with such a header has no destinations that requests choose, and nothing else is connected to.
+    debug_assert!(cluster.cluster.proxy_protocol.is_none(), "a tunnel owes its endpoint a PROXY protocol header");
+    let permit = cluster.admit_now()?;
+    let dialled = dial(cluster.shared(), endpoint.endpoint()).await;
+    cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
+    Ok(Tunnel::Relayed(Onward {
+        io: Rc::new(RefCell::new(Stream::Plain(dialled?))),
+        input: Input::default(),
+        permit,
+        opening: Some(Box::new(Opening::of_connect(head, listener, endpoint))),
+    }))
 }

@@ -6,49 +6,49 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use http::header::TRANSFER_ENCODING;
-use http::{Method, Response, StatusCode, response};
+use http::header::{EXPECT, TRANSFER_ENCODING};
+use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 
-use super::answer::{self, Answer};
-use super::body::{RequestBody, ResponseBody, Source, discard};
+use super::answer;
+use super::body::{AnswerBody, RequestBody, ResponseBody, discard};
 use super::connect::connect;
-use super::fault::body::BodyFaults;
 use super::fault::delay::Times;
 use super::fault::{Faults, Instead, Place};
+use super::hop_by_hop;
 use super::interrupt::Interrupt;
 use super::opening::{Opening, request_meta};
 use super::record::Record;
 use super::refusal::Refusal;
-use super::request::Incoming;
-use super::{hop_by_hop, request, response as head};
+use super::request::{self, Incoming};
+use super::response::{self, Answered};
 use crate::downstream::Downstream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::hold::InTime;
 use crate::http1::tunnel::Tunnel;
 use crate::telemetry::shard::Origin;
-use crate::upstream;
+use crate::upstream::Upstream;
+use crate::upstream::cluster::ClusterState;
 
 /// How an exchange ends otherwise than by the upstream's answer.
 enum Ended {
     Refused(Refusal),
     Failed(ProxyError),
-    Aborted(Box<Answer>, Option<Box<BodyFaults>>),
+    Aborted(Box<Answered>),
     /// A rule held it until the cluster's `response_timeout`.
     Withheld,
     Interrupted(Interrupt),
 }
 
-/// The upstream's answer on its way.
-struct Answered {
-    head: response::Parts,
-    source: Source,
-    faults: Option<Box<BodyFaults>>,
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
 }
 
-impl Answered {
-    fn nothing() -> Self {
-        Self { head: Response::new(()).into_parts().0, source: Source::Empty, faults: None }
+impl From<ProxyError> for Ended {
+    fn from(error: ProxyError) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn exchange(
 ) -> Result<Response<ResponseBody>, Interrupt> {
     let mut record = Record::begin(&downstream, request.as_ref().ok().map(|request| &*request.head));
     // Filled in where it comes about: to return it through each future would move it each time.
-    let mut answered = Answered::nothing();
+    let mut answered = Answered::empty();
     let ended = {
         let running = pin!(run(&downstream, request, &mut record, &mut answered));
         AssertUnwindSafe(running).catch_unwind().await
@@ -74,7 +74,7 @@ pub(crate) async fn exchange(
             answered = instead(Ended::Failed(ProxyError::new(ErrorKind::Panic)), &downstream, &mut record)?;
         }
     }
-    let Answered { mut head, source, faults } = answered;
+    let Answered { mut head, body, faults } = answered;
     record.note_head(&head);
     if let Some(faults) = &record.faults {
         faults.mark(&downstream, &mut head.headers);
@@ -82,48 +82,42 @@ pub(crate) async fn exchange(
     if downstream.worker.is_draining() && head.status != StatusCode::SWITCHING_PROTOCOLS {
         downstream.close_after(&mut head.headers);
     }
-    Ok(Response::from_parts(head, ResponseBody::new(source, faults, record)))
+    Ok(Response::from_parts(head, ResponseBody::new(body, faults, record)))
 }
 
 /// What is answered when the upstream did not.
 fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result<Answered, Interrupt> {
-    let (head, body, faults) = match ended {
-        Ended::Aborted(answer, faults) => {
-            let (mut head, body) = *answer;
+    let (answered, origin) = match ended {
+        Ended::Aborted(mut answered) => {
             if downstream.is_http2() {
                 // What a rule's own headers may say of the connection does not exist there (RFC 9113 §8.2.2).
-                hop_by_hop::remove(&mut head.headers);
-                head.headers.remove(TRANSFER_ENCODING);
+                hop_by_hop::remove(&mut answered.head.headers);
+                answered.head.headers.remove(TRANSFER_ENCODING);
             }
-            record.answer(&head, Origin::Injected);
-            (head, body, faults)
+            (*answered, Origin::Injected)
         }
         Ended::Withheld => {
             record.withhold();
-            let (head, body) = answer::withheld();
-            record.answer(&head, Origin::Injected);
-            (head, body, None)
+            (answer::withheld(), Origin::Injected)
         }
         Ended::Refused(refusal) => {
             record.refuse(refusal.label());
-            let (mut head, body) = answer::refused(refusal);
-            record.answer(&head, Origin::Proxy);
-            downstream.close_after(&mut head.headers);
-            (head, body, None)
+            let mut answered = answer::refused(refusal);
+            downstream.close_after(&mut answered.head.headers);
+            (answered, Origin::Proxy)
         }
         Ended::Failed(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
             record.fail(error.kind);
-            let (head, body) = answer::failed(&error);
-            record.answer(&head, Origin::Proxy);
-            (head, body, None)
+            (answer::failed(&error), Origin::Proxy)
         }
         Ended::Interrupted(interrupt) => {
             record.interrupt_by_rule();
             return Err(interrupt);
         }
     };
-    Ok(Answered { head, source: Source::Full(body), faults })
+    record.answer(&answered.head, origin);
+    Ok(answered)
 }
 
 async fn run(
@@ -134,100 +128,104 @@ async fn run(
 ) -> Result<(), Ended> {
     // The snapshot: one view of the configuration, from here to the end.
     let listener = Rc::clone(&record.listener);
+    let place = Place { downstream, listener: &listener };
 
     // The head: refused, or clear.
-    let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
-    let bound = downstream.destination.as_ref();
-    request::check(&parts, listener.cluster.forward.is_some() && bound.is_none()).map_err(Ended::Refused)?;
-    let destination = listener.cluster.toward(bound, &parts, record.started).map_err(Ended::Refused)?;
-    let cluster = destination.as_ref().unwrap_or(&listener.cluster);
+    let Incoming { head: mut parts, mut body } = request?;
+    let elsewhere = elsewhere(place, &parts, record.started)?;
+    let cluster = elsewhere.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(record.started);
     if endpoint.is_unresolved() {
-        // Boxed, because it happens once.
         endpoint = Box::pin(cluster.pick_resolved(record.started)).await;
     }
-    if listener.cluster.forward.as_ref().is_some_and(|forward| forward.leads_back(&endpoint)) {
+    if listener.cluster.leads_back(&endpoint) {
         return Err(Ended::Refused(Refusal::DestinationIsSquall));
     }
-    record.assign(&parts, &endpoint).map_err(Ended::Failed)?;
+    record.assign(&parts, &endpoint)?;
     let deadline = cluster.cluster.response_timeout.map(|limit| record.started + limit);
 
     // The decision, once, before any I/O.
     if !listener.http_rules_are_empty() {
-        let meta = request_meta(&parts, downstream.ends.source.ip(), endpoint.endpoint());
-        record.decide(&meta);
+        record.decide(&request_meta(&parts, downstream.ends.source.ip(), endpoint.endpoint()));
     }
-    let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
 
-    // Faults before the upstream.
-    if let Some(faults) = &mut record.faults {
-        // Boxed, so that exchanges without faults do not carry its size.
-        let place = Place { downstream, listener: &listener };
-        if let Some(ended) = Box::pin(before(faults, place, record.started, deadline)).await {
-            let_go(&parts, body, &ended);
-            return Err(ended);
-        }
+    // Faults before the upstream. Boxed, so that exchanges without faults do not carry its size.
+    if let Some(faults) = &mut record.faults
+        && let Err(ended) = Box::pin(before(faults, place, record.started, deadline)).await
+    {
+        let_go(&parts, body, &ended);
+        return Err(ended);
     }
 
     // The upstream.
     if parts.method == Method::CONNECT {
-        let connected = Box::pin(connect(parts, &listener, cluster, endpoint)).await;
-        (answered.head, answered.source) = connected.map_err(Ended::Failed)?;
+        answered.body = AnswerBody::Tunnel(Box::pin(connect(parts, &listener, cluster, endpoint)).await?);
         return Ok(());
     }
     record.upload = body.upload().cloned();
+    let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
     let opening = upgrade.as_ref().map(|_| parts.clone());
-    let (body, copy) = match &mut record.faults {
-        None => (body, None),
-        Some(faults) => faults.alter_request(Place { downstream, listener: &listener }, &mut parts, body),
-    };
-    let host =
-        if parts.version == http::Version::HTTP_10 { endpoint.endpoint().address.to_string() } else { String::new() };
-    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.hop(&host));
+    let copy = record.faults.as_mut().and_then(|faults| faults.alter_request(place, &mut parts, &mut body));
+    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.hop(&endpoint));
     record.send(&mut parts.headers, &cluster.cluster);
-    let body = match copy {
-        None => body,
-        Some(copy) => Box::pin(copy.send((cluster, &endpoint), downstream.ends, &parts, body)).await,
-    };
-    let sent_at = if record.faults.is_some() { Instant::now() } else { record.started };
-    let (request, times) = (Incoming { head: parts, body }, (record.started, deadline));
-    let answer = (&mut answered.head, &mut answered.source);
-    let sent = upstream::send((cluster, &endpoint), request, &downstream.ends, times, answer).await;
-    sent.map_err(|error| match record.upload.as_ref().and_then(|upload| upload.refusal()) {
-        Some(refusal) => Ended::Refused(refusal),
-        None => Ended::Failed(error),
-    })?;
+    let to = Upstream { cluster, endpoint: &endpoint, carried: &downstream.ends };
+    if let Some(copy) = copy {
+        Box::pin(copy.send(to, &parts, &mut body)).await;
+    }
+    let sent = if record.faults.is_some() { Instant::now() } else { record.started };
+    let request = Incoming { head: parts, body };
+    to.send(request, record.started, deadline, answered).await.map_err(|error| cause(record, error))?;
     record.answered(&answered.head);
 
     // The head of the answer, and faults behind the upstream.
-    if let Source::Tunnel(Tunnel::Relayed(onward)) = &mut answered.source {
-        let head = opening.ok_or_else(|| Ended::Failed(ProxyError::new(ErrorKind::MalformedResponse)))?;
+    if let AnswerBody::Tunnel(Tunnel::Relayed(onward)) = &mut answered.body {
+        let head = opening.ok_or_else(|| ProxyError::new(ErrorKind::MalformedResponse))?;
         onward.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
     }
-    head::prepare(&mut answered.head).map_err(Ended::Failed)?;
+    response::prepare(&mut answered.head)?;
     if let Some(faults) = &mut record.faults {
-        let place = Place { downstream, listener: &listener };
-        let times = Times { arrived: record.started, sent: sent_at, since: Instant::now() };
-        let held = Box::pin(faults.after_upstream(place, times, &mut answered.head, &mut answered.source));
-        let applied = InTime::new(deadline, held).await.ok_or(Ended::Withheld)?;
-        answered.faults = applied.map_err(Ended::Interrupted)?;
+        let times = Times { arrived: record.started, sent, since: Instant::now() };
+        let held = Box::pin(faults.after_upstream(place, times, answered));
+        InTime::new(deadline, held).await.ok_or(Ended::Withheld)?.map_err(Ended::Interrupted)?;
     }
     Ok(())
 }
 
-/// The faults before the upstream; how they end the exchange, if they do.
-async fn before(faults: &mut Faults, place: Place<'_>, started: Instant, deadline: Option<Instant>) -> Option<Ended> {
-    match InTime::new(deadline, Box::pin(faults.before_upstream(place, started))).await {
-        None => Some(Ended::Withheld),
-        Some(None) => None,
-        Some(Some(Instead::Interrupt(interrupt))) => Some(Ended::Interrupted(interrupt)),
-        Some(Some(Instead::Answer(answer))) => Some(Ended::Aborted(answer, faults.after_abort(place))),
+/// Refuses what cannot be forwarded; the upstream of what says itself where it goes, if it does.
+fn elsewhere(
+    place: Place<'_>,
+    parts: &http::request::Parts,
+    now: Instant,
+) -> Result<Option<Rc<ClusterState>>, Refusal> {
+    let (cluster, bound) = (&place.listener.cluster, place.downstream.destination.as_deref());
+    request::check(parts, cluster.forward.is_some() && bound.is_none())?;
+    cluster.toward(bound, parts, now)
+}
+
+/// The faults before the upstream; an error where they end the exchange.
+async fn before(
+    faults: &mut Faults,
+    place: Place<'_>,
+    started: Instant,
+    deadline: Option<Instant>,
+) -> Result<(), Ended> {
+    let held = Box::pin(faults.before_upstream(place, started));
+    match InTime::new(deadline, held).await.ok_or(Ended::Withheld)? {
+        None => Ok(()),
+        Some(Instead::Answer(answered)) => Err(Ended::Aborted(answered)),
+        Some(Instead::Interrupt(interrupt)) => Err(Ended::Interrupted(interrupt)),
     }
+}
+
+/// Why the upstream did not answer: the body of the request may have been no good.
+fn cause(record: &Record, error: ProxyError) -> Ended {
+    let refusal = record.upload.as_ref().and_then(|upload| upload.refusal());
+    refusal.map_or(Ended::Failed(error), Ended::Refused)
 }
 
 /// Drops the body of a request that a rule answered; one that the client has not begun to send is not asked for.
 fn let_go(parts: &http::request::Parts, body: RequestBody, ended: &Ended) {
-    if !matches!(ended, Ended::Interrupted(_)) && !parts.headers.contains_key(http::header::EXPECT) {
+    if !matches!(ended, Ended::Interrupted(_)) && !parts.headers.contains_key(EXPECT) {
         discard(body);
     }
 }

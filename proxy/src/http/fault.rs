@@ -64,16 +64,24 @@ pub(crate) struct Decided {
     pub(crate) faults: Option<Box<Faults>>,
     /// The rules in shadow mode that would have injected something.
     pub(crate) shadows: Vec<RuleIndex>,
-    /// The first rule of an experiment that matched, and whether that experiment has a part in `faults`.
-    pub(crate) experiment: Option<(RuleIndex, bool)>,
+    pub(crate) experiment: Option<OfExperiment>,
+}
+
+/// What an experiment has to do with an exchange.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfExperiment {
+    /// The first of its rules that matched.
+    pub(crate) rule: RuleIndex,
+    /// Whether it has a part in the faults.
+    pub(crate) is_picked: bool,
 }
 
 /// Decides, and takes what the decision needs from the budget.
 pub(crate) fn decide(listener: &ListenerView, request: &RequestMeta<'_>, budget: &Budget) -> Decided {
     let Decision { plan, shadows, experiment } = decide_request(&listener.snapshot, &listener.compiled, request);
     let faults = if plan.is_empty() { None } else { admit(listener, request, &plan, budget) };
-    let has_part = |rule| faults.as_ref().is_some_and(|f| listener.snapshot.has_part_of_experiment(rule, &f.steps));
-    let experiment = experiment.map(|rule| (rule, has_part(rule)));
+    let is_picked = |rule| faults.as_ref().is_some_and(|f| listener.snapshot.has_part_of_experiment(rule, &f.steps));
+    let experiment = experiment.map(|rule| OfExperiment { rule, is_picked: is_picked(rule) });
     Decided { faults, shadows, experiment }
 }
 
@@ -104,6 +112,7 @@ fn admit(listener: &ListenerView, request: &RequestMeta<'_>, plan: &FaultPlan, b
             steps.push(*step);
         }
     }
+    debug_assert_eq!(plan.rules().filter(|rule| steps.iter().any(|step| step.rule == *rule)).count(), permits.len());
     (!steps.is_empty()).then(|| {
         Box::new(Faults {
             snapshot: Arc::clone(snapshot),

@@ -30,7 +30,8 @@ impl Noted {
     #[inline(never)]
     pub(super) fn begin(
         worker: &Worker,
-        (key, started): (&ListenerKey, Instant),
+        key: &ListenerKey,
+        started: Instant,
         parts: &request::Parts,
         endpoint: &Arc<SharedEndpoint>,
     ) -> Option<Box<Self>> {

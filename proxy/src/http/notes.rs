@@ -76,7 +76,7 @@ impl Notes {
                 ClusterProtocol::Http1 => Version::HTTP_11,
                 ClusterProtocol::Http2 => Version::HTTP_2,
             };
-            trace.send(traces, headers, (cluster.tls.is_some(), version));
+            trace.send(traces, headers, cluster.tls.is_some(), version);
         }
     }
 

@@ -9,7 +9,7 @@ use squall_fault::meta::RequestMeta;
 use squall_fault::plan::RuleIndex;
 
 use super::body::Upload;
-use super::fault::{self, Decided, Faults};
+use super::fault::{self, Decided, Faults, OfExperiment};
 use super::noted::Noted;
 use super::notes::{Finished, Notes};
 use crate::downstream::Downstream;
@@ -63,7 +63,7 @@ impl Record {
     pub(crate) fn assign(&mut self, parts: &request::Parts, endpoint: &Rc<EndpointState>) -> Result<(), ProxyError> {
         let worker = &self.downstream.worker;
         if worker.takes_notes() {
-            self.noted = Noted::begin(worker, (&self.listener.key, self.started), parts, &endpoint.shared);
+            self.noted = Noted::begin(worker, &self.listener.key, self.started, parts, &endpoint.shared);
         }
         self.assignment = Some(Assignment::of_exchange(Rc::clone(endpoint))?);
         Ok(())
@@ -81,16 +81,16 @@ impl Record {
 
     /// Notes rules in shadow mode that would have injected something, and what an experiment has to do with the exchange.
     #[cold]
-    fn note_decision(&mut self, shadows: &[RuleIndex], experiment: Option<(RuleIndex, bool)>) {
+    fn note_decision(&mut self, shadows: &[RuleIndex], experiment: Option<OfExperiment>) {
         let Some(noted) = &mut self.noted else { return };
         let rule = |index: RuleIndex| &self.listener.snapshot.rule(index).rule;
         if let Some(notes) = &mut noted.notes {
             notes.shadows.extend(shadows.iter().map(|shadow| rule(*shadow).name.clone()));
         }
-        if let (Some(outcome), Some((first, is_picked))) = (&mut noted.outcome, experiment)
-            && let Some(experiment) = &rule(first).experiment
+        if let (Some(outcome), Some(of)) = (&mut noted.outcome, experiment)
+            && let Some(experiment) = &rule(of.rule).experiment
         {
-            outcome.matched(experiment, is_picked);
+            outcome.matched(experiment, of.is_picked);
         }
     }
 
@@ -133,6 +133,7 @@ impl Record {
 
     /// Notes the head of the answer.
     pub(crate) fn answer(&mut self, head: &response::Parts, origin: Origin) {
+        debug_assert!(self.status.is_none(), "an exchange has one answer");
         self.status = Some(head.status.as_u16());
         self.origin = origin;
         if let Some(assignment) = self.assignment.as_ref().filter(|_| origin != Origin::Proxy) {

@@ -3,7 +3,7 @@
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, Version, request};
-use squall_config::model::ClusterProtocol;
+use squall_config::model::{ClusterProtocol, HostPort};
 
 use super::body::RequestBody;
 use super::hop_by_hop::{self, Present};
@@ -67,8 +67,8 @@ pub(crate) fn offered_upgrade(parts: &request::Parts) -> Option<HeaderValue> {
 pub(crate) struct Hop<'a> {
     pub(crate) protocol: ClusterProtocol,
     pub(crate) is_tls: bool,
-    /// Named as Host when the client (HTTP/1.0) named none.
-    pub(crate) endpoint: &'a str,
+    /// Named as Host when a client of HTTP/1.0 named none.
+    pub(crate) endpoint: &'a HostPort,
 }
 
 /// Rewrites the head for the upstream: end-to-end fields only, one Host, framing for the protocol it speaks.
@@ -76,8 +76,13 @@ pub(crate) fn rewrite(parts: &mut request::Parts, has_body: bool, upgrade: Optio
     let Hop { protocol, is_tls, endpoint } = hop;
     let present = Present::among(&parts.headers);
     if parts.uri.authority().is_some() || !present.host {
-        let name = parts.uri.authority().map_or(endpoint, Authority::as_str);
-        if let Ok(host) = HeaderValue::from_str(name) {
+        let host = match parts.uri.authority() {
+            Some(authority) => HeaderValue::from_str(authority.as_str()),
+            None if parts.version == Version::HTTP_10 => HeaderValue::try_from(endpoint.to_string()),
+            // A rule has taken it away.
+            None => Ok(HeaderValue::from_static("")),
+        };
+        if let Ok(host) = host {
             parts.headers.insert(HOST, host);
         }
     }
@@ -132,13 +137,21 @@ fn to_http2(parts: &mut request::Parts, scheme: Scheme) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use http::Request;
     use http::header::TE;
 
     use super::*;
 
-    const HTTP1: Hop<'_> = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: "e:1" };
-    const HTTP2: Hop<'_> = Hop { protocol: ClusterProtocol::Http2, ..HTTP1 };
+    fn hop(protocol: ClusterProtocol) -> Hop<'static> {
+        static ENDPOINT: LazyLock<HostPort> = LazyLock::new(|| HostPort { host: "e".into(), port: 1 });
+        Hop { protocol, is_tls: false, endpoint: &ENDPOINT }
+    }
+
+    fn to_http1(head: &mut request::Parts, has_body: bool) {
+        rewrite(head, has_body, None, hop(ClusterProtocol::Http1));
+    }
 
     fn parts(uri: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
         let mut request = Request::builder().uri(uri);
@@ -152,14 +165,15 @@ mod tests {
     fn absolute_form_overrides_host() {
         let mut head = parts("http://b:81/x?y", &[("host", "a")]);
         assert_eq!(authority(&head), "b:81");
-        rewrite(&mut head, false, None, HTTP1);
+        to_http1(&mut head, false);
         assert_eq!((head.uri.to_string().as_str(), &head.headers[HOST]), ("/x?y", &HeaderValue::from_static("b:81")));
     }
 
     #[test]
     fn a_missing_host_becomes_the_endpoint() {
         let mut head = parts("/", &[]);
-        rewrite(&mut head, false, None, HTTP1);
+        head.version = Version::HTTP_10;
+        to_http1(&mut head, false);
         assert_eq!(head.headers[HOST], "e:1");
     }
 
@@ -167,22 +181,22 @@ mod tests {
     fn http2_wants_an_absolute_target_and_no_connection_fields() {
         let mut head =
             parts("/x", &[("host", "a"), ("te", "trailers"), ("connection", "te"), ("expect", "100-continue")]);
-        rewrite(&mut head, false, None, HTTP2);
+        rewrite(&mut head, false, None, hop(ClusterProtocol::Http2));
         assert_eq!(head.uri.to_string(), "http://a/x");
         assert_eq!(head.headers.len(), 1);
         assert_eq!(head.headers[TE], "trailers");
         let mut head = parts("/x", &[("host", "a")]);
-        rewrite(&mut head, false, None, Hop { is_tls: true, ..HTTP2 });
+        rewrite(&mut head, false, None, Hop { is_tls: true, ..hop(ClusterProtocol::Http2) });
         assert_eq!(head.uri.to_string(), "https://a/x");
     }
 
     #[test]
     fn a_body_without_length_is_chunked() {
         let mut head = parts("/", &[("host", "a")]);
-        rewrite(&mut head, true, None, HTTP1);
+        to_http1(&mut head, true);
         assert_eq!(head.headers[TRANSFER_ENCODING], "chunked");
         let mut head = parts("/", &[("host", "a"), ("content-length", "3")]);
-        rewrite(&mut head, true, None, HTTP1);
+        to_http1(&mut head, true);
         assert!(!head.headers.contains_key(TRANSFER_ENCODING));
     }
 

@@ -1,10 +1,34 @@
-//! The head of an upstream's response, in its form for downstream.
+//! An answer on its way downstream, and the head of an upstream's in its form for there.
 
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
-use http::{StatusCode, Version, response};
+use http::{Response, StatusCode, Version, response};
 
+use super::body::AnswerBody;
+use super::fault::body::BodyFaults;
 use super::hop_by_hop::{self, Present};
 use crate::error::{ErrorKind, ProxyError};
+
+/// An answer on its way downstream.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) head: response::Parts,
+    pub(crate) body: AnswerBody,
+    /// Those that act on the body.
+    pub(crate) faults: Option<Box<BodyFaults>>,
+}
+
+impl Answered {
+    /// 200 without a body: what there is until there is an answer.
+    pub(crate) fn empty() -> Self {
+        Self { head: Response::new(()).into_parts().0, body: AnswerBody::Empty, faults: None }
+    }
+
+    /// One that is all there.
+    pub(crate) fn full(head: response::Parts, body: Bytes) -> Self {
+        Self { head, body: AnswerBody::Full(body), faults: None }
+    }
+}
 
 /// Rewrites the head: end-to-end fields only; the body is framed anew for downstream.
 pub(crate) fn prepare(parts: &mut response::Parts) -> Result<(), ProxyError> {

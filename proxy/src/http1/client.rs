@@ -18,7 +18,7 @@ use super::decoder::{BodyError, Decoder};
 use super::encoder;
 use super::input::Input;
 use super::output::Output;
-use super::response_head::{self, BadHead, ResponseHead};
+use super::response_head::{self, AnswerTo, BadHead, ResponseHead};
 use super::sending::{SendError, Sending};
 use super::tunnel::Onward;
 use crate::error::{ErrorKind, ProxyError};
@@ -63,7 +63,13 @@ impl Connection {
     /// Whether the upstream neither closed it nor sent what nobody asked for; costs no system call unless it did.
     #[inline(always)]
     pub(crate) fn is_quiet(&self) -> bool {
-        Stream::is_quiet(&self.io) && self.input.is_empty()
+        Stream::is_quiet(&self.io) && self.is_between_exchanges()
+    }
+
+    /// Whether nothing was read that belongs to no answer yet.
+    #[inline(always)]
+    pub(crate) fn is_between_exchanges(&self) -> bool {
+        self.input.is_empty()
     }
 
     /// Sends a prepared request and waits for the head of the answer, which goes to `answer`; from its first byte to its last
@@ -78,11 +84,11 @@ impl Connection {
         let mut out = Output::new();
         let encoder = encoder::request_head(parts, !body.is_end_stream(), &mut out);
         let mut upload = Upload::Going(Sending::new(out, encoder, body));
-        let is_answer_to_head = parts.method == Method::HEAD;
+        let to = if parts.method == Method::HEAD { AnswerTo::Head } else { AnswerTo::Other };
         let mut search = Search::within(header_timeout);
         let head = poll_fn(|cx| {
             upload.poll(&self.io, cx)?;
-            self.poll_head(is_answer_to_head, &mut search, cx).map_err(|failed| upload.explain(failed))
+            self.poll_head(to, &mut search, cx).map_err(|failed| upload.explain(failed))
         });
         let ResponseHead { parts, body, keeps_alive } = head.await?;
         *answer = parts;
@@ -97,13 +103,13 @@ impl Connection {
     /// The head of the final answer; interim ones are for the hop that asked, and Squall asks for none.
     fn poll_head(
         &mut self,
-        is_answer_to_head: bool,
+        to: AnswerTo,
         search: &mut Search,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Failed>> {
         loop {
             if search.is_worth_while(self.input.bytes()) {
-                let head = response_head::take(&mut self.input, is_answer_to_head);
+                let head = response_head::take(&mut self.input, to);
                 match head.map_err(malformed)? {
                     Some(head) if is_interim(head.parts.status) => {
                         search.found_interim().map_err(malformed)?;

@@ -17,6 +17,13 @@ use crate::http::date;
 #[error("the body is not as long as its head says")]
 pub(crate) struct WrongLength;
 
+/// What becomes of the trailers of a body in chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trailers {
+    Passed,
+    Dropped,
+}
+
 /// How a body is framed on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoder {
@@ -25,14 +32,14 @@ pub(crate) enum Encoder {
     /// So many bytes are still to come.
     Length(u64),
     /// Chunked; the line end of the last chunk leaves with what follows it.
-    Chunked { is_line_end_due: bool, has_trailers: bool },
+    Chunked { is_line_end_due: bool, trailers: Trailers },
     /// Everything until the connection ends.
     UntilEnd,
 }
 
 impl Encoder {
-    fn chunked(has_trailers: bool) -> Self {
-        Self::Chunked { is_line_end_due: false, has_trailers }
+    pub(crate) fn chunked(trailers: Trailers) -> Self {
+        Self::Chunked { is_line_end_due: false, trailers }
     }
 
     /// Whether all that the head promised was encoded, and nothing is needed to end it.
@@ -45,7 +52,8 @@ impl Encoder {
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(frame) => {
-                if let (Self::Chunked { has_trailers: true, .. }, Ok(trailers)) = (&self, frame.into_trailers()) {
+                if let (Self::Chunked { trailers: Trailers::Passed, .. }, Ok(trailers)) = (&self, frame.into_trailers())
+                {
                     self.end_with(out, &trailers);
                 }
                 return Ok(());
@@ -105,7 +113,7 @@ pub(crate) fn request_head(parts: &request::Parts, has_body: bool, out: &mut Out
         if *name == CONTENT_LENGTH && has_body {
             encoder = value.to_str().ok().and_then(|v| v.parse().ok()).map_or(Encoder::None, Encoder::Length);
         } else if *name == TRANSFER_ENCODING {
-            encoder = Encoder::chunked(true);
+            encoder = Encoder::chunked(Trailers::Passed);
         }
         field(buffer, name, value.as_bytes());
     }
@@ -118,15 +126,19 @@ pub(crate) fn request_head(parts: &request::Parts, has_body: bool, out: &mut Out
     encoder
 }
 
-/// Writes the head of an answer; how its body is to be framed, and whether the connection goes on after it.
+/// How an answer goes on behind its head.
+#[derive(Debug)]
+pub(crate) struct Framing {
+    /// Of its body.
+    pub(crate) encoder: Encoder,
+    /// The connection goes on after it.
+    pub(crate) keeps_alive: bool,
+}
+
+/// Writes the head of an answer.
 ///
 /// `exact` is the length of the body, where it is known.
-pub(crate) fn response_head(
-    parts: &response::Parts,
-    exact: Option<u64>,
-    terms: Terms,
-    out: &mut Output,
-) -> (Encoder, bool) {
+pub(crate) fn response_head(parts: &response::Parts, exact: Option<u64>, terms: Terms, out: &mut Output) -> Framing {
     let buffer = out.buffer();
     status_line(parts, buffer);
     let is_switching = parts.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -159,7 +171,7 @@ pub(crate) fn response_head(
         None if terms.is_http10 => Encoder::UntilEnd,
         None => {
             buffer.extend_from_slice(b"transfer-encoding: chunked\r\n");
-            Encoder::chunked(terms.wants_trailers)
+            Encoder::chunked(if terms.wants_trailers { Trailers::Passed } else { Trailers::Dropped })
         }
     };
     let keeps_alive = terms.keeps_alive && !says_close && encoder != Encoder::UntilEnd;
@@ -172,7 +184,7 @@ pub(crate) fn response_head(
         field(buffer, &DATE, date::now().as_bytes());
     }
     buffer.extend_from_slice(b"\r\n");
-    (encoder, keeps_alive)
+    Framing { encoder, keeps_alive }
 }
 
 fn status_line(parts: &response::Parts, buffer: &mut Vec<u8>) {
@@ -212,7 +224,7 @@ mod tests {
         }
         let mut out = Output::new();
         let parts = response.body(()).unwrap().into_parts().0;
-        let (encoder, keeps_alive) = response_head(&parts, exact, terms, &mut out);
+        let Framing { encoder, keeps_alive } = response_head(&parts, exact, terms, &mut out);
         (text(&mut out).replace("HTTP/1.1 200 OK\r\ndate: then\r\n", ""), encoder, keeps_alive)
     }
 
@@ -230,7 +242,7 @@ mod tests {
         let length = ("content-length", "3");
         assert_eq!(answer(&[length], None, KEEP), ("content-length: 3\r\n\r\n".into(), Encoder::Length(3), true));
         assert_eq!(answer(&[], Some(0), KEEP), ("content-length: 0\r\n\r\n".into(), Encoder::Length(0), true));
-        let chunked = ("transfer-encoding: chunked\r\n\r\n".into(), Encoder::chunked(false), true);
+        let chunked = ("transfer-encoding: chunked\r\n\r\n".into(), Encoder::chunked(Trailers::Dropped), true);
         assert_eq!(answer(&[("transfer-encoding", "chunked")], None, KEEP), chunked);
         let head = Terms { is_head: true, ..KEEP };
         assert_eq!(answer(&[length], None, head), ("content-length: 3\r\n\r\n".into(), Encoder::None, true));
@@ -265,7 +277,7 @@ mod tests {
     #[test]
     fn chunks_and_trailers() {
         let mut out = Output::new();
-        let mut encoder = Encoder::chunked(true);
+        let mut encoder = Encoder::chunked(Trailers::Passed);
         for piece in ["hello", "", "0123456789"] {
             encoder.push(Frame::data(Bytes::from_static(piece.as_bytes())), &mut out).unwrap();
         }
@@ -273,7 +285,7 @@ mod tests {
         encoder.push(Frame::trailers(trailers), &mut out).unwrap();
         encoder.end(&mut out).unwrap();
         assert_eq!(text(&mut out), "5\r\nhello\r\na\r\n0123456789\r\n0\r\nx: y\r\n\r\n");
-        let (mut out, mut encoder) = (Output::new(), Encoder::chunked(false));
+        let (mut out, mut encoder) = (Output::new(), Encoder::chunked(Trailers::Dropped));
         encoder.push(Frame::trailers(HeaderMap::new()), &mut out).unwrap();
         encoder.end(&mut out).unwrap();
         assert_eq!(text(&mut out), "0\r\n\r\n");

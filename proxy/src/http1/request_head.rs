@@ -44,15 +44,15 @@ pub(crate) fn take(
     head_bytes_max: usize,
 ) -> Result<Option<RequestHead>, Refusal> {
     let found = find_head_end(input.bytes(), *searched)?;
-    if found.map_or(input.len(), |(end, _)| end) > head_bytes_max {
+    if found.as_ref().map_or(input.len(), |head| head.bytes) > head_bytes_max {
         return Err(Refusal::HeadTooLarge);
     }
-    let Some((end, n_lines)) = found else {
+    let Some(HeadLength { bytes, n_lines }) = found else {
         *searched = input.len();
         return Ok(None);
     };
     *searched = 0;
-    let head = parse(&input.take(end), n_lines)?;
+    let head = parse(&input.take(bytes), n_lines)?;
     if let Decoder::Chunked(chunks) = &head.body {
         // What is broken already must not reach the upstream.
         Chunks::clone(chunks).check(input.bytes()).map_err(|_| Refusal::MalformedBody)?;
@@ -60,11 +60,18 @@ pub(crate) fn take(
     Ok(Some(head))
 }
 
-/// Where the head ends (behind its empty line), looking from byte `from` on, and how many lines were seen on the way;
-/// `None` while it is incomplete.
+/// How long a head is.
+struct HeadLength {
+    /// Up to the end of its empty line.
+    bytes: usize,
+    /// As many as were seen on the way there.
+    n_lines: usize,
+}
+
+/// Where the head ends, looking from byte `from` on; `None` while it is incomplete.
 ///
 /// Empty lines before the request line are part of the head (RFC 9112 §2.2).
-fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, Refusal> {
+fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<HeadLength>, Refusal> {
     let (mut at, mut n_lines) = (from, 0);
     while let Some(found) = memchr::memchr(b'\n', &bytes[at..]) {
         let lf = at + found;
@@ -73,7 +80,7 @@ fn find_head_end(bytes: &[u8], from: usize) -> Result<Option<(usize, usize)>, Re
         }
         // Empty, behind one that is not: … CR LF CR LF.
         if lf >= 4 && bytes[lf - 2] == b'\n' && bytes[lf - 4] != b'\n' {
-            return Ok(Some((lf + 1, n_lines)));
+            return Ok(Some(HeadLength { bytes: lf + 1, n_lines }));
         }
         at = lf + 1;
         n_lines += 1;

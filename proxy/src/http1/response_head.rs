@@ -41,8 +41,15 @@ pub(crate) enum BadHead {
     Framing,
 }
 
+/// What an answer is one to: that to HEAD has no body, whatever it says of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerTo {
+    Head,
+    Other,
+}
+
 /// Takes the next response head from the input; `None` while it is incomplete.
-pub(crate) fn take(input: &mut Input, is_answer_to_head: bool) -> Result<Option<ResponseHead>, BadHead> {
+pub(crate) fn take(input: &mut Input, to: AnswerTo) -> Result<Option<ResponseHead>, BadHead> {
     let bytes = input.bytes().clone();
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut []);
@@ -69,7 +76,7 @@ pub(crate) fn take(input: &mut Input, is_answer_to_head: bool) -> Result<Option<
     if let (Some(length), 2..) = (framing.length, framing.lengths) {
         parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let body = framing.body(&parts, is_answer_to_head)?;
+    let body = framing.body(&parts, to)?;
     let keeps_alive = framing.keeps_alive(parts.version) && !matches!(body, Decoder::UntilEnd);
     Ok(Some(ResponseHead { parts, body, keeps_alive }))
 }
@@ -120,8 +127,8 @@ impl Framing {
     }
 
     /// How the body is framed, in the order of RFC 9112 §6.3.
-    fn body(&self, parts: &response::Parts, is_answer_to_head: bool) -> Result<Decoder, BadHead> {
-        let has_no_body = is_answer_to_head
+    fn body(&self, parts: &response::Parts, to: AnswerTo) -> Result<Decoder, BadHead> {
+        let has_no_body = to == AnswerTo::Head
             || parts.status.is_informational()
             || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if has_no_body {
@@ -150,7 +157,7 @@ mod tests {
     use super::*;
 
     fn head(text: &str) -> Result<Option<ResponseHead>, BadHead> {
-        take(&mut Input::of(text.as_bytes()), false)
+        take(&mut Input::of(text.as_bytes()), AnswerTo::Other)
     }
 
     fn complete(text: &str) -> ResponseHead {
@@ -211,7 +218,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = take(&mut Input::of(&[b"HTTP/1.1 200 OK\r\n", &bytes[..]].concat()), false);
+            let _ = take(&mut Input::of(&[b"HTTP/1.1 200 OK\r\n", &bytes[..]].concat()), AnswerTo::Other);
         }
     }
 }

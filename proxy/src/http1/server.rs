@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 
-use super::encoder;
+use super::encoder::{self, Framing};
 use super::output::Output;
 use super::request_head::{self, RequestHead, Terms};
 use super::sending::{SendError, Sending};
@@ -207,7 +207,7 @@ impl Connection {
         terms.keeps_alive &= !self.socket.is_body_beyond_reading();
         let mut out = Output::new();
         let exact = http_body::Body::size_hint(&body).exact();
-        let (encoder, keeps_alive) = encoder::response_head(&head, exact, terms, &mut out);
+        let Framing { encoder, keeps_alive } = encoder::response_head(&head, exact, terms, &mut out);
         Begun { sending: Sending::new(out, encoder, body), keeps_alive, tunnel }
     }
 

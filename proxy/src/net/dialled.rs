@@ -12,6 +12,15 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(1);
 /// More than a worker accepts before it looks at the first of them.
 const REMEMBERED_MAX: usize = 1024;
 
+/// A connection by both of its ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AddressPair {
+    /// Of whoever began it.
+    pub(crate) source: SocketAddr,
+    /// Where it was going.
+    pub(crate) destination: SocketAddr,
+}
+
 /// The connections.
 #[derive(Debug, Default)]
 pub(crate) struct Dialled(Mutex<VecDeque<Made>>);
@@ -19,30 +28,29 @@ pub(crate) struct Dialled(Mutex<VecDeque<Made>>);
 #[derive(Debug)]
 struct Made {
     at: Instant,
-    /// Both of its ends.
-    ends: (SocketAddr, SocketAddr),
+    pair: AddressPair,
 }
 
 impl Dialled {
-    /// Remembers a connection from here to there.
-    pub(crate) fn note(&self, here: SocketAddr, there: SocketAddr, at: Instant) {
+    /// Remembers a connection.
+    pub(crate) fn note(&self, pair: AddressPair, at: Instant) {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_old = |made: &Made| at.saturating_duration_since(made.at) > REMEMBERED_FOR;
         while made.len() >= REMEMBERED_MAX || made.front().is_some_and(is_old) {
             made.pop_front();
         }
-        made.push_back(Made { at, ends: (here, there) });
+        made.push_back(Made { at, pair });
     }
 
-    /// Whether a connection that was going from here to there is one of them. The same two ends may be those of another one
-    /// soon after; then its socket is of another user.
-    pub(crate) fn is_back(&self, here: SocketAddr, there: SocketAddr) -> bool {
-        let here = SocketAddr::new(here.ip().to_canonical(), here.port());
+    /// Whether a connection is one of them. The same two ends may be those of another one soon after; then its socket is of
+    /// another user.
+    pub(crate) fn is_back(&self, pair: AddressPair) -> bool {
+        let source = SocketAddr::new(pair.source.ip().to_canonical(), pair.source.port());
         let is_known = {
             let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            made.iter().any(|made| made.ends == (here, there))
+            made.iter().any(|made| made.pair == AddressPair { source, ..pair })
         };
-        is_known && owner(here).is_none_or(|uid| uid == rustix::process::geteuid().as_raw())
+        is_known && owner(source).is_none_or(|uid| uid == rustix::process::geteuid().as_raw())
     }
 }
 
@@ -89,20 +97,22 @@ mod tests {
             let here = client.local_addr().unwrap();
             assert_eq!(owner(here), Some(rustix::process::geteuid().as_raw()), "{any}");
             let (dialled, now) = (Dialled::default(), Instant::now());
-            assert!(!dialled.is_back(here, there));
-            dialled.note(here, there, now);
-            assert!(dialled.is_back(here, there) && !dialled.is_back(there, here));
-            dialled.note(there, here, now + REMEMBERED_FOR * 2);
-            assert!(!dialled.is_back(here, there), "forgotten");
+            let pair = AddressPair { source: here, destination: there };
+            let reverse = AddressPair { source: there, destination: here };
+            assert!(!dialled.is_back(pair));
+            dialled.note(pair, now);
+            assert!(dialled.is_back(pair) && !dialled.is_back(reverse));
+            dialled.note(reverse, now + REMEMBERED_FOR * 2);
+            assert!(!dialled.is_back(pair), "forgotten");
         }
     }
 
     #[test]
     fn there_is_a_bound() {
         let dialled = Dialled::default();
-        let (now, there) = (Instant::now(), "192.0.2.1:1".parse().unwrap());
+        let (now, destination) = (Instant::now(), "192.0.2.1:1".parse().unwrap());
         for port in 0..=u16::MAX {
-            dialled.note(SocketAddr::from(([192, 0, 2, 2], port)), there, now);
+            dialled.note(AddressPair { source: SocketAddr::from(([192, 0, 2, 2], port)), destination }, now);
         }
         assert_eq!(dialled.0.lock().unwrap().len(), REMEMBERED_MAX);
     }

@@ -1,4 +1,5 @@
 //! Connections for tests.
+#![expect(clippy::disallowed_methods, reason = "one end is somebody else's")]
 
 use tokio::net::{TcpListener, TcpStream};
 

@@ -37,6 +37,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "one end is somebody else's")]
     async fn without_a_redirect_it_is_where_it_came_to() {
         for (listens, asked) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")] {
             let listener = TcpListener::bind(listens).await.unwrap();

@@ -16,11 +16,23 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Lost probes after which the connection counts as dead: 60 + 3 × 10 = 90 seconds after the last sign of life.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// A non-blocking listening socket; with `reuse_port` each worker can have its own at the same address.
+/// A non-blocking listening socket, of which each worker can have its own at the same address.
 ///
 /// # Errors
-/// Whatever the system says of the address: in use, not permitted, not of this host.
-pub(crate) fn bind_listener(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
+/// Whatever the system says of the address: not permitted, not of this host, in use by somebody who does not share it.
+pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    bind(address, true)
+}
+
+/// The same, which nobody shares the address with.
+///
+/// # Errors
+/// The same; and when the address is in use at all.
+pub(crate) fn bind_alone(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    bind(address, false)
+}
+
+fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restarted Squall must get its port back while connections of the old process are in TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -77,6 +89,13 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Makes the end of a connection a reset, which throws away what has not been sent.
+pub(crate) fn reset_at_end(stream: &TcpStream) {
+    // Fails only on a socket that is gone, which needs no reset.
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    let _gone = stream.set_zero_linger();
+}
+
 fn set_stream_options(stream: &TcpStream) -> io::Result<()> {
     // Nagle's algorithm would add up to 40 ms that no rule asked for.
     stream.set_nodelay(true)?;
@@ -91,9 +110,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_stream_has_the_options() {
-        let listener = bind_listener("127.0.0.1:0".parse().unwrap(), true).unwrap();
+        let listener = bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
-        let second = bind_listener(address, true).unwrap();
+        let second = bind_shared(address).unwrap();
         drop(second);
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         let connected = connect(address).await.unwrap();
@@ -109,8 +128,8 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_an_error() {
-        let first = bind_listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
-        let error = bind_listener(first.local_addr().unwrap(), false).unwrap_err();
+        let first = bind_alone("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = bind_alone(first.local_addr().unwrap()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }

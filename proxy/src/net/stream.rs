@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::session::Session;
+use super::socket;
 
 /// What is read and written is what the application says, whatever is around it.
 ///
@@ -39,8 +40,7 @@ impl Stream {
 
     /// Makes its end a reset with nothing before it: zero linger, no TLS alert.
     pub(crate) fn end_in_reset(&self) {
-        // Fails only on a socket that is gone, which needs no reset.
-        let _gone = self.tcp().set_zero_linger();
+        socket::reset_at_end(self.tcp());
         if let Self::Tls(session) = self {
             session.end_without_alert();
         }

@@ -7,17 +7,23 @@ use squall_config::units::ByteRate;
 use squall_fault::budget::Permit;
 use squall_fault::decide::LatencyStream;
 
-use super::stream::{DelaySpec, StallSpec, StreamSpec};
+use super::stream::{CorruptSpec, DelaySpec, SliceSpec, SlowCloseSpec, StallSpec, StreamSpec, ThrottleSpec};
 
 /// All that is on, over all rules.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ActiveFaults {
     /// What ends the connection, of each lane the first of the rules in order.
     pub(super) terminals: Vec<Terminal>,
-    /// Until when a delay holds the connection before it is established.
-    pub(super) connect: Option<(Name, Instant)>,
+    pub(super) connect: Option<ConnectDelay>,
     pub(super) request: StreamSpec,
     pub(super) response: StreamSpec,
+}
+
+/// A delay that holds the connection before it is established.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ConnectDelay {
+    pub(super) rule: Name,
+    pub(super) until: Instant,
 }
 
 /// A fault that decides how the connection ends: both sides are closed.
@@ -106,9 +112,11 @@ pub(super) struct On {
 
 /// Bytes that have passed in each direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Passed {
-    pub(super) request: u64,
-    pub(super) response: u64,
+pub(crate) struct Passed {
+    /// Written to upstream.
+    pub(crate) request: u64,
+    /// Written to downstream.
+    pub(crate) response: u64,
 }
 
 impl Passed {
@@ -133,13 +141,13 @@ impl ActiveFaults {
                     self.each(throttle.direction, |spec, _| spec.bound(&on.rule, throttle.rate));
                 }
                 Fault::Slice(slice) => self.each(slice.direction, |spec, side| {
-                    spec.slice.get_or_insert_with(|| (rule(), *slice, seed ^ side));
+                    spec.slice.get_or_insert_with(|| SliceSpec { rule: rule(), slice: *slice, seed: seed ^ side });
                 }),
                 Fault::Corrupt(corrupt) => self.each(Some(corrupt.direction), |spec, side| {
-                    spec.corrupt.push((rule(), *corrupt, seed ^ side));
+                    spec.corrupt.push(CorruptSpec { rule: rule(), rate: corrupt.rate, seed: seed ^ side });
                 }),
                 Fault::SlowClose(slow) => self.each(slow.direction, |spec, _| {
-                    spec.slow_close.get_or_insert_with(|| (rule(), slow.delay));
+                    spec.slow_close.get_or_insert_with(|| SlowCloseSpec { rule: rule(), delay: slow.delay });
                 }),
                 Fault::Stall(stall) => self.each(Some(stall.on), |spec, _| {
                     spec.stall.get_or_insert_with(|| on.stall(stall));
@@ -169,9 +177,9 @@ impl ActiveFaults {
             |side| DelaySpec { rule: on.rule.clone(), latency: latency.clone(), max: delay.max, seed: on.seed ^ side };
         match delay.on {
             DelayPoint::Connect if on.is_from_start => {
-                let since = self.connect.as_ref().map_or(on.since, |(_, at)| *at);
+                let since = self.connect.as_ref().map_or(on.since, |before| before.until);
                 let held = LatencyStream::new(latency.clone(), delay.max, on.seed).next_latency();
-                self.connect = Some((on.rule.clone(), since + held));
+                self.connect = Some(ConnectDelay { rule: on.rule.clone(), until: since + held });
             }
             DelayPoint::Connect => {}
             DelayPoint::Request => self.request.delays.push(spec(0)),
@@ -183,8 +191,8 @@ impl ActiveFaults {
 impl StreamSpec {
     /// Of several throttles the slowest holds.
     fn bound(&mut self, rule: &Name, rate: ByteRate) {
-        if self.throttle.as_ref().is_none_or(|(_, bound)| rate < *bound) {
-            self.throttle = Some((rule.clone(), rate));
+        if self.throttle.as_ref().is_none_or(|slowest| rate < slowest.rate) {
+            self.throttle = Some(ThrottleSpec { rule: rule.clone(), rate });
         }
     }
 }

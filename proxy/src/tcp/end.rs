@@ -5,7 +5,7 @@ use std::io;
 
 use squall_config::model::Name;
 
-use super::active::How;
+use super::active::{How, Passed};
 use crate::net::stream::Stream;
 
 /// One of the two connections of a relay.
@@ -40,10 +40,7 @@ pub(crate) enum RelayEnd<E> {
 #[derive(Debug)]
 pub(crate) struct RelayOutcome<E> {
     pub(crate) end: RelayEnd<E>,
-    /// Bytes written to upstream.
-    pub(crate) request_bytes: u64,
-    /// Bytes written to downstream.
-    pub(crate) response_bytes: u64,
+    pub(crate) passed: Passed,
 }
 
 /// What a side sees of an end.

@@ -20,13 +20,14 @@ use super::record::RelayRecord;
 /// definition: a picked connection gets what the rule says now, and a percentage that changes picks nobody anew.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionFaults {
-    records: Vec<Record>,
+    decisions: Vec<Decision>,
     /// Whether it counts as faulted in the share of the traffic: once, however many rules pick it.
     is_counted: bool,
 }
 
+/// What was decided on one rule, and what came of it.
 #[derive(Debug)]
-struct Record {
+struct Decision {
     state: Arc<RuleState>,
     is_picked: bool,
     /// The kinds that were reported, each once for a connection.
@@ -42,15 +43,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) record: &'a dyn RelayRecord,
     /// Whether it was accepted just now: only then can it be refused.
     pub(super) is_new: bool,
-    pub(super) request_passed: u64,
-    pub(super) response_passed: u64,
+    pub(super) passed: Passed,
     pub(super) now: Instant,
-}
-
-impl Circumstances<'_> {
-    fn passed(&self) -> Passed {
-        Passed { request: self.request_passed, response: self.response_passed }
-    }
 }
 
 /// What is decided about.
@@ -58,9 +52,6 @@ pub(super) enum Subject<'a> {
     Connection(ConnectionMeta<'a>),
     Tunnel(TunnelMeta<'a>),
 }
-
-/// What rules stand in.
-type Place<'a> = (&'a Snapshot, &'a CompiledListener);
 
 impl Subject<'_> {
     /// The rules that can match it.
@@ -72,7 +63,7 @@ impl Subject<'_> {
         }
     }
 
-    fn decide(&self, (snapshot, listener): Place<'_>, rule: RuleIndex) -> FaultPlan {
+    fn decide(&self, snapshot: &Snapshot, listener: &CompiledListener, rule: RuleIndex) -> FaultPlan {
         match self {
             Self::Connection(connection) => decide_connection(snapshot, listener, rule, connection),
             Self::Tunnel(tunnel) => decide_tunnel(snapshot, listener, rule, tunnel),
@@ -90,11 +81,11 @@ impl ConnectionFaults {
         circumstances: &Circumstances<'_>,
     ) -> Option<ActiveFaults> {
         let rules = circumstances.subject.rules(listener);
-        if rules.is_empty() && self.records.is_empty() {
+        if rules.is_empty() && self.decisions.is_empty() {
             return None;
         }
         // A decision is kept while its rule exists, though it be halted or disabled.
-        self.records.retain(|record| snapshot.rules.iter().any(|rule| Arc::ptr_eq(&rule.state, &record.state)));
+        self.decisions.retain(|decision| snapshot.rules.iter().any(|rule| Arc::ptr_eq(&rule.state, &decision.state)));
         self.lift_all_but(snapshot, rules);
         let mut active = ActiveFaults::default();
         // Without a listener there are no rules.
@@ -102,11 +93,9 @@ impl ConnectionFaults {
         for &index in rules {
             let rule = snapshot.rule(index);
             let is_counted = self.is_counted;
-            let Some(record) = self.decided((snapshot, listener), index, rule, circumstances) else {
-                continue;
-            };
-            record.switch_on(snapshot, rule, circumstances, is_counted);
-            if let Some(on) = &record.on {
+            let Some(decision) = self.decided(snapshot, listener, index, circumstances) else { continue };
+            decision.switch_on(snapshot, rule, circumstances, is_counted);
+            if let Some(on) = &decision.on {
                 active.add(on, circumstances.is_new);
                 self.is_counted = true;
             }
@@ -117,30 +106,30 @@ impl ConnectionFaults {
 
     /// Counts a fault at its first application.
     pub(super) fn report(&mut self, rule: &Name, kind: &'static str, to: &dyn RelayRecord) {
-        let is_of = |record: &&mut Record| record.on.as_ref().is_some_and(|on| on.rule == *rule);
-        let Some(record) = self.records.iter_mut().find(is_of) else { return };
-        if record.reported.contains(&kind) {
+        let is_of = |decision: &&mut Decision| decision.on.as_ref().is_some_and(|on| on.rule == *rule);
+        let Some(decision) = self.decisions.iter_mut().find(is_of) else { return };
+        if decision.reported.contains(&kind) {
             return;
         }
-        if record.reported.is_empty() {
-            record.state.injected.fetch_add(1, Ordering::Relaxed);
+        if decision.reported.is_empty() {
+            decision.state.injected.fetch_add(1, Ordering::Relaxed);
         }
-        record.reported.push(kind);
+        decision.reported.push(kind);
         to.on_injected(rule, kind);
     }
 
     /// Notes when that came which a fault of this rule waited for.
     pub(super) fn data_came(&mut self, rule: &Name, now: Instant) {
-        for on in self.records.iter_mut().filter_map(|record| record.on.as_mut()).filter(|on| on.rule == *rule) {
+        for on in self.decisions.iter_mut().filter_map(|decision| decision.on.as_mut()).filter(|on| on.rule == *rule) {
             on.data_since = Some(now);
         }
     }
 
     fn lift_all_but(&mut self, snapshot: &Snapshot, rules: &[RuleIndex]) {
-        for record in self.records.iter_mut().filter(|record| record.on.is_some()) {
-            let is_rule = |index: &RuleIndex| Arc::ptr_eq(&snapshot.rule(*index).state, &record.state);
+        for decision in self.decisions.iter_mut().filter(|decision| decision.on.is_some()) {
+            let is_rule = |index: &RuleIndex| Arc::ptr_eq(&snapshot.rule(*index).state, &decision.state);
             if !rules.iter().any(is_rule) {
-                record.on = None;
+                decision.on = None;
             }
         }
     }
@@ -148,34 +137,35 @@ impl ConnectionFaults {
     /// The decision on a rule, taken now if it was not before; `None` when there is nothing to decide.
     fn decided(
         &mut self,
-        place: Place<'_>,
+        snapshot: &Snapshot,
+        listener: &CompiledListener,
         index: RuleIndex,
-        rule: &CompiledRule,
         circumstances: &Circumstances<'_>,
-    ) -> Option<&mut Record> {
-        if let Some(known) = self.records.iter().position(|record| Arc::ptr_eq(&record.state, &rule.state)) {
-            return self.records.get_mut(known);
+    ) -> Option<&mut Decision> {
+        let rule = snapshot.rule(index);
+        if let Some(known) = self.decisions.iter().position(|decision| Arc::ptr_eq(&decision.state, &rule.state)) {
+            return self.decisions.get_mut(known);
         }
         let touches = |fault: &Fault| fault.applies_to_tcp() && (circumstances.is_new || *fault != Fault::Refuse);
         if !rule.rule.faults.iter().any(touches) {
             return None; // an open connection cannot be refused: it does not even count as matched
         }
-        let plan = circumstances.subject.decide(place, index);
+        let plan = circumstances.subject.decide(snapshot, listener, index);
         if rule.rule.mode == Mode::Shadow && !plan.is_empty() {
             circumstances.record.on_shadow(&rule.rule.name);
         }
-        let record =
-            Record { state: Arc::clone(&rule.state), is_picked: !plan.is_empty(), reported: Vec::new(), on: None };
-        self.records.push(record);
-        self.records.last_mut()
+        let decision =
+            Decision { state: Arc::clone(&rule.state), is_picked: !plan.is_empty(), reported: Vec::new(), on: None };
+        self.decisions.push(decision);
+        self.decisions.last_mut()
     }
 
     fn report_begun(&mut self, active: &ActiveFaults, to: &dyn RelayRecord) {
         for Terminal { rule, kind, .. } in active.terminals.iter().filter(|terminal| terminal.has_begun()) {
             self.report(rule, kind, to);
         }
-        if let Some((rule, _)) = &active.connect {
-            self.report(rule, "delay", to);
+        if let Some(delay) = &active.connect {
+            self.report(&delay.rule, "delay", to);
         }
         for spec in [&active.request, &active.response] {
             for (rule, kind) in spec.kinds() {
@@ -185,7 +175,7 @@ impl ConnectionFaults {
     }
 }
 
-impl Record {
+impl Decision {
     /// Turns a picked rule on, or gives it its new definition. In shadow mode it is off.
     fn switch_on(
         &mut self,
@@ -206,7 +196,7 @@ impl Record {
                 on.faults.clone_from(&rule.rule.faults);
                 on.since = circumstances.now;
                 on.data_since = None;
-                on.passed_before = circumstances.passed();
+                on.passed_before = circumstances.passed;
             }
             return;
         }
@@ -229,7 +219,7 @@ impl Record {
             since: circumstances.now,
             is_from_start: circumstances.is_new,
             data_since: None,
-            passed_before: circumstances.passed(),
+            passed_before: circumstances.passed,
             seed: snapshot.seed ^ rule.stream ^ ordinal,
             _permit: permit,
         });

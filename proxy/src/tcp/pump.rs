@@ -89,7 +89,7 @@ enum Source {
 /// One direction of a relay.
 #[derive(Debug)]
 pub(super) struct Pump {
-    flow: Phase,
+    direction: Phase,
     /// Read before the relay began, or while something was waited for.
     early: Bytes,
     /// Read without stream faults, but not taken by the socket yet.
@@ -108,9 +108,9 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    pub(super) fn new(flow: Phase, early: Bytes, now: Instant) -> Self {
+    pub(super) fn new(direction: Phase, early: Bytes, now: Instant) -> Self {
         Self {
-            flow,
+            direction,
             early,
             unwritten: Bytes::new(),
             path: Path::Copied,
@@ -171,14 +171,16 @@ impl Pump {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<PumpEnd> {
         debug_assert!(!self.is_done, "a direction ends once");
+        self.check_invariants();
         // What TLS holds back for want of room leaves; an error of that is one of the next write, too.
         let _unflushed = Pin::new(&mut *to).poll_flush(cx);
         if self.intake != Intake::Passed {
-            return self.poll_held_back(cx, (from, to), record);
+            return self.poll_held_back(cx, from, to, record);
         }
         loop {
             if self.is_limit_reached() {
@@ -187,7 +189,7 @@ impl Pump {
             let step = match self.rest() {
                 Rest::InPipe => self.poll_drain(cx, to.tcp(), record),
                 Rest::Unwritten => self.poll_unwritten(cx, to, record),
-                Rest::Queued | Rest::None => self.poll_on(cx, (from, to), record),
+                Rest::Queued | Rest::None => self.poll_on(cx, from, to, record),
             };
             if let Err(end) = ready!(step) {
                 return self.end(end);
@@ -200,18 +202,17 @@ impl Pump {
     fn poll_on(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
-        if let Some(mut faults) = self.faults.take() {
-            let step = self.poll_faulted(&mut faults, cx, (from, to), record);
-            self.faults = (!faults.is_spent()).then_some(faults);
-            return step;
+        if self.faults.is_some() {
+            return self.poll_faulted(cx, from, to, record);
         }
         if matches!(self.path, Path::Spliced(_)) && !self.has_ended() && self.early.is_empty() {
             return self.poll_splice(cx, from.tcp());
         }
-        self.poll_plain(cx, (from, to), record)
+        self.poll_plain(cx, from, to, record)
     }
 
     /// What is to be written before anything else.
@@ -228,8 +229,20 @@ impl Pump {
     }
 
     fn end(&mut self, end: PumpEnd) -> Poll<PumpEnd> {
+        self.check_invariants();
         self.is_done = true;
         Poll::Ready(end)
+    }
+
+    /// What holds between two polls, and at the end; looked at in debug builds alone.
+    fn check_invariants(&self) {
+        let is_in_pipe = self.rest() == Rest::InPipe;
+        let is_queued = self.faults.as_ref().is_some_and(|faults| faults.has_queued());
+        debug_assert!(
+            u8::from(is_in_pipe) + u8::from(!self.unwritten.is_empty()) + u8::from(is_queued) <= 1,
+            "what was read waits in one place, so that it leaves in order"
+        );
+        debug_assert!(self.pass_until.is_none_or(|limit| self.passed <= limit), "no more passes than may");
     }
 
     fn is_limit_reached(&self) -> bool {
@@ -240,7 +253,8 @@ impl Pump {
     fn poll_plain(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
         if !self.early.is_empty() {
@@ -326,19 +340,17 @@ impl Pump {
     /// With faults: whatever is there is read into the queue, whatever is due is written from it.
     fn poll_faulted(
         &mut self,
-        faults: &mut StreamFaults,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<Result<(), PumpEnd>> {
-        let filled = self.poll_fill(faults, cx, from);
-        let released = self.poll_release(faults, cx, to, record);
-        match released {
-            Poll::Ready(Err(end)) => Poll::Ready(Err(end)),
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
-            Poll::Pending if filled.is_ready() || faults.is_spent() => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
-        }
+        let Some(mut faults) = self.faults.take() else { return Poll::Ready(Ok(())) };
+        let filled = self.poll_fill(&mut faults, cx, from);
+        let released = self.poll_release(&mut faults, cx, to, record);
+        let is_spent = faults.is_spent();
+        self.faults = (!is_spent).then_some(faults);
+        if released.is_pending() && (filled.is_ready() || is_spent) { Poll::Ready(Ok(())) } else { released }
     }
 
     /// Ready when something was queued.
@@ -401,6 +413,10 @@ impl Pump {
         {
             return Poll::Ready(PumpEnd::SourceBroken(error));
         }
+        debug_assert!(
+            self.early.is_empty() && self.rest() == Rest::None,
+            "what came before the end is passed on before it"
+        );
         if self.ends_in_fin {
             // Fails only when the peer has gone already: an end all the same.
             let _gone = ready!(Pin::new(to).poll_shutdown(cx));
@@ -433,7 +449,7 @@ impl Pump {
         let written = written.map_err(PumpEnd::SinkBroken)?;
         self.passed += written as u64;
         self.last_moved = Instant::now();
-        record.on_bytes(self.flow, written as u64);
+        record.on_bytes(self.direction, written as u64);
         Ok(written)
     }
 }

@@ -24,13 +24,13 @@ pub(crate) trait RelayRecord {
     /// A chunk of the stream was held for so long, measured. Under several delays the first of the rules gets it all.
     fn on_latency(&self, rule: &Name, latency: Duration);
     /// Bytes were written: `Request` towards upstream, `Response` towards downstream.
-    fn on_bytes(&self, flow: Phase, bytes: u64);
+    fn on_bytes(&self, direction: Phase, bytes: u64);
 }
 
 /// Follows one connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionRecord {
-    worker: Rc<Worker>,
+    pub(super) worker: Rc<Worker>,
     listener: Rc<ListenerView>,
     source: SocketAddr,
     started: Instant,
@@ -41,8 +41,8 @@ pub(crate) struct ConnectionRecord {
 }
 
 impl ConnectionRecord {
-    pub(crate) fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerView>, source: SocketAddr) -> Self {
-        Self {
+    pub(crate) fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerView>, source: SocketAddr) -> Rc<Self> {
+        Rc::new(Self {
             worker: Rc::clone(worker),
             listener: Rc::clone(listener),
             source,
@@ -50,7 +50,7 @@ impl ConnectionRecord {
             injected: RefCell::default(),
             shadows: OnceCell::new(),
             latency: Cell::default(),
-        }
+        })
     }
 
     /// Logs the end.
@@ -71,8 +71,8 @@ impl ConnectionRecord {
             error,
             duration_seconds: self.started.elapsed().as_secs_f64(),
             injected_latency_seconds: self.latency.get().as_secs_f64(),
-            request_bytes: outcome.request_bytes,
-            response_bytes: outcome.response_bytes,
+            request_bytes: outcome.passed.request,
+            response_bytes: outcome.passed.response,
             faults: &self.injected.borrow(),
             shadows: shadows.as_deref().map_or(&[], Vec::as_slice),
             ..Line::of(&self.listener.key, self.source)
@@ -99,8 +99,8 @@ impl RelayRecord for ConnectionRecord {
         self.latency.set(self.latency.get() + latency);
     }
 
-    fn on_bytes(&self, flow: Phase, bytes: u64) {
-        match flow {
+    fn on_bytes(&self, direction: Phase, bytes: u64) {
+        match direction {
             Phase::Request => self.listener.shard.bytes_request.add(bytes),
             Phase::Response => self.listener.shard.bytes_response.add(bytes),
         }

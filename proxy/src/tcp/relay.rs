@@ -5,24 +5,23 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use squall_config::model::{Name, Phase};
+use squall_config::model::Phase;
 use squall_fault::budget::Budget;
 use squall_fault::snapshot::Snapshot;
 use tokio::io::Interest;
 
-use super::active::{ActiveFaults, Cutoff, Terminal};
+use super::active::{ActiveFaults, ConnectDelay, Cutoff, Terminal};
 use super::control::{Control, Event};
 use super::end::{RelayEnd, RelayOutcome, Side};
 use super::fault::{Circumstances, ConnectionFaults};
-use super::pump::{Intake, Pump, PumpEnd};
+use super::pump::{Intake, Pump};
+use super::pumps::{Broken, FlowEnd, Pumps};
 use super::record::RelayRecord;
 use super::relayed::Relayed;
 use crate::life::Life;
@@ -69,9 +68,11 @@ where
         faults: ConnectionFaults::default(),
         terminals: Vec::new(),
         connect: None,
-        request: Pump::new(Phase::Request, sent, now),
-        response: Pump::new(Phase::Response, early, now),
-        broken: None,
+        pumps: Pumps {
+            request: Pump::new(Phase::Request, sent, now),
+            response: Pump::new(Phase::Response, early, now),
+            broken: None,
+        },
     };
     relay.decide(Stage::Accepted);
     let is_let_in = relay.relayed.tenure.is_some();
@@ -93,7 +94,7 @@ where
             end
         }
     };
-    RelayOutcome { end, request_bytes: relay.request.passed(), response_bytes: relay.response.passed() }
+    RelayOutcome { end, passed: relay.pumps.passed() }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,14 +114,9 @@ struct Relay {
     faults: ConnectionFaults,
     /// What ends it.
     terminals: Vec<Terminal>,
-    /// Until when a delay of this rule holds it before it is established.
-    connect: Option<(Name, Instant)>,
-    /// Downstream → upstream.
-    request: Pump,
-    /// Upstream → downstream.
-    response: Pump,
-    /// The side that a pump could not write to, while the other pump still brings over what that side had sent.
-    broken: Option<(Side, io::Error)>,
+    /// What holds it before it is established.
+    connect: Option<ConnectDelay>,
+    pumps: Pumps,
 }
 
 impl Relay {
@@ -138,8 +134,7 @@ impl Relay {
             budget: &self.budget,
             record: &*self.record,
             is_new: stage == Stage::Accepted,
-            request_passed: self.request.passed(),
-            response_passed: self.response.passed(),
+            passed: self.pumps.passed(),
             now: Instant::now(),
         };
         let active = self.faults.update(&snapshot, listener.as_deref().filter(|_| is_serving), &circumstances);
@@ -161,18 +156,12 @@ impl Relay {
             }
         }
         let queued_max = snapshot.config.limits.stream_buffer_bytes_max;
-        self.request.configure(&active.request, queued_max);
-        self.response.configure(&active.response, queued_max);
-        let limit = |direction| {
-            active.terminals.iter().find_map(|terminal| match terminal.at {
-                Cutoff::Passed(on, pass_until) if on == direction => Some(pass_until),
-                _ => None,
-            })
-        };
-        self.request.set_pass_until(limit(Phase::Request));
-        self.response.set_pass_until(limit(Phase::Response));
-        self.request.set_intake(intake(&active.terminals, Phase::Request));
-        self.response.set_intake(intake(&active.terminals, Phase::Response));
+        for (direction, spec) in [(Phase::Request, &active.request), (Phase::Response, &active.response)] {
+            let pump = self.pumps.of_mut(direction);
+            pump.configure(spec, queued_max);
+            pump.set_pass_until(pass_until(&active.terminals, direction));
+            pump.set_intake(intake(&active.terminals, direction));
+        }
         (self.terminals, self.connect) = (active.terminals, active.connect);
     }
 
@@ -182,7 +171,7 @@ impl Relay {
 
     /// Until when a connection that is not established yet is held by a delay.
     fn connect_due(&self, now: Instant) -> Option<Instant> {
-        self.connect.as_ref().map(|(_, at)| *at).filter(|at| *at > now)
+        self.connect.as_ref().map(|delay| delay.until).filter(|until| *until > now)
     }
 
     /// Dials, unless a fault ends the connection before.
@@ -196,8 +185,8 @@ impl Relay {
             let now = Instant::now();
             let due = self.due(now).map_err(RelayEnd::into_end)?;
             let connect_due = self.connect_due(now);
-            if let (Some((rule, _)), None) = (&self.connect, connect_due) {
-                self.record.on_latency(rule, now - accepted);
+            if let (Some(delay), None) = (&self.connect, connect_due) {
+                self.record.on_latency(&delay.rule, now - accepted);
                 self.connect = None;
             }
             let due = [due, connect_due].into_iter().flatten().min();
@@ -227,30 +216,22 @@ impl Relay {
                 Err(end) => return end,
             };
             let is_held = self.is_held();
-            let Self { control, request, response, broken, record, .. } = self;
+            let Self { control, pumps, record, .. } = self;
             let work = async {
                 if !is_held {
-                    return poll_fn(|cx| {
-                        poll_pumps(cx, (request, response), (downstream, upstream), &**record, broken)
-                    })
-                    .await;
+                    return poll_fn(|cx| pumps.poll(cx, downstream, upstream, &**record)).await;
                 }
                 // While nothing is read, only the socket's state can tell that downstream has gone; it says nothing
                 // new about one that had ended its direction before.
-                if request.has_ended() {
+                if pumps.request.has_ended() {
                     pending::<()>().await;
                 }
                 gave_up(downstream).await;
                 FlowEnd::Abandoned
             };
             match control.next(due, work).await {
-                Event::Work(FlowEnd::Finished) => {
-                    return match self.broken.take() {
-                        Some((by, error)) => RelayEnd::Broken { by, error },
-                        None => RelayEnd::Finished,
-                    };
-                }
-                Event::Work(FlowEnd::Broken(by, error)) => return RelayEnd::Broken { by, error },
+                Event::Work(FlowEnd::Finished) => return RelayEnd::Finished,
+                Event::Work(FlowEnd::Broken(Broken { by, error })) => return RelayEnd::Broken { by, error },
                 Event::Work(FlowEnd::Abandoned) => return RelayEnd::Abandoned,
                 Event::Work(FlowEnd::DataCame(direction)) => self.data_came(direction),
                 Event::Work(FlowEnd::LimitReached(direction)) => {
@@ -269,15 +250,12 @@ impl Relay {
         if self.is_over {
             return Err(RelayEnd::ListenerEnded);
         }
-        let idle = self.relayed.listener.listener.idle_timeout.map(|timeout| self.last_moved() + timeout);
+        let idle = self.relayed.listener.listener.idle_timeout.map(|timeout| self.pumps.last_moved() + timeout);
         if idle.is_some_and(|at| at <= now) {
             return Err(RelayEnd::Idle);
         }
         let mut next = idle;
-        let last_moved = |direction| match direction {
-            Phase::Request => self.request.last_moved(),
-            Phase::Response => self.response.last_moved(),
-        };
+        let last_moved = |direction| self.pumps.of(direction).last_moved();
         for Terminal { rule, kind, at, how, .. } in &self.terminals {
             let Some(at) = at.due(last_moved) else { continue };
             if at <= now {
@@ -310,16 +288,16 @@ impl Relay {
                 self.faults.data_came(&terminal.rule, now);
             }
         }
-        let pump = match direction {
-            Phase::Request => &mut self.request,
-            Phase::Response => &mut self.response,
-        };
-        pump.set_intake(intake(&self.terminals, direction));
+        self.pumps.of_mut(direction).set_intake(intake(&self.terminals, direction));
     }
+}
 
-    fn last_moved(&self) -> Instant {
-        self.request.last_moved().max(self.response.last_moved())
-    }
+/// How much may pass in this direction before a fault ends the connection.
+fn pass_until(terminals: &[Terminal], direction: Phase) -> Option<u64> {
+    terminals.iter().find_map(|terminal| match terminal.at {
+        Cutoff::Passed(on, pass_until) if on == direction => Some(pass_until),
+        _ => None,
+    })
 }
 
 /// What becomes of what comes in this direction.
@@ -331,60 +309,6 @@ fn intake(terminals: &[Terminal], direction: Phase) -> Intake {
         _ => None,
     };
     terminals.iter().find_map(of_direction).unwrap_or(Intake::Passed)
-}
-
-/// How the pumps came to an end together.
-enum FlowEnd {
-    Finished,
-    Broken(Side, io::Error),
-    LimitReached(Phase),
-    /// No end yet: what was waited for has come.
-    DataCame(Phase),
-    Abandoned,
-}
-
-/// Polls both directions. A half-closed connection goes on in its other direction.
-fn poll_pumps(
-    cx: &mut Context<'_>,
-    (request, response): (&mut Pump, &mut Pump),
-    (downstream, upstream): (&mut Stream, &mut Stream),
-    record: &dyn RelayRecord,
-    broken: &mut Option<(Side, io::Error)>,
-) -> Poll<FlowEnd> {
-    if !request.is_done()
-        && let Poll::Ready(end) = request.poll(cx, (downstream, upstream), record)
-        && let Some(end) = after_pump(end, Side::Downstream, response, broken)
-    {
-        return Poll::Ready(end);
-    }
-    if !response.is_done()
-        && let Poll::Ready(end) = response.poll(cx, (upstream, downstream), record)
-        && let Some(end) = after_pump(end, Side::Upstream, request, broken)
-    {
-        return Poll::Ready(end);
-    }
-    if request.is_done() && response.is_done() { Poll::Ready(FlowEnd::Finished) } else { Poll::Pending }
-}
-
-/// What the end of the direction that comes from `source` means for the whole; `None` when the other one goes on.
-fn after_pump(end: PumpEnd, source: Side, other: &mut Pump, broken: &mut Option<(Side, io::Error)>) -> Option<FlowEnd> {
-    let direction = match source {
-        Side::Downstream => Phase::Request,
-        Side::Upstream => Phase::Response,
-    };
-    match end {
-        PumpEnd::Eof => None,
-        PumpEnd::LimitReached => Some(FlowEnd::LimitReached(direction)),
-        PumpEnd::DataCame => Some(FlowEnd::DataCame(direction)),
-        PumpEnd::SourceBroken(error) => Some(FlowEnd::Broken(source, error)),
-        PumpEnd::SinkBroken(error) => {
-            let sink = if source == Side::Downstream { Side::Upstream } else { Side::Downstream };
-            // What the broken side had sent before still reaches the other one; then comes the reset, not a FIN.
-            other.end_without_fin();
-            *broken = Some((sink, error));
-            None
-        }
-    }
 }
 
 /// Returns when the peer has closed or reset its side, whether or not unread bytes lie before that.

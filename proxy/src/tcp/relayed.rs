@@ -38,7 +38,8 @@ impl Relayed {
         let all = snapshot.listener(self.listener.listener.name.as_str())?;
         let sought = Sought {
             server_name: self.server_name.as_deref(),
-            destination: Some(&self.endpoint.endpoint.address),
+            ip: self.endpoint.endpoint.ip,
+            port: Some(self.endpoint.endpoint.address.port),
             authority: self.opening.as_ref().map(|opening| opening.authority()),
         };
         Some(Arc::clone(all.route(sought).map_or(all, |route| &all.routes[route])))

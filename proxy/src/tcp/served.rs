@@ -25,17 +25,15 @@ use crate::upstream::cluster::Assignment;
 use crate::upstream::connect::open;
 use crate::upstream::shared::{Fared, SharedEndpoint};
 use crate::view::ListenerView;
-use crate::worker::Worker;
 
 /// Has a connection relayed to the endpoint whose turn it is.
 pub(crate) async fn relay(opened: Opened) {
     let Opened { worker, listener, io, ends, server_name, destination, open: _counted, .. } = opened;
     let now = Instant::now();
-    let Ok(toward) = listener.cluster.toward_original(destination.as_ref(), now) else { return };
+    let Ok(toward) = listener.cluster.toward_original(destination.as_deref(), now) else { return };
     let cluster = toward.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(now);
     if endpoint.is_unresolved() {
-        // Boxed, because it happens once.
         endpoint = Box::pin(cluster.pick_resolved(now)).await;
     }
     let assignment = Assignment::of_connection(endpoint);
@@ -49,14 +47,15 @@ pub(crate) async fn relay(opened: Opened) {
     });
     listener.shard.relays.add(1);
     let relayed = relayed(&listener, ends.source, server_name, &endpoint.shared);
-    let outcome = carry(&worker, &listener, relayed, io, (Bytes::new(), dial)).await;
+    let record = ConnectionRecord::begin(&worker, &listener, ends.source);
+    let outcome = carry(record, relayed, io, Bytes::new(), dial).await;
     judge(&assignment, &outcome);
 }
 
 /// How the endpoint fared with a connection: a single byte from there is an answer.
 fn judge(assignment: &Assignment, outcome: &RelayOutcome<ProxyError>) {
     match &outcome.end {
-        _ if outcome.response_bytes > 0 => assignment.judge(Fared::Well),
+        _ if outcome.passed.response > 0 => assignment.judge(Fared::Well),
         RelayEnd::ConnectFailed(error) => assignment.failed(error.kind),
         RelayEnd::Injected { .. } | RelayEnd::Abandoned | RelayEnd::Broken { by: Side::Upstream, .. } => {
             assignment.judge(Fared::Badly);
@@ -83,7 +82,8 @@ pub(crate) async fn relay_tunnel(downstream: Downstream, io: Io, onward: Onward)
         opening: Some(opening),
         ..relayed(&listener, downstream.ends.source, downstream.server_name.clone(), &assignment.endpoint.shared)
     };
-    let _ended = carry(&downstream.worker, &listener, relayed, io, (input.bytes().clone(), dial)).await;
+    let record = ConnectionRecord::begin(&downstream.worker, &listener, downstream.ends.source);
+    let _ended = carry(record, relayed, io, input.bytes().clone(), dial).await;
 }
 
 fn relayed(
@@ -98,18 +98,17 @@ fn relayed(
 
 /// Has it carried between `io` and what `dial` connects to, of which `early` was read before.
 async fn carry(
-    worker: &Rc<Worker>,
-    listener: &Rc<ListenerView>,
+    record: Rc<ConnectionRecord>,
     relayed: Relayed,
     io: Io,
-    (early, dial): (Bytes, impl Future<Output = Result<Stream, ProxyError>>),
+    early: Bytes,
+    dial: impl Future<Output = Result<Stream, ProxyError>>,
 ) -> RelayOutcome<ProxyError> {
     let endpoint = Arc::clone(&relayed.endpoint);
-    let record = Rc::new(ConnectionRecord::begin(worker, listener, relayed.source));
     let context = RelayContext {
         relayed,
-        control: Control { changes: worker.changes(), life: worker.life() },
-        budget: worker.budget().clone(),
+        control: Control { changes: record.worker.changes(), life: record.worker.life() },
+        budget: record.worker.budget().clone(),
         record: Rc::<ConnectionRecord>::clone(&record),
         early,
         dial,

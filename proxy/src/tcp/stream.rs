@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use squall_config::model::{Corrupt, Latency, Name, Slice};
-use squall_config::units::ByteRate;
+use squall_config::model::{Latency, Name, Slice};
+use squall_config::units::{ByteRate, Percentage};
 use squall_fault::decide::LatencyStream;
 use squall_fault::noise::BitFlips;
 
@@ -32,6 +32,36 @@ pub(super) struct DelaySpec {
     pub(super) seed: u64,
 }
 
+/// How fast this direction may be.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ThrottleSpec {
+    pub(super) rule: Name,
+    pub(super) rate: ByteRate,
+}
+
+/// Into which pieces it is cut.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SliceSpec {
+    pub(super) rule: Name,
+    pub(super) slice: Slice,
+    pub(super) seed: u64,
+}
+
+/// How often a bit of it is another one.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CorruptSpec {
+    pub(super) rule: Name,
+    pub(super) rate: Percentage,
+    pub(super) seed: u64,
+}
+
+/// How late its end is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SlowCloseSpec {
+    pub(super) rule: Name,
+    pub(super) delay: Duration,
+}
+
 /// A place in the stream where it stops.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct StallSpec {
@@ -42,16 +72,15 @@ pub(super) struct StallSpec {
     pub(super) until: Option<Instant>,
 }
 
-/// The stream faults of one direction; empty means none.
+/// The stream faults of one direction, each with the rule that it counts under; empty means none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct StreamSpec {
     pub(super) delays: Vec<DelaySpec>,
-    /// Each with the rule that it counts under, and a seed where it needs one.
-    pub(super) throttle: Option<(Name, ByteRate)>,
-    pub(super) slice: Option<(Name, Slice, u64)>,
-    pub(super) corrupt: Vec<(Name, Corrupt, u64)>,
+    pub(super) throttle: Option<ThrottleSpec>,
+    pub(super) slice: Option<SliceSpec>,
+    pub(super) corrupt: Vec<CorruptSpec>,
     pub(super) stall: Option<StallSpec>,
-    pub(super) slow_close: Option<(Name, Duration)>,
+    pub(super) slow_close: Option<SlowCloseSpec>,
 }
 
 impl StreamSpec {
@@ -59,14 +88,19 @@ impl StreamSpec {
         *self == Self::default()
     }
 
+    /// How long the end of the stream is held back alone.
+    fn slow_close(&self) -> Duration {
+        self.slow_close.as_ref().map_or(Duration::ZERO, |slow| slow.delay)
+    }
+
     /// What is on, under which rules.
     pub(super) fn kinds(&self) -> impl Iterator<Item = (&Name, &'static str)> {
         let delays = self.delays.iter().map(|delay| (&delay.rule, "delay"));
-        let throttle = self.throttle.iter().map(|(rule, _)| (rule, "throttle"));
-        let slice = self.slice.iter().map(|(rule, ..)| (rule, "slice"));
-        let corrupt = self.corrupt.iter().map(|(rule, ..)| (rule, "corrupt"));
+        let throttle = self.throttle.iter().map(|throttle| (&throttle.rule, "throttle"));
+        let slice = self.slice.iter().map(|slice| (&slice.rule, "slice"));
+        let corrupt = self.corrupt.iter().map(|corrupt| (&corrupt.rule, "corrupt"));
         let stall = self.stall.iter().map(|stall| (&stall.rule, "stall"));
-        let slow_close = self.slow_close.iter().map(|(rule, _)| (rule, "slow_close"));
+        let slow_close = self.slow_close.iter().map(|slow| (&slow.rule, "slow_close"));
         delays.chain(throttle).chain(slice).chain(corrupt).chain(stall).chain(slow_close)
     }
 }
@@ -78,6 +112,13 @@ struct Chunk {
     /// Whether its latency is still to be recorded.
     is_delayed: bool,
     bytes: Bytes,
+}
+
+/// The end of the stream.
+#[derive(Clone, Copy, Debug)]
+struct QueuedEnd {
+    arrived: Instant,
+    release_at: Instant,
 }
 
 /// What can be done with the front of the queue.
@@ -109,8 +150,7 @@ pub(super) struct StreamFaults {
     queue: VecDeque<Chunk>,
     queued: usize,
     queued_max: usize,
-    /// Arrival and release of the end of the stream.
-    end: Option<(Instant, Instant)>,
+    end: Option<QueuedEnd>,
     timer: Option<ExactSleep>,
 }
 
@@ -136,18 +176,19 @@ impl StreamFaults {
         if self.spec.delays != spec.delays || self.spec.slow_close != spec.slow_close {
             self.latencies = spec.delays.iter().map(|d| LatencyStream::new(d.latency.clone(), d.max, d.seed)).collect();
             self.latency_max = Duration::ZERO;
-            self.retime(spec.slow_close.as_ref().map_or(Duration::ZERO, |(_, delay)| *delay));
+            self.retime(spec.slow_close());
+            self.check_invariants();
             self.latency_rule = spec.delays.first().map(|first| first.rule.clone()).or(self.latency_rule.take());
         }
-        let rate = spec.throttle.as_ref().map(|(_, rate)| *rate);
+        let rate = spec.throttle.as_ref().map(|throttle| throttle.rate);
         if self.pace.throttle.as_ref().map(TokenBucket::rate) != rate {
             self.pace.throttle = rate.map(|rate| TokenBucket::new(rate, now));
         }
         if self.spec.slice != spec.slice {
-            self.pace.pieces = spec.slice.as_ref().map(|(_, slice, seed)| Pieces::of_stream(slice, *seed, now));
+            self.pace.pieces = spec.slice.as_ref().map(|on| Pieces::of_stream(&on.slice, on.seed, now));
         }
         if self.spec.corrupt != spec.corrupt {
-            self.corrupt = spec.corrupt.iter().map(|(_, corrupt, seed)| BitFlips::new(corrupt.rate, *seed)).collect();
+            self.corrupt = spec.corrupt.iter().map(|on| BitFlips::new(on.rate, on.seed)).collect();
         }
         self.spec.clone_from(spec);
     }
@@ -194,6 +235,7 @@ impl StreamFaults {
         self.queued += bytes.len() + CHUNK_OVERHEAD;
         let release_at = self.release_of(now);
         self.queue.push_back(Chunk { arrived: now, release_at, is_delayed: !self.latencies.is_empty(), bytes });
+        self.check_invariants();
     }
 
     fn corrupted(&mut self, bytes: Bytes) -> Bytes {
@@ -208,8 +250,7 @@ impl StreamFaults {
     /// Queues the end of the stream, which is delayed like data, and by what holds back the end alone.
     pub(super) fn push_end(&mut self, now: Instant) {
         debug_assert!(self.end.is_none(), "a stream ends once");
-        let slow_close = self.spec.slow_close.as_ref().map_or(Duration::ZERO, |(_, delay)| *delay);
-        self.end = Some((now, self.release_of(now) + slow_close));
+        self.end = Some(QueuedEnd { arrived: now, release_at: self.release_of(now) + self.spec.slow_close() });
     }
 
     /// What can be done now, when so many bytes have passed.
@@ -219,8 +260,8 @@ impl StreamFaults {
         }
         let Some(front) = self.queue.front() else {
             return match self.end {
-                Some((_, at)) if at <= now => Front::End,
-                Some((_, at)) => Front::Wait(at),
+                Some(end) if end.release_at <= now => Front::End,
+                Some(end) => Front::Wait(end.release_at),
                 None => Front::Empty,
             };
         };
@@ -259,7 +300,25 @@ impl StreamFaults {
             self.queued -= CHUNK_OVERHEAD;
             self.queue.pop_front();
         }
-        debug_assert_eq!(self.queued, self.queue.iter().map(|c| c.bytes.len() + CHUNK_OVERHEAD).sum::<usize>());
+        self.check_invariants();
+    }
+
+    /// What holds of the queue whenever it has changed; looked at in debug builds alone.
+    fn check_invariants(&self) {
+        let cost = |chunk: &Chunk| chunk.bytes.len() + CHUNK_OVERHEAD;
+        debug_assert_eq!(self.queued, self.queue.iter().map(cost).sum::<usize>(), "what is held is what is counted");
+        debug_assert!(
+            self.queued - self.queue.back().map_or(0, cost) < self.queued_max,
+            "the last chunk came while there was room"
+        );
+        debug_assert!(
+            self.queue.iter().is_sorted_by_key(|chunk| chunk.release_at),
+            "nothing leaves before what came earlier"
+        );
+        debug_assert!(
+            self.end.is_none_or(|end| self.queue.back().is_none_or(|last| last.release_at <= end.release_at)),
+            "the end comes last"
+        );
     }
 
     /// Ready once `at` has passed.
@@ -296,9 +355,9 @@ impl StreamFaults {
             last = last.max(Some(chunk.release_at));
             chunk.release_at = last.unwrap_or(chunk.release_at);
         }
-        if let Some((arrived, at)) = self.end {
-            let at = at.min(arrived + self.draw() + slow_close);
-            self.end = Some((arrived, last.map_or(at, |last| at.max(last))));
+        if let Some(end) = self.end {
+            let release_at = end.release_at.min(end.arrived + self.draw() + slow_close);
+            self.end = Some(QueuedEnd { release_at: last.map_or(release_at, |last| release_at.max(last)), ..end });
         }
     }
 }

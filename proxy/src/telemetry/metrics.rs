@@ -263,7 +263,7 @@ fn handshakes_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> Me
         "squall_tls_handshakes_total",
         "TLS handshakes with clients, by how they ended.",
         MetricType::COUNTER,
-        by_value(listeners, ("result", 1), &Handshake::ALL.map(Handshake::label), |shard| &shard.handshakes),
+        by_value(listeners, "result", 1, &Handshake::ALL.map(Handshake::label), |shard| &shard.handshakes),
     )
 }
 
@@ -272,14 +272,15 @@ fn cuts_family(listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)]) -> MetricFa
         "squall_cut_clients_total",
         "What Squall ended because a client was too slow, or flooded it.",
         MetricType::COUNTER,
-        by_value(listeners, ("reason", 0), &Cut::ALL.map(Cut::label), |shard| &shard.cuts),
+        by_value(listeners, "reason", 0, &Cut::ALL.map(Cut::label), |shard| &shard.cuts),
     )
 }
 
 /// What listeners have seen, by the values of a label; of what was seen at least so often.
 fn by_value<const N: usize>(
     listeners: &[(ListenerKey, Vec<Arc<ListenerShard>>)],
-    (label, least): (&str, u64),
+    label: &str,
+    least: u64,
     values: &[&'static str; N],
     counts: impl Fn(&ListenerShard) -> &[Count; N],
 ) -> Vec<Metric> {

@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::SingleCertAndKey;
 use squall_config::model::KeyPairFiles;
 
-use super::certs::{self, Load, LoadError};
+use super::certs::{self, Dated, Load, LoadError};
 use super::minted::{Wanted, mint};
 use super::{ALPN_HTTP1, ALPN_HTTP2, provider};
 
@@ -45,10 +45,10 @@ struct Minted {
 impl Load for Authority {
     type Loaded = Minter;
 
-    fn load(&self) -> Result<(Self::Loaded, Option<i64>), LoadError> {
+    fn load(&self) -> Result<Dated<Self::Loaded>, LoadError> {
         const HINT: &str = "name the files of an authority; `squall certs init` makes one";
         let Self(files) = self;
-        let (pair, not_after) = certs::key_pair(files)?;
+        let Dated { loaded: pair, not_after } = certs::key_pair(files)?;
         let cert_error = |detail: &dyn std::fmt::Display| LoadError::new("cert", &files.cert, detail, HINT);
         let key_error = |detail: &dyn std::fmt::Display| LoadError::new("key", &files.key, detail, HINT);
         let Some(own) = pair.cert.first() else { return Err(cert_error(&"there is no certificate in it")) };
@@ -59,7 +59,7 @@ impl Load for Authority {
         let key = certs::read("key", &files.key)?;
         let key = KeyPair::from_pem(&String::from_utf8_lossy(&key)).map_err(|error| key_error(&error))?;
         let issuer = Issuer::from_ca_cert_der(own, key).map_err(|error| cert_error(&error))?;
-        Ok((Minter { issuer, chain: pair.cert.clone(), kept: Mutex::default() }, not_after))
+        Ok(Dated { loaded: Minter { issuer, chain: pair.cert.clone(), kept: Mutex::default() }, not_after })
     }
 
     fn files(&self) -> Vec<&Path> {

@@ -46,13 +46,21 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// What is loaded from files, and until when its certificate is good.
+/// What was loaded, and until when its certificate is good.
+#[derive(Debug)]
+pub(crate) struct Dated<T> {
+    pub(crate) loaded: T,
+    /// The end of the own certificate, in seconds of Unix time; `None` where there is none.
+    pub(crate) not_after: Option<i64>,
+}
+
+/// What is loaded from files.
 pub(crate) trait Load: Clone + Eq + std::hash::Hash {
     /// What handshakes use.
     type Loaded: fmt::Debug;
 
-    /// Reads the files and puts them together. The number is the end of the own certificate in seconds of Unix time.
-    fn load(&self) -> Result<(Self::Loaded, Option<i64>), LoadError>;
+    /// Reads the files and puts them together.
+    fn load(&self) -> Result<Dated<Self::Loaded>, LoadError>;
 
     /// Every file.
     fn files(&self) -> Vec<&Path>;
@@ -85,8 +93,8 @@ impl Server {
 impl Load for Server {
     type Loaded = ServerConfig;
 
-    fn load(&self) -> Result<(Self::Loaded, Option<i64>), LoadError> {
-        let (key, not_after) = key_pair(&self.tls.identity)?;
+    fn load(&self) -> Result<Dated<Self::Loaded>, LoadError> {
+        let Dated { loaded: key, not_after } = key_pair(&self.tls.identity)?;
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("invariant: the provider has suites for TLS 1.2 and 1.3");
@@ -106,7 +114,7 @@ impl Load for Server {
         config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|error| {
             LoadError::new("key", &self.tls.identity.key, error, "the system has no source of randomness")
         })?;
-        Ok((config, not_after))
+        Ok(Dated { loaded: config, not_after })
     }
 
     fn files(&self) -> Vec<&Path> {
@@ -139,7 +147,7 @@ pub(crate) struct Connector {
 impl Load for Client {
     type Loaded = Connector;
 
-    fn load(&self) -> Result<(Self::Loaded, Option<i64>), LoadError> {
+    fn load(&self) -> Result<Dated<Self::Loaded>, LoadError> {
         let roots = match &self.tls.ca {
             Some(file) => authorities("ca", file)?,
             None => authorities_of_system(),
@@ -151,7 +159,7 @@ impl Load for Client {
         let (mut bytes, not_after) = match &self.tls.identity {
             None => (builder.with_no_client_auth(), None),
             Some(files) => {
-                let (key, not_after) = key_pair(files)?;
+                let Dated { loaded: key, not_after } = key_pair(files)?;
                 let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(key));
                 (builder.with_client_cert_resolver(resolver), not_after)
             }
@@ -160,7 +168,7 @@ impl Load for Client {
         let mut http = bytes.clone();
         http.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
         http.alpn_protocols = vec![if self.is_http2 { ALPN_HTTP2.to_vec() } else { ALPN_HTTP1.to_vec() }];
-        Ok((Connector { http: Arc::new(http), bytes: Arc::new(bytes) }, not_after))
+        Ok(Dated { loaded: Connector { http: Arc::new(http), bytes: Arc::new(bytes) }, not_after })
     }
 
     fn files(&self) -> Vec<&Path> {
@@ -168,8 +176,8 @@ impl Load for Client {
     }
 }
 
-/// A certificate with the key that belongs to it, and the end of its time.
-pub(super) fn key_pair(files: &KeyPairFiles) -> Result<(CertifiedKey, Option<i64>), LoadError> {
+/// A certificate with the key that belongs to it.
+pub(super) fn key_pair(files: &KeyPairFiles) -> Result<Dated<CertifiedKey>, LoadError> {
     const CERT_HINT: &str = "write a PEM file with the certificate first, then those between it and its root";
     const KEY_HINT: &str = "write a PEM file with one private key (PKCS#8, PKCS#1 or SEC1), without a passphrase";
     let cert_error = |detail: &dyn fmt::Display| LoadError::new("cert", &files.cert, detail, CERT_HINT);
@@ -188,7 +196,9 @@ pub(super) fn key_pair(files: &KeyPairFiles) -> Result<(CertifiedKey, Option<i64
     let key = provider().key_provider.load_private_key(key).map_err(|error| key_error(&error))?;
     let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok((pair, Some(not_after))),
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
+            Ok(Dated { loaded: pair, not_after: Some(not_after) })
+        }
         Err(_) => {
             let detail = format!("it is not the key of the certificate in {}", files.cert.display());
             Err(LoadError::new("key", &files.key, detail, "name the key that the certificate was made for"))

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use squall_config::model::{Cluster, ClusterProtocol, Endpoint};
@@ -23,24 +22,20 @@ pub(crate) enum Inside {
     Bytes,
 }
 
-/// Does the handshake with an endpoint of a cluster that has TLS, at most for `limit`.
+/// Does the handshake with an endpoint of a cluster that has TLS.
 pub(crate) async fn handshake(
-    (cluster, connector): (&Cluster, &Connector),
+    cluster: &Cluster,
+    connector: &Connector,
     endpoint: &Endpoint,
     inside: Inside,
     stream: TcpStream,
-    limit: Duration,
 ) -> Result<Session, ProxyError> {
     let config = if inside == Inside::Http { &connector.http } else { &connector.bytes };
     let name = cluster.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
     let name = ServerName::try_from(name.unwrap_or(&endpoint.address.host).to_owned())
         .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let connector = TlsConnector::from(Arc::clone(config));
-    let session = match tokio::time::timeout(limit, connector.connect(name, stream)).await {
-        Ok(Ok(stream)) => Session::new(stream),
-        Ok(Err(error)) => return Err(ProxyError::handshake(error)),
-        Err(_elapsed) => return Err(ProxyError::new(ErrorKind::TlsTimeout)),
-    };
+    let session = Session::new(connector.connect(name, stream).await.map_err(ProxyError::handshake)?);
     let wants_http2 = inside == Inside::Http && cluster.protocol == ClusterProtocol::Http2;
     if wants_http2 && session.alpn() != Some(ALPN_HTTP2) {
         return Err(failed(io::Error::other("the endpoint does not speak HTTP/2 under TLS (ALPN)")));

@@ -13,7 +13,7 @@ use squall_config::model::{Cluster, Config, Listener, ServerTls};
 use squall_telemetry::CertificateStatus;
 
 use super::authority::Authority;
-use super::certs::{Client, Load, LoadError, Server};
+use super::certs::{Client, Dated, Load, LoadError, Server};
 
 /// All that was loaded, by what it was loaded from.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl<L: Load> Cell<L> {
         let loaded = source.load();
         files.digest = Some(digest);
         files.error = loaded.as_ref().err().cloned();
-        Some(loaded.map(|(loaded, not_after)| {
+        Some(loaded.map(|Dated { loaded, not_after }| {
             files.not_after = not_after;
             self.current.store(Some(Arc::new(loaded)));
         }))
@@ -159,12 +159,13 @@ fn client(cluster: &Cluster) -> Option<Client> {
 /// Every problem of every file.
 pub fn check(config: &Config) -> Result<(), Problems> {
     let control = config.control.tls.as_ref().map(Server::of_control);
-    problems((config, control), |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
+    problems(config, control.as_ref(), |s| s.load().map(drop), |a| a.load().map(drop), |c| c.load().map(drop))
 }
 
 /// What is wrong with any part of a configuration, as these see it.
 fn problems(
-    (config, control): (&Config, Option<Server>),
+    config: &Config,
+    control: Option<&Server>,
     of_server: impl Fn(&Server) -> Result<(), LoadError>,
     of_authority: impl Fn(&Authority) -> Result<(), LoadError>,
     of_client: impl Fn(&Client) -> Result<(), LoadError>,
@@ -173,7 +174,7 @@ fn problems(
     let mut note = |path: String, result: Option<Result<(), LoadError>>| {
         found.extend(result.and_then(Result::err).map(|error| error.at(&path)));
     };
-    note("control.tls".to_owned(), control.as_ref().map(&of_server));
+    note("control.tls".to_owned(), control.map(&of_server));
     for (index, listener) in config.listeners.iter().enumerate() {
         note(format!("listeners[{index}].tls"), server(listener).as_ref().map(&of_server));
         note(format!("listeners[{index}].intercept"), authority(listener).as_ref().map(&of_authority));
@@ -207,7 +208,7 @@ impl TlsStore {
     /// Every problem of files that nothing is in use of.
     pub(crate) fn prepare(&self, config: &Config) -> Result<(), Problems> {
         let Self { servers, authorities, clients, .. } = self;
-        problems((config, None), |s| servers.prepare(s), |a| authorities.prepare(a), |c| clients.prepare(c))
+        problems(config, None, |s| servers.prepare(s), |a| authorities.prepare(a), |c| clients.prepare(c))
     }
 
     /// What the control API shows from now on; the cell follows its files. Can be chosen once.

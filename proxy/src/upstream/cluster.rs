@@ -8,12 +8,12 @@ use std::time::Instant;
 use http::{HeaderMap, StatusCode, Version, request};
 use rand::RngExt;
 use rand_pcg::Pcg32;
-use squall_config::model::{Cluster, ClusterProtocol, Endpoint, HostPort, LoadBalancing};
+use squall_config::model::{Cluster, ClusterProtocol, Endpoint, LoadBalancing};
 use tokio::sync::watch;
 
 use super::balancer::{Turn, least_request, round_robin};
 use super::caps::ConnectionPermit;
-use super::forward::{Forward, Target};
+use super::forward::{Destination, Forward, Target};
 use super::h2::Http2Connection;
 use super::health::{Condition, Moment};
 use super::pool::{IdleOfSources, IdlePool};
@@ -118,7 +118,7 @@ impl ClusterState {
     #[inline]
     pub(crate) fn toward(
         &self,
-        bound: Option<&HostPort>,
+        bound: Option<&Destination>,
         head: &request::Parts,
         now: Instant,
     ) -> Result<Option<Rc<Self>>, Refusal> {
@@ -129,10 +129,14 @@ impl ClusterState {
     }
 
     /// The upstream of a connection of bytes that was redirected on its way to `bound`; `None` when it is this one.
-    pub(crate) fn toward_original(&self, bound: Option<&HostPort>, now: Instant) -> Result<Option<Rc<Self>>, Refusal> {
+    pub(crate) fn toward_original(
+        &self,
+        bound: Option<&Destination>,
+        now: Instant,
+    ) -> Result<Option<Rc<Self>>, Refusal> {
         let Some(forward) = &self.forward else { return Ok(None) };
-        let address = bound.ok_or(Refusal::NoDestination)?.clone();
-        let target = Target { address, over_tls: self.cluster.tls.is_some(), protocol: None };
+        let destination = bound.ok_or(Refusal::NoDestination)?.clone();
+        let target = Target { destination, over_tls: self.cluster.tls.is_some(), protocol: None };
         forward.toward(&self.cluster, &self.shard, target, now).map(Some)
     }
 
@@ -140,7 +144,7 @@ impl ClusterState {
     fn elsewhere(
         &self,
         forward: Option<&Forward>,
-        bound: Option<&HostPort>,
+        bound: Option<&Destination>,
         head: &request::Parts,
         now: Instant,
     ) -> Result<Rc<Self>, Refusal> {
@@ -149,9 +153,9 @@ impl ClusterState {
                 let is_http2 = head.version == Version::HTTP_2;
                 // As if nobody stood between the two.
                 let protocol = Some(if is_http2 { ClusterProtocol::Http2 } else { ClusterProtocol::Http1 });
-                Target { address: original.clone(), over_tls: self.cluster.tls.is_some(), protocol }
+                Target { destination: original.clone(), over_tls: self.cluster.tls.is_some(), protocol }
             }
-            Some(opened) => Target { address: opened.clone(), over_tls: true, protocol: None },
+            Some(opened) => Target { destination: opened.clone(), over_tls: true, protocol: None },
             None => Target::of(head)?,
         };
         // The cluster may be another one by now than when the connection was opened.
@@ -162,13 +166,19 @@ impl ClusterState {
         forward.toward(&self.cluster, &self.shard, target, now)
     }
 
+    /// Whether a request that says itself where it goes would come back to this process there.
+    pub(crate) fn leads_back(&self, endpoint: &EndpointState) -> bool {
+        self.forward.as_ref().is_some_and(|forward| forward.leads_back(endpoint))
+    }
+
     /// What all workers share of it.
     pub(crate) fn shared(&self) -> &SharedCluster {
         &self.shared
     }
 
-    /// The way to it; `endpoint` is named as Host where a client named none.
-    pub(crate) fn hop<'a>(&self, endpoint: &'a str) -> Hop<'a> {
+    /// The way to one of its endpoints.
+    pub(crate) fn hop<'a>(&self, endpoint: &'a EndpointState) -> Hop<'a> {
+        let endpoint = &endpoint.endpoint().address;
         Hop { protocol: self.cluster.protocol, is_tls: self.cluster.tls.is_some(), endpoint }
     }
 
@@ -187,7 +197,8 @@ impl ClusterState {
         Rc::clone(&all[self.choose(all, now.into())])
     }
 
-    /// The same, once a name has an address, or it is known that none has. Waits no longer than a connection may take.
+    /// The same, once a name has an address, or it is known that none has. Waits no longer than a connection may take. To be
+    /// boxed, because it happens once.
     pub(crate) async fn pick_resolved(&self, now: Instant) -> Rc<EndpointState> {
         let mut members = self.shared.follow();
         let settled = members.wait_for(|members| members.is_settled());

@@ -8,9 +8,11 @@ use std::time::Instant;
 use squall_config::model::Endpoint;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::shared::SharedCluster;
 use crate::error::{ErrorKind, ProxyError};
+use crate::net::dialled::AddressPair;
 use crate::net::own::OwnAddresses;
 use crate::net::proxy_protocol::{self, Ends};
 use crate::net::socket;
@@ -40,7 +42,8 @@ pub(crate) async fn open(
     };
     let left = cluster.connect_timeout.saturating_sub(begun.elapsed());
     // Boxed, because a handshake is large, and every connection would carry its size through all that dials.
-    let session = Box::pin(handshake((cluster, &connector), endpoint, inside, stream, left)).await?;
+    let session = Box::pin(timeout(left, handshake(cluster, &connector, endpoint, inside, stream)));
+    let session = session.await.map_err(|_elapsed| ProxyError::new(ErrorKind::TlsTimeout))??;
     Ok(Stream::Tls(Box::new(session)))
 }
 
@@ -52,14 +55,14 @@ pub(crate) async fn dial(shared: &SharedCluster, endpoint: &Endpoint) -> Result<
         return Err(ProxyError::new(ErrorKind::LeadsBack));
     }
     let connected = pin!(connect(address, endpoint, &shared.own));
-    let connected = match tokio::time::timeout(shared.cluster.connect_timeout, connected).await {
+    let connected = match timeout(shared.cluster.connect_timeout, connected).await {
         Ok(result) => result.map_err(ProxyError::connect)?,
         Err(_elapsed) => return Err(ProxyError::new(ErrorKind::ConnectTimeout)),
     };
     if shared.cluster.is_original_dst
-        && let Ok(here) = connected.local_addr()
+        && let Ok(source) = connected.local_addr()
     {
-        shared.own.dialled.note(here, address, Instant::now());
+        shared.own.dialled.note(AddressPair { source, destination: address }, Instant::now());
     }
     Ok(connected)
 }

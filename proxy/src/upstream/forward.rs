@@ -1,6 +1,7 @@
 //! Upstreams that requests name themselves: a cluster of each destination, made when it is first asked for.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,7 +52,8 @@ impl Forward {
             found.used = now;
             return Ok(Rc::clone(&found.cluster));
         }
-        let toward = cluster.toward(target.address.clone(), target.over_tls).ok_or(Refusal::DestinationNotAllowed)?;
+        let toward =
+            cluster.toward(target.destination.host_port(), target.over_tls).ok_or(Refusal::DestinationNotAllowed)?;
         let cluster = Cluster { protocol: target.protocol.unwrap_or(toward.protocol), ..toward };
         let shared = self.registry.cluster(&Arc::new(cluster));
         // One endpoint has no turns to draw.
@@ -77,10 +79,28 @@ impl Forward {
     }
 }
 
-/// Where a request goes.
+/// Where a request or a connection goes that is not sent to an endpoint of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Where its connection was going before it was redirected here.
+    Original(SocketAddr),
+    /// As the client names it.
+    Named(HostPort),
+}
+
+impl Destination {
+    fn host_port(&self) -> HostPort {
+        match self {
+            Self::Original(address) => HostPort { host: address.ip().to_string().into(), port: address.port() },
+            Self::Named(named) => named.clone(),
+        }
+    }
+}
+
+/// Where a request goes, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    pub(super) address: HostPort,
+    pub(super) destination: Destination,
     /// Squall itself speaks TLS there.
     pub(super) over_tls: bool,
     /// In place of that of the cluster.
@@ -100,7 +120,8 @@ impl Target {
             None => 80,
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        Ok(Self { address: HostPort { host: host.to_ascii_lowercase().into(), port }, over_tls, protocol: None })
+        let destination = Destination::Named(HostPort { host: host.to_ascii_lowercase().into(), port });
+        Ok(Self { destination, over_tls, protocol: None })
     }
 }
 
@@ -112,7 +133,7 @@ mod tests {
     fn destinations_are_in_targets() {
         let of = |method: &str, target: &str| {
             let head = http::Request::builder().method(method).uri(target).body(()).unwrap().into_parts().0;
-            Target::of(&head).map(|target| (target.address.to_string(), target.over_tls)).ok()
+            Target::of(&head).map(|target| (target.destination.host_port().to_string(), target.over_tls)).ok()
         };
         for (method, target, expected) in [
             ("GET", "http://API.example/x", Some(("api.example:80", false))),

@@ -7,12 +7,12 @@ use std::time::Instant;
 use http::response;
 use http_body::Body;
 
-use super::cluster::{ClusterState, EndpointState};
+use super::Upstream;
+use super::cluster::EndpointState;
 use super::connect::open;
 use crate::error::ProxyError;
 use crate::http::request::Incoming;
 use crate::http1::client::{Answer, Connection, Download};
-use crate::net::proxy_protocol::Ends;
 use crate::tls::connect::Inside;
 
 /// The body of an answer. Dropped when it was read to its end, it gives its connection back to the pool.
@@ -47,13 +47,13 @@ impl Drop for Leased {
 
 /// Sends the request and waits for the head of the answer, which goes to `answer`.
 pub(crate) async fn send(
-    (cluster, endpoint): (&ClusterState, &EndpointState),
+    to: Upstream<'_>,
     request: Incoming,
-    carried: &Ends,
     now: Instant,
     answer: &mut response::Parts,
 ) -> Result<Answer, ProxyError> {
     let Incoming { head: parts, mut body } = request;
+    let Upstream { cluster, endpoint, carried } = to;
     let idle = match cluster.cluster.proxy_protocol {
         None => endpoint.idle.take(now),
         Some(_) => endpoint.idle_of_sources.take(carried.source, now),
@@ -70,11 +70,12 @@ pub(crate) async fn send(
         }
     }
     // Boxed, because most requests do not need it.
-    let connection = Box::pin(connect(cluster, endpoint, carried)).await?;
+    let connection = Box::pin(connect(to)).await?;
     connection.send(&parts, body, limit, answer).await.map_err(|failed| failed.error)
 }
 
-async fn connect(cluster: &ClusterState, endpoint: &EndpointState, carried: &Ends) -> Result<Connection, ProxyError> {
+async fn connect(to: Upstream<'_>) -> Result<Connection, ProxyError> {
+    let Upstream { cluster, endpoint, carried } = to;
     let permit = cluster.admit().await?;
     let stream = open(cluster.shared(), endpoint.endpoint(), Inside::Http, Some(carried)).await;
     cluster.shard.count_connection(stream.as_ref().err().map(|e| e.kind));

@@ -47,6 +47,18 @@ impl IdlePool {
         if idle.len() < self.idle_max {
             idle.push(Idle { connection, since: now });
         }
+        self.check_invariants(&idle);
+    }
+
+    /// What holds of the connections that are kept; looked at in debug builds alone.
+    #[inline(always)]
+    fn check_invariants(&self, idle: &[Idle]) {
+        debug_assert!(idle.len() <= self.idle_max, "no more are kept than may be");
+        debug_assert!(idle.is_sorted_by_key(|idle| idle.since), "those that idle for longest are at the bottom");
+        debug_assert!(
+            idle.iter().all(|idle| idle.connection.is_between_exchanges()),
+            "nothing of an answer is left where the next one is expected"
+        );
     }
 
     /// Closes all of them.
@@ -61,7 +73,9 @@ impl IdlePool {
     /// Closes what was idle for too long or was closed by the upstream.
     pub(crate) fn sweep(&self, now: Instant) {
         let is_fresh = |i: &Idle| now.saturating_duration_since(i.since) < self.idle_timeout && i.connection.is_quiet();
-        self.idle.borrow_mut().retain(is_fresh);
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(is_fresh);
+        self.check_invariants(&idle);
     }
 }
 
@@ -95,6 +109,10 @@ impl IdleOfSources {
             let pool = pools.entry(source).or_insert_with(|| IdlePool::new(self.idle_timeout, self.idle_max));
             pool.put(connection, now);
         }
+        debug_assert!(
+            pools.values().map(IdlePool::len).sum::<usize>() <= self.idle_max,
+            "the bound is one for all clients"
+        );
     }
 
     /// Closes what was idle for too long or was closed by the upstream.

@@ -57,9 +57,9 @@ async fn run(parts: WorkerParts) {
                 accepting.clear();
                 worker.begin_drain();
             }
-            Command::Serve(name, stream, source, claim) => match TcpStream::from_std(stream) {
-                Ok(stream) => serve(&worker, &name, stream, source, claim),
-                Err(error) => tracing::debug!(%error, listener = %name, "connection ended before it began"),
+            Command::Serve { listener, stream, source, claim } => match TcpStream::from_std(stream) {
+                Ok(stream) => serve(&worker, &listener, stream, source, claim),
+                Err(error) => tracing::debug!(%error, %listener, "connection ended before it began"),
             },
             Command::Tap => worker.look_at_taps(),
             Command::Observe(observation) => worker.observe(observation),

@@ -212,6 +212,7 @@ impl Setup {
 }
 
 /// A request; its answer is read to the end, or left in the middle.
+#[expect(clippy::disallowed_methods, reason = "the client is somebody else")]
 fn http2(address: SocketAddr, path: &str, fields: &[(&str, &str)], reads: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

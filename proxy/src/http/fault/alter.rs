@@ -11,13 +11,13 @@ use super::{Faults, Place};
 use crate::http::body::{RequestBody, discard};
 
 impl Faults {
-    /// Alters a request that goes upstream next. Also says whether it goes there twice.
+    /// Alters a request that goes upstream next; whether it goes there twice.
     pub(crate) fn alter_request(
         &mut self,
         place: Place<'_>,
         head: &mut request::Parts,
-        mut body: RequestBody,
-    ) -> (RequestBody, Option<Copy>) {
+        body: &mut RequestBody,
+    ) -> Option<Copy> {
         let mut copy = None;
         for step in self.due(Stage::Alter, place.downstream) {
             match self.fault(step).clone() {
@@ -26,7 +26,7 @@ impl Faults {
                     change_fields(&modify, &mut head.headers);
                     if let Some(bytes) = &modify.body {
                         set_length(&mut head.headers, bytes.len());
-                        discard(std::mem::replace(&mut body, RequestBody::full(Bytes::copy_from_slice(bytes))));
+                        discard(std::mem::replace(body, RequestBody::full(Bytes::copy_from_slice(bytes))));
                     }
                 }
                 Fault::Duplicate(duplicate) => {
@@ -39,9 +39,9 @@ impl Faults {
         if !body.is_end_stream()
             && let Some(faults) = self.body_faults(Phase::Request, place)
         {
-            body = body.faulted(faults);
+            *body = std::mem::take(body).faulted(faults);
         }
-        (body, copy)
+        copy
     }
 }
 

@@ -1,25 +1,24 @@
 //! Faults between the upstream's answer and downstream.
 
 use bytes::Bytes;
-use http::{StatusCode, response};
+use http::StatusCode;
 use squall_config::model::{Fault, Modify, Phase, ResetMoment, Stage};
 
 use super::alter::{change_fields, set_length};
-use super::body::BodyFaults;
 use super::delay::Times;
 use super::{Faults, Place};
-use crate::http::body::Source;
+use crate::http::body::AnswerBody;
 use crate::http::interrupt::Interrupt;
+use crate::http::response::Answered;
 
 impl Faults {
-    /// Applies what comes between the upstream's answer and downstream; what is left is of the body.
+    /// Applies what comes between the upstream's answer and downstream; what acts on the body goes with it.
     pub(crate) async fn after_upstream(
         &mut self,
         place: Place<'_>,
         times: Times,
-        head: &mut response::Parts,
-        source: &mut Source,
-    ) -> Result<Option<Box<BodyFaults>>, Interrupt> {
+        answered: &mut Answered,
+    ) -> Result<(), Interrupt> {
         if let Some(step) = self.due(Stage::Lost, place.downstream).first().copied() {
             self.inject(place, step);
             place.downstream.arm_reset();
@@ -29,12 +28,12 @@ impl Faults {
         for step in self.due(Stage::AlterResponse, place.downstream) {
             let Fault::Modify(modify) = self.fault(step).clone() else { continue };
             // What follows a switch of protocols is no body, and its head is the switch.
-            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            if answered.head.status == StatusCode::SWITCHING_PROTOCOLS {
                 self.skip(step);
                 continue;
             }
             self.inject(place, step);
-            change(&modify, head, source);
+            change(&modify, answered);
         }
         for step in self.due(Stage::End, place.downstream) {
             let Fault::Reset(reset) = *self.fault(step) else { continue };
@@ -44,28 +43,25 @@ impl Faults {
                 return Err(Interrupt::reset(reset.code));
             }
         }
-        Ok(self.body_faults(Phase::Response, place))
-    }
-
-    /// What is left of the faults of an answer in the upstream's place: those of its body.
-    pub(crate) fn after_abort(&mut self, place: Place<'_>) -> Option<Box<BodyFaults>> {
-        self.body_faults(Phase::Response, place)
+        answered.faults = self.body_faults(Phase::Response, place);
+        Ok(())
     }
 }
 
-fn change(modify: &Modify, head: &mut response::Parts, source: &mut Source) {
+fn change(modify: &Modify, answered: &mut Answered) {
+    let Answered { head, body, .. } = answered;
     if let Some(status) = modify.status {
         head.status = status;
         // The reason phrase was of the other status.
         head.extensions.clear();
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::RESET_CONTENT) {
             head.headers.remove(http::header::CONTENT_LENGTH);
-            *source = Source::Empty;
+            *body = AnswerBody::Empty;
         }
     }
     change_fields(modify, &mut head.headers);
-    if let Some(body) = &modify.body {
-        set_length(&mut head.headers, body.len());
-        *source = if body.is_empty() { Source::Empty } else { Source::Full(Bytes::copy_from_slice(body)) };
+    if let Some(bytes) = &modify.body {
+        set_length(&mut head.headers, bytes.len());
+        *body = if bytes.is_empty() { AnswerBody::Empty } else { AnswerBody::Full(Bytes::copy_from_slice(bytes)) };
     }
 }

@@ -39,7 +39,7 @@ pub(super) enum BodyFault {
 #[derive(Debug)]
 pub(crate) enum Stopped<E> {
     /// The body itself failed.
-    Source(E),
+    Body(E),
     /// A fault ended it.
     Injected(Interrupt),
 }
@@ -115,7 +115,7 @@ impl BodyFaults {
                 }
                 match source(cx) {
                     Poll::Ready(Some(Ok(frame))) => self.take(frame),
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Stopped::Source(error)))),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(Stopped::Body(error)))),
                     Poll::Ready(None) => self.end = Some(None),
                     Poll::Pending => ready!(self.poll_wait(self.due(), cx)),
                 }

@@ -8,15 +8,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Response, request};
+use http::request;
 use http_body::Body;
 use squall_fault::snapshot::RuleState;
 
-use crate::http::body::{BoxError, RequestBody, Source};
+use crate::http::body::{AnswerBody, BoxError, RequestBody};
 use crate::http::request::Incoming;
-use crate::net::proxy_protocol::Ends;
-use crate::upstream;
-use crate::upstream::cluster::{ClusterState, EndpointState};
+use crate::http::response::Answered;
+use crate::upstream::Upstream;
 
 /// How a request is to be sent a second time.
 #[derive(Debug)]
@@ -31,59 +30,50 @@ const BODY_MAX: usize = 1024 * 1024;
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 impl Copy {
-    /// Sends the request a second time, beside the exchange; what is answered is read and dropped. Gives the body back
-    /// for the first time.
-    pub(crate) async fn send(
-        self,
-        (cluster, endpoint): (&Rc<ClusterState>, &Rc<EndpointState>),
-        carried: Ends,
-        head: &request::Parts,
-        body: RequestBody,
-    ) -> RequestBody {
-        let (body, whole) = read(body).await;
-        let Some(whole) = whole else {
+    /// Sends the request a second time, beside the exchange; what is answered is read and dropped. The body is as it was
+    /// before, for the first time.
+    pub(crate) async fn send(self, to: Upstream<'_>, head: &request::Parts, body: &mut RequestBody) {
+        let Some(whole) = read(body).await else {
             self.rule.skipped_not_applicable.fetch_add(1, Relaxed);
-            return body;
+            return;
         };
-        let (cluster, endpoint) = (Rc::clone(cluster), Rc::clone(endpoint));
+        let (cluster, endpoint, carried) = (Rc::clone(to.cluster), Rc::clone(to.endpoint), *to.carried);
         let copy = Incoming { head: Box::new(head.clone()), body: RequestBody::full(whole) };
         tokio::task::spawn_local(async move {
             tokio::time::sleep(self.after).await;
             let exchange = async {
-                let (mut head, mut source) = (Response::new(()).into_parts().0, Source::Empty);
-                let answer = (&mut head, &mut source);
-                match upstream::send((&cluster, &endpoint), copy, &carried, (Instant::now(), None), answer).await {
-                    Ok(()) => drop_answer(source).await,
+                let mut answered = Answered::empty();
+                let to = Upstream { cluster: &cluster, endpoint: &endpoint, carried: &carried };
+                match to.send(copy, Instant::now(), None, &mut answered).await {
+                    Ok(()) => drop_answer(answered.body).await,
                     Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "the copy failed"),
                 }
             };
             // The copy is nobody's answer: it ends when it likes, or when it had its time.
             let _ = tokio::time::timeout(ANSWER_MAX, exchange).await;
         });
-        body
     }
 }
 
-/// Reads a body, as far as it is copied; gives back all of it for the first time, and the copy if there is one.
-async fn read(mut body: RequestBody) -> (RequestBody, Option<Bytes>) {
-    let (mut frames, mut copy) = (VecDeque::new(), Vec::new());
-    while !body.is_end_stream() {
-        let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await else { break };
-        let is_error = frame.is_err();
+/// Reads a body, as far as it is copied, and puts back what was read of it; the copy, if there is one.
+async fn read(body: &mut RequestBody) -> Option<Bytes> {
+    let (mut frames, mut copy, mut is_whole) = (VecDeque::new(), Vec::new(), true);
+    while is_whole && !body.is_end_stream() {
+        let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await else { break };
+        is_whole = frame.is_ok();
         if let Some(data) = frame.as_ref().ok().and_then(|frame| frame.data_ref()) {
             copy.extend_from_slice(data);
         }
         frames.push_back(frame);
-        if is_error || copy.len() > BODY_MAX {
-            return (body.resumed(frames), None);
-        }
+        is_whole &= copy.len() <= BODY_MAX;
     }
-    (body.resumed(frames), Some(copy.into()))
+    *body = std::mem::take(body).resumed(frames);
+    is_whole.then(|| copy.into())
 }
 
-async fn drop_answer(mut source: Source) {
-    let next = |source: &mut Source, cx: &mut std::task::Context<'_>| source.poll_upstream(cx);
-    while let Some(Ok(_)) = std::future::poll_fn(|cx| next(&mut source, cx)).await {}
+async fn drop_answer(mut body: AnswerBody) {
+    let next = |body: &mut AnswerBody, cx: &mut std::task::Context<'_>| body.poll_upstream(cx);
+    while let Some(Ok(_)) = std::future::poll_fn(|cx| next(&mut body, cx)).await {}
 }
 
 /// Frames that were read already.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use h2::Reason;
-use squall_config::model::{Fault, Malformed, Stage};
+use squall_config::model::{Fault, Malformed, Phase, Stage};
 use squall_fault::noise::Noise;
 use squall_fault::plan::Step;
 use squall_fault::requested::RequestedAnswer;
@@ -12,13 +12,14 @@ use squall_fault::requested::RequestedAnswer;
 use super::delay::Times;
 use super::{FAULT_HEADER, Faults, Place};
 use crate::hold::{Released, Until, hold};
-use crate::http::answer::{self, Answer};
+use crate::http::answer;
 use crate::http::interrupt::Interrupt;
+use crate::http::response::Answered;
 
 /// What a fault before the upstream wants.
 #[derive(Debug)]
 pub(crate) enum Instead {
-    Answer(Box<Answer>),
+    Answer(Box<Answered>),
     /// No answer.
     Interrupt(Interrupt),
 }
@@ -44,13 +45,13 @@ impl Faults {
         self.inject(place, step);
         let interrupt = match fault {
             Fault::Abort(abort) => {
-                let answer = answer::aborted(&abort, self.rule(step).rule.name.as_str(), self.is_grpc);
-                return Some(Instead::Answer(Box::new(answer)));
+                let answered = answer::aborted(&abort, self.rule(step).rule.name.as_str(), self.is_grpc);
+                return Some(self.answer(answered, place));
             }
             Fault::Requested(_) => {
                 let asked = RequestedAnswer::of(step.drawn)?;
-                let answer = answer::requested(asked, self.rule(step).rule.name.as_str());
-                return Some(Instead::Answer(Box::new(answer)));
+                let answered = answer::requested(asked, self.rule(step).rule.name.as_str());
+                return Some(self.answer(answered, place));
             }
             Fault::Reset(reset) => {
                 place.downstream.arm_reset();
@@ -73,6 +74,12 @@ impl Faults {
             _ => return None,
         };
         Some(Instead::Interrupt(interrupt))
+    }
+
+    /// In the upstream's place, with what is left of the faults: those of the body.
+    fn answer(&mut self, mut answered: Answered, place: Place<'_>) -> Instead {
+        answered.faults = self.body_faults(Phase::Response, place);
+        Instead::Answer(Box::new(answered))
     }
 
     /// A connection that goes away lets this exchange come to its end.

@@ -16,7 +16,8 @@ impl Pump {
     pub(super) fn poll_held_back(
         &mut self,
         cx: &mut Context<'_>,
-        (from, to): (&mut Stream, &mut Stream),
+        from: &mut Stream,
+        to: &mut Stream,
         record: &dyn RelayRecord,
     ) -> Poll<PumpEnd> {
         if self.intake == Intake::Shut {

@@ -32,7 +32,7 @@ fn truncate_lets_exactly_so_many_request_bytes_pass() {
             let world = World::new(vec![]);
             let (mut link, mut server) = open(&world, before).await;
             // Bytes before the rule do not count.
-            world.publish(vec![rule("r", truncate(Phase::Request, bytes))], false);
+            world.publish(vec![rule("r", truncate(Phase::Request, bytes))]);
             server.write_all(b"answer").await.unwrap();
             link.client.read_exact(&mut [0; 6]).await.unwrap();
             let Link { mut client, relay, .. } = link;
@@ -63,7 +63,7 @@ fn truncate_after_no_bytes_ends_an_idle_connection_at_once() {
             let world = World::new(vec![]);
             let (mut link, mut server) = open(&world, 10).await;
             let start = Instant::now();
-            world.publish(vec![rule("r", truncate(on, 0))], false);
+            world.publish(vec![rule("r", truncate(on, 0))]);
             // Both see the end at the same time: neither side's end waits for the other's.
             assert_eq!(read_all(&mut server).await, (vec![], None));
             assert_eq!(read_all(&mut link.client).await, (vec![], None));
@@ -104,7 +104,7 @@ fn a_reset_after_data_waits_for_the_first_byte_and_then_for_its_time() {
             } else {
                 open(&world, 1000).await
             };
-            world.publish(rules(), false);
+            world.publish(rules());
             let (sender, receiver) = ends(on, &mut link, &mut server);
             // The other direction flows on, before and after.
             for text in [b"a", b"b"] {
@@ -159,15 +159,15 @@ fn what_a_lifted_reset_held_back_passes_in_order() {
                 rules.push(rule("r", reset_after_data(Phase::Request, milliseconds)));
                 rules
             };
-            world.publish(armed(60_000), false);
+            world.publish(armed(60_000));
             tokio::task::yield_now().await;
             link.client.write_all(b"held ").await.unwrap();
             assert_silent(&mut server).await;
             // What was held is data to the next definition of the rule.
-            world.publish(armed(50_000), false);
+            world.publish(armed(50_000));
             link.client.write_all(b"back").await.unwrap();
             assert_silent(&mut server).await;
-            world.publish(others, false);
+            world.publish(others);
             link.client.shutdown().await.unwrap();
             assert_eq!(read_all(&mut server).await, (b"held back".to_vec(), None));
         });
@@ -183,7 +183,7 @@ fn what_was_read_before_a_reset_waits_for_data_passes() {
         let mut server = link.accept().await;
         link.client.write_all(b"before").await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
-        world.publish(vec![late(), rule("r", reset_after_data(Phase::Request, 0))], false);
+        world.publish(vec![late(), rule("r", reset_after_data(Phase::Request, 0))]);
         let mut text = [0; 6];
         server.read_exact(&mut text).await.unwrap();
         assert_eq!(&text, b"before");

@@ -40,7 +40,7 @@ fn refuse_leaves_open_connections_alone() {
         let world = World::new(vec![]);
         let mut link = world.connect().await;
         let mut server = link.accept().await;
-        world.publish(vec![rule("r", Fault::Refuse)], false);
+        world.publish(vec![rule("r", Fault::Refuse)]);
         assert_silent(&mut link.client).await;
         server.write_all(b"x").await.unwrap();
         assert_eq!(link.client.read_u8().await.unwrap(), b'x');
@@ -57,7 +57,7 @@ fn reset_of_an_open_connection_hits_both_sides_at_once() {
         server.write_all(b"x").await.unwrap();
         assert_eq!(link.client.read_u8().await.unwrap(), b'x');
         let start = Instant::now();
-        world.publish(vec![rule("r", reset_after(0))], false);
+        world.publish(vec![rule("r", reset_after(0))]);
         assert_eq!(read_all(&mut link.client).await, (vec![], RESET));
         assert_eq!(read_all(&mut server).await, (vec![], RESET));
         assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
@@ -75,7 +75,7 @@ fn reset_lets_exactly_so_many_response_bytes_pass() {
             server.write_all(&pattern(before)).await.unwrap();
             link.client.read_exact(&mut vec![0; before]).await.unwrap();
             // Bytes before the rule do not count.
-            world.publish(vec![rule("r", reset_after(after_bytes))], false);
+            world.publish(vec![rule("r", reset_after(after_bytes))]);
             let answer = tokio::task::spawn_local(async move {
                 let _reset = server.write_all(&pattern(1 << 20)).await;
                 read_all(&mut server).await.1
@@ -95,14 +95,18 @@ fn a_lifted_blackhole_lets_everything_flow() {
             let world = World::new(vec![]);
             let mut link = world.connect().await;
             let mut server = link.accept().await;
-            world.publish(vec![rule("hole", blackhole(None))], false);
+            world.publish(vec![rule("hole", blackhole(None))]);
             tokio::task::yield_now().await;
             link.client.write_all(b"question").await.unwrap();
             server.write_all(b"answer").await.unwrap();
             assert_silent(&mut server).await;
             assert_silent(&mut link.client).await;
             assert_eq!(world.counts("hole"), (1, 1, 1, 0));
-            world.publish(if halted { vec![rule("hole", blackhole(None))] } else { vec![] }, halted);
+            if halted {
+                world.halt();
+            } else {
+                world.publish(vec![]);
+            }
             let mut text = [0; 8];
             server.read_exact(&mut text).await.unwrap();
             assert_eq!(&text, b"question");
@@ -125,12 +129,12 @@ fn a_connection_that_a_shadow_rule_picked_has_the_fault_for_as_long_as_the_rule_
         server.read_exact(&mut text).await.unwrap();
         assert_eq!((world.counts("hole"), world.shadowed("hole")), ((1, 0, 0, 0), 1));
         assert_eq!(*world.record.shadows.borrow(), ["hole"]);
-        world.publish(with(Mode::Inject), false);
+        world.publish(with(Mode::Inject));
         tokio::task::yield_now().await;
         server.write_all(b"answer").await.unwrap();
         assert_silent(&mut link.client).await;
         assert_eq!((world.counts("hole"), world.shadowed("hole")), ((1, 1, 1, 0), 1));
-        world.publish(with(Mode::Shadow), false);
+        world.publish(with(Mode::Shadow));
         link.client.read_exact(&mut text[..6]).await.unwrap();
         assert_eq!((world.counts("hole"), world.shadowed("hole")), ((1, 1, 0, 0), 1));
     });
@@ -144,7 +148,7 @@ fn a_blackholed_new_connection_dials_when_it_is_lifted() {
         link.client.write_all(b"hello").await.unwrap();
         let dialled = tokio::time::timeout(Duration::from_millis(50), link.upstream.accept()).await;
         assert!(dialled.is_err());
-        world.publish(vec![], false);
+        world.publish(vec![]);
         let mut server = link.accept().await;
         let mut text = [0; 5];
         server.read_exact(&mut text).await.unwrap();
@@ -163,13 +167,17 @@ fn a_blackhole_ends_with_its_max_or_with_downstream() {
         assert!(start.elapsed() >= max);
         assert!(matches!(link.relay.await.unwrap().end, RelayEnd::Injected { kind: "blackhole", .. }));
 
-        world.publish(vec![rule("hole", blackhole(None))], false);
+        world.publish(vec![rule("hole", blackhole(None))]);
         for opens_first in [false, true] {
-            world.publish(vec![rule("hole", blackhole(None))], opens_first);
+            if opens_first {
+                world.halt();
+            } else {
+                world.publish(vec![rule("hole", blackhole(None))]);
+            }
             let mut link = world.connect().await;
             if opens_first {
                 let _server = link.accept().await;
-                world.publish(vec![rule("hole", blackhole(None))], false);
+                world.publish(vec![rule("hole", blackhole(None))]);
             }
             link.client.write_all(b"anyone?").await.unwrap();
             drop(link.client);
@@ -187,19 +195,19 @@ fn zero_per_cent_never_and_a_decision_is_taken_once() {
         let mut server = link.accept().await;
         // Not picked once: not picked at another percentage either, nor after halt and resume.
         let certain = || vec![rule("r", reset_after(0))];
-        world.publish(certain(), false);
+        world.publish(certain());
         tokio::task::yield_now().await;
-        world.publish(certain(), true);
+        world.halt();
         tokio::task::yield_now().await;
-        world.publish(certain(), false);
+        world.publish(certain());
         assert_silent(&mut link.client).await;
         server.write_all(b"x").await.unwrap();
         assert_eq!(link.client.read_u8().await.unwrap(), b'x');
         assert_eq!(world.counts("r"), (1, 0, 0, 0));
         // Removed and made anew it is another rule.
-        world.publish(vec![], false);
+        world.publish(vec![]);
         tokio::task::yield_now().await;
-        world.publish(certain(), false);
+        world.publish(certain());
         assert_eq!(read_all(&mut link.client).await, (vec![], RESET));
     });
 }
@@ -212,7 +220,7 @@ fn a_picked_connection_follows_the_definition_of_its_rule() {
         let mut server = link.accept().await;
         server.write_all(b"x").await.unwrap();
         assert_silent(&mut link.client).await;
-        world.publish(vec![rule_at("r", 0, vec![delay(150, Phase::Response)])], false);
+        world.publish(vec![rule_at("r", 0, vec![delay(150, Phase::Response)])]);
         assert_eq!(link.client.read_u8().await.unwrap(), b'x');
         assert_eq!(world.counts("r"), (1, 1, 1, 0));
     });

@@ -21,7 +21,7 @@ fn one_direction_is_dropped_while_the_other_flows() {
                 if !is_new {
                     assert_flows(&mut link.client, &mut server).await;
                     assert_flows(&mut server, &mut link.client).await;
-                    world.publish(vec![hole(on, NEVER, NEVER)], false);
+                    world.publish(vec![hole(on, NEVER, NEVER)]);
                     tokio::task::yield_now().await;
                 }
                 let (sender, receiver) = ends(on, &mut link, &mut server);
@@ -67,7 +67,7 @@ fn what_was_read_before_a_hole_passes() {
         let mut server = link.accept().await;
         link.client.write_all(b"before").await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
-        world.publish(vec![late(), hole(Phase::Request, NEVER, NEVER)], false);
+        world.publish(vec![late(), hole(Phase::Request, NEVER, NEVER)]);
         tokio::task::yield_now().await;
         link.client.write_all(b"after").await.unwrap();
         link.client.shutdown().await.unwrap();
@@ -137,22 +137,25 @@ fn a_lifted_hole_closes_the_connection() {
     // Removed, halted, changed into another fault or into a hole of the other direction.
     let same = || hole(Phase::Request, NEVER, NEVER);
     let lifted = [
-        (vec![], false),
-        (vec![same()], true),
-        (vec![rule("hole", delay(10, Phase::Request))], false),
-        (vec![hole(Phase::Response, NEVER, NEVER)], false),
+        Some(vec![]),
+        None,
+        Some(vec![rule("hole", delay(10, Phase::Request))]),
+        Some(vec![hole(Phase::Response, NEVER, NEVER)]),
     ];
-    for (rules, halted) in lifted {
+    for rules in lifted {
         run(async move {
             let world = World::new(vec![same()]);
             let mut link = world.connect().await;
             let mut server = link.accept().await;
             link.client.write_all(b"lost").await.unwrap();
             // Another definition of the same hole does not lift it.
-            world.publish(vec![hole(Phase::Request, Some(Duration::from_secs(50)), NEVER)], false);
+            world.publish(vec![hole(Phase::Request, Some(Duration::from_secs(50)), NEVER)]);
             assert_silent(&mut server).await;
             assert_flows(&mut server, &mut link.client).await;
-            world.publish(rules, halted);
+            match rules {
+                Some(rules) => world.publish(rules),
+                None => world.halt(),
+            }
             assert_eq!(read_all(&mut server).await, (vec![], None));
             assert_eq!(read_all(&mut link.client).await, (vec![], None));
             drop((server, link.client));

@@ -16,7 +16,7 @@ impl World {
             Now::Gone => config.listeners.clear(),
             Now::Start(start) => config.listeners[0].start = start,
         }
-        self.publish_config(config, false);
+        self.publish_config(config);
     }
 
     fn started(start: Option<u64>, rules: Vec<Rule>) -> Self {

@@ -1,4 +1,5 @@
 //! Relays over real loopback sockets.
+#![expect(clippy::disallowed_methods, reason = "clients are somebody else's")]
 
 mod endings;
 mod faults;
@@ -71,7 +72,7 @@ impl RelayRecord for Recorder {
     fn on_latency(&self, _rule: &Name, latency: Duration) {
         self.latencies.borrow_mut().push(latency);
     }
-    fn on_bytes(&self, _flow: Phase, bytes: u64) {
+    fn on_bytes(&self, _direction: Phase, bytes: u64) {
         assert!(bytes > 0);
     }
 }
@@ -117,14 +118,24 @@ impl World {
         }
     }
 
-    fn publish(&self, rules: Vec<Rule>, halted: bool) {
-        self.publish_config(config(rules, self.idle_timeout), halted);
+    fn publish(&self, rules: Vec<Rule>) {
+        self.publish_config(config(rules, self.idle_timeout));
     }
 
-    fn publish_config(&self, config: Config, halted: bool) {
+    fn publish_config(&self, config: Config) {
+        let generation = self.snapshot().generation + 1;
+        self.publish_as(config, Stamp { generation, halted: false, seed: 7 });
+    }
+
+    /// The same rules, all faults halted.
+    fn halt(&self) {
         let previous = self.snapshot();
-        let next =
-            compile(Arc::new(config), Some(&previous), Stamp { generation: previous.generation + 1, halted, seed: 7 });
+        let stamp = Stamp { generation: previous.generation + 1, halted: true, seed: 7 };
+        self.publish_as(Config::clone(&previous.config), stamp);
+    }
+
+    fn publish_as(&self, config: Config, stamp: Stamp) {
+        let next = compile(Arc::new(config), Some(&self.snapshot()), stamp);
         self.changes.send_replace(Arc::new(next));
     }
 
@@ -159,7 +170,7 @@ impl World {
     }
 
     async fn connect_to(&self, upstream: TcpListener, address: SocketAddr) -> Link {
-        let front = socket::bind_listener("127.0.0.1:0".parse().unwrap(), true).unwrap();
+        let front = socket::bind_shared("127.0.0.1:0".parse().unwrap()).unwrap();
         let front = TcpListener::from_std(front).unwrap();
         let client = TcpStream::connect(front.local_addr().unwrap()).await.unwrap();
         let (downstream, source) = front.accept().await.unwrap();

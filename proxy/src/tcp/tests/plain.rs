@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::super::active::Passed;
 use super::super::end::Side;
 use super::*;
 
@@ -36,7 +37,7 @@ fn bytes_pass_both_ways_at_once() {
         println!("2 x 64 MiB in {:?}", start.elapsed());
         let outcome = relay.await.unwrap();
         assert!(matches!(outcome.end, RelayEnd::Finished), "{:?}", outcome.end);
-        assert_eq!((outcome.request_bytes, outcome.response_bytes), (len as u64, len as u64));
+        assert_eq!(outcome.passed, Passed { request: len as u64, response: len as u64 });
     });
 }
 
@@ -143,7 +144,7 @@ fn what_protocol_detection_read_goes_first() {
         let (mut server, _) = upstream.accept().await.unwrap();
         assert_eq!(read_all(&mut server).await, (b"PRI or not".to_vec(), None));
         drop(server);
-        assert_eq!(relay.await.unwrap().request_bytes, 10);
+        assert_eq!(relay.await.unwrap().passed.request, 10);
     });
 }
 

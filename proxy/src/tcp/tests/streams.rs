@@ -98,7 +98,7 @@ fn a_removed_delay_releases_what_it_holds_and_the_end() {
         let held = tokio::time::timeout(Duration::from_millis(50), link.client.read_u8()).await;
         assert!(held.is_err());
         let start = Instant::now();
-        world.publish(vec![rule("r", delay(60_000, Phase::Response))], true);
+        world.halt();
         assert_eq!(read_all(&mut link.client).await, (b"held".to_vec(), None));
         assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
         let latencies = world.record.latencies.borrow();
@@ -114,7 +114,7 @@ fn a_delay_begins_on_an_idle_open_connection() {
         let mut server = link.accept().await;
         server.write_all(b"x").await.unwrap();
         assert_eq!(link.client.read_u8().await.unwrap(), b'x');
-        world.publish(vec![rule("r", delay(100, Phase::Response))], false);
+        world.publish(vec![rule("r", delay(100, Phase::Response))]);
         tokio::task::yield_now().await;
         let start = Instant::now();
         server.write_all(b"y").await.unwrap();
@@ -161,7 +161,7 @@ fn delay_and_throttle_hold_together_and_throttle_ends_at_once() {
         }
         assert!(best < Duration::from_millis(1_450), "{best:?}");
 
-        world.publish(vec![rule("slow", throttle(1_000, None))], false);
+        world.publish(vec![rule("slow", throttle(1_000, None))]);
         let mut link = world.connect().await;
         let mut server = link.accept().await;
         let sender = tokio::task::spawn_local(async move {
@@ -169,7 +169,7 @@ fn delay_and_throttle_hold_together_and_throttle_ends_at_once() {
         });
         assert_eq!(link.client.read_u8().await.unwrap(), pattern(1)[0]);
         let start = Instant::now();
-        world.publish(vec![], false);
+        world.publish(vec![]);
         let (got, end) = read_all(&mut link.client).await;
         assert_eq!((got.len() + 1, end), (8 << 20, None));
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());

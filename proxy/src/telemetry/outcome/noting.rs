@@ -50,8 +50,8 @@ impl<'a> Seen<'a> {
         let is_inbound = key.direction == Direction::Inbound;
         let own = traced.filter(|_| is_inbound);
         let share = observing.share();
-        if let Some(by) = share.own_id_alone() {
-            return Self::of_own_ids(observing, (share, by), is_inbound, request, own);
+        if share.own_id_alone().is_some() {
+            return Self::of_own_ids(observing, share, is_inbound, request, own);
         }
         // For most, when there are many, the trace alone says that it is not noted.
         if share.halvings() > 0 && share.by() == SharedId::Trace {
@@ -77,12 +77,12 @@ impl<'a> Seen<'a> {
     /// a request that Squall traces, which has that in any case.
     fn of_own_ids(
         observing: &Observing,
-        (share, by): (TraceShare, SharedId),
+        share: TraceShare,
         is_inbound: bool,
         request: &'a request::Parts,
         own: Option<u128>,
     ) -> Self {
-        let fields = Fields::among(&request.headers);
+        let (by, fields) = (share.by(), Fields::among(&request.headers));
         let (mut trace, mut request_id, mut new_ids) = (0, 0, None);
         let id = if is_inbound && !fields.has_ids && own.is_none() && observing.observation.add_ids {
             let id = observing.draw_id();

@@ -17,11 +17,19 @@ use super::{Observation, Outcome};
 /// The share of all traces that is noted, the same for all workers at any moment ([`TraceShare::to_bits`]). Written seldom.
 pub(crate) type SharedShare = Arc<AtomicU32>;
 
+/// What each worker begins an observation with.
+#[derive(Clone, Debug)]
+pub(crate) struct Beginning {
+    /// Tells it from those before and after.
+    pub(crate) number: u64,
+    pub(crate) observation: Arc<Observation>,
+    pub(crate) share: SharedShare,
+}
+
 /// An observation as one worker sees it, from its beginning to its end.
 #[derive(Debug)]
 pub(crate) struct Observing {
     pub(super) observation: Arc<Observation>,
-    /// Tells it from those before and after.
     number: u64,
     buffer: Arc<Buffer>,
     share: SharedShare,
@@ -32,7 +40,8 @@ pub(crate) struct Observing {
 }
 
 impl Observing {
-    pub(crate) fn new(number: u64, observation: Arc<Observation>, buffer: Arc<Buffer>, share: SharedShare) -> Self {
+    pub(crate) fn new(beginning: Beginning, buffer: Arc<Buffer>) -> Self {
+        let Beginning { number, observation, share } = beginning;
         let seed = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
         let (draws, routes) = (RefCell::new(Pcg64Mcg::new(seed)), RefCell::default());
         Self { observation, number, buffer, share, draws, routes, is_over: Cell::new(false) }

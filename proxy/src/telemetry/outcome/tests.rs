@@ -4,6 +4,7 @@ use std::time::Instant;
 use squall_config::model::{Direction, Name};
 
 use super::buffer::{Buffer, OUTCOMES_MAX};
+use super::observing::{Beginning, Observing};
 use super::*;
 
 fn outcome() -> Outcome {
@@ -57,7 +58,8 @@ fn observations_do_not_mix() {
 #[test]
 fn an_observation_that_is_over_notes_nothing() {
     let buffer = Arc::<Buffer>::default();
-    let observing = observing::Observing::new(1, Arc::default(), Arc::clone(&buffer), Arc::default());
+    let beginning = Beginning { number: 1, observation: Arc::default(), share: Arc::default() };
+    let observing = Observing::new(beginning, Arc::clone(&buffer));
     observing.note(outcome());
     observing.end();
     observing.note(outcome());

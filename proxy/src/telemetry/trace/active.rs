@@ -65,7 +65,7 @@ fn new_span() -> u64 {
 
 impl Trace {
     /// Begins the span towards the upstream, and names it to that.
-    pub(crate) fn send(&mut self, traces: &Traces, headers: &mut HeaderMap, (is_tls, version): (bool, Version)) {
+    pub(crate) fn send(&mut self, traces: &Traces, headers: &mut HeaderMap, is_tls: bool, version: Version) {
         let span = new_span();
         let (flags, is_debug) = (self.flags, self.is_debug);
         let outgoing = Outgoing { trace: self.id, span, parent: self.server, flags, is_debug };
@@ -135,7 +135,7 @@ mod tests {
         let traces = traces(1.0, true);
         let mut headers = HeaderMap::new();
         let mut trace = traces.begin(&headers).unwrap();
-        trace.send(&traces, &mut headers, (false, Version::HTTP_11));
+        trace.send(&traces, &mut headers, false, Version::HTTP_11);
         let heard = squall_fault::trace_context::w3c(&headers).unwrap().ids.unwrap();
         assert_eq!((heard.trace, Some(heard.span)), (trace.id, trace.upstream.map(|call| call.span)));
     }

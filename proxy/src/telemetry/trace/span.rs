@@ -55,7 +55,7 @@ fn server(finished: &Finished<'_>, trace: &Trace, clock: Clock) -> SpanData {
     }
     attributes.faults(finished);
     let error = server_error(finished);
-    let mut span = span(finished, trace, (trace.server, trace.caller), SpanKind::Server);
+    let mut span = span(finished, trace, trace.server, trace.caller, SpanKind::Server);
     (span.start_time, span.end_time) = (clock.at(finished.started), clock.system);
     span.events = events(finished, clock);
     span.parent_span_is_remote = trace.caller.is_some();
@@ -81,7 +81,7 @@ fn client(finished: &Finished<'_>, trace: &Trace, call: &UpstreamCall, clock: Cl
         attributes.grpc_status(status);
     }
     let error = client_error(finished, status);
-    let mut span = span(finished, trace, (call.span, Some(trace.server)), SpanKind::Client);
+    let mut span = span(finished, trace, call.span, Some(trace.server), SpanKind::Client);
     // What faults add behind the head of the answer is not the upstream's: there the span ends.
     let answered = call.answered.filter(|_| !finished.faults.is_empty()).map(|(at, _)| at);
     (span.start_time, span.end_time) = (clock.at(call.sent), clock.at(answered.unwrap_or(finished.ended)));
@@ -92,7 +92,7 @@ fn scheme(is_tls: bool) -> &'static str {
     if is_tls { "https" } else { "http" }
 }
 
-fn span(finished: &Finished<'_>, trace: &Trace, (id, parent): (u64, Option<u64>), kind: SpanKind) -> SpanData {
+fn span(finished: &Finished<'_>, trace: &Trace, id: u64, parent: Option<u64>, kind: SpanKind) -> SpanData {
     let (trace_id, id) = (TraceId::from(trace.id), SpanId::from(id));
     SpanData {
         span_context: SpanContext::new(trace_id, id, TraceFlags::SAMPLED, false, TraceState::NONE),
