@@ -10,18 +10,19 @@ use http::header::TRANSFER_ENCODING;
 use http::{Method, Response, StatusCode, response};
 use http_body::Body as _;
 
-use super::answer::{self, Answer};
+use super::answer::{Answer, Problem};
 use super::body::{RequestBody, ResponseBody, Source, discard};
 use super::connect::connect;
 use super::fault::body::BodyFaults;
 use super::fault::delay::Times;
 use super::fault::{Faults, Instead, Place};
+use super::hop_by_hop::{self, Present};
 use super::interrupt::Interrupt;
 use super::opening::{Opening, request_meta};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::request::Incoming;
-use super::{hop_by_hop, request, response as head};
+use super::{request, response as head};
 use crate::downstream::Downstream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::hold::InTime;
@@ -68,7 +69,7 @@ pub(crate) async fn exchange(
         AssertUnwindSafe(running).catch_unwind().await
     };
     match ended {
-        Ok(Ok(())) => record.answer(&answered.head, Origin::Upstream),
+        Ok(Ok(())) => record.answer(answered.head.status, &answered.head.headers, Origin::Upstream),
         Ok(Err(ended)) => answered = instead(ended, &downstream, &mut record)?,
         Err(_panic) => {
             answered = instead(Ended::Failed(ProxyError::new(ErrorKind::Panic)), &downstream, &mut record)?;
@@ -95,27 +96,24 @@ fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result
                 hop_by_hop::remove(&mut head.headers);
                 head.headers.remove(TRANSFER_ENCODING);
             }
-            record.answer(&head, Origin::Injected);
+            record.answer(head.status, &head.headers, Origin::Injected);
             (head, body, faults)
         }
         Ended::Withheld => {
             record.withhold();
-            let (head, body) = answer::withheld();
-            record.answer(&head, Origin::Injected);
+            let (head, body) = own(&Problem::withheld(), Origin::Injected, record);
             (head, body, None)
         }
         Ended::Refused(refusal) => {
             record.refuse(refusal.label());
-            let (mut head, body) = answer::refused(refusal);
-            record.answer(&head, Origin::Proxy);
+            let (mut head, body) = own(&Problem::refused(refusal), Origin::Proxy, record);
             downstream.close_after(&mut head.headers);
             (head, body, None)
         }
         Ended::Failed(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
             record.fail(error.kind);
-            let (head, body) = answer::failed(&error);
-            record.answer(&head, Origin::Proxy);
+            let (head, body) = own(&Problem::failed(error.kind), Origin::Proxy, record);
             (head, body, None)
         }
         Ended::Interrupted(interrupt) => {
@@ -126,6 +124,13 @@ fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result
     Ok(Answered { head, source: Source::Full(body), faults })
 }
 
+/// Squall's own answer. It is counted with the status that says what was wrong, also where gRPC wants 200 in the head.
+fn own(problem: &Problem, origin: Origin, record: &mut Record) -> Answer {
+    let answer = problem.answer(record.is_grpc);
+    record.answer(problem.status, &answer.0.headers, origin);
+    answer
+}
+
 async fn run(
     downstream: &Rc<Downstream>,
     request: Result<Incoming, Refusal>,
@@ -134,9 +139,12 @@ async fn run(
 ) -> Result<(), Ended> {
     // The snapshot: one view of the configuration, from here to the end.
     let listener = Rc::clone(&record.listener);
+    let place = Place { downstream, listener: &listener };
 
     // The head: refused, or clear.
     let Incoming { head: mut parts, body } = request.map_err(Ended::Refused)?;
+    let mut present = Present::among(&parts.headers);
+    record.is_grpc = present.grpc;
     let bound = downstream.destination.as_ref();
     request::check(&parts, listener.cluster.forward.is_some() && bound.is_none()).map_err(Ended::Refused)?;
     let destination = listener.cluster.toward(bound, &parts, record.started).map_err(Ended::Refused)?;
@@ -162,7 +170,6 @@ async fn run(
     // Faults before the upstream.
     if let Some(faults) = &mut record.faults {
         // Boxed, so that exchanges without faults do not carry its size.
-        let place = Place { downstream, listener: &listener };
         if let Some(ended) = Box::pin(before(faults, place, record.started, deadline)).await {
             let_go(&parts, body, &ended);
             return Err(ended);
@@ -179,11 +186,11 @@ async fn run(
     let opening = upgrade.as_ref().map(|_| parts.clone());
     let (body, copy) = match &mut record.faults {
         None => (body, None),
-        Some(faults) => faults.alter_request(Place { downstream, listener: &listener }, &mut parts, body),
+        Some(faults) => faults.alter_request(place, (&mut parts, &mut present), body),
     };
     let host =
         if parts.version == http::Version::HTTP_10 { endpoint.endpoint().address.to_string() } else { String::new() };
-    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.hop(&host));
+    request::rewrite(&mut parts, present, !body.is_end_stream(), upgrade, cluster.hop(&host));
     record.send(&mut parts.headers, &cluster.cluster);
     let body = match copy {
         None => body,
@@ -193,10 +200,7 @@ async fn run(
     let (request, times) = (Incoming { head: parts, body }, (record.started, deadline));
     let answer = (&mut answered.head, &mut answered.source);
     let sent = upstream::send((cluster, &endpoint), request, &downstream.ends, times, answer).await;
-    sent.map_err(|error| match record.upload.as_ref().and_then(|upload| upload.refusal()) {
-        Some(refusal) => Ended::Refused(refusal),
-        None => Ended::Failed(error),
-    })?;
+    sent.map_err(|error| unanswered(error, record))?;
     record.answered(&answered.head);
 
     // The head of the answer, and faults behind the upstream.
@@ -206,7 +210,6 @@ async fn run(
     }
     head::prepare(&mut answered.head).map_err(Ended::Failed)?;
     if let Some(faults) = &mut record.faults {
-        let place = Place { downstream, listener: &listener };
         let times = Times { arrived: record.started, sent: sent_at, since: Instant::now() };
         let held = Box::pin(faults.after_upstream(place, times, &mut answered.head, &mut answered.source));
         let applied = InTime::new(deadline, held).await.ok_or(Ended::Withheld)?;
@@ -222,6 +225,14 @@ async fn before(faults: &mut Faults, place: Place<'_>, started: Instant, deadlin
         Some(None) => None,
         Some(Some(Instead::Interrupt(interrupt))) => Some(Ended::Interrupted(interrupt)),
         Some(Some(Instead::Answer(answer))) => Some(Ended::Aborted(answer, faults.after_abort(place))),
+    }
+}
+
+/// Why the upstream did not answer: the request's body was wrong, or the path failed.
+fn unanswered(error: ProxyError, record: &Record) -> Ended {
+    match record.upload.as_ref().and_then(|upload| upload.refusal()) {
+        Some(refusal) => Ended::Refused(refusal),
+        None => Ended::Failed(error),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, request, response};
+use http::{HeaderMap, StatusCode, request, response};
 use squall_config::model::Cluster;
 use squall_fault::meta::RequestMeta;
 use squall_fault::plan::RuleIndex;
@@ -29,6 +29,8 @@ pub(crate) struct Record {
     /// Decided faults; held here so that they are active until the end.
     pub(crate) faults: Option<Box<Faults>>,
     pub(crate) upload: Option<Rc<Upload>>,
+    /// Whether downstream is a caller of gRPC.
+    pub(crate) is_grpc: bool,
     /// The endpoint, which has this exchange until the end.
     assignment: Option<Assignment>,
     status: Option<u16>,
@@ -50,6 +52,7 @@ impl Record {
             started: Instant::now(),
             faults: None,
             upload: None,
+            is_grpc: false,
             assignment: None,
             status: None,
             origin: Origin::Proxy,
@@ -132,11 +135,11 @@ impl Record {
     }
 
     /// Notes the head of the answer.
-    pub(crate) fn answer(&mut self, head: &response::Parts, origin: Origin) {
-        self.status = Some(head.status.as_u16());
+    pub(crate) fn answer(&mut self, status: StatusCode, fields: &HeaderMap, origin: Origin) {
+        self.status = Some(status.as_u16());
         self.origin = origin;
         if let Some(assignment) = self.assignment.as_ref().filter(|_| origin != Origin::Proxy) {
-            assignment.answered(head.status, &head.headers);
+            assignment.answered(status, fields);
         }
     }
 
@@ -194,6 +197,7 @@ impl Record {
             outcome.finish(End {
                 at: ended,
                 status: self.status,
+                is_own: self.origin == Origin::Proxy,
                 is_injected: self.origin == Origin::Injected
                     || self.faults.as_ref().is_some_and(|faults| !faults.applied().is_empty()),
                 // A rule that ends it without an answer is its origin.

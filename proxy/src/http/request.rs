@@ -71,10 +71,16 @@ pub(crate) struct Hop<'a> {
     pub(crate) endpoint: &'a str,
 }
 
-/// Rewrites the head for the upstream: end-to-end fields only, one Host, framing for the protocol it speaks.
-pub(crate) fn rewrite(parts: &mut request::Parts, has_body: bool, upgrade: Option<HeaderValue>, hop: Hop<'_>) {
+/// Rewrites the head for the upstream, whose fields are `present`: end-to-end ones only, one Host, framing for the protocol it
+/// speaks.
+pub(crate) fn rewrite(
+    parts: &mut request::Parts,
+    present: Present,
+    has_body: bool,
+    upgrade: Option<HeaderValue>,
+    hop: Hop<'_>,
+) {
     let Hop { protocol, is_tls, endpoint } = hop;
-    let present = Present::among(&parts.headers);
     if parts.uri.authority().is_some() || !present.host {
         let name = parts.uri.authority().map_or(endpoint, Authority::as_str);
         if let Ok(host) = HeaderValue::from_str(name) {
@@ -148,18 +154,23 @@ mod tests {
         request.body(()).expect("valid").into_parts().0
     }
 
+    fn rewritten(head: &mut request::Parts, has_body: bool, hop: Hop<'_>) {
+        let present = Present::among(&head.headers);
+        rewrite(head, present, has_body, None, hop);
+    }
+
     #[test]
     fn absolute_form_overrides_host() {
         let mut head = parts("http://b:81/x?y", &[("host", "a")]);
         assert_eq!(authority(&head), "b:81");
-        rewrite(&mut head, false, None, HTTP1);
+        rewritten(&mut head, false, HTTP1);
         assert_eq!((head.uri.to_string().as_str(), &head.headers[HOST]), ("/x?y", &HeaderValue::from_static("b:81")));
     }
 
     #[test]
     fn a_missing_host_becomes_the_endpoint() {
         let mut head = parts("/", &[]);
-        rewrite(&mut head, false, None, HTTP1);
+        rewritten(&mut head, false, HTTP1);
         assert_eq!(head.headers[HOST], "e:1");
     }
 
@@ -167,22 +178,22 @@ mod tests {
     fn http2_wants_an_absolute_target_and_no_connection_fields() {
         let mut head =
             parts("/x", &[("host", "a"), ("te", "trailers"), ("connection", "te"), ("expect", "100-continue")]);
-        rewrite(&mut head, false, None, HTTP2);
+        rewritten(&mut head, false, HTTP2);
         assert_eq!(head.uri.to_string(), "http://a/x");
         assert_eq!(head.headers.len(), 1);
         assert_eq!(head.headers[TE], "trailers");
         let mut head = parts("/x", &[("host", "a")]);
-        rewrite(&mut head, false, None, Hop { is_tls: true, ..HTTP2 });
+        rewritten(&mut head, false, Hop { is_tls: true, ..HTTP2 });
         assert_eq!(head.uri.to_string(), "https://a/x");
     }
 
     #[test]
     fn a_body_without_length_is_chunked() {
         let mut head = parts("/", &[("host", "a")]);
-        rewrite(&mut head, true, None, HTTP1);
+        rewritten(&mut head, true, HTTP1);
         assert_eq!(head.headers[TRANSFER_ENCODING], "chunked");
         let mut head = parts("/", &[("host", "a"), ("content-length", "3")]);
-        rewrite(&mut head, true, None, HTTP1);
+        rewritten(&mut head, true, HTTP1);
         assert!(!head.headers.contains_key(TRANSFER_ENCODING));
     }
 

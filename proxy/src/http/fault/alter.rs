@@ -9,13 +9,14 @@ use squall_config::model::{Fault, Modify, Phase, Stage};
 use super::duplicate::Copy;
 use super::{Faults, Place};
 use crate::http::body::{RequestBody, discard};
+use crate::http::hop_by_hop::Present;
 
 impl Faults {
-    /// Alters a request that goes upstream next. Also says whether it goes there twice.
+    /// Alters a request that goes upstream next, and what fields it has. Also says whether it goes there twice.
     pub(crate) fn alter_request(
         &mut self,
         place: Place<'_>,
-        head: &mut request::Parts,
+        (head, present): (&mut request::Parts, &mut Present),
         mut body: RequestBody,
     ) -> (RequestBody, Option<Copy>) {
         let mut copy = None;
@@ -28,6 +29,7 @@ impl Faults {
                         set_length(&mut head.headers, bytes.len());
                         discard(std::mem::replace(&mut body, RequestBody::full(Bytes::copy_from_slice(bytes))));
                     }
+                    *present = Present::among(&head.headers);
                 }
                 Fault::Duplicate(duplicate) => {
                     self.inject(place, step);
