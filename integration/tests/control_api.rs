@@ -235,6 +235,9 @@ fn wrong_methods_and_paths_are_told() {
         let allow = answer.header("allow").unwrap_or("");
         assert!(allow.split(',').any(|m| m.trim() == allowed), "{method} {path}: Allow: {allow}");
     }
+    // What many APIs have for it.
+    let hint = &api.post("/v1/rules", r#"{"name": "r"}"#).json()["errors"][0]["hint"];
+    assert_eq!(hint, "PUT /v1/rules/NAME makes one");
     for path in ["/", "/v1", "/v1/rule", "/v2/rules", "/v1/rules/a/b"] {
         problem(&api.get(path), 404);
     }
