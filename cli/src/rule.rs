@@ -172,10 +172,9 @@ fn body(set: &SetArgs) -> Result<Value, Failure> {
 
 /// A rule of a file as JSON. Quantities are checked where the rule goes; here only its shape is.
 fn rule_of_file(file: &Path, text: &str) -> Result<Value, Failure> {
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| {
-        Failure::caused_by(Exit::InvalidConfig, error).of(format!("{} is not YAML or JSON", file.display()))
-    })?;
-    let _: RuleSpec = squall_config::parse_value(&value).map_err(|problems| source::invalid(file, &problems))?;
+    let value = squall_config::parse_yaml(text).map_err(|problems| source::invalid(file, &problems))?;
+    let _: RuleSpec = squall_config::parse_value(&value)
+        .map_err(|problems| source::invalid(file, &squall_config::locate(text, problems)))?;
     Ok(value)
 }
 
@@ -207,8 +206,13 @@ mod tests {
         let yaml = rule_of_file(file, "percentage: 5\nfault: { delay: 2s }\n").unwrap();
         let json = rule_of_file(file, r#"{"percentage": 5, "fault": {"delay": "2s"}}"#).unwrap();
         assert_eq!(yaml, json);
-        let failure = rule_of_file(file, "percentge: 5\n").unwrap_err();
-        assert_eq!(failure.exit, Exit::InvalidConfig);
-        assert!(failure.text().contains("percentage"), "{}", failure.text());
+        for (text, place) in [
+            ("percentge: 5\n", "rule.yaml:1:1: percentge: unknown field \"percentge\"; did you mean \"percentage\"?"),
+            ("percentage: 5\nfault: { delay: 2s\n", "rule.yaml:2:8: unclosed bracket"),
+        ] {
+            let failure = rule_of_file(file, text).unwrap_err();
+            assert_eq!(failure.exit, Exit::InvalidConfig);
+            assert!(failure.text().contains(place), "{}", failure.text());
+        }
     }
 }

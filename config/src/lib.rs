@@ -27,7 +27,9 @@ mod vocabulary;
 mod written;
 
 pub use chain::Chain;
-pub use load::{load_experiment_text, load_game_day_text, load_text, locate, parse_experiment_text, parse_text};
+pub use load::{
+    load_experiment_text, load_game_day_text, load_text, locate, parse_experiment_text, parse_text, parse_yaml,
+};
 pub use parse::{parse_value, parse_values};
 pub use problem::{Problem, Problems};
 pub use schema::{DEFINITIONS, Document, example, example_experiment, experiment_schema, schema, schemas_of};

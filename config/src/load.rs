@@ -102,7 +102,7 @@ fn loaded<T: Document, M>(
 }
 
 fn read<T: Document>(text: &str, kind: Kind) -> Result<Parsed<T>, Problems> {
-    let value = yaml(text)?;
+    let value = parse_yaml(text)?;
     if value.is_null() {
         return Err(Problem::new("", "the file is empty").with_hint(kind.to_begin_with()).into());
     }
@@ -110,9 +110,13 @@ fn read<T: Document>(text: &str, kind: Kind) -> Result<Parsed<T>, Problems> {
     Ok(parse(&value))
 }
 
-fn yaml(text: &str) -> Result<Value, Problem> {
+/// Reads YAML or JSON of any shape.
+///
+/// # Errors
+/// Text that is neither: one problem, with line and column.
+pub fn parse_yaml(text: &str) -> Result<Value, Problems> {
     within_bounds(text)?;
-    serde_saphyr::from_str_with_options(text, options(1)).map_err(|error| syntax_problem(&error))
+    serde_saphyr::from_str_with_options(text, options(1)).map_err(|error| syntax_problem(&error).into())
 }
 
 pub(crate) fn within_bounds(text: &str) -> Result<(), Problem> {

@@ -120,6 +120,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     humantime::parse_duration(text.trim()).map_err(|error| {
         let detail = if text.trim().parse::<f64>().is_ok() {
             format!("the duration {} has no unit", text.trim())
+        } else if !text.contains(|c: char| c.is_ascii_digit()) {
+            format!("{text:?} is not a duration")
         } else {
             format!("{text:?} is not a duration: {error}")
         };

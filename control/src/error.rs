@@ -100,7 +100,11 @@ impl ApiError {
 
     /// 405.
     pub(crate) fn method_not_allowed(method: &http::Method, path: &str, allow: &str) -> Self {
-        let hint = format!("use one of {allow}; GET never changes anything");
+        let hint = match path {
+            "/v1/rules" | "/v1/experiments" if *method == http::Method::POST => format!("PUT {path}/NAME makes one"),
+            _ if allow.contains(',') => format!("use one of {allow}; GET never changes anything"),
+            _ => format!("use {allow}; GET never changes anything"),
+        };
         let mut error =
             Self::new(StatusCode::METHOD_NOT_ALLOWED, "", format!("{method} is not a method of {path}"), hint);
         error.field = Some((header::ALLOW, allow.to_owned()));

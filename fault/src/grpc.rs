@@ -36,8 +36,11 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Whether this content type is one of gRPC.
 pub fn is_grpc_type(content_type: &HeaderValue) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    content_type.as_bytes().get(..GRPC.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GRPC))
+    const GRPC: &[u8; 16] = b"application/grpc";
+    // Each request with a content type is asked: all letters at once, whatever their case. What of the rest differs in this bit
+    // from GRPC is a control character, which no value has.
+    let begin = |bytes: &[u8; 16]| u128::from_ne_bytes(*bytes) | u128::from_ne_bytes([0x20; 16]);
+    content_type.as_bytes().first_chunk().is_some_and(|first| begin(first) == begin(GRPC))
 }
 
 /// The `grpc-status` of an answer, in its head or behind its body.
@@ -68,6 +71,25 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
 mod tests {
 
     use super::*;
+
+    #[test]
+    fn a_content_type_is_one_of_grpc_by_its_beginning_in_any_case() {
+        for (content_type, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web; charset=utf-8", true),
+            ("Application/GRPC", true),
+            ("application/grp", false),
+            ("application/json", false),
+            ("application?grpc", false),
+            ("applicatio\u{e9}/grpc", false),
+            ("xapplication/grpc", false),
+            ("", false),
+        ] {
+            let value = HeaderValue::from_bytes(content_type.as_bytes()).expect("valid");
+            assert_eq!(is_grpc_type(&value), expected, "{content_type}");
+        }
+    }
 
     #[test]
     fn timeouts_are_digits_and_a_unit() {

@@ -1,5 +1,7 @@
 //! Every call of the control API: good, missing, malformed, conflicting, tried out.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -335,6 +337,9 @@ fn wrong_methods_and_paths_are_told() {
         let allow = answer.header("allow").unwrap_or("");
         assert!(allow.split(',').any(|m| m.trim() == allowed), "{method} {path}: Allow: {allow}");
     }
+    // What many APIs have for it.
+    let hint = &api.post("/v1/rules", r#"{"name": "r"}"#).json()["errors"][0]["hint"];
+    assert_eq!(hint, "PUT /v1/rules/NAME makes one");
     for path in ["/", "/v1", "/v1/rule", "/v2/rules", "/v1/rules/a/b"] {
         problem(&api.get(path), 404);
     }

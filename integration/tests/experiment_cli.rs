@@ -118,6 +118,8 @@ fn a_hypothesis_that_fails_ends_with_six() {
 fn what_shows_nothing_ends_with_six_and_says_why() {
     let scene = Scene::quiet(Manners::ROBUST);
     let file = scene.write("silent.json", &slow_b("silent", (1_000, 1_000), &rule()));
+    let (code, out, err) = said(&experiment(&scene, &["run", &file, "--dry-run"]));
+    assert!(code == 0 && out.contains("no requests go that way"), "it can be known before: {code} {out}{err}");
     let (code, out, err) = said(&experiment(&scene, &["run", &file]));
     assert_eq!(code, 6, "{out}{err}");
     assert!(out.starts_with("INCONCLUSIVE: ") && out.contains("requests"), "{out}");
@@ -132,6 +134,7 @@ fn a_dry_run_tells_what_would_be_reached() {
     for part in ["nothing is injected", "dry-rule", "to-b -> service-b", "p99", "20%"] {
         assert!(out.contains(part), "{part}: {out}");
     }
+    assert!(!out.contains("no requests"), "{out}");
     let plan = json_of(&scene, &["run", &file, "--dry-run", "-o", "json"]);
     assert!(plan["rules"][0]["reaches"][0]["faults_per_second"].as_f64().unwrap() > 1.0, "{plan:#}");
     let experiment = json_of(&scene, &["get", "dry", "-o", "json"]);

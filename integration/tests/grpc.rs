@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use squall_integration::foreign::{Outcome, grpc};
+use squall_integration::origin::refusing;
 use squall_integration::programs::{Peer, python};
 use squall_integration::{Settings, Squall, eventually};
 
@@ -81,6 +82,15 @@ fn a_status_in_the_middle_needs_a_stream_that_is_long_enough() {
         let outcome = path.call("Stream");
         assert_eq!((outcome.code.as_str(), outcome.count), (code, count), "after {after}: {outcome:?}");
     }
+}
+
+#[test]
+fn a_failure_of_the_path_says_what_it_is() {
+    let Some(python) = python("grpc") else { return };
+    let squall = Squall::start(&Settings::http2(refusing()));
+    let outcome = grpc(&python, squall.to_b(), "Unary", 100);
+    assert_eq!(outcome.code, "UNAVAILABLE", "{outcome:?}");
+    assert!(outcome.said.contains("the endpoint refused the connection; is the upstream running?"), "{outcome:?}");
 }
 
 #[test]

@@ -185,6 +185,15 @@ fn sigusr1_halts() {
 }
 
 #[test]
+fn an_access_log_that_cannot_be_written_is_named() {
+    let done =
+        output(&["run", "--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--access-log", "no/log"]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    assert!(said.contains("access_log: cannot write to no/log: No such file or directory"), "{said}");
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

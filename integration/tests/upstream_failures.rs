@@ -1,9 +1,13 @@
 //! What the upstream does wrong is told apart from faults: 502 and 504 with `x-squall-error`, and never a clean end
 //! of a body that was cut short.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use squall_integration::client::{Client, get, request};
+use serde_json::{Value, json};
+use squall_integration::client::{Client, Whole, full, get, request};
 use squall_integration::message::Answer;
 use squall_integration::origin::{Origin, black_hole, refusing};
 use squall_integration::wait::pause;
@@ -275,7 +279,7 @@ fn an_http2_upstream_that_goes_away_is_replaced() {
 fn failures_are_counted_apart_from_faults() {
     let squall = Squall::start(&Settings::http(refusing()));
     let api = squall.api();
-    api.rule("slow", &serde_json::json!({"percentage": 100, "fault": {"delay": "10ms"}}));
+    api.rule("slow", &json!({"percentage": 100, "fault": {"delay": "10ms"}}));
     let answer = RawClient::connect(squall.to_b()).get("/");
     assert_eq!(answer.status, 502);
     assert!(answer.header("x-squall-error").is_some());
@@ -284,4 +288,99 @@ fn failures_are_counted_apart_from_faults() {
         let failed = m.sum("squall_upstream_connections_total", &[("cluster", "service-b")]);
         (m.sum("chaos_injected_faults_total", &[("rule", "slow")]) == 1.0 && failed >= 1.0).then_some(())
     });
+}
+
+/// A call of gRPC to an upstream like this, over HTTP/2: its answer, and the line of the access log about it.
+fn call(protocol: &str, endpoint: SocketAddr, more: &str, rule: Option<Value>) -> (Squall, Whole, Value) {
+    let settings = Settings::new().listener("to-b", "http", "service-b");
+    let settings = settings.cluster_with("service-b", protocol, &[endpoint], more);
+    let squall = Squall::start(&settings.with("access_log: { file: access.log }"));
+    if let Some(fault) = rule {
+        squall.api().rule("held", &json!({"percentage": 100, "fault": fault}));
+    }
+    let address = squall.to_b();
+    let answer = squall_integration::client::run(Duration::from_secs(20), async {
+        let mut call = request("POST", "/shop.v1.Basket/Add", full(&b"\0\0\0\0\0"[..]));
+        call.headers_mut().insert("content-type", "application/grpc+proto".parse().unwrap());
+        call.headers_mut().insert("te", "trailers".parse().unwrap());
+        Client::http2(address).await.must(call).await
+    });
+    let line = eventually("the call is logged", Duration::from_secs(5), || {
+        let text = std::fs::read_to_string(squall.directory().join("access.log")).ok()?;
+        serde_json::from_str(text.lines().next()?).ok()
+    });
+    (squall, answer, line)
+}
+
+#[test]
+fn a_caller_of_grpc_gets_a_status_of_grpc_and_is_counted_as_anybody() {
+    let closing = Origin::start(|mut peer| drop(peer.request()));
+    let silent = Origin::start(|mut peer| drop(peer.read_to_end()));
+    let (hole, _held) = black_hole();
+    for (protocol, endpoint, more, error, words, status) in [
+        ("http1", refusing(), "", "upstream_connect_refused", "is the upstream running?", 502),
+        ("http2", refusing(), "", "upstream_connect_refused", "is the upstream running?", 502),
+        ("http1", closing.address, "", "upstream_closed", "closed the connection", 502),
+        ("http2", hole, "connect_timeout: 300ms", "upstream_connect_timeout", "in time", 504),
+        ("http1", silent.address, "response_timeout: 300ms", "upstream_response_timeout", "response_timeout", 504),
+        ("http2", silent.address, "response_timeout: 300ms", "upstream_response_timeout", "response_timeout", 504),
+    ] {
+        let (squall, answer, line) = call(protocol, endpoint, more, None);
+        let what = format!("{protocol} {error}: {answer:?}");
+        assert_eq!((answer.status.as_u16(), answer.body.len(), &answer.trailers), (status, 0, &None), "{what}");
+        assert_eq!(answer.header("content-type"), Some("application/grpc"), "{what}");
+        assert_eq!(
+            (answer.header("grpc-status"), answer.header("x-squall-error")),
+            (Some("14"), Some(error)),
+            "{what}"
+        );
+        assert!(answer.header("grpc-message").is_some_and(|message| message.contains(words)), "{what}");
+        assert_eq!((&line["status"], &line["grpc_status"]), (&json!(status), &json!(14)), "{line}");
+        assert_eq!((&line["origin"], &line["error"]), (&json!("proxy"), &json!(error)), "{line}");
+        let labels = [("origin", "proxy"), ("status_class", "5xx")];
+        assert_eq!(squall.api().metrics().sum("squall_requests_total", &labels), 1.0, "{what}");
+    }
+}
+
+#[test]
+fn a_caller_of_grpc_whom_a_rule_held_for_too_long_gets_a_status_of_grpc() {
+    let fault = json!({"delay": "30s"});
+    let (squall, answer, line) = call("http2", refusing(), "response_timeout: 300ms", Some(fault));
+    assert_eq!((answer.status.as_u16(), answer.header("grpc-status")), (504, Some("14")), "{answer:?}");
+    assert_eq!(answer.header("x-squall-fault"), Some("rule=held; kind=delay"));
+    assert_eq!(answer.header("x-squall-error"), None);
+    assert_eq!((&line["status"], &line["grpc_status"], &line["origin"]), (&json!(504), &json!(14), &json!("injected")));
+    let labels = [("origin", "injected"), ("status_class", "5xx")];
+    assert_eq!(squall.api().metrics().sum("squall_requests_total", &labels), 1.0);
+}
+
+#[test]
+fn a_caller_of_grpc_is_told_what_was_wrong_with_its_request() {
+    let squall = Squall::start(&Settings::http2(refusing()));
+    let address = squall.to_b();
+    squall_integration::client::run(Duration::from_secs(20), async {
+        let mut call = request("POST", "/shop.v1.Basket/Add", full(&b"\0\0\0\0\0"[..]));
+        call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        call.headers_mut().insert("host", "somebody-else".parse().unwrap());
+        let answer = Client::http2(address).await.must(call).await;
+        assert_eq!((answer.status.as_u16(), answer.header("grpc-status")), (400, Some("13")), "{answer:?}");
+        assert_eq!(answer.header("grpc-message"), Some("exactly one valid Host is required"));
+        assert_eq!(answer.header("x-squall-error"), Some("downstream_invalid_host"));
+    });
+}
+
+#[test]
+fn grpc_over_http_1_gets_the_same_and_keeps_its_connection() {
+    let squall = Squall::start(&Settings::http(refusing()));
+    let mut client = RawClient::connect(squall.to_b());
+    for content_type in ["application/grpc-web+proto", "application/grpc"] {
+        client.send(format!(
+            "POST /shop.v1.Basket/Add HTTP/1.1\r\nHost: b\r\nContent-Type: {content_type}\r\nContent-Length: 5\r\n\r\n\0\0\0\0\0"
+        ));
+        let answer = client.answer_to("POST");
+        assert_eq!((answer.status, answer.header("grpc-status")), (502, Some("14")), "{answer:?}");
+        assert_eq!((answer.text().as_str(), answer.header("content-length")), ("", Some("0")), "{answer:?}");
+        assert_eq!(answer.header("x-squall-error"), Some("upstream_connect_refused"));
+    }
+    failed(&client.get("/"), 502);
 }

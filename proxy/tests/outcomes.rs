@@ -229,6 +229,16 @@ fn answers_of_a_show_fallbacks_and_grpc_statuses() {
     let call = setup.exchange(Side::In, "POST /shop.v1.Cart/Get2 HTTP/1.1", &grpc).outcome;
     assert_eq!((call.grpc_status, &*call.route), (Some(5), "POST /shop.v1.Cart/Get2"));
     assert_eq!(setup.exchange(Side::Out, "POST /shop.v1.Cart/Get2 HTTP/1.1", &grpc).outcome.grpc_status, Some(5));
+    // What is the caller's own mistake is no failure of A, whatever gRPC calls it.
+    let mut caller = setup.connect(Side::In);
+    let head = "GET /hold HTTP/1.1\r\nhost: b\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n";
+    caller.write_all(head.as_bytes()).unwrap();
+    setup.wait_for_path("/hold");
+    caller.write_all(b"no chunk\r\n").unwrap();
+    let answer = setup.read(&mut caller);
+    assert!(answer.contains("grpc-status: 13\r\n"), "{answer}");
+    let refused = setup.outcome();
+    assert_eq!((refused.status, refused.grpc_status), (Some(400), None));
 }
 
 #[test]

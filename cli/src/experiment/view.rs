@@ -80,7 +80,16 @@ pub(crate) fn plan(plan: &Value) -> String {
     });
     text.push('\n');
     text.push_str(&output::table(&["STEP", "RULE", "SHARE", "REACHES", "REQUESTS/S", "FAULTS/S"], rows));
+    if plan["rules"].as_array().into_iter().flatten().all(|rule| !is_called(rule)) {
+        text.push_str("no requests go that way: somebody has to call Service A through Squall while it runs, or it shows nothing\n");
+    }
     text
+}
+
+/// Whether there is traffic where a rule of a plan reaches.
+fn is_called(rule: &Value) -> bool {
+    let reaches = rule["reaches"].as_array().into_iter().flatten();
+    reaches.into_iter().any(|reach| reach["requests_per_second"].as_f64().is_some_and(|rate| rate > 0.0))
 }
 
 /// What came of a run.

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value, json};
 #[group(id = "RuleFlags", multiple = true)]
 pub(crate) struct RuleFlags {
     /// The share of what matches that gets the fault: 0 to 100, up to 4 decimals
-    #[arg(short, long, value_name = "SHARE")]
+    #[arg(short, long, value_name = "SHARE", allow_negative_numbers = true)]
     percentage: Option<String>,
     /// What goes wrong, as in delay=2s, abort=503, reset, delay.uniform.min=1s; may be given several times
     #[arg(long, value_name = "KIND[.FIELD][=VALUE]")]
@@ -98,7 +98,7 @@ fn leaf(path: &str, text: &str) -> Value {
 fn insert(object: &mut Map<String, Value>, path: &str, value: Value) -> Result<(), String> {
     let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     if first.is_empty() || rest == Some("") {
-        return Err("a field has no name".to_owned());
+        return Err("a field has no name; it stands before =, as in delay=2s or path.prefix=/v1/".to_owned());
     }
     let Some(rest) = rest else { return put(object, first, value) };
     // Header names may have dots, and their conditions are one level deep.
@@ -115,7 +115,8 @@ fn insert(object: &mut Map<String, Value>, path: &str, value: Value) -> Result<(
 
 fn child<'a>(object: &'a mut Map<String, Value>, name: &str) -> Result<&'a mut Map<String, Value>, String> {
     let slot = object.entry(name).or_insert_with(|| json!({}));
-    slot.as_object_mut().ok_or_else(|| format!("{name} was given a value of its own before"))
+    slot.as_object_mut()
+        .ok_or_else(|| format!("{name} was given a value of its own before; give either that or its fields"))
 }
 
 fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), String> {
@@ -128,7 +129,7 @@ fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> Result<(), 
             list.extend(more);
             Ok(())
         }
-        (Some(_), _) => Err(format!("{name} was given before")),
+        (Some(_), _) => Err(format!("{name} was given before; give it once, and another one in a rule of its own")),
     }
 }
 

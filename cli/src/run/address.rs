@@ -19,6 +19,9 @@ impl FromStr for Upstream {
         let (protocol, rest) = match text.split_once("://") {
             Some(("http", rest)) => ("http", rest),
             Some(("tcp", rest)) => ("tcp", rest),
+            Some(("https", _)) => {
+                return Err("TLS needs a file: `squall config init` writes one; its cluster gets `tls: {}`".to_owned());
+            }
             Some((other, _)) => return Err(format!("{other}:// is not known; use http://, tcp:// or host:port")),
             None => ("auto", text),
         };
@@ -73,6 +76,7 @@ mod tests {
         for text in ["", "b", "tcp://b", ":80", "https://b:1", "http://b:1/v1", "http://u@b:1", "b:70000"] {
             assert!(text.parse::<Upstream>().is_err(), "{text}");
         }
+        assert!("https://b:1".parse::<Upstream>().unwrap_err().contains("tls: {}"));
     }
 
     #[test]

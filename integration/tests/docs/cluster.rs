@@ -74,13 +74,20 @@ impl Cluster {
     /// Waits until the sidecar does what the custom resources say, as it would be seen a moment later in a real cluster.
     pub(crate) fn settle(&self) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
-        while let Some(open) = self.server.custom().into_iter().find(|object| !is_followed(object)) {
+        while let Some(open) = self.open() {
             if self.operator.is_none() || open["status"]["phase"] == "Refused" || Instant::now() > end {
                 return Err(format!("no sidecar does what this says: {open:#}"));
             }
             pause(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// A custom resource that no sidecar does as yet what it says.
+    fn open(&self) -> Option<Value> {
+        let all = self.server.custom();
+        let is_halted = all.iter().any(|object| object["kind"] == "ClusterHalt");
+        all.into_iter().find(|object| !is_followed(object, is_halted))
     }
 
     /// Where commands find it, and the sidecar.
@@ -91,10 +98,11 @@ impl Cluster {
     }
 }
 
-/// Whether a sidecar does what a custom resource says.
-fn is_followed(object: &Value) -> bool {
+/// Whether a sidecar does what a custom resource says, or does nothing because another one halts everything.
+fn is_followed(object: &Value, is_halted: bool) -> bool {
     let status = &object["status"];
     match status["phase"].as_str() {
+        Some("Halted") => is_halted,
         Some(phase) => ["Injecting", "Running", "Finished"].contains(&phase),
         None => status["podsHalted"] == 1,
     }

@@ -2,8 +2,9 @@
 //!
 //! A comment before each `sh` block says what becomes of it: `<!-- docs: start -->` (runs until its section ends), `run` (each
 //! line must succeed), `cluster` (the same, with a cluster in memory that has Squall and Service A in it), `empty cluster` (a new
-//! one that has nothing) or `skip` with a reason. `file NAME` before a block of another kind puts it where the commands of its
-//! section run. Ports of the text are replaced by free ones.
+//! one that has nothing) or `skip` with a reason. Before a block of another kind, `file NAME` puts it where the commands of its
+//! section run, `said` compares it with what they printed, and `pipeline` runs the steps that it lists. Ports of the text are
+//! replaced by free ones.
 //!
 //! The tests are found, not listed: `cargo test --test docs -- docs/tls.md` runs those of one page, and `SQUALL_UPDATE=1` writes what is
 //! generated in docs/reference/.
@@ -13,7 +14,9 @@
 mod api;
 mod checks;
 mod cluster;
+mod notes;
 mod page;
+mod pipeline;
 mod reference;
 mod schema;
 mod section;
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
             trials.push(Trial::test(name, move || section::run(&page, &title, &blocks).map_err(Failed::from)));
         }
     }
-    for (name, check) in checks::ALL.into_iter().chain(reference::ALL) {
+    for (name, check) in checks::ALL.into_iter().chain(reference::ALL).chain(notes::ALL) {
         trials.push(Trial::test(name, move || check().map_err(Failed::from)));
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

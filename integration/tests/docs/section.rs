@@ -1,6 +1,5 @@
 //! Runs what a section of a page says.
 
-use std::fmt::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +14,7 @@ use squall_integration::wait::pause;
 
 use crate::cluster::{self, Cluster};
 use crate::page::{Block, root};
+use crate::pipeline;
 
 /// Whoever measures has the machine to itself.
 static QUIET: RwLock<()> = RwLock::new(());
@@ -135,17 +135,22 @@ fn start(text: &str, here: &Path, control: &str) -> Result<Child, String> {
     Ok(child)
 }
 
-fn run_line(line: &str, here: &Path, environment: &[(&'static str, String)]) -> Result<(), String> {
+/// Runs a command; what it said.
+pub(crate) fn run_line(line: &str, here: &Path, environment: &[(&'static str, String)]) -> Result<String, String> {
     let mut command = bash(line, here);
     let done = command.envs(environment.iter().cloned()).output().map_err(|e| e.to_string())?;
-    if done.status.success() {
-        return Ok(());
+    let said = [&done.stdout, &done.stderr].map(|bytes| String::from_utf8_lossy(bytes)).join("\n");
+    if done.status.success() { Ok(said) } else { Err(format!("{}\n{said}", done.status)) }
+}
+
+/// What a page says that its commands print is among what they printed, however the words are aligned.
+fn check_said(shown: &str, said: &str) -> Result<(), String> {
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said: Vec<String> = said.lines().map(words).collect();
+    match shown.lines().find(|line| !said.contains(&words(line))) {
+        None => Ok(()),
+        Some(line) => Err(format!("{line:?} is not among\n{}", said.join("\n"))),
     }
-    let mut said = format!("{}\n", done.status);
-    for bytes in [&done.stdout, &done.stderr] {
-        let _ = writeln!(said, "{}", String::from_utf8_lossy(bytes));
-    }
-    Err(said)
 }
 
 /// A block that is not run says why, and is at least what bash can read; tests that it names are there.
@@ -169,6 +174,8 @@ struct Scene {
     ports: Ports,
     echoes: [Echo; 3],
     started: Started,
+    /// By commands, since the last block that was to be compared with it.
+    said: String,
     cluster: Option<Cluster>,
     /// What kubectl and Helm are; `None` where they are left out.
     functions: Option<String>,
@@ -180,7 +187,8 @@ impl Scene {
         let ports = Ports::new(&echoes);
         let is_for_cluster = blocks.iter().any(cluster::is_for_one);
         let functions = if is_for_cluster { cluster::functions(blocks, test) } else { None };
-        Self { directory: directory(&ports), ports, echoes, started: Started(Vec::new()), cluster: None, functions }
+        let (directory, started, said) = (directory(&ports), Started(Vec::new()), String::new());
+        Self { directory, ports, echoes, started, said, cluster: None, functions }
     }
 
     /// Does what a block says; the error has the line and what stands there.
@@ -195,8 +203,15 @@ impl Scene {
             ("run", "") => {
                 let environment = [("SQUALL_CONTROL", format!("http://{control}"))];
                 for (number, line) in commands(block, &text) {
-                    run_line(&line, here, &environment).map_err(|why| (number, line, why))?;
+                    self.said += &run_line(&line, here, &environment).map_err(|why| (number, line, why))?;
                 }
+            }
+            ("said", "") => {
+                let said = std::mem::take(&mut self.said);
+                check_said(&text, &said).map_err(|why| (block.line, "what commands say".to_owned(), why))?;
+            }
+            ("pipeline", "") => {
+                pipeline::run(&text, here).map_err(|(step, why)| (block.line, step, why))?;
             }
             ("cluster", "") | ("empty", "cluster") => {
                 let Some(functions) = self.functions.clone() else { return Ok(()) };
@@ -206,7 +221,7 @@ impl Scene {
                 for (number, line) in commands(block, &text) {
                     let whole = format!("{functions}{line}");
                     let done = run_line(&whole, self.directory.path(), &environment);
-                    let settled = done.and_then(|()| self.cluster.as_ref().map_or(Ok(()), Cluster::settle));
+                    let settled = done.and_then(|_said| self.cluster.as_ref().map_or(Ok(()), Cluster::settle));
                     settled.map_err(|why| (number, line, why))?;
                 }
             }
@@ -215,7 +230,8 @@ impl Scene {
             }
             _ => {
                 let why =
-                    "a comment `<!-- docs: start, run, cluster or skip, WHY -->` has to stand before it".to_owned();
+                    "a comment `<!-- docs: … -->` has to stand before it; integration/tests/docs/main.rs says which";
+                let why = why.to_owned();
                 return Err((block.line, format!("the marker {:?}", block.marker), why));
             }
         }

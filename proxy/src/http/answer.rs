@@ -1,5 +1,7 @@
 //! The answers that the proxy makes itself: for downstream's mistakes, for failures, and for `abort`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode, response};
@@ -8,29 +10,52 @@ use squall_fault::requested::RequestedAnswer;
 
 use super::refusal::Refusal;
 use super::response::Answered;
-use crate::error::ProxyError;
+use crate::error::ErrorKind;
 
 /// The header that tells a failure of the path from the upstream's own errors.
 const ERROR_HEADER: &str = "x-squall-error";
 
-/// Downstream's request cannot be forwarded.
-pub(crate) fn refused(refusal: Refusal) -> Answered {
-    let mut answer = problem(refusal.status(), refusal.detail());
-    let label = format!("downstream_{}", refusal.label());
-    insert(&mut answer.head.headers, ERROR_HEADER, &label);
-    answer
+/// Why there is no answer of the upstream, nor one that a rule made up.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: &'static str,
+    /// The value of [`ERROR_HEADER`].
+    label: Option<Cow<'static, str>>,
 }
 
-/// Something failed that nobody injected.
-pub(crate) fn failed(error: &ProxyError) -> Answered {
-    let mut answer = problem(error.kind.status(), error.kind.detail());
-    insert(&mut answer.head.headers, ERROR_HEADER, error.kind.label());
-    answer
-}
+impl Problem {
+    /// Downstream's request cannot be forwarded.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        let label = format!("downstream_{}", refusal.label());
+        Self { status: refusal.status(), detail: refusal.detail(), label: Some(label.into()) }
+    }
 
-/// A rule held the answer back for longer than the cluster waits.
-pub(crate) fn withheld() -> Answered {
-    problem(StatusCode::GATEWAY_TIMEOUT, "no answer within response_timeout, because a rule held it back")
+    /// Something failed that nobody injected.
+    pub(crate) fn failed(kind: ErrorKind) -> Self {
+        Self { status: kind.status(), detail: kind.detail(), label: Some(kind.label().into()) }
+    }
+
+    /// A rule held the answer back for longer than the cluster waits.
+    pub(crate) fn withheld() -> Self {
+        let detail = "no answer within response_timeout, because a rule held it back";
+        Self { status: StatusCode::GATEWAY_TIMEOUT, detail, label: None }
+    }
+
+    /// What downstream gets: a caller of gRPC its own kind of status beside that of HTTP, which gRPC goes by only where there is none
+    /// of its own (gRPC, "HTTP to gRPC Status Code Mapping").
+    pub(crate) fn answer(&self, is_grpc: bool) -> Answered {
+        let mut answer = if is_grpc {
+            grpc(grpc_status_of_http(self.status), self.detail)
+        } else {
+            problem(self.status, self.detail)
+        };
+        answer.head.status = self.status;
+        if let Some(label) = &self.label {
+            insert(&mut answer.head.headers, ERROR_HEADER, label);
+        }
+        answer
+    }
 }
 
 /// A rule answers in the upstream's place.
@@ -108,6 +133,18 @@ fn http_status_of_grpc(status: u8) -> StatusCode {
     }
 }
 
+/// The other way round (the same document).
+fn grpc_status_of_http(status: StatusCode) -> u8 {
+    match status.as_u16() {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
+}
+
 fn plain(status: StatusCode, text: String) -> (response::Parts, Bytes) {
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = status;
@@ -145,7 +182,6 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 mod tests {
     use super::super::body::AnswerBody;
     use super::*;
-    use crate::error::ErrorKind;
 
     fn full(answered: Answered) -> (response::Parts, Bytes) {
         let Answered { head, body: AnswerBody::Full(body), faults: None } = answered else { panic!("{answered:?}") };
@@ -154,17 +190,38 @@ mod tests {
 
     #[test]
     fn failures_and_refusals_are_marked() {
-        let (parts, body) = full(refused(Refusal::AmbiguousLength));
+        let (parts, body) = full(Problem::refused(Refusal::AmbiguousLength).answer(false));
         assert_eq!(
             (parts.status.as_u16(), &parts.headers["x-squall-error"]),
             (400, &HeaderValue::from_static("downstream_ambiguous_length"))
         );
         assert!(String::from_utf8_lossy(&body).contains("\"status\":400"));
-        let (parts, _) = full(failed(&ProxyError::new(ErrorKind::ConnectTimeout)));
+        let (parts, _) = full(Problem::failed(ErrorKind::ConnectTimeout).answer(false));
         assert_eq!(
             (parts.status.as_u16(), &parts.headers["x-squall-error"]),
             (504, &HeaderValue::from_static("upstream_connect_timeout"))
         );
+    }
+
+    #[test]
+    fn callers_of_grpc_get_a_status_of_grpc_with_the_same_marks_and_words() {
+        for (problem, status, error) in [
+            (Problem::failed(ErrorKind::ConnectTimeout), "14", Some("upstream_connect_timeout")),
+            (Problem::failed(ErrorKind::Overflow), "14", Some("upstream_overflow")),
+            (Problem::refused(Refusal::InvalidHost), "13", Some("downstream_invalid_host")),
+            (Problem::refused(Refusal::DestinationNotAllowed), "7", Some("downstream_destination_not_allowed")),
+            (Problem::refused(Refusal::BodyTimeout), "2", Some("downstream_body_timeout")),
+            (Problem::withheld(), "14", None),
+        ] {
+            let (parts, body) = full(problem.answer(true));
+            let field = |name| parts.headers.get(name).map(|value| value.to_str().expect("ASCII"));
+            assert_eq!(
+                (parts.status, body.len(), field("content-type")),
+                (problem.status, 0, Some("application/grpc"))
+            );
+            assert_eq!((field("grpc-status"), field("x-squall-error")), (Some(status), error), "{problem:?}");
+            assert_eq!(field("grpc-message"), Some(problem.detail), "{problem:?}");
+        }
     }
 
     #[test]

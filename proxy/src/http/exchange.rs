@@ -10,7 +10,7 @@ use http::header::{EXPECT, TRANSFER_ENCODING};
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 
-use super::answer;
+use super::answer::Problem;
 use super::body::{AnswerBody, RequestBody, ResponseBody, discard};
 use super::connect::connect;
 use super::fault::delay::Times;
@@ -98,18 +98,18 @@ fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result
         }
         Ended::Withheld => {
             record.withhold();
-            (answer::withheld(), Origin::Injected)
+            (Problem::withheld().answer(record.is_grpc), Origin::Injected)
         }
         Ended::Refused(refusal) => {
             record.refuse(refusal.label());
-            let mut answered = answer::refused(refusal);
+            let mut answered = Problem::refused(refusal).answer(record.is_grpc);
             downstream.close_after(&mut answered.head.headers);
             (answered, Origin::Proxy)
         }
         Ended::Failed(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
             record.fail(error.kind);
-            (answer::failed(&error), Origin::Proxy)
+            (Problem::failed(error.kind).answer(record.is_grpc), Origin::Proxy)
         }
         Ended::Interrupted(interrupt) => {
             record.interrupt_by_rule();

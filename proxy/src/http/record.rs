@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, request, response};
 use squall_config::model::Cluster;
+use squall_fault::grpc::is_grpc;
 use squall_fault::meta::RequestMeta;
 use squall_fault::plan::RuleIndex;
 
@@ -29,6 +30,8 @@ pub(crate) struct Record {
     /// Decided faults; held here so that they are active until the end.
     pub(crate) faults: Option<Box<Faults>>,
     pub(crate) upload: Option<Rc<Upload>>,
+    /// Whether downstream is a caller of gRPC.
+    pub(crate) is_grpc: bool,
     /// The endpoint, which has this exchange until the end.
     assignment: Option<Assignment>,
     status: Option<u16>,
@@ -50,6 +53,7 @@ impl Record {
             started: Instant::now(),
             faults: None,
             upload: None,
+            is_grpc: head.is_some_and(|head| is_grpc(&head.headers)),
             assignment: None,
             status: None,
             origin: Origin::Proxy,
@@ -131,7 +135,7 @@ impl Record {
         }
     }
 
-    /// Notes the head of the answer.
+    /// Notes the answer.
     pub(crate) fn answer(&mut self, head: &response::Parts, origin: Origin) {
         debug_assert!(self.status.is_none(), "an exchange has one answer");
         self.status = Some(head.status.as_u16());
@@ -195,6 +199,7 @@ impl Record {
             outcome.finish(End {
                 at: ended,
                 status: self.status,
+                is_own: self.origin == Origin::Proxy,
                 is_injected: self.origin == Origin::Injected
                     || self.faults.as_ref().is_some_and(|faults| !faults.applied().is_empty()),
                 // A rule that ends it without an answer is its origin.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Serialize, Serializer};
+use squall_config::Chain;
 use squall_config::model::{AccessLog as Destination, Name};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
@@ -27,7 +28,11 @@ impl AccessLog {
         let (writer, guard) = match destination {
             Destination::Stdout => builder.finish(std::io::stdout()),
             Destination::File(path) => {
-                builder.finish(std::fs::OpenOptions::new().create(true).append(true).open(path)?)
+                let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+                builder.finish(file.map_err(|error| {
+                    let why = format!("access_log: cannot write to {}: {}", path.display(), Chain(&error));
+                    std::io::Error::new(error.kind(), format!("{why}; name a file in a directory that is there"))
+                })?)
             }
         };
         Ok((Self { writer }, guard))

@@ -28,7 +28,7 @@ fn delays_make_sense() {
     for (delay, expected) in [
         ("2", "fault.delay: the duration 2 has no unit"),
         ("2h", "fault.delay: 2h exceeds limits.delay_max 1h"),
-        ("true", "fault.delay: \"true\" is not a duration: expected number at 0"),
+        ("true", "fault.delay: \"true\" is not a duration"),
         ("{fixed: 2h}", "fault.delay.fixed: 2h exceeds limits.delay_max 1h"),
         ("{fixed: 1s, max: 2h}", "fault.delay.max: 2h exceeds limits.delay_max 1h"),
         ("{fixed: 1s, on: answer}", "fault.delay.on: \"answer\" is not one of request, response, connect"),

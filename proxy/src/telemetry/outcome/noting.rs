@@ -105,6 +105,8 @@ pub(crate) struct End {
     pub(crate) at: Instant,
     /// When downstream got a head.
     pub(crate) status: Option<u16>,
+    /// Squall itself answered, and what that means is in the status alone.
+    pub(crate) is_own: bool,
     pub(crate) is_injected: bool,
     /// Without an answer, because downstream had gone.
     pub(crate) is_abandoned: bool,
@@ -207,6 +209,7 @@ impl Noting {
         let Self { observing, mut outcome, .. } = self;
         outcome.ended = end.at;
         outcome.status = end.status.or(outcome.status);
+        outcome.grpc_status = outcome.grpc_status.filter(|_| !end.is_own);
         outcome.is_injected = end.is_injected;
         outcome.is_abandoned |= end.is_abandoned;
         outcome.response_bytes = end.response_bytes;
