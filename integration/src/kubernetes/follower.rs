@@ -31,8 +31,9 @@ fn post(client: &mut TlsClient, token: &str, report: &Value) -> std::io::Result<
         "POST /v1/sidecars HTTP/1.1\r\nHost: squall\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    client.try_send(head + &body)?;
-    client.answer()
+    // Who answers before all of it was read may close, and has answered all the same.
+    let sent = client.try_send(head + &body);
+    client.answer().map_err(|unanswered| sent.err().unwrap_or(unanswered))
 }
 
 /// How a follower behaves.
