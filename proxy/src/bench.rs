@@ -27,6 +27,7 @@ use tokio::task::LocalSet;
 use crate::downstream::{Downstream, Origin};
 use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
+use crate::http::hop_by_hop::Present;
 use crate::http::request::{Hop, Incoming};
 use crate::http::{request, response};
 use crate::http1::chunks::Chunks;
@@ -69,7 +70,8 @@ pub fn request_head(bytes: &[u8]) -> Option<usize> {
     let mut parts = parsed(bytes)?;
     let has_upgrade = request::offered_upgrade(&parts);
     let hop = Hop { protocol: ClusterProtocol::Http1, is_tls: false, endpoint: &NOWHERE };
-    request::rewrite(&mut parts, false, has_upgrade, hop);
+    let present = Present::among(&parts.headers);
+    request::rewrite(&mut parts, present, false, has_upgrade, hop);
     let mut out = Output::new();
     encoder::request_head(&parts, false, &mut out);
     Some(out.buffer().len())

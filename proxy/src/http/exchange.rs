@@ -98,18 +98,18 @@ fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result
         }
         Ended::Withheld => {
             record.withhold();
-            (Problem::withheld().answer(record.is_grpc), Origin::Injected)
+            (Problem::withheld().answer(record.present.grpc), Origin::Injected)
         }
         Ended::Refused(refusal) => {
             record.refuse(refusal.label());
-            let mut answered = Problem::refused(refusal).answer(record.is_grpc);
+            let mut answered = Problem::refused(refusal).answer(record.present.grpc);
             downstream.close_after(&mut answered.head.headers);
             (answered, Origin::Proxy)
         }
         Ended::Failed(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
             record.fail(error.kind);
-            (Problem::failed(error.kind).answer(record.is_grpc), Origin::Proxy)
+            (Problem::failed(error.kind).answer(record.present.grpc), Origin::Proxy)
         }
         Ended::Interrupted(interrupt) => {
             record.interrupt_by_rule();
@@ -165,8 +165,8 @@ async fn run(
     record.upload = body.upload().cloned();
     let upgrade = if body.is_end_stream() { request::offered_upgrade(&parts) } else { None };
     let opening = upgrade.as_ref().map(|_| parts.clone());
-    let copy = record.faults.as_mut().and_then(|faults| faults.alter_request(place, &mut parts, &mut body));
-    request::rewrite(&mut parts, !body.is_end_stream(), upgrade, cluster.hop(&endpoint));
+    let copy = record.alter_request(place, &mut parts, &mut body);
+    request::rewrite(&mut parts, record.present, !body.is_end_stream(), upgrade, cluster.hop(&endpoint));
     record.send(&mut parts.headers, &cluster.cluster);
     let to = Upstream { cluster, endpoint: &endpoint, carried: &downstream.ends };
     if let Some(copy) = copy {

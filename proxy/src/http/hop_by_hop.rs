@@ -3,6 +3,7 @@
 use http::header::{
     self, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use squall_fault::grpc::is_grpc_type;
 
 /// Always removed. `transfer-encoding` is the framing's business and is handled where heads are prepared.
 static HOP_BY_HOP: [HeaderName; 5] = [
@@ -24,18 +25,21 @@ pub(crate) struct Present {
     pub(crate) host: bool,
     pub(crate) content_length: bool,
     pub(crate) transfer_encoding: bool,
+    /// A content type of gRPC.
+    pub(crate) grpc: bool,
 }
 
 impl Present {
     pub(crate) fn among(headers: &HeaderMap) -> Self {
         let mut present = Self::default();
-        for name in headers.keys() {
+        for (name, value) in headers {
             match name.as_str() {
                 "host" => present.host = true,
                 "content-length" => present.content_length = true,
                 "transfer-encoding" => present.transfer_encoding = true,
                 "te" => present.te = true,
                 "expect" => present.expect = true,
+                "content-type" => present.grpc |= is_grpc_type(value),
                 _ => present.hop_by_hop |= HOP_BY_HOP.contains(name),
             }
         }

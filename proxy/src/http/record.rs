@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, request, response};
 use squall_config::model::Cluster;
-use squall_fault::grpc::is_grpc;
 use squall_fault::meta::RequestMeta;
 use squall_fault::plan::RuleIndex;
 
-use super::body::Upload;
-use super::fault::{self, Decided, Faults, OfExperiment};
+use super::body::{RequestBody, Upload};
+use super::fault::duplicate::Copy;
+use super::fault::{self, Decided, Faults, OfExperiment, Place};
+use super::hop_by_hop::Present;
 use super::noted::Noted;
 use super::notes::{Finished, Notes};
 use crate::downstream::Downstream;
@@ -30,8 +31,8 @@ pub(crate) struct Record {
     /// Decided faults; held here so that they are active until the end.
     pub(crate) faults: Option<Box<Faults>>,
     pub(crate) upload: Option<Rc<Upload>>,
-    /// Whether downstream is a caller of gRPC.
-    pub(crate) is_grpc: bool,
+    /// What the request has of what a proxy looks at.
+    pub(crate) present: Present,
     /// The endpoint, which has this exchange until the end.
     assignment: Option<Assignment>,
     status: Option<u16>,
@@ -53,7 +54,7 @@ impl Record {
             started: Instant::now(),
             faults: None,
             upload: None,
-            is_grpc: head.is_some_and(|head| is_grpc(&head.headers)),
+            present: head.map(|head| Present::among(&head.headers)).unwrap_or_default(),
             assignment: None,
             status: None,
             origin: Origin::Proxy,
@@ -71,6 +72,18 @@ impl Record {
         }
         self.assignment = Some(Assignment::of_exchange(Rc::clone(endpoint))?);
         Ok(())
+    }
+
+    /// Has faults alter a request that goes upstream next; whether it goes there twice.
+    pub(crate) fn alter_request(
+        &mut self,
+        place: Place<'_>,
+        head: &mut request::Parts,
+        body: &mut RequestBody,
+    ) -> Option<Copy> {
+        let copy = self.faults.as_mut()?.alter_request(place, head, body);
+        self.present = Present::among(&head.headers);
+        copy
     }
 
     /// Decides what faults the exchange gets, once.

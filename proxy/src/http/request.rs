@@ -71,10 +71,15 @@ pub(crate) struct Hop<'a> {
     pub(crate) endpoint: &'a HostPort,
 }
 
-/// Rewrites the head for the upstream: end-to-end fields only, one Host, framing for the protocol it speaks.
-pub(crate) fn rewrite(parts: &mut request::Parts, has_body: bool, upgrade: Option<HeaderValue>, hop: Hop<'_>) {
+/// Rewrites the head for the upstream: end-to-end fields only, one Host, framing for the protocol it speaks. `present` is what it has.
+pub(crate) fn rewrite(
+    parts: &mut request::Parts,
+    present: Present,
+    has_body: bool,
+    upgrade: Option<HeaderValue>,
+    hop: Hop<'_>,
+) {
     let Hop { protocol, is_tls, endpoint } = hop;
-    let present = Present::among(&parts.headers);
     if parts.uri.authority().is_some() || !present.host {
         let host = match parts.uri.authority() {
             Some(authority) => HeaderValue::from_str(authority.as_str()),
@@ -150,7 +155,7 @@ mod tests {
     }
 
     fn to_http1(head: &mut request::Parts, has_body: bool) {
-        rewrite(head, has_body, None, hop(ClusterProtocol::Http1));
+        rewritten(head, has_body, hop(ClusterProtocol::Http1));
     }
 
     fn parts(uri: &str, fields: &[(&'static str, &'static str)]) -> request::Parts {
@@ -159,6 +164,10 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).expect("valid").into_parts().0
+    }
+
+    fn rewritten(head: &mut request::Parts, has_body: bool, hop: Hop<'_>) {
+        rewrite(head, Present::among(&head.headers), has_body, None, hop);
     }
 
     #[test]
@@ -181,12 +190,12 @@ mod tests {
     fn http2_wants_an_absolute_target_and_no_connection_fields() {
         let mut head =
             parts("/x", &[("host", "a"), ("te", "trailers"), ("connection", "te"), ("expect", "100-continue")]);
-        rewrite(&mut head, false, None, hop(ClusterProtocol::Http2));
+        rewritten(&mut head, false, hop(ClusterProtocol::Http2));
         assert_eq!(head.uri.to_string(), "http://a/x");
         assert_eq!(head.headers.len(), 1);
         assert_eq!(head.headers[TE], "trailers");
         let mut head = parts("/x", &[("host", "a")]);
-        rewrite(&mut head, false, None, Hop { is_tls: true, ..hop(ClusterProtocol::Http2) });
+        rewritten(&mut head, false, Hop { is_tls: true, ..hop(ClusterProtocol::Http2) });
         assert_eq!(head.uri.to_string(), "https://a/x");
     }
 
