@@ -8,14 +8,7 @@ use std::time::Instant;
 use pieces::Pieces;
 use throttle::TokenBucket;
 
-/// What may be done with bytes that wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leave {
-    /// So many of them may leave; at least one.
-    Now(usize),
-    /// None before this moment.
-    At(Instant),
-}
+pub(crate) use pieces::Leave;
 
 /// All that slows down one direction.
 #[derive(Debug, Default)]

@@ -1,13 +1,11 @@
 //! The TLS that a client speaks, done or looked at before the first byte of the application; [`fault`] where rules let it go
 //! wrong.
 
+mod client;
 mod fault;
 
 use std::io;
-use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
@@ -18,8 +16,8 @@ use crate::net::session::Session;
 use crate::net::stream::Stream;
 use crate::tls::accept::{Failed, Handshake, accept, current};
 use crate::tls::hello;
-use crate::view::ListenerView;
-use crate::worker::Worker;
+
+pub(crate) use client::Client;
 
 /// A connection whose server name is known, if it has one that matters.
 pub(crate) struct Secured {
@@ -27,14 +25,6 @@ pub(crate) struct Secured {
     /// Read already.
     pub(crate) seen: BytesMut,
     pub(crate) server_name: Option<Arc<str>>,
-}
-
-/// Who has connected, and where.
-#[derive(Clone, Copy)]
-pub(crate) struct Client<'a> {
-    pub(crate) worker: &'a Worker,
-    pub(crate) listener: &'a Rc<ListenerView>,
-    pub(crate) source: IpAddr,
 }
 
 impl Client<'_> {
@@ -89,11 +79,6 @@ impl Client<'_> {
         };
         self.listener.shard.count_handshake(Handshake::Done);
         Ok(session)
-    }
-
-    /// How long a handshake may take, and each of its two parts where a fault may come between them.
-    fn time_limit(self) -> Duration {
-        self.listener.compiled.listener.header_timeout
     }
 
     /// Counts and tells what failed.

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::DemoArgs;
+use super::args::DemoArgs;
 use super::chosen::Chosen;
 use super::load::{Load, RATE};
 use super::sample::DemoPhase;

@@ -1,9 +1,9 @@
 //! The chunked transfer coding, strictly (RFC 9112 §7.1).
 
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::decoder::Malformed;
-use super::fields::parse_trailers;
+use super::fields::{FIELDS_MAX, trim};
 
 /// The longest line of size and extensions, and of one trailer field, in bytes.
 const LINE_MAX: usize = 4096;
@@ -13,6 +13,11 @@ const EXTENSIONS_MAX: usize = 16 * 1024;
 const TRAILERS_MAX: usize = 16 * 1024;
 /// A size of 15 hexadecimal digits stays below 2^60.
 const SIZE_DIGITS_MAX: usize = 15;
+
+/// Bytes that break the grammar of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the chunked body is malformed")]
+pub(crate) struct Malformed;
 
 /// Where in the grammar the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,4 +164,38 @@ fn hex(digit: u8) -> u8 {
 
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Parses trailer fields: lines that end in CR LF, without the empty one.
+fn parse_trailers(lines: &[u8]) -> Result<HeaderMap, Malformed> {
+    let all = Bytes::copy_from_slice(lines);
+    let mut trailers = HeaderMap::new();
+    for line in all.split_inclusive(|b| *b == b'\n') {
+        let line = line.strip_suffix(b"\r\n").ok_or(Malformed)?;
+        let colon = memchr::memchr(b':', line).ok_or(Malformed)?;
+        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+        if trailers.len() == FIELDS_MAX {
+            return Err(Malformed);
+        }
+        let name = HeaderName::from_bytes(name).map_err(|_| Malformed)?;
+        let value = HeaderValue::from_maybe_shared(all.slice_ref(value)).map_err(|_| Malformed)?;
+        trailers.append(name, value);
+    }
+    Ok(trailers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_are_fields() {
+        let trailers = parse_trailers(b"x: 1 \r\nGrpc-Status:0\r\nx: 2\r\n").unwrap();
+        assert_eq!(trailers.get_all("x").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(trailers["grpc-status"], "0");
+        assert!(parse_trailers(b"").unwrap().is_empty());
+        for bad in [&b"no colon\r\n"[..], b"x : 1\r\n", b": 1\r\n", b"x: \x01\r\n", b"x: 1\n"] {
+            assert!(parse_trailers(bad).is_err(), "{bad:?}");
+        }
+    }
 }

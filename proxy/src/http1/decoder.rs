@@ -7,13 +7,8 @@ use bytes::Bytes;
 use http_body::Frame;
 use tokio::io::AsyncRead;
 
-use super::chunks::{Chunks, Next};
+use super::chunks::{Chunks, Malformed, Next};
 use super::input::Input;
-
-/// Bytes that break the grammar of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the chunked body is malformed")]
-pub(crate) struct Malformed;
 
 /// Why a body did not come to its end.
 #[derive(Debug, thiserror::Error)]

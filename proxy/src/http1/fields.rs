@@ -1,10 +1,5 @@
 //! The syntax of header and trailer fields (RFC 9110 §5, RFC 9112 §5).
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
-
-use super::decoder::Malformed;
-
 /// More fields than this are refused.
 pub(crate) const FIELDS_MAX: usize = 100;
 
@@ -21,27 +16,9 @@ pub(crate) fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Parses the trailer fields of a chunked body: lines that end in CR LF, without the empty one.
-pub(crate) fn parse_trailers(lines: &[u8]) -> Result<HeaderMap, Malformed> {
-    let all = Bytes::copy_from_slice(lines);
-    let mut trailers = HeaderMap::new();
-    for line in all.split_inclusive(|b| *b == b'\n') {
-        let line = line.strip_suffix(b"\r\n").ok_or(Malformed)?;
-        let colon = memchr::memchr(b':', line).ok_or(Malformed)?;
-        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-        if trailers.len() == FIELDS_MAX {
-            return Err(Malformed);
-        }
-        let name = HeaderName::from_bytes(name).map_err(|_| Malformed)?;
-        let value = HeaderValue::from_maybe_shared(all.slice_ref(value)).map_err(|_| Malformed)?;
-        trailers.append(name, value);
-    }
-    Ok(trailers)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::{HeaderName, HeaderValue};
 
     /// What the strictness of both parsers rests on.
     #[test]
@@ -54,16 +31,5 @@ mod tests {
             assert_eq!(HeaderValue::from_bytes(&[byte]).is_ok(), is_text, "value {byte:#x}");
         }
         assert!(HeaderName::from_bytes(b"").is_err() && http::Method::from_bytes(b"").is_err());
-    }
-
-    #[test]
-    fn trailers_are_fields() {
-        let trailers = parse_trailers(b"x: 1 \r\nGrpc-Status:0\r\nx: 2\r\n").unwrap();
-        assert_eq!(trailers.get_all("x").iter().collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(trailers["grpc-status"], "0");
-        assert!(parse_trailers(b"").unwrap().is_empty());
-        for bad in [&b"no colon\r\n"[..], b"x : 1\r\n", b": 1\r\n", b"x: \x01\r\n", b"x: 1\n"] {
-            assert!(parse_trailers(bad).is_err(), "{bad:?}");
-        }
     }
 }

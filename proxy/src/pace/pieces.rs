@@ -6,7 +6,14 @@ use std::time::{Duration, Instant};
 use squall_config::model::{Piece, Slice, SlowBody};
 use squall_fault::noise::Noise;
 
-use super::Leave;
+/// What may be done with bytes that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// So many of them may leave; at least one.
+    Now(usize),
+    /// None before this moment.
+    At(Instant),
+}
 
 /// Cuts bytes into pieces.
 #[derive(Debug)]

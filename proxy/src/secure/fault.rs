@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-use super::Client;
+use super::client::Client;
 use crate::hold::{Until, hold};
 use crate::net::session::Session;
 use crate::telemetry::shard::FaultKey;

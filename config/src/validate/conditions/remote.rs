@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::spec::Scalar;
 use crate::units::format_duration;
 
-use super::Reader;
+use super::reader::Reader;
 
 /// Whoever asks more often is a load.
 const EVERY_MIN: Duration = Duration::from_millis(100);

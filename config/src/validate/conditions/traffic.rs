@@ -10,7 +10,7 @@ use crate::units::{Percentage, format_duration};
 
 use super::super::context::Context;
 use super::super::texts::DIRECTIONS;
-use super::{Reader, Says};
+use super::reader::{Reader, Says};
 
 /// Beyond the last bucket of the histograms no quantile is known.
 const LATENCY_MAX: Duration = Duration::from_secs(60);
