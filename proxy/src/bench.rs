@@ -25,10 +25,10 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::downstream::{Downstream, Origin};
-use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
 use crate::http::hop_by_hop::Present;
 use crate::http::request::{Hop, Incoming};
+use crate::http::request_body::RequestBody;
 use crate::http::{request, response};
 use crate::http1::chunks::Chunks;
 use crate::http1::client::Connection;
@@ -98,9 +98,7 @@ pub fn chunked_body(bytes: &[u8]) -> Option<()> {
     send(Sending::new(Output::new(), Encoder::chunked(Trailers::Passed), body))
 }
 
-fn send<B: Body<Data = Bytes, Error: Into<crate::http::body::BoxError>> + Unpin>(
-    mut sending: Sending<B>,
-) -> Option<()> {
+fn send<B: Body<Data = Bytes, Error: Into<crate::error::BoxError>> + Unpin>(mut sending: Sending<B>) -> Option<()> {
     let nowhere = RefCell::new(tokio::io::sink());
     let sent = sending.poll(&nowhere, &mut Context::from_waker(Waker::noop()));
     matches!(sent, Poll::Ready(Ok(()))).then_some(())

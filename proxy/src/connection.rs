@@ -12,8 +12,8 @@ use tokio::net::TcpStream;
 
 use crate::balance::Claim;
 use crate::downstream::{Downstream, Opened};
+use crate::http::tunnel::Tunnel;
 use crate::http1::server::Turned;
-use crate::http1::tunnel::Tunnel;
 use crate::net::proxy_protocol::{self, Ends};
 use crate::net::reset::Io;
 use crate::net::socket;
@@ -159,7 +159,9 @@ async fn serve_http1(opened: Opened) {
 async fn go_on(turned: Turned) {
     let Turned { downstream, stream, early, tunnel } = turned;
     match tunnel {
-        Tunnel::Relayed(onward) => relay_tunnel(downstream, Io::with_prefix(stream, early), onward).await,
+        Tunnel::Relayed(onward, opening) => {
+            relay_tunnel(downstream, Io::with_prefix(stream, early), onward, opening).await;
+        }
         Tunnel::Intercepted(destination) => {
             serve(Box::pin(intercept(downstream, stream, early, destination))).await;
         }

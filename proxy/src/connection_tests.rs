@@ -5,9 +5,9 @@ use http::Request;
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::http::body::RequestBody;
 use crate::http::exchange::exchange;
 use crate::http::request::Incoming;
+use crate::http::request_body::RequestBody;
 use crate::net::for_tests::pair;
 
 /// A connection that is open, without its peer.

@@ -3,6 +3,9 @@
 use http::StatusCode;
 use rustls::CertificateError;
 
+/// Whatever went wrong with a body on its way.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorKind {

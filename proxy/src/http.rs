@@ -1,7 +1,6 @@
 //! HTTP whatever its version: one exchange ([`exchange`]), and what it is made of.
 
 pub(crate) mod answer;
-pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod date;
 pub(crate) mod exchange;
@@ -9,11 +8,12 @@ pub(crate) mod fault;
 pub(crate) mod hop_by_hop;
 pub(crate) mod interrupt;
 pub(crate) mod noted;
-pub(crate) mod notes;
-pub(crate) mod opening;
 pub(crate) mod patience;
 pub(crate) mod record;
 pub(crate) mod refusal;
 pub(crate) mod request;
+pub(crate) mod request_body;
 pub(crate) mod response;
+pub(crate) mod response_body;
+pub(crate) mod tunnel;
 pub(crate) mod wire;

@@ -3,10 +3,10 @@
 //! **The life of a request**, in order: [`listener`] accepts, [`secure`] ends TLS, [`connection`] tells the protocol
 //! ([`protocol`]), [`http1::server`] or [`http2::server`] reads requests, which share a [`downstream`], [`http::exchange`] ★ is the
 //! request from head to end: view, head ([`http::request`]), decision ([`http::fault`]), faults before the upstream, [`upstream`],
-//! head of the answer ([`http::response`]), faults behind the upstream, body ([`http::body`]), and [`http::record`] at the end.
+//! head of the answer ([`http::response`]), faults behind the upstream, body ([`http::response_body`]), and [`http::record`] at the end.
 //!
 //! **The life of a TCP connection**: [`listener`], [`connection`], [`tcp::served`], [`tcp::relay`] ★. A tunnel is one too, from the
-//! switch of protocols on ([`http::opening`]) or from a CONNECT ([`http::connect`]), unless what is in it is opened: then it is a
+//! switch of protocols on ([`http::tunnel`]) or from a CONNECT ([`http::connect`]), unless what is in it is opened: then it is a
 //! connection once more.
 //!
 //! **The end of a listener** leaves its connections alone, unless it was made at run time and has a start: [`tenure`].

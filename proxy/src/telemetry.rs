@@ -3,6 +3,7 @@
 pub(crate) mod access_log;
 mod families;
 pub(crate) mod metrics;
+pub(crate) mod notes;
 pub(crate) mod outcome;
 pub(crate) mod shard;
 pub(crate) mod tap;

@@ -17,29 +17,19 @@ pub(crate) mod status;
 pub(crate) mod upkeep;
 
 use std::pin::pin;
-use std::rc::Rc;
 use std::time::Instant;
 
+use http::response;
 use squall_config::model::ClusterProtocol;
 
-use self::cluster::{ClusterState, EndpointState};
+use self::connect::Upstream;
 use self::h1::Leased;
 use crate::error::{ErrorKind, ProxyError};
-use crate::http::body::AnswerBody;
 use crate::http::request::Incoming;
-use crate::http::response::Answered;
+use crate::http::response::{AnswerBody, Answered};
 use crate::http1::client::Answer;
-use crate::http1::tunnel::Tunnel;
-use crate::net::proxy_protocol::Ends;
-
-/// Where a request goes, and for whom.
-#[derive(Clone, Copy)]
-pub(crate) struct Upstream<'a> {
-    pub(crate) cluster: &'a Rc<ClusterState>,
-    pub(crate) endpoint: &'a Rc<EndpointState>,
-    /// The connection that it came on, as a PROXY protocol header tells of it.
-    pub(crate) carried: &'a Ends,
-}
+use crate::http2::body::IncomingBody;
+use crate::tls::connect::Inside;
 
 impl Upstream<'_> {
     /// Sends a prepared request and waits for the head of the response, at most until `deadline`. Dropping the future closes
@@ -60,11 +50,11 @@ impl Upstream<'_> {
                         let of = self.cluster.cluster.proxy_protocol.map(|_| self.carried.source);
                         answered.body = AnswerBody::Http1(Leased::new(download, self.endpoint, of));
                     }
-                    Answer::Switched(onward) => answered.body = AnswerBody::Tunnel(Tunnel::Relayed(onward)),
+                    Answer::Switched(onward) => answered.body = AnswerBody::Switched(onward),
                 },
                 ClusterProtocol::Http2 => {
                     // Boxed, so that exchanges over HTTP/1 do not carry its size.
-                    let (head, body) = Box::pin(h2::send(self, request)).await?;
+                    let (head, body) = Box::pin(self.send_http2(request)).await?;
                     answered.head = head;
                     answered.body = AnswerBody::Http2(body);
                 }
@@ -78,5 +68,16 @@ impl Upstream<'_> {
                 Err(_elapsed) => Err(ProxyError::new(ErrorKind::ResponseTimeout)),
             },
         }
+    }
+
+    /// Sends the request over this worker's one HTTP/2 connection to the endpoint; answers with the response head.
+    async fn send_http2(self, request: Incoming) -> Result<(response::Parts, IncomingBody), ProxyError> {
+        let connection = self.endpoint.http2.connection(async || {
+            // Not waited for: other workers keep theirs for as long as it lasts.
+            let permit = self.cluster.admit_now()?;
+            let stream = Box::pin(self.open(Inside::Http)).await?;
+            Ok((stream, permit))
+        });
+        connection.await?.send(request).await
     }
 }

@@ -180,7 +180,7 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::body::AnswerBody;
+    use super::super::response::AnswerBody;
     use super::*;
 
     fn full(answered: Answered) -> (response::Parts, Bytes) {

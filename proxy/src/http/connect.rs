@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use http::request;
 
-use super::opening::Opening;
+use super::tunnel::{Opening, Tunnel};
 use crate::error::ProxyError;
 use crate::http1::input::Input;
-use crate::http1::tunnel::{Onward, Tunnel};
+use crate::http1::onward::Onward;
 use crate::net::stream::Stream;
 use crate::upstream::cluster::{ClusterState, EndpointState};
 use crate::upstream::connect::dial;
@@ -31,10 +31,6 @@ pub(crate) async fn connect(
     let permit = cluster.admit_now()?;
     let dialled = dial(cluster.shared(), endpoint.endpoint()).await;
     cluster.shard.count_connection(dialled.as_ref().err().map(|error| error.kind));
-    Ok(Tunnel::Relayed(Onward {
-        io: Rc::new(RefCell::new(Stream::Plain(dialled?))),
-        input: Input::default(),
-        permit,
-        opening: Some(Box::new(Opening::of_connect(head, listener, endpoint))),
-    }))
+    let onward = Onward { io: Rc::new(RefCell::new(Stream::Plain(dialled?))), input: Input::default(), permit };
+    Ok(Tunnel::Relayed(onward, Box::new(Opening::of_connect(head, listener, endpoint))))
 }

@@ -11,24 +11,24 @@ use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 
 use super::answer::Problem;
-use super::body::{AnswerBody, RequestBody, ResponseBody, discard};
 use super::connect::connect;
 use super::fault::delay::Times;
 use super::fault::{Faults, Instead, Place};
 use super::hop_by_hop;
 use super::interrupt::Interrupt;
-use super::opening::{Opening, request_meta};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::request::{self, Incoming};
-use super::response::{self, Answered};
+use super::request_body::{RequestBody, discard};
+use super::response::{self, AnswerBody, Answered};
+use super::response_body::ResponseBody;
+use super::tunnel::Opening;
 use crate::downstream::Downstream;
 use crate::error::{ErrorKind, ProxyError};
 use crate::hold::InTime;
-use crate::http1::tunnel::Tunnel;
 use crate::telemetry::shard::Origin;
-use crate::upstream::Upstream;
 use crate::upstream::cluster::ClusterState;
+use crate::upstream::connect::Upstream;
 
 /// How an exchange ends otherwise than by the upstream's answer.
 enum Ended {
@@ -146,7 +146,7 @@ async fn run(
 
     // The decision, once, before any I/O.
     if !listener.http_rules_are_empty() {
-        record.decide(&request_meta(&parts, downstream.ends.source.ip(), endpoint.endpoint()));
+        record.decide(&request::meta(&parts, downstream.ends.source.ip(), endpoint.endpoint()));
     }
 
     // Faults before the upstream. Boxed, so that exchanges without faults do not carry its size.
@@ -178,9 +178,9 @@ async fn run(
     record.answered(&answered.head);
 
     // The head of the answer, and faults behind the upstream.
-    if let AnswerBody::Tunnel(Tunnel::Relayed(onward)) = &mut answered.body {
+    if let AnswerBody::Switched(_) = &answered.body {
         let head = opening.ok_or_else(|| ProxyError::new(ErrorKind::MalformedResponse))?;
-        onward.opening = Some(Box::new(Opening::new(head, &listener, endpoint)));
+        answered.open(Opening::new(head, &listener, endpoint));
     }
     response::prepare(&mut answered.head)?;
     if let Some(faults) = &mut record.faults {

@@ -1,8 +1,10 @@
 //! Fields that are for one connection and not for the next (RFC 9110 §7.6.1).
 
+use bytes::Bytes;
 use http::header::{
     self, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http_body::Frame;
 use squall_fault::grpc::is_grpc_type;
 
 /// Always removed. `transfer-encoding` is the framing's business and is handled where heads are prepared.
@@ -100,7 +102,7 @@ pub(crate) fn reduce_te(headers: &mut HeaderMap) -> bool {
 }
 
 /// Trailers must not change framing, routing or authentication after the fact (RFC 9110 §6.5.1).
-pub(crate) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
+fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
     remove(trailers);
     for name in [
         CONTENT_LENGTH,
@@ -116,6 +118,17 @@ pub(crate) fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
         header::CACHE_CONTROL,
     ] {
         trailers.remove(name);
+    }
+}
+
+/// A frame of a body, without trailers that no sender may add.
+pub(crate) fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            remove_forbidden_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Instant;
 use http::{HeaderMap, StatusCode, request, response};
 use squall_config::model::Cluster;
 
-use super::notes::Notes;
+use crate::telemetry::notes::{Finished, Notes};
 use crate::telemetry::outcome::ids::NewIds;
 use crate::telemetry::outcome::noting::{Noting, Seen};
 use crate::telemetry::shard::ListenerKey;
+use crate::telemetry::trace::span::spans;
 use crate::upstream::shared::SharedEndpoint;
 use crate::worker::Worker;
 
@@ -35,7 +36,7 @@ impl Noted {
         parts: &request::Parts,
         endpoint: &Arc<SharedEndpoint>,
     ) -> Option<Box<Self>> {
-        let notes = if worker.notes_more_than_outcomes() { Notes::begin(worker, parts, endpoint) } else { None };
+        let notes = if worker.notes_more_than_outcomes() { notes(worker, parts, endpoint) } else { None };
         let Some(observing) = worker.observing() else {
             return notes.map(|notes| Box::new(Self { notes: Some(notes), outcome: None, new_ids: None }));
         };
@@ -56,7 +57,7 @@ impl Noted {
             }
         }
         if let Some(notes) = &mut self.notes {
-            notes.send(worker, headers, cluster);
+            notes.send(worker.traces(), headers, cluster);
         }
     }
 
@@ -91,5 +92,26 @@ impl Noted {
         if let Some(notes) = &mut self.notes {
             notes.note_grpc_status(fields);
         }
+    }
+}
+
+/// Decides about the trace, and notes what log and trace need; `None` when this exchange has neither.
+#[cold]
+fn notes(worker: &Worker, parts: &request::Parts, endpoint: &Arc<SharedEndpoint>) -> Option<Box<Notes>> {
+    let trace = worker.traces().and_then(|traces| traces.begin(&parts.headers));
+    let is_wanted = trace.is_some() || worker.has_access_log() || worker.taps().is_some();
+    is_wanted.then(|| Notes::of(parts, endpoint, trace))
+}
+
+/// Tells of an exchange that is over: the access log, those who watch, and whoever exports spans.
+pub(super) fn tell(worker: &Worker, finished: &Finished<'_>) {
+    if worker.has_access_log() {
+        worker.write_access_log(&finished.line());
+    }
+    if let Some(taps) = worker.taps() {
+        taps.show(finished);
+    }
+    if let (Some(traces), Some(trace)) = (worker.traces(), &finished.notes.trace) {
+        spans(finished, trace).for_each(|span| traces.queue.push(span));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::body::Upload;
+use super::request_body::Upload;
 use crate::downstream::Downstream;
 use crate::telemetry::shard::Cut;
 

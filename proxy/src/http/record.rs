@@ -8,14 +8,14 @@ use squall_config::model::Cluster;
 use squall_fault::meta::RequestMeta;
 use squall_fault::plan::RuleIndex;
 
-use super::body::{RequestBody, Upload};
 use super::fault::duplicate::Copy;
 use super::fault::{self, Decided, Faults, OfExperiment, Place};
 use super::hop_by_hop::Present;
-use super::noted::Noted;
-use super::notes::{Finished, Notes};
+use super::noted::{self, Noted};
+use super::request_body::{RequestBody, Upload};
 use crate::downstream::Downstream;
 use crate::error::{ErrorKind, ProxyError};
+use crate::telemetry::notes::{Finished, Notes};
 use crate::telemetry::outcome::noting::End;
 use crate::telemetry::shard::Origin;
 use crate::upstream::cluster::{Assignment, EndpointState};
@@ -239,7 +239,7 @@ impl Record {
             request_bytes: self.request_bytes(),
             response_bytes: self.response_bytes,
         };
-        finished.write(&self.downstream.worker);
+        noted::tell(&self.downstream.worker, &finished);
     }
 }
 

@@ -1,13 +1,16 @@
 //! The head of a request: what rules may look at, and its form for the upstream.
 
+use std::net::IpAddr;
+
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Uri, Version, request};
-use squall_config::model::{ClusterProtocol, HostPort};
+use squall_config::model::{ClusterProtocol, Endpoint, HostPort};
+use squall_fault::meta::RequestMeta;
 
-use super::body::RequestBody;
 use super::hop_by_hop::{self, Present};
 use super::refusal::Refusal;
+use super::request_body::RequestBody;
 
 /// A request on its way through Squall.
 #[derive(Debug)]
@@ -45,6 +48,19 @@ pub(crate) fn authority(parts: &request::Parts) -> &str {
     match parts.uri.authority() {
         Some(authority) => authority.as_str(),
         None => parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),
+    }
+}
+
+/// What rules may look at of a request.
+pub(crate) fn meta<'a>(head: &'a request::Parts, source: IpAddr, endpoint: &'a Endpoint) -> RequestMeta<'a> {
+    RequestMeta {
+        source,
+        endpoint,
+        method: &head.method,
+        path: head.uri.path(),
+        query: head.uri.query(),
+        authority: authority(head),
+        headers: &head.headers,
     }
 }
 

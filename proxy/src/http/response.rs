@@ -1,13 +1,49 @@
 //! An answer on its way downstream, and the head of an upstream's in its form for there.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Response, StatusCode, Version, response};
+use http_body::{Body, Frame};
 
-use super::body::AnswerBody;
 use super::fault::body::BodyFaults;
 use super::hop_by_hop::{self, Present};
-use crate::error::{ErrorKind, ProxyError};
+use super::tunnel::{Opening, Tunnel};
+use crate::error::{BoxError, ErrorKind, ProxyError};
+use crate::http1::onward::Onward;
+use crate::http2;
+use crate::upstream::h1::Leased;
+
+/// The body of an answer as it comes, before faults act on it.
+#[derive(Debug)]
+pub(crate) enum AnswerBody {
+    Empty,
+    Full(Bytes),
+    Http1(Leased),
+    Http2(http2::body::IncomingBody),
+    /// No body: the upstream has switched protocols.
+    Switched(Onward),
+    /// The same, once it is known for which request.
+    Tunnel(Tunnel),
+}
+
+impl AnswerBody {
+    /// The next frame as it comes from the upstream.
+    #[inline(always)]
+    pub(crate) fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Empty | Self::Switched(_) | Self::Tunnel(_) => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Http1(body) => Pin::new(&mut body.download).poll_frame(cx).map_err(BoxError::from),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(BoxError::from),
+        }
+    }
+}
 
 /// An answer on its way downstream.
 #[derive(Debug)]
@@ -27,6 +63,15 @@ impl Answered {
     /// One that is all there.
     pub(crate) fn full(head: response::Parts, body: Bytes) -> Self {
         Self { head, body: AnswerBody::Full(body), faults: None }
+    }
+
+    /// Makes a tunnel of an upstream that has switched protocols.
+    #[cold]
+    pub(crate) fn open(&mut self, opening: Opening) {
+        self.body = match std::mem::replace(&mut self.body, AnswerBody::Empty) {
+            AnswerBody::Switched(onward) => AnswerBody::Tunnel(Tunnel::Relayed(onward, Box::new(opening))),
+            body => body,
+        };
     }
 }
 

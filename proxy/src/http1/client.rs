@@ -17,12 +17,12 @@ use tokio::time::Sleep;
 use super::decoder::{BodyError, Decoder};
 use super::encoder;
 use super::input::Input;
+use super::onward::Onward;
 use super::output::Output;
 use super::response_head::{self, AnswerTo, BadHead, ResponseHead};
 use super::sending::{SendError, Sending};
-use super::tunnel::Onward;
 use crate::error::{ErrorKind, ProxyError};
-use crate::http::body::RequestBody;
+use crate::http::request_body::RequestBody;
 use crate::net::stream::Stream;
 use crate::turn::let_others;
 use crate::upstream::caps::ConnectionPermit;
@@ -94,7 +94,7 @@ impl Connection {
         *answer = parts;
         if answer.status == StatusCode::SWITCHING_PROTOCOLS {
             let Self { io, input, permit } = self;
-            return Ok(Answer::Switched(Onward { io, input, permit, opening: None }));
+            return Ok(Answer::Switched(Onward { io, input, permit }));
         }
         let upload = Detached::spawn(upload, &self.io);
         Ok(Answer::Response(Download { connection: Some(self), decoder: body, keeps_alive, upload }))

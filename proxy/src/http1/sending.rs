@@ -11,7 +11,7 @@ use tokio::io::AsyncWrite;
 
 use super::encoder::{Encoder, WrongLength};
 use super::output::Output;
-use crate::http::body::BoxError;
+use crate::error::BoxError;
 use crate::http::interrupt::Interrupt;
 
 /// Why a message was not sent to its end.

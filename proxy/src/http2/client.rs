@@ -14,8 +14,8 @@ use super::sending::{Detached, Sending, Stopped};
 use super::socket::Socket;
 use super::{CONNECTION_WINDOW, HEADER_LIST_MAX, SEND_BUFFER_MAX, STREAM_WINDOW};
 use crate::error::{ErrorKind, ProxyError};
-use crate::http::body::RequestBody;
 use crate::http::request::Incoming;
+use crate::http::request_body::RequestBody;
 use crate::net::stream::Stream;
 
 /// A connection to an upstream; its clones are the same connection.

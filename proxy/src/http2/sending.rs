@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::task::JoinHandle;
 
-use crate::http::body::BoxError;
+use crate::error::BoxError;
 
 /// The end of a body that is handed over without asking for room: what a stream may hold in memory at most.
 const LAST_MAX: usize = 16 * 1024;

@@ -7,7 +7,7 @@ use squall_fault::meta::ConnectionMeta;
 use squall_fault::snapshot::{CompiledListener, Snapshot, Sought};
 
 use super::fault::Subject;
-use crate::http::opening::Opening;
+use crate::http::tunnel::Opening;
 use crate::tenure::Tenure;
 use crate::upstream::shared::SharedEndpoint;
 

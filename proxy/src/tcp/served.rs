@@ -16,13 +16,14 @@ use super::relay::RelayContext;
 use super::relayed::Relayed;
 use crate::downstream::{Downstream, Opened};
 use crate::error::ProxyError;
-use crate::http1::tunnel::Onward;
+use crate::http::tunnel::Opening;
+use crate::http1::onward::Onward;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
 use crate::tenure::Tenure;
 use crate::tls::connect::Inside;
 use crate::upstream::cluster::Assignment;
-use crate::upstream::connect::open;
+use crate::upstream::connect::Upstream;
 use crate::upstream::shared::{Fared, SharedEndpoint};
 use crate::view::ListenerView;
 
@@ -41,9 +42,7 @@ pub(crate) async fn relay(opened: Opened) {
     // Pinned here, so that all that passes it on does not carry its size.
     let dial = pin!(async {
         permit.set(cluster.admit_now()?);
-        let dialled = open(cluster.shared(), endpoint.endpoint(), Inside::Bytes, Some(&ends)).await;
-        cluster.shard.count_connection(dialled.as_ref().err().map(|e| e.kind));
-        dialled
+        Upstream { cluster, endpoint, carried: &ends }.open(Inside::Bytes).await
     });
     listener.shard.relays.add(1);
     let relayed = relayed(&listener, ends.source, server_name, &endpoint.shared);
@@ -67,9 +66,9 @@ fn judge(assignment: &Assignment, outcome: &RelayOutcome<ProxyError>) {
 }
 
 /// Relays what flows after a switch of protocols. The connection stays counted, so that a drain waits for it.
-pub(crate) async fn relay_tunnel(downstream: Downstream, io: Io, onward: Onward) {
-    let Onward { io: upstream, input, permit: _permit, opening } = onward;
-    let (Some(upstream), Some(opening)) = (Rc::into_inner(upstream), opening) else {
+pub(crate) async fn relay_tunnel(downstream: Downstream, io: Io, onward: Onward, opening: Box<Opening>) {
+    let Onward { io: upstream, input, permit: _permit } = onward;
+    let Some(upstream) = Rc::into_inner(upstream) else {
         debug_assert!(false, "a tunnel whose exchange is not over");
         return;
     };

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use squall_telemetry::{TapEvent, TapFilter};
 use tokio::sync::mpsc;
 
-use crate::http::notes::Finished;
+use crate::telemetry::notes::Finished;
 
 /// Each watcher costs a look at every exchange.
 const WATCHERS_MAX: usize = 16;

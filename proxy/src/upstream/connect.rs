@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Instant;
 
 use squall_config::model::Endpoint;
@@ -10,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::cluster::{ClusterState, EndpointState};
 use super::shared::SharedCluster;
 use crate::error::{ErrorKind, ProxyError};
 use crate::net::dialled::AddressPair;
@@ -18,6 +20,25 @@ use crate::net::proxy_protocol::{self, Ends};
 use crate::net::socket;
 use crate::net::stream::Stream;
 use crate::tls::connect::{Inside, handshake};
+
+/// Where a request goes, or the bytes of a connection, and for whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Upstream<'a> {
+    pub(crate) cluster: &'a Rc<ClusterState>,
+    pub(crate) endpoint: &'a Rc<EndpointState>,
+    /// The connection that it came on, as a PROXY protocol header tells of it.
+    pub(crate) carried: &'a Ends,
+}
+
+impl Upstream<'_> {
+    /// A new connection there, counted.
+    pub(crate) async fn open(self, inside: Inside) -> Result<Stream, ProxyError> {
+        let Self { cluster, endpoint, carried } = self;
+        let opened = open(cluster.shared(), endpoint.endpoint(), inside, Some(carried)).await;
+        cluster.shard.count_connection(opened.as_ref().err().map(|error| error.kind));
+        opened
+    }
+}
 
 /// A new connection to an endpoint, for the connection that it carries first, or for Squall itself: with a PROXY protocol
 /// header and under TLS if the cluster has them, within the cluster's `connect_timeout`.

@@ -7,9 +7,8 @@ use std::time::Instant;
 use http::response;
 use http_body::Body;
 
-use super::Upstream;
 use super::cluster::EndpointState;
-use super::connect::open;
+use super::connect::Upstream;
 use crate::error::ProxyError;
 use crate::http::request::Incoming;
 use crate::http1::client::{Answer, Connection, Download};
@@ -75,9 +74,7 @@ pub(crate) async fn send(
 }
 
 async fn connect(to: Upstream<'_>) -> Result<Connection, ProxyError> {
-    let Upstream { cluster, endpoint, carried } = to;
-    let permit = cluster.admit().await?;
-    let stream = open(cluster.shared(), endpoint.endpoint(), Inside::Http, Some(carried)).await;
-    cluster.shard.count_connection(stream.as_ref().err().map(|e| e.kind));
-    Ok(Connection::new(stream?).with_permit(permit))
+    let permit = to.cluster.admit().await?;
+    let stream = to.open(Inside::Http).await?;
+    Ok(Connection::new(stream).with_permit(permit))
 }

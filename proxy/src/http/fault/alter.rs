@@ -8,7 +8,7 @@ use squall_config::model::{Fault, Modify, Phase, Stage};
 
 use super::duplicate::Copy;
 use super::{Faults, Place};
-use crate::http::body::{RequestBody, discard};
+use crate::http::request_body::{RequestBody, discard};
 
 impl Faults {
     /// Alters a request that goes upstream next; whether it goes there twice.

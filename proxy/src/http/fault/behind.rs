@@ -7,9 +7,8 @@ use squall_config::model::{Fault, Modify, Phase, ResetMoment, Stage};
 use super::alter::{change_fields, set_length};
 use super::delay::Times;
 use super::{Faults, Place};
-use crate::http::body::AnswerBody;
 use crate::http::interrupt::Interrupt;
-use crate::http::response::Answered;
+use crate::http::response::{AnswerBody, Answered};
 
 impl Faults {
     /// Applies what comes between the upstream's answer and downstream; what acts on the body goes with it.

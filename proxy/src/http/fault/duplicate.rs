@@ -12,10 +12,10 @@ use http::request;
 use http_body::Body;
 use squall_fault::snapshot::RuleState;
 
-use crate::http::body::{AnswerBody, BoxError, RequestBody};
 use crate::http::request::Incoming;
-use crate::http::response::Answered;
-use crate::upstream::Upstream;
+use crate::http::request_body::RequestBody;
+use crate::http::response::{AnswerBody, Answered};
+use crate::upstream::connect::Upstream;
 
 /// How a request is to be sent a second time.
 #[derive(Debug)]
@@ -75,6 +75,3 @@ async fn drop_answer(mut body: AnswerBody) {
     let next = |body: &mut AnswerBody, cx: &mut std::task::Context<'_>| body.poll_upstream(cx);
     while let Some(Ok(_)) = std::future::poll_fn(|cx| next(&mut body, cx)).await {}
 }
-
-/// Frames that were read already.
-pub(crate) type Frames = VecDeque<Result<http_body::Frame<Bytes>, BoxError>>;

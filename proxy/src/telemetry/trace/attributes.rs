@@ -9,8 +9,8 @@ use opentelemetry::{KeyValue, Value};
 use opentelemetry_semantic_conventions::attribute as name;
 use squall_config::model::{Name, grpc_status_name};
 
-use crate::http::notes::{Finished, Notes};
 use crate::telemetry::access_log::InjectedFault;
+use crate::telemetry::notes::{Finished, Notes};
 use crate::telemetry::shard::Origin;
 
 /// A user agent is text of a stranger; nobody needs more of it.

@@ -10,7 +10,7 @@ use opentelemetry_semantic_conventions::attribute as name;
 
 use super::active::{Trace, UpstreamCall};
 use super::attributes::{Attributes, client_error, known, server_error};
-use crate::http::notes::Finished;
+use crate::telemetry::notes::Finished;
 
 /// The span towards the upstream, where there was one, and that towards downstream.
 pub(crate) fn spans(finished: &Finished<'_>, trace: &Trace) -> impl Iterator<Item = SpanData> {

@@ -1,6 +1,7 @@
-//! Bodies on their way: counted, altered by faults, and the end of every exchange.
+//! The body of a request on its way upstream: counted, and altered by faults.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -9,19 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use squall_config::Chain;
 
 use super::fault::body::{BodyFaults, Stopped};
-use super::fault::duplicate::Frames;
-use super::hop_by_hop::remove_forbidden_trailers;
-use super::interrupt::Interrupt;
-use super::record::Record;
+use super::hop_by_hop::without_forbidden_trailers;
 use super::refusal::Refusal;
-use crate::error::ErrorKind;
+use crate::error::BoxError;
 use crate::http1::socket::IncomingBody;
-use crate::http1::tunnel::Tunnel;
 use crate::http2;
-use crate::upstream::h1::Leased;
 
 /// What an exchange wants to know of the request body that went upstream.
 #[derive(Debug, Default)]
@@ -50,9 +45,6 @@ impl Upload {
     }
 }
 
-/// Whatever went wrong with a body on its way.
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
 /// The body of a request on its way upstream.
 #[derive(Debug, Default)]
 pub(crate) enum RequestBody {
@@ -63,6 +55,9 @@ pub(crate) enum RequestBody {
     /// Not as it came.
     Altered(Box<Altered>),
 }
+
+/// Frames that were read already.
+pub(crate) type Frames = VecDeque<Result<Frame<Bytes>, BoxError>>;
 
 /// A request body that a fault has a part in.
 #[derive(Debug)]
@@ -186,130 +181,6 @@ impl Altered {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Resumed(frames, body) => frames.is_empty() && body.is_end_stream(),
             Self::Faulted(faults, body) => faults.is_over() || faults.holds_nothing() && body.is_end_stream(),
-        }
-    }
-}
-
-fn without_forbidden_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut trailers) => {
-            remove_forbidden_trailers(&mut trailers);
-            Frame::trailers(trailers)
-        }
-        Err(frame) => frame,
-    }
-}
-
-/// The body of an answer as it comes, before faults act on it.
-#[derive(Debug)]
-pub(crate) enum AnswerBody {
-    Empty,
-    Full(Bytes),
-    Http1(Leased),
-    Http2(http2::body::IncomingBody),
-    /// No body: what follows is not HTTP.
-    Tunnel(Tunnel),
-}
-
-impl AnswerBody {
-    /// The next frame as it comes from the upstream.
-    #[inline(always)]
-    pub(crate) fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self {
-            Self::Empty | Self::Tunnel(_) => Poll::Ready(None),
-            Self::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
-            }
-            Self::Http1(body) => Pin::new(&mut body.download).poll_frame(cx).map_err(BoxError::from),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(BoxError::from),
-        }
-    }
-}
-
-/// The body of a response on its way downstream. Dropping it ends the exchange, complete or not.
-#[derive(Debug)]
-pub(crate) struct ResponseBody {
-    body: AnswerBody,
-    faults: Option<Box<BodyFaults>>,
-    record: Record,
-}
-
-impl ResponseBody {
-    pub(crate) fn new(body: AnswerBody, faults: Option<Box<BodyFaults>>, record: Record) -> Self {
-        Self { body, faults, record }
-    }
-
-    fn poll_altered(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
-        let body = &mut self.body;
-        let stopped = match &mut self.faults {
-            None => match ready!(body.poll_upstream(cx)) {
-                Some(Err(error)) => Stopped::Body(error),
-                frame => return Poll::Ready(frame.and_then(Result::ok).map(|f| Ok(without_forbidden_trailers(f)))),
-            },
-            Some(faults) => match ready!(faults.poll(cx, |cx| body.poll_upstream(cx))) {
-                Some(Err(stopped)) => stopped,
-                frame => return Poll::Ready(frame.and_then(Result::ok).map(|f| Ok(without_forbidden_trailers(f)))),
-            },
-        };
-        Poll::Ready(Some(Err(match stopped {
-            Stopped::Injected(interrupt) => interrupt,
-            Stopped::Body(error) => {
-                tracing::debug!(error = %Chain(error.as_ref()), "upstream body ended early");
-                self.record.fail(ErrorKind::Truncated);
-                Interrupt::cut_short()
-            }
-        })))
-    }
-
-    /// Notes that downstream went away before the end.
-    #[cold]
-    pub(crate) fn abandon(&mut self) {
-        self.record.abandon();
-    }
-
-    /// The upstream's end of a tunnel, where the answer is one to a protocol switch.
-    pub(crate) fn take_tunnel(&mut self) -> Option<Tunnel> {
-        match std::mem::replace(&mut self.body, AnswerBody::Empty) {
-            AnswerBody::Tunnel(tunnel) => Some(tunnel),
-            body => {
-                self.body = body;
-                None
-            }
-        }
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Interrupt;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Interrupt>>> {
-        let frame = ready!(self.poll_altered(cx)?);
-        let bytes = frame.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
-        self.record.count_response_bytes(bytes);
-        if let Some(trailers) = frame.as_ref().and_then(Frame::trailers_ref) {
-            self.record.note_trailers(trailers);
-        }
-        Poll::Ready(frame.map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let has_ended = match &self.body {
-            AnswerBody::Empty | AnswerBody::Tunnel(_) => true,
-            AnswerBody::Full(bytes) => bytes.is_empty(),
-            AnswerBody::Http1(body) => body.download.is_end_stream(),
-            AnswerBody::Http2(body) => body.is_end_stream(),
-        };
-        has_ended && self.faults.as_ref().is_none_or(|faults| faults.is_over())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            AnswerBody::Empty | AnswerBody::Tunnel(_) => SizeHint::with_exact(0),
-            AnswerBody::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            AnswerBody::Http1(body) => body.download.size_hint(),
-            AnswerBody::Http2(body) => body.size_hint(),
         }
     }
 }

@@ -10,13 +10,12 @@ use squall_config::model::{Cluster, ClusterProtocol, Name};
 use squall_fault::grpc;
 use squall_fault::trace_context::trace_id;
 
-use super::request::authority;
-use crate::telemetry::access_log::{InjectedFault, Line};
-use crate::telemetry::shard::{ListenerKey, Origin};
-use crate::telemetry::trace::active::Trace;
-use crate::telemetry::trace::span::spans;
+use super::access_log::{InjectedFault, Line};
+use super::shard::{ListenerKey, Origin};
+use super::trace::Traces;
+use super::trace::active::Trace;
+use crate::http::request::authority;
 use crate::upstream::shared::SharedEndpoint;
-use crate::worker::Worker;
 
 /// Of the request, and of what became of it.
 #[derive(Debug)]
@@ -36,18 +35,13 @@ pub(crate) struct Notes {
     /// Of the trace, sampled or not, when there is one.
     trace_id: Option<u128>,
     /// When the exchange is sampled.
-    trace: Option<Trace>,
+    pub(crate) trace: Option<Trace>,
 }
 
 impl Notes {
-    /// Decides about the trace, and notes what log and trace need; `None` when this exchange has neither.
-    #[cold]
-    pub(crate) fn begin(worker: &Worker, parts: &request::Parts, endpoint: &Arc<SharedEndpoint>) -> Option<Box<Self>> {
-        let trace = worker.traces().and_then(|traces| traces.begin(&parts.headers));
-        if trace.is_none() && !worker.has_access_log() && worker.taps().is_none() {
-            return None;
-        }
-        Some(Box::new(Self {
+    /// Of a request as it came.
+    pub(crate) fn of(parts: &request::Parts, endpoint: &Arc<SharedEndpoint>, trace: Option<Trace>) -> Box<Self> {
+        Box::new(Self {
             method: parts.method.clone(),
             version: parts.version,
             authority: authority(parts).to_owned(),
@@ -60,7 +54,7 @@ impl Notes {
             shadows: Vec::new(),
             trace_id: trace.as_ref().map(|trace| trace.id).or_else(|| trace_id(&parts.headers)),
             trace,
-        }))
+        })
     }
 
     /// The trace that Squall gives the exchange, if it does.
@@ -70,8 +64,8 @@ impl Notes {
 
     /// The request is about to leave for a cluster: the span towards that begins.
     #[cold]
-    pub(crate) fn send(&mut self, worker: &Worker, headers: &mut HeaderMap, cluster: &Cluster) {
-        if let (Some(trace), Some(traces)) = (&mut self.trace, worker.traces()) {
+    pub(crate) fn send(&mut self, traces: Option<&Traces>, headers: &mut HeaderMap, cluster: &Cluster) {
+        if let (Some(trace), Some(traces)) = (&mut self.trace, traces) {
             let version = match cluster.protocol {
                 ClusterProtocol::Http1 => Version::HTTP_11,
                 ClusterProtocol::Http2 => Version::HTTP_2,
@@ -121,19 +115,6 @@ pub(crate) struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// To the access log, to those who watch, and to whoever exports spans.
-    pub(crate) fn write(&self, worker: &Worker) {
-        if worker.has_access_log() {
-            worker.write_access_log(&self.line());
-        }
-        if let Some(taps) = worker.taps() {
-            taps.show(self);
-        }
-        if let (Some(traces), Some(trace)) = (worker.traces(), &self.notes.trace) {
-            spans(self, trace).for_each(|span| traces.queue.push(span));
-        }
-    }
-
     /// What the upstream said, unless faults had a hand in it.
     pub(crate) fn upstream_grpc_status(&self) -> Option<u8> {
         self.notes.grpc_status.filter(|_| self.origin == Origin::Upstream && self.faults.is_empty())
