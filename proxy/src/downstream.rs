@@ -1,6 +1,6 @@
 //! A connection of downstream, as it is once it is open, and what its exchanges share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -70,8 +70,6 @@ impl Opened {
             listener_name: listener.key.listener.clone(),
             server_name,
             destination,
-            is_others_turn: Cell::new(false),
-            takes_back: Cell::new(false),
             listener: RefCell::new(listener),
             open: Some(open),
         };
@@ -111,10 +109,6 @@ pub(crate) struct Downstream {
     pub(crate) destination: Option<Arc<Destination>>,
     /// The name that it asked for, where that decides which cluster gets the traffic.
     pub(crate) server_name: Option<Arc<str>>,
-    /// Its task has had its turn: until the next it reads no more.
-    pub(crate) is_others_turn: Cell<bool>,
-    /// The client takes streams back, so that one may be over before it begins.
-    pub(crate) takes_back: Cell<bool>,
     listener: RefCell<Rc<ListenerView>>,
     /// Counts the connection, unless another worker does; tunnels keep it beyond the HTTP server's life.
     open: Option<OpenConnection>,
@@ -131,8 +125,6 @@ impl Downstream {
             listener_name: origin.listener,
             server_name: origin.server_name,
             destination: origin.destination,
-            is_others_turn: Cell::new(false),
-            takes_back: Cell::new(false),
             listener: RefCell::new(Rc::clone(listener)),
             open: None,
         })

@@ -8,8 +8,8 @@ use std::time::Instant;
 use squall_fault::snapshot::Snapshot;
 use tokio::time::Sleep;
 
+use crate::life::{Control, Life};
 use crate::net::timer::sleep_until_exact;
-use crate::worker::Worker;
 
 /// Why holding ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +22,12 @@ pub(crate) enum Released {
 
 /// Waits until the time that `deadline` names; it is asked anew at each published snapshot, and `None` means that
 /// nothing holds any more. A deadline is a moment, not a span: however often it is asked, nothing adds up.
-pub(crate) async fn hold(worker: &Worker, deadline: impl Fn(&Arc<Snapshot>) -> Option<Until>) -> Released {
-    let mut changes = worker.changes();
-    let mut draining = std::pin::pin!(worker.draining());
+pub(crate) async fn hold(mut control: Control, deadline: impl Fn(&Arc<Snapshot>) -> Option<Until>) -> Released {
     loop {
-        let Some(until) = deadline(&changes.borrow_and_update()) else { return Released::Early };
+        if *control.life.borrow_and_update() != Life::Serving {
+            return Released::Early;
+        }
+        let Some(until) = deadline(&control.changes.borrow_and_update()) else { return Released::Early };
         let elapsed = async {
             match until {
                 Until::At(deadline) => sleep_until_exact(deadline).await,
@@ -35,8 +36,8 @@ pub(crate) async fn hold(worker: &Worker, deadline: impl Fn(&Arc<Snapshot>) -> O
         };
         tokio::select! {
             biased;
-            changed = changes.changed() => if changed.is_err() { return Released::Early },
-            () = &mut draining => return Released::Early,
+            changed = control.changes.changed() => if changed.is_err() { return Released::Early },
+            Ok(()) = control.life.changed() => {}
             () = elapsed => return Released::Elapsed,
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod client;
+mod conduct;
 mod flood;
 pub(crate) mod going_away;
 pub(crate) mod sending;

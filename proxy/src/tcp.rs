@@ -1,8 +1,8 @@
 //! Life of a TCP connection: begin at `relay.rs`.
 
 mod active;
-pub(crate) mod control;
 pub(crate) mod end;
+mod event;
 pub(crate) mod fault;
 mod pump;
 mod pumps;

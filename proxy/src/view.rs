@@ -2,14 +2,19 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
+use http::request;
+use squall_config::model::Cluster;
 use squall_fault::snapshot::{CompiledListener, Snapshot, Sought};
 
+use crate::http::refusal::Refusal;
 use crate::telemetry::shard::{ListenerKey, ListenerShard, Shard};
 use crate::tls::authority::Authority;
 use crate::tls::certs::Server;
 use crate::tls::store::{Cell, TlsStore};
 use crate::upstream::cluster::ClusterState;
+use crate::upstream::forward::{Destination, Forward};
 use crate::upstream::registry::Registry;
 
 /// A listener of a snapshot. An exchange holds one from its start to its end.
@@ -18,6 +23,8 @@ pub(crate) struct ListenerView {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) compiled: Arc<CompiledListener>,
     pub(crate) cluster: Rc<ClusterState>,
+    /// Requests say themselves where they go, or connections go on to where they were going.
+    pub(crate) forward: Option<Rc<Forward>>,
     pub(crate) shard: Arc<ListenerShard>,
     pub(crate) key: ListenerKey,
     /// What TLS handshakes use, when TLS ends here.
@@ -51,12 +58,30 @@ impl ListenerView {
         test(self) || self.routes.iter().any(|route| test(route))
     }
 
-    /// The same, for the connections that outlive their listener.
+    /// The upstream of a request that says itself where it goes, or whose connection was opened on its way to `bound`, or
+    /// redirected; `None` when it is the listener's cluster.
+    #[inline]
+    pub(crate) fn toward(
+        &self,
+        bound: Option<&Destination>,
+        head: &request::Parts,
+        now: Instant,
+    ) -> Result<Option<Rc<ClusterState>>, Refusal> {
+        match (&self.forward, bound) {
+            (None, None) => Ok(None),
+            // The cluster is another one by now than when the connection was opened.
+            (None, Some(_)) => Err(Refusal::DestinationNotAllowed),
+            (Some(forward), bound) => forward.toward(bound, head, now).map(Some),
+        }
+    }
+
+    /// This listener, for the connections that outlive it.
     pub(crate) fn retired(&self) -> Self {
         Self {
             snapshot: Arc::clone(&self.snapshot),
             compiled: Arc::clone(&self.compiled),
             cluster: Rc::clone(&self.cluster),
+            forward: self.forward.clone(),
             shard: Arc::clone(&self.shard),
             key: self.key.clone(),
             tls: self.tls.clone(),
@@ -70,14 +95,14 @@ impl ListenerView {
 /// What views of listeners are put together from.
 struct Parts<'a> {
     snapshot: &'a Arc<Snapshot>,
-    clusters: &'a [Rc<ClusterState>],
+    clusters: &'a [ClusterView],
     shard: &'a Shard,
     tls: &'a TlsStore,
 }
 
 impl Parts<'_> {
     fn listener(&self, compiled: &Arc<CompiledListener>) -> Rc<ListenerView> {
-        let cluster = Rc::clone(&self.clusters[compiled.cluster]);
+        let ClusterView { state: cluster, forward } = self.clusters[compiled.cluster].clone();
         let listener = &compiled.listener;
         let key = ListenerKey {
             listener: listener.name.clone(),
@@ -88,6 +113,7 @@ impl Parts<'_> {
             snapshot: Arc::clone(self.snapshot),
             compiled: Arc::clone(compiled),
             cluster,
+            forward,
             shard: self.shard.listener(&key),
             tls: self.tls.server(listener),
             authority: self.tls.authority(listener),
@@ -98,12 +124,26 @@ impl Parts<'_> {
     }
 }
 
+/// A cluster of a snapshot.
+#[derive(Clone, Debug)]
+struct ClusterView {
+    state: Rc<ClusterState>,
+    forward: Option<Rc<Forward>>,
+}
+
+impl ClusterView {
+    fn new(cluster: &Arc<Cluster>, seed: u64, shard: &Shard, upstreams: &Arc<Registry>) -> Self {
+        let state = ClusterState::new(upstreams.cluster(cluster), shard.cluster(&cluster.name), seed);
+        Self { forward: Forward::of(&state, upstreams), state }
+    }
+}
+
 /// All listeners and clusters of a snapshot.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) listeners: Vec<Rc<ListenerView>>,
-    pub(crate) clusters: Vec<Rc<ClusterState>>,
+    clusters: Vec<ClusterView>,
 }
 
 impl View {
@@ -119,18 +159,23 @@ impl View {
             .iter()
             .map(|cluster| {
                 let mut known = previous.iter().flat_map(|view| &view.clusters);
-                match known.find(|state| state.cluster == *cluster) {
-                    Some(state) => Rc::clone(state),
-                    None => {
-                        let shared = upstreams.cluster(cluster);
-                        ClusterState::new(shared, shard.cluster(&cluster.name), snapshot.seed, upstreams)
-                    }
-                }
+                let same = known.find(|view| view.state.cluster == *cluster);
+                same.cloned().unwrap_or_else(|| ClusterView::new(cluster, snapshot.seed, shard, upstreams))
             })
             .collect();
         let parts = Parts { snapshot: &snapshot, clusters: &clusters, shard, tls: &upstreams.tls };
         let listeners = snapshot.listeners.iter().map(|compiled| parts.listener(compiled)).collect();
         Self { snapshot, listeners, clusters }
+    }
+
+    /// Closes what idles for too long on the way to upstreams.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for ClusterView { state, forward } in &self.clusters {
+            state.sweep(now);
+            if let Some(forward) = forward {
+                forward.sweep(now);
+            }
+        }
     }
 
     /// The listener of this name.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::balance::{Claim, Loads, Sharing};
 use crate::http::wire::Wire;
-use crate::life::Life;
+use crate::life::{Control, Life};
 use crate::net::own::OwnAddresses;
 use crate::telemetry::access_log::{AccessLog, Line};
 use crate::telemetry::outcome::buffer::Buffer;
@@ -204,12 +204,12 @@ impl Worker {
     /// Completes when the process begins to drain.
     pub(crate) async fn draining(&self) {
         // The sender lives as long as the worker.
-        let _ = self.life().wait_for(|life| *life == Life::Draining).await;
+        let _ = self.life.subscribe().wait_for(|life| *life == Life::Draining).await;
     }
 
-    /// Follows the worker to its end.
-    pub(crate) fn life(&self) -> watch::Receiver<Life> {
-        self.life.subscribe()
+    /// What changes what faults do here.
+    pub(crate) fn control(&self) -> Control {
+        Control { changes: self.changes(), life: self.life.subscribe() }
     }
 
     /// Whether anybody wants to know of single exchanges.
@@ -335,9 +335,7 @@ impl Worker {
             let listener = &view.compiled.listener;
             wire.sweep(now, listener.header_timeout, listener.idle_timeout);
         }
-        for cluster in &self.view().clusters {
-            cluster.sweep(now);
-        }
+        self.view().sweep(now);
         let exchanges = self.shard.exchanges();
         let (before, since) = self.told.replace((exchanges, now));
         self.budget.see(exchanges.wrapping_sub(before), since);

@@ -138,7 +138,7 @@ async fn run(
     if endpoint.is_unresolved() {
         endpoint = Box::pin(cluster.pick_resolved(record.started)).await;
     }
-    if listener.cluster.leads_back(&endpoint) {
+    if listener.forward.as_ref().is_some_and(|forward| forward.leads_back(&endpoint)) {
         return Err(Ended::Refused(Refusal::DestinationIsSquall));
     }
     record.assign(&parts, &endpoint)?;
@@ -197,9 +197,9 @@ fn elsewhere(
     parts: &http::request::Parts,
     now: Instant,
 ) -> Result<Option<Rc<ClusterState>>, Refusal> {
-    let (cluster, bound) = (&place.listener.cluster, place.downstream.destination.as_deref());
-    request::check(parts, cluster.forward.is_some() && bound.is_none())?;
-    cluster.toward(bound, parts, now)
+    let (listener, bound) = (place.listener, place.downstream.destination.as_deref());
+    request::check(parts, listener.forward.is_some() && bound.is_none())?;
+    listener.toward(bound, parts, now)
 }
 
 /// The faults before the upstream; an error where they end the exchange.

@@ -16,6 +16,7 @@ use tokio::task::spawn_local;
 use tokio::time::Sleep;
 
 use super::body::IncomingBody;
+use super::conduct::Conduct;
 use super::going_away::GoingAway;
 use super::sending::{Sending, Stopped};
 use super::socket::Socket;
@@ -44,7 +45,8 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
         // CVE-2023-44487 and its relatives: bound what a peer can make and take back.
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(1024));
-    let mut connection = match settings.handshake(Socket::to_client(io, Rc::clone(&downstream))).await {
+    let conduct = Rc::<Conduct>::default();
+    let mut connection = match settings.handshake(Socket::to_client(io, Rc::clone(&conduct))).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, "downstream connection ended before it began"),
     };
@@ -58,7 +60,12 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
     let mut turn = Turn::default();
     loop {
         let accepted = poll_fn(|cx| {
-            turn.poll(&downstream, cx, |cx| poll_accept(&mut connection, &downstream, &going_away, &mut closing, cx))
+            turn.poll(&conduct, cx, |cx| {
+                if conduct.floods.take() {
+                    downstream.is_flooding();
+                }
+                poll_accept(&mut connection, &downstream, &going_away, &mut closing, cx)
+            })
         });
         let Some(accepted) = accepted.await else { return };
         let (request, mut respond) = match accepted {
@@ -66,7 +73,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
             Err(error) => return tracing::debug!(%error, "downstream connection ended"),
         };
         // Not so much as begun: whoever takes streams back without end gets no exchange for each.
-        if downstream.takes_back.get() && is_taken_back(&mut respond) {
+        if conduct.takes_back.get() && is_taken_back(&mut respond) {
             continue;
         }
         match downstream.worker.helper() {
@@ -94,13 +101,13 @@ struct Turn {
 impl Turn {
     fn poll(
         &mut self,
-        downstream: &Downstream,
+        conduct: &Conduct,
         cx: &mut Context<'_>,
         accept: impl FnOnce(&mut Context<'_>) -> Poll<Option<Accepted>>,
     ) -> Poll<Option<Accepted>> {
         if std::mem::take(&mut self.has_waited) {
             self.n_streams = 0;
-            downstream.is_others_turn.set(false);
+            conduct.is_others_turn.set(false);
         }
         let accepted = if self.n_streams < STREAMS_IN_TURN { accept(cx) } else { let_others(cx) };
         self.n_streams += 1;

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::conduct::Conduct;
 use super::flood::{Flood, Frames};
-use crate::downstream::Downstream;
 use crate::net::linger::Linger;
 use crate::turn::let_others;
 
@@ -32,7 +32,7 @@ pub(crate) struct Socket<T> {
     frames: Frames,
     /// What was read and is for later turns.
     held: Bytes,
-    client: Option<Rc<Downstream>>,
+    client: Option<Rc<Conduct>>,
     is_flooded: bool,
     has_ended: bool,
     linger: Option<Linger>,
@@ -40,7 +40,7 @@ pub(crate) struct Socket<T> {
 
 impl<T> Socket<T> {
     /// Towards a client, who gets a GOAWAY with ENHANCE_YOUR_CALM for a flood.
-    pub(crate) fn to_client(io: T, client: Rc<Downstream>) -> Self {
+    pub(crate) fn to_client(io: T, client: Rc<Conduct>) -> Self {
         Self { client: Some(client), frames: Frames::of_client(), ..Self::to_upstream(io) }
     }
 
@@ -77,7 +77,7 @@ impl<T> Socket<T> {
 
     /// The next turn of what was read in an earlier one.
     #[cold]
-    fn read_held(&mut self, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn read_held(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let most = self.held.len().min(buf.remaining());
         let seen = self.frames.see(&self.held[..most]);
         self.note_resets();
@@ -86,18 +86,19 @@ impl<T> Socket<T> {
                 buf.put_slice(&self.held.split_to(n));
                 Poll::Ready(Ok(()))
             }
-            Err(Flood) => self.flooded(),
+            Err(Flood) => self.flooded(cx),
         }
     }
 
     /// What a flood comes to.
     #[cold]
-    fn flooded(&mut self) -> Poll<io::Result<()>> {
+    fn flooded(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         (self.is_flooded, self.held) = (true, Bytes::new());
         match &self.client {
-            // It wakes the connection, which reads no more.
+            // Nothing more is read; the connection's task says so to the client.
             Some(client) => {
-                client.is_flooding();
+                client.floods.set(true);
+                cx.waker().wake_by_ref();
                 Poll::Pending
             }
             None => Poll::Ready(Err(io::Error::other("the peer floods the connection with frames that mean nothing"))),
@@ -116,7 +117,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
             return this.end_turn(cx);
         }
         if !this.held.is_empty() {
-            return this.read_held(buf);
+            return this.read_held(cx, buf);
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
@@ -131,7 +132,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
                 buf.set_filled(before + n);
                 Poll::Ready(Ok(()))
             }
-            Err(Flood) => this.flooded(),
+            Err(Flood) => this.flooded(cx),
         }
     }
 }

@@ -108,7 +108,7 @@ impl Picked {
     /// Holds the handshake while the rule is on, unless the client leaves.
     async fn wait(&self, client: Client<'_>, socket: &TcpStream, until: Until) -> Result<(), Failed> {
         let state = self.permit.state();
-        let held = hold(client.worker, |snapshot| snapshot.is_active(state).then_some(until));
+        let held = hold(client.worker.control(), |snapshot| snapshot.is_active(state).then_some(until));
         let left = async {
             // "Read side closed": the ClientHello was read, and the client has nothing to say before it is answered.
             let _state = socket.ready(Interest::PRIORITY).await;

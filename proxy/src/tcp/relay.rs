@@ -17,14 +17,14 @@ use squall_fault::snapshot::Snapshot;
 use tokio::io::Interest;
 
 use super::active::{ActiveFaults, ConnectDelay, Cutoff, Terminal};
-use super::control::{Control, Event};
 use super::end::{RelayEnd, RelayOutcome, Side};
+use super::event::Event;
 use super::fault::{Circumstances, ConnectionFaults};
 use super::pump::{Intake, Pump};
 use super::pumps::{Broken, FlowEnd, Pumps};
 use super::record::RelayRecord;
 use super::relayed::Relayed;
-use crate::life::Life;
+use crate::life::{Control, Life};
 use crate::net::linger::linger;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;

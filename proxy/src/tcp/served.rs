@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::control::Control;
 use super::end::{RelayEnd, RelayOutcome, Side};
 use super::record::ConnectionRecord;
 use super::relay::RelayContext;
@@ -24,6 +23,7 @@ use crate::tenure::Tenure;
 use crate::tls::connect::Inside;
 use crate::upstream::cluster::Assignment;
 use crate::upstream::connect::Upstream;
+use crate::upstream::forward::Forward;
 use crate::upstream::shared::{Fared, SharedEndpoint};
 use crate::view::ListenerView;
 
@@ -31,7 +31,8 @@ use crate::view::ListenerView;
 pub(crate) async fn relay(opened: Opened) {
     let Opened { worker, listener, io, ends, server_name, destination, open: _counted, .. } = opened;
     let now = Instant::now();
-    let Ok(toward) = listener.cluster.toward_original(destination.as_deref(), now) else { return };
+    let original = |forward: &Rc<Forward>| forward.toward_original(destination.as_deref(), now);
+    let Ok(toward) = listener.forward.as_ref().map(original).transpose() else { return };
     let cluster = toward.as_ref().unwrap_or(&listener.cluster);
     let mut endpoint = cluster.pick(now);
     if endpoint.is_unresolved() {
@@ -106,7 +107,7 @@ async fn carry(
     let endpoint = Arc::clone(&relayed.endpoint);
     let context = RelayContext {
         relayed,
-        control: Control { changes: record.worker.changes(), life: record.worker.life() },
+        control: record.worker.control(),
         budget: record.worker.budget().clone(),
         record: Rc::<ConnectionRecord>::clone(&record),
         early,

@@ -5,22 +5,19 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, StatusCode, Version, request};
+use http::{HeaderMap, StatusCode};
 use rand::RngExt;
 use rand_pcg::Pcg32;
-use squall_config::model::{Cluster, ClusterProtocol, Endpoint, LoadBalancing};
+use squall_config::model::{Cluster, Endpoint, LoadBalancing};
 use tokio::sync::watch;
 
 use super::balancer::{Turn, least_request, round_robin};
 use super::caps::ConnectionPermit;
-use super::forward::{Destination, Forward, Target};
 use super::h2::Http2Connection;
 use super::health::{Condition, Moment};
 use super::pool::{IdleOfSources, IdlePool};
-use super::registry::Registry;
 use super::shared::{Fared, Membership, SharedCluster, SharedEndpoint};
 use crate::error::{ErrorKind, ProxyError};
-use crate::http::refusal::Refusal;
 use crate::http::request::Hop;
 use crate::telemetry::shard::ClusterShard;
 
@@ -73,25 +70,17 @@ pub(crate) struct ClusterState {
     /// At least one, unless there is a way to the destinations of others.
     endpoints: RefCell<Vec<Rc<EndpointState>>>,
     draws: RefCell<Pcg32>,
-    /// Requests say themselves where they go, or connections go on to where they were going.
-    pub(crate) forward: Option<Box<Forward>>,
 }
 
 impl ClusterState {
     /// `seed` makes the draws of `least_request` the same in each run.
-    pub(crate) fn new(
-        shared: Arc<SharedCluster>,
-        shard: Arc<ClusterShard>,
-        seed: u64,
-        registry: &Arc<Registry>,
-    ) -> Rc<Self> {
+    pub(crate) fn new(shared: Arc<SharedCluster>, shard: Arc<ClusterShard>, seed: u64) -> Rc<Self> {
         debug_assert!(!shared.cluster.endpoints.is_empty() || shared.cluster.has_any_destination(), "validated");
         let state = Rc::new(Self {
             cluster: Arc::clone(&shared.cluster),
             shard,
             endpoints: RefCell::default(),
             draws: RefCell::new(Pcg32::new(seed, 0)),
-            forward: shared.cluster.has_any_destination().then(|| Box::new(Forward::new(registry))),
             shared,
         });
         state.adopt_members();
@@ -111,64 +100,6 @@ impl ClusterState {
             same.map_or_else(|| Rc::new(EndpointState::new(shared, &self.shared)), Rc::clone)
         };
         self.endpoints.replace(members.endpoints.iter().map(state).collect());
-    }
-
-    /// The upstream of a request that says itself where it goes, or whose connection was opened on its way to `bound`, or
-    /// redirected; `None` when it is this one.
-    #[inline]
-    pub(crate) fn toward(
-        &self,
-        bound: Option<&Destination>,
-        head: &request::Parts,
-        now: Instant,
-    ) -> Result<Option<Rc<Self>>, Refusal> {
-        match (&self.forward, bound) {
-            (None, None) => Ok(None),
-            (forward, bound) => self.elsewhere(forward.as_deref(), bound, head, now).map(Some),
-        }
-    }
-
-    /// The upstream of a connection of bytes that was redirected on its way to `bound`; `None` when it is this one.
-    pub(crate) fn toward_original(
-        &self,
-        bound: Option<&Destination>,
-        now: Instant,
-    ) -> Result<Option<Rc<Self>>, Refusal> {
-        let Some(forward) = &self.forward else { return Ok(None) };
-        let destination = bound.ok_or(Refusal::NoDestination)?.clone();
-        let target = Target { destination, over_tls: self.cluster.tls.is_some(), protocol: None };
-        forward.toward(&self.cluster, &self.shard, target, now).map(Some)
-    }
-
-    #[cold]
-    fn elsewhere(
-        &self,
-        forward: Option<&Forward>,
-        bound: Option<&Destination>,
-        head: &request::Parts,
-        now: Instant,
-    ) -> Result<Rc<Self>, Refusal> {
-        let target = match bound {
-            Some(original) if self.cluster.is_original_dst => {
-                let is_http2 = head.version == Version::HTTP_2;
-                // As if nobody stood between the two.
-                let protocol = Some(if is_http2 { ClusterProtocol::Http2 } else { ClusterProtocol::Http1 });
-                Target { destination: original.clone(), over_tls: self.cluster.tls.is_some(), protocol }
-            }
-            Some(opened) => Target { destination: opened.clone(), over_tls: true, protocol: None },
-            None => Target::of(head)?,
-        };
-        // The cluster may be another one by now than when the connection was opened.
-        let forward = forward.ok_or(Refusal::DestinationNotAllowed)?;
-        if target.over_tls && self.cluster.tls.is_none() {
-            return Err(Refusal::NoDestination);
-        }
-        forward.toward(&self.cluster, &self.shard, target, now)
-    }
-
-    /// Whether a request that says itself where it goes would come back to this process there.
-    pub(crate) fn leads_back(&self, endpoint: &EndpointState) -> bool {
-        self.forward.as_ref().is_some_and(|forward| forward.leads_back(endpoint))
     }
 
     /// What all workers share of it.
@@ -241,9 +172,6 @@ impl ClusterState {
 
     /// Closes what idles for too long, and what others wait for.
     pub(crate) fn sweep(&self, now: Instant) {
-        if let Some(forward) = &self.forward {
-            forward.sweep(now);
-        }
         let is_wanted = self.shared.caps.has_waiters();
         self.each_endpoint(|endpoint| {
             if is_wanted {

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use squall_config::model::Endpoint;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -31,12 +32,12 @@ pub(crate) struct Upstream<'a> {
 }
 
 impl Upstream<'_> {
-    /// A new connection there, counted.
-    pub(crate) async fn open(self, inside: Inside) -> Result<Stream, ProxyError> {
+    /// A new connection there, counted. Not an asynchronous function, because that would hold the arguments twice.
+    pub(crate) fn open(self, inside: Inside) -> impl Future<Output = Result<Stream, ProxyError>> {
         let Self { cluster, endpoint, carried } = self;
-        let opened = open(cluster.shared(), endpoint.endpoint(), inside, Some(carried)).await;
-        cluster.shard.count_connection(opened.as_ref().err().map(|error| error.kind));
-        opened
+        open(cluster.shared(), endpoint.endpoint(), inside, Some(carried)).inspect(|opened| {
+            cluster.shard.count_connection(opened.as_ref().err().map(|error| error.kind));
+        })
     }
 }
 

@@ -7,22 +7,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::uri::Scheme;
-use http::{Method, request};
+use http::{Method, Version, request};
 use squall_config::model::{Cluster, ClusterProtocol, HostPort};
 
 use super::cluster::{ClusterState, EndpointState};
 use super::registry::Registry;
 use crate::http::refusal::Refusal;
-use crate::telemetry::shard::ClusterShard;
 
 /// Destinations that one worker remembers; the one that was not used for longest makes room.
 const DESTINATIONS_MAX: usize = 256;
 /// A destination that nobody asked for so long is forgotten, with its connections.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
 
-/// The destinations of one cluster, on one worker.
+/// A cluster whose requests say themselves where they go, or whose connections go on to where they were going, on one worker.
 #[derive(Debug)]
 pub(crate) struct Forward {
+    /// What its destinations have in common.
+    of: Rc<ClusterState>,
     registry: Arc<Registry>,
     known: RefCell<Vec<Known>>,
 }
@@ -35,29 +36,61 @@ struct Known {
 }
 
 impl Forward {
-    pub(crate) fn new(registry: &Arc<Registry>) -> Self {
-        Self { registry: Arc::clone(registry), known: RefCell::default() }
+    /// Of a cluster that is such a one.
+    pub(crate) fn of(cluster: &Rc<ClusterState>, registry: &Arc<Registry>) -> Option<Rc<Self>> {
+        let new = || Self { of: Rc::clone(cluster), registry: Arc::clone(registry), known: RefCell::default() };
+        cluster.cluster.has_any_destination().then(|| Rc::new(new()))
+    }
+
+    /// The upstream of a request that says itself where it goes, or whose connection was opened on its way to `bound`, or
+    /// redirected.
+    #[cold]
+    pub(crate) fn toward(
+        &self,
+        bound: Option<&Destination>,
+        head: &request::Parts,
+        now: Instant,
+    ) -> Result<Rc<ClusterState>, Refusal> {
+        let has_tls = self.of.cluster.tls.is_some();
+        let target = match bound {
+            Some(original) if self.of.cluster.is_original_dst => {
+                let is_http2 = head.version == Version::HTTP_2;
+                // As if nobody stood between the two.
+                let protocol = Some(if is_http2 { ClusterProtocol::Http2 } else { ClusterProtocol::Http1 });
+                Target { destination: original.clone(), over_tls: has_tls, protocol }
+            }
+            Some(opened) => Target { destination: opened.clone(), over_tls: true, protocol: None },
+            None => Target::of(head)?,
+        };
+        if target.over_tls && !has_tls {
+            return Err(Refusal::NoDestination);
+        }
+        self.cluster(target, now)
+    }
+
+    /// The upstream of a connection of bytes that was redirected on its way to `bound`.
+    pub(crate) fn toward_original(
+        &self,
+        bound: Option<&Destination>,
+        now: Instant,
+    ) -> Result<Rc<ClusterState>, Refusal> {
+        let destination = bound.ok_or(Refusal::NoDestination)?.clone();
+        self.cluster(Target { destination, over_tls: self.of.cluster.tls.is_some(), protocol: None }, now)
     }
 
     /// The upstream of a destination, when requests may go there.
-    pub(super) fn toward(
-        &self,
-        cluster: &Cluster,
-        shard: &Arc<ClusterShard>,
-        target: Target,
-        now: Instant,
-    ) -> Result<Rc<ClusterState>, Refusal> {
+    fn cluster(&self, target: Target, now: Instant) -> Result<Rc<ClusterState>, Refusal> {
         let mut known = self.known.borrow_mut();
         if let Some(found) = known.iter_mut().find(|known| known.target == target) {
             found.used = now;
             return Ok(Rc::clone(&found.cluster));
         }
-        let toward =
-            cluster.toward(target.destination.host_port(), target.over_tls).ok_or(Refusal::DestinationNotAllowed)?;
+        let toward = self.of.cluster.toward(target.destination.host_port(), target.over_tls);
+        let toward = toward.ok_or(Refusal::DestinationNotAllowed)?;
         let cluster = Cluster { protocol: target.protocol.unwrap_or(toward.protocol), ..toward };
         let shared = self.registry.cluster(&Arc::new(cluster));
         // One endpoint has no turns to draw.
-        let cluster = ClusterState::new(shared, Arc::clone(shard), 0, &self.registry);
+        let cluster = ClusterState::new(shared, Arc::clone(&self.of.shard), 0);
         if known.len() == DESTINATIONS_MAX {
             let oldest = (0..known.len()).min_by_key(|at| known[*at].used).unwrap_or(0);
             known.swap_remove(oldest);
@@ -99,17 +132,17 @@ impl Destination {
 
 /// Where a request goes, and how.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) destination: Destination,
+struct Target {
+    destination: Destination,
     /// Squall itself speaks TLS there.
-    pub(super) over_tls: bool,
+    over_tls: bool,
     /// In place of that of the cluster.
-    pub(super) protocol: Option<ClusterProtocol>,
+    protocol: Option<ClusterProtocol>,
 }
 
 impl Target {
     /// What a request says: in its target (absolute form), or by CONNECT (RFC 9112 §3.2).
-    pub(super) fn of(head: &request::Parts) -> Result<Self, Refusal> {
+    fn of(head: &request::Parts) -> Result<Self, Refusal> {
         let authority = head.uri.authority().ok_or(Refusal::NoDestination)?;
         let over_tls = head.uri.scheme() == Some(&Scheme::HTTPS);
         let port = match authority.port_u16() {

@@ -4,7 +4,6 @@
 //! once; a drain lets go of what only takes time.
 
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -13,14 +12,13 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Frame;
 use squall_fault::noise::BitFlips;
-use squall_fault::snapshot::{RuleState, Snapshot};
-use tokio::sync::watch;
+use squall_fault::snapshot::RuleState;
 
 use super::ending::{Cutoff, Ending, How};
 use crate::http::interrupt::Interrupt;
+use crate::life::{Control, Life};
 use crate::net::timer::sleep_until_exact;
 use crate::pace::{Leave, Pace};
-use crate::worker::Worker;
 
 /// What one fault does to a body.
 #[derive(Debug)]
@@ -48,8 +46,7 @@ pub(crate) enum Stopped<E> {
 #[derive(Debug)]
 pub(crate) struct BodyFaults {
     faults: Vec<(Arc<RuleState>, BodyFault)>,
-    worker: Rc<Worker>,
-    changes: watch::Receiver<Arc<Snapshot>>,
+    control: Control,
     /// What came and has not left.
     held: Bytes,
     passed: u64,
@@ -81,17 +78,8 @@ enum Next {
 }
 
 impl BodyFaults {
-    pub(super) fn new(faults: Vec<(Arc<RuleState>, BodyFault)>, worker: &Rc<Worker>) -> Self {
-        Self {
-            faults,
-            worker: Rc::clone(worker),
-            changes: worker.changes(),
-            held: Bytes::new(),
-            passed: 0,
-            end: None,
-            waiting: None,
-            flush_until: None,
-        }
+    pub(super) fn new(faults: Vec<(Arc<RuleState>, BodyFault)>, control: Control) -> Self {
+        Self { faults, control, held: Bytes::new(), passed: 0, end: None, waiting: None, flush_until: None }
     }
 
     /// The next frame, where `source` gives those that came.
@@ -140,11 +128,11 @@ impl BodyFaults {
 
     /// Rules that ended since do nothing any more; a process that drains waits for nothing.
     fn forget_lapsed(&mut self) {
-        let is_draining = self.worker.is_draining();
-        if !self.changes.has_changed().unwrap_or(false) && !is_draining {
+        let is_draining = *self.control.life.borrow_and_update() != Life::Serving;
+        if !self.control.changes.has_changed().unwrap_or(false) && !is_draining {
             return;
         }
-        let latest = Arc::clone(&self.changes.borrow_and_update());
+        let latest = Arc::clone(&self.control.changes.borrow_and_update());
         let takes_time = |fault: &BodyFault| matches!(fault, BodyFault::Pace(_) | BodyFault::Stall { .. });
         self.faults.retain(|(rule, fault)| latest.is_active(rule) && !(is_draining && takes_time(fault)));
     }
@@ -265,7 +253,7 @@ impl BodyFaults {
     /// Ready at that moment, and whenever rules change or the process drains.
     fn poll_wait(&mut self, until: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         if self.waiting.as_ref().is_none_or(|waiting| waiting.until != until) {
-            let (worker, mut changes) = (Rc::clone(&self.worker), self.changes.clone());
+            let Control { mut changes, mut life } = self.control.clone();
             let over = Box::pin(async move {
                 let due = async {
                     match until {
@@ -274,8 +262,8 @@ impl BodyFaults {
                     }
                 };
                 tokio::select! {
-                    _ = changes.changed() => {}
-                    () = worker.draining() => {}
+                    Ok(()) = changes.changed() => {}
+                    Ok(()) = life.changed() => {}
                     () = due => {}
                 }
             });
@@ -292,3 +280,7 @@ impl BodyFaults {
 fn is_reset(fault: &BodyFault) -> bool {
     matches!(fault, BodyFault::Ending(Ending::Cut { how: How::Reset { .. }, .. }))
 }
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

@@ -53,7 +53,7 @@ impl Faults {
             self.added_latency(*step).begin(due.length, times.since);
         }
         let measured = Measured { shares, since: times.since };
-        hold(&place.downstream.worker, |snapshot| {
+        hold(place.downstream.worker.control(), |snapshot| {
             let left = left(&delays, snapshot);
             (!left.is_zero()).then(|| Until::At(times.since + left))
         })

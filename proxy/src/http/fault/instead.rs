@@ -65,7 +65,7 @@ impl Faults {
             Fault::Blackhole(blackhole) => {
                 let until = blackhole.max.map_or(Until::Forever, |max| Until::At(arrived + max));
                 let state = self.state(step);
-                let held = hold(&place.downstream.worker, |now| now.is_active(&state).then_some(until)).await;
+                let held = hold(place.downstream.worker.control(), |now| now.is_active(&state).then_some(until)).await;
                 if held != Released::Elapsed {
                     return None;
                 }

@@ -30,7 +30,7 @@ impl Faults {
             self.inject(place, step);
             faults.push((self.state(step), fault));
         }
-        (!faults.is_empty()).then(|| Box::new(BodyFaults::new(faults, &place.downstream.worker)))
+        (!faults.is_empty()).then(|| Box::new(BodyFaults::new(faults, place.downstream.worker.control())))
     }
 
     fn body_fault(&self, step: Step, phase: Phase, place: Place<'_>, now: Instant) -> Option<BodyFault> {

@@ -29,12 +29,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, LocalSet};
 
-use super::control::Control;
 use super::end::{RelayEnd, RelayOutcome};
 use super::record::RelayRecord;
 use super::relay::{RelayContext, relay};
 use super::relayed::Relayed;
-use crate::life::Life;
+use crate::life::{Control, Life};
 use crate::net::reset::Io;
 use crate::net::socket;
 use crate::net::stream::Stream;

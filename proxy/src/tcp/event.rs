@@ -2,20 +2,10 @@
 
 use std::future::{Future, pending};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Instant;
 
-use squall_fault::snapshot::Snapshot;
-use tokio::sync::watch;
-
-use crate::life::Life;
+use crate::life::{Control, Life};
 use crate::when_woken::when_woken;
-
-/// Everything that can change what a relay does.
-pub(crate) struct Control {
-    pub(crate) changes: watch::Receiver<Arc<Snapshot>>,
-    pub(crate) life: watch::Receiver<Life>,
-}
 
 /// What happened.
 pub(super) enum Event<T> {
