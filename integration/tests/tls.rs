@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use squall_integration::foreign::curl_trusting;
@@ -206,6 +206,45 @@ fn silence_and_other_languages_end_the_handshake() {
         let line = format!("squall_tls_handshakes_total{{listener=\"to-b\",result=\"{result}\"}} 1");
         assert!(metrics.contains(&line), "{line} in {metrics}");
     }
+}
+
+/// What a client has sent of the preface of HTTP/2, once both have agreed on that.
+const UNFINISHED: [&str; 2] = ["", "PRI * HTTP/2.0\r\n"];
+
+fn agrees_on_http2(squall: &Squall, authority: &Authority, then: &str) -> TlsClient {
+    let options = TlsOptions { alpn: &["h2"], ..TlsOptions::default() };
+    let mut client = TlsClient::connect(squall.to_b(), authority, &options).unwrap();
+    assert_eq!(client.alpn(), Some(&b"h2"[..]));
+    client.send(then);
+    client
+}
+
+#[test]
+fn a_client_that_agrees_on_http2_and_does_not_begin_it_is_closed_in_time() {
+    let (authority, origin) = (authority(), Origin::ok());
+    let more = format!("{}\nheader_timeout: 300ms", authority.listener("b"));
+    let settings = Settings::new().listener_with("to-b", "http", "service-b", &more).cluster(
+        "service-b",
+        "http1",
+        &[origin.address],
+    );
+    let squall = Squall::start(&settings);
+    for then in UNFINISHED {
+        let (mut client, begin) = (agrees_on_http2(&squall, &authority, then), Instant::now());
+        let ended = client.read_to_end();
+        let took = begin.elapsed();
+        assert!((Duration::from_millis(250)..Duration::from_secs(5)).contains(&took), "{then:?}: {took:?} {ended:?}");
+    }
+}
+
+#[test]
+fn a_client_that_has_not_begun_http2_does_not_hold_up_a_drain() {
+    let (authority, origin) = (authority(), Origin::ok());
+    let mut squall = Squall::start(&http(&authority, &origin).with("drain: { timeout: 20s }"));
+    let clients = UNFINISHED.map(|then| agrees_on_http2(&squall, &authority, then));
+    squall.signal("TERM");
+    assert_eq!(squall.wait(Duration::from_secs(5)).code(), Some(0));
+    drop(clients);
 }
 
 #[test]

@@ -98,18 +98,18 @@ fn instead(ended: Ended, downstream: &Downstream, record: &mut Record) -> Result
         }
         Ended::Withheld => {
             record.withhold();
-            (Problem::withheld().answer(record.present.grpc), Origin::Injected)
+            (Problem::withheld().answer(record.is_grpc), Origin::Injected)
         }
         Ended::Refused(refusal) => {
             record.refuse(refusal.label());
-            let mut answered = Problem::refused(refusal).answer(record.present.grpc);
+            let mut answered = Problem::refused(refusal).answer(record.is_grpc);
             downstream.close_after(&mut answered.head.headers);
             (answered, Origin::Proxy)
         }
         Ended::Failed(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "exchange failed");
             record.fail(error.kind);
-            (Problem::failed(error.kind).answer(record.present.grpc), Origin::Proxy)
+            (Problem::failed(error.kind).answer(record.is_grpc), Origin::Proxy)
         }
         Ended::Interrupted(interrupt) => {
             record.interrupt_by_rule();

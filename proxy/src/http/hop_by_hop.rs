@@ -5,7 +5,6 @@ use http::header::{
     self, CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http_body::Frame;
-use squall_fault::grpc::is_grpc_type;
 
 /// Always removed. `transfer-encoding` is the framing's business and is handled where heads are prepared.
 static HOP_BY_HOP: [HeaderName; 5] = [
@@ -27,21 +26,20 @@ pub(crate) struct Present {
     pub(crate) host: bool,
     pub(crate) content_length: bool,
     pub(crate) transfer_encoding: bool,
-    /// A content type of gRPC.
-    pub(crate) grpc: bool,
+    pub(crate) content_type: bool,
 }
 
 impl Present {
     pub(crate) fn among(headers: &HeaderMap) -> Self {
         let mut present = Self::default();
-        for (name, value) in headers {
+        for name in headers.keys() {
             match name.as_str() {
                 "host" => present.host = true,
                 "content-length" => present.content_length = true,
                 "transfer-encoding" => present.transfer_encoding = true,
                 "te" => present.te = true,
                 "expect" => present.expect = true,
-                "content-type" => present.grpc |= is_grpc_type(value),
+                "content-type" => present.content_type = true,
                 _ => present.hop_by_hop |= HOP_BY_HOP.contains(name),
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, request, response};
 use squall_config::model::Cluster;
+use squall_fault::grpc::is_grpc;
 use squall_fault::meta::RequestMeta;
 use squall_fault::plan::RuleIndex;
 
@@ -33,6 +34,8 @@ pub(crate) struct Record {
     pub(crate) upload: Option<Rc<Upload>>,
     /// What the request has of what a proxy looks at.
     pub(crate) present: Present,
+    /// Whether it came from a caller of gRPC.
+    pub(crate) is_grpc: bool,
     /// The endpoint, which has this exchange until the end.
     assignment: Option<Assignment>,
     status: Option<u16>,
@@ -48,13 +51,15 @@ impl Record {
         downstream.wire.begin();
         let listener = downstream.listener_of(head);
         listener.shard.begun.add(1);
+        let present = head.map(|head| Present::among(&head.headers)).unwrap_or_default();
         Self {
             downstream: Rc::clone(downstream),
             listener,
             started: Instant::now(),
             faults: None,
             upload: None,
-            present: head.map(|head| Present::among(&head.headers)).unwrap_or_default(),
+            present,
+            is_grpc: present.content_type && head.is_some_and(|head| is_grpc(&head.headers)),
             assignment: None,
             status: None,
             origin: Origin::Proxy,

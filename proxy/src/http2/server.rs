@@ -46,9 +46,11 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(1024));
     let conduct = Rc::<Conduct>::default();
-    let mut connection = match settings.handshake(Socket::to_client(io, Rc::clone(&conduct))).await {
-        Ok(connection) => connection,
-        Err(error) => return tracing::debug!(%error, "downstream connection ended before it began"),
+    let handshake = settings.handshake(Socket::to_client(io, Rc::clone(&conduct)));
+    let mut connection = match begun(&downstream, handshake).await {
+        Some(Ok(connection)) => connection,
+        Some(Err(error)) => return tracing::debug!(%error, "downstream connection ended before it began"),
+        None => return,
     };
     // The task of a connection is always the same.
     poll_fn(|cx| {
@@ -85,6 +87,23 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
             }
         }
     }
+}
+
+/// What `handshake` comes to; `None` when the client does not begin within `header_timeout`, or before the process drains.
+async fn begun<C>(downstream: &Downstream, handshake: impl Future<Output = C>) -> Option<C> {
+    let mut handshake = pin!(handshake);
+    downstream.wire.set_in_head(true);
+    let begun = poll_fn(|cx| {
+        if let Poll::Ready(connection) = handshake.as_mut().poll(cx) {
+            return Poll::Ready(Some(connection));
+        }
+        downstream.wire.register(cx.waker());
+        let is_over = downstream.wire.is_expired() || downstream.worker.is_draining();
+        if is_over { Poll::Ready(None) } else { Poll::Pending }
+    });
+    let begun = begun.await;
+    downstream.wire.set_in_head(false);
+    begun
 }
 
 /// How many streams a connection may begin before others have their turn. Each is an exchange, of some ten microseconds, which
