@@ -235,6 +235,8 @@ fn a_client_that_agrees_on_http2_and_does_not_begin_it_is_closed_in_time() {
         let took = begin.elapsed();
         assert!((Duration::from_millis(250)..Duration::from_secs(5)).contains(&took), "{then:?}: {took:?} {ended:?}");
     }
+    let cuts = squall.api().metrics().sum("squall_cut_clients_total", &[("reason", "slow_head")]);
+    assert_eq!(cuts, 2.0);
 }
 
 #[test]

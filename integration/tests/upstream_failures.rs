@@ -384,3 +384,15 @@ fn grpc_over_http_1_gets_the_same_and_keeps_its_connection() {
     }
     failed(&client.get("/"), 502);
 }
+
+#[test]
+fn a_rule_that_changes_what_goes_to_the_upstream_does_not_change_what_its_caller_understands() {
+    let squall = Squall::start(&Settings::http(refusing()));
+    let modify = json!({"modify": {"on": "request", "set_headers": {"content-type": "application/grpc"}}});
+    squall.api().rule("r", &json!({"percentage": 100, "fault": modify}));
+    let mut client = RawClient::connect(squall.to_b());
+    let head = "POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\nContent-Type:";
+    client.send(format!("{head} application/json\r\n\r\n"));
+    let answer = client.answer_to("POST");
+    assert_eq!((answer.status, answer.header("content-type")), (502, Some("application/problem+json")), "{answer:?}");
+}

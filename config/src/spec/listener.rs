@@ -54,7 +54,8 @@ pub struct ListenerSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::accepted_proxy_protocol")]
     pub proxy_protocol: Option<String>,
-    /// The longest time from the first byte of a request head to its last, and of a TLS handshake. Default 60s.
+    /// The longest time from the first byte of a request head to its last, of a TLS handshake, and from there to the beginning of
+    /// HTTP/2. Default 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "shape::duration")]
     pub header_timeout: Option<Scalar>,

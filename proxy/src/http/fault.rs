@@ -9,7 +9,7 @@ pub(crate) mod body;
 pub(crate) mod delay;
 pub(crate) mod duplicate;
 mod ending;
-mod instead;
+pub(crate) mod instead;
 mod messages;
 mod of_body;
 
@@ -30,8 +30,6 @@ use crate::downstream::Downstream;
 use crate::telemetry::access_log::InjectedFault;
 use crate::telemetry::shard::{FaultKey, FaultShard};
 use crate::view::ListenerView;
-
-pub(crate) use instead::Instead;
 
 /// The header that tells an injected fault from a real one.
 const FAULT_HEADER: &str = "x-squall-fault";

@@ -10,6 +10,10 @@ use super::request_body::Upload;
 use crate::downstream::Downstream;
 use crate::telemetry::shard::Cut;
 
+/// How long a client that is between two requests, or before its first, may still begin one while the worker drains: a connection
+/// that is closed under its hands looks like a failure.
+pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);
+
 /// Watches one exchange for a client that neither goes on nor leaves. Costs nothing until it has to be waited for.
 ///
 /// One timer, which progress does not touch: it looks each time it is over whether anything has moved since the last time.

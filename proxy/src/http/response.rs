@@ -23,9 +23,9 @@ pub(crate) enum AnswerBody {
     Full(Bytes),
     Http1(Leased),
     Http2(http2::body::IncomingBody),
-    /// No body: the upstream has switched protocols.
+    /// The upstream has switched protocols; a tunnel, once it is known for which request.
     Switched(Onward),
-    /// The same, once it is known for which request.
+    /// No body: what follows is not HTTP.
     Tunnel(Tunnel),
 }
 

@@ -40,7 +40,7 @@ impl Wire {
         }
     }
 
-    /// Notes whether an incomplete head is waiting for the rest of it.
+    /// Notes whether an incomplete head, or the beginning of HTTP/2, is waiting for the rest of it.
     pub(crate) fn set_in_head(&self, is_in_head: bool) {
         if is_in_head != self.head_since.get().is_some() {
             self.head_since.set(is_in_head.then(Instant::now));
@@ -56,6 +56,11 @@ impl Wire {
     pub(crate) fn end(&self, now: Instant) {
         debug_assert!(self.exchanges.get() > 0, "an exchange ended that did not begin");
         self.exchanges.set(self.exchanges.get().saturating_sub(1));
+        self.is_idle_since(now);
+    }
+
+    /// Idleness counts from here.
+    pub(crate) fn is_idle_since(&self, now: Instant) {
         self.idle_since.set(now);
     }
 
@@ -70,7 +75,7 @@ impl Wire {
     }
 
     /// Ends the connection if it is over one of its limits; called now and then by the worker's sweeper, so that no
-    /// request has to set a timer. At its next look an incomplete head is answered, an idle connection is closed.
+    /// request has to set a timer. At its next look an incomplete head of HTTP/1 is answered, any other connection is closed.
     pub(crate) fn sweep(&self, now: Instant, header_timeout: Duration, idle_timeout: Option<Duration>) {
         let is_over = |since: Instant, limit: Duration| now.saturating_duration_since(since) > limit;
         let is_late = match self.head_since.get() {

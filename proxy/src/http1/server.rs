@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{Response, StatusCode};
@@ -19,7 +18,7 @@ use super::socket::Socket;
 use crate::downstream::Downstream;
 use crate::http::exchange::exchange;
 use crate::http::interrupt::{ConnectionEnd, Interrupt};
-use crate::http::patience::Patience;
+use crate::http::patience::{DRAIN_GRACE, Patience};
 use crate::http::refusal::Refusal;
 use crate::http::request::Incoming;
 use crate::http::request_body::{RequestBody, discard_frames};
@@ -29,10 +28,6 @@ use crate::net::linger::Linger;
 use crate::net::reset::Io;
 use crate::net::stream::Stream;
 use crate::telemetry::shard::Cut;
-
-/// How long an idle keep-alive connection may still bring one request while draining; its answer then says `close`,
-/// which a client understands, while a connection closed under its hands looks like a failure.
-const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// What becomes of the connection after an exchange.
 enum Next {
@@ -122,6 +117,7 @@ impl Connection {
         if !self.downstream.worker.is_draining() {
             return Poll::Pending;
         }
+        // The answer to a request that comes now says `close`, which a client understands.
         let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(DRAIN_GRACE)));
         grace.as_mut().poll(cx).map(|()| None)
     }

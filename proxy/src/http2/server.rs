@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
@@ -25,11 +26,12 @@ use crate::downstream::{Downstream, Origin};
 use crate::http::date;
 use crate::http::exchange::exchange;
 use crate::http::interrupt::Interrupt;
-use crate::http::patience::Patience;
+use crate::http::patience::{DRAIN_GRACE, Patience};
 use crate::http::request::Incoming;
 use crate::http::request_body::{RequestBody, Upload};
 use crate::http::response_body::ResponseBody;
 use crate::net::reset::Io;
+use crate::telemetry::shard::Cut;
 use crate::turn::let_others;
 use crate::worker::Worker;
 
@@ -46,7 +48,8 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(1024));
     let conduct = Rc::<Conduct>::default();
-    let handshake = settings.handshake(Socket::to_client(io, Rc::clone(&conduct)));
+    // Pinned here, so that a connection does not carry its size twice.
+    let handshake = pin!(settings.handshake(Socket::to_client(io, Rc::clone(&conduct))));
     let mut connection = match begun(&downstream, handshake).await {
         Some(Ok(connection)) => connection,
         Some(Err(error)) => return tracing::debug!(%error, "downstream connection ended before it began"),
@@ -89,20 +92,29 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
     }
 }
 
-/// What `handshake` comes to; `None` when the client does not begin within `header_timeout`, or before the process drains.
-async fn begun<C>(downstream: &Downstream, handshake: impl Future<Output = C>) -> Option<C> {
-    let mut handshake = pin!(handshake);
-    downstream.wire.set_in_head(true);
+/// What `handshake` comes to; `None` when the client does not begin HTTP/2 within `header_timeout`, or soon when the worker drains.
+async fn begun<C>(downstream: &Downstream, mut handshake: Pin<&mut impl Future<Output = C>>) -> Option<C> {
+    let wire = &downstream.wire;
+    let mut grace: Option<Pin<Box<Sleep>>> = None;
+    wire.set_in_head(true);
     let begun = poll_fn(|cx| {
-        if let Poll::Ready(connection) = handshake.as_mut().poll(cx) {
-            return Poll::Ready(Some(connection));
+        if let Poll::Ready(begun) = handshake.as_mut().poll(cx) {
+            return Poll::Ready(Some(begun));
         }
-        downstream.wire.register(cx.waker());
-        let is_over = downstream.wire.is_expired() || downstream.worker.is_draining();
-        if is_over { Poll::Ready(None) } else { Poll::Pending }
+        wire.register(cx.waker());
+        if wire.is_expired() {
+            downstream.current_listener().shard.count_cut(Cut::SlowHead);
+            return Poll::Ready(None);
+        }
+        if !downstream.worker.is_draining() {
+            return Poll::Pending;
+        }
+        let grace = grace.get_or_insert_with(|| Box::pin(tokio::time::sleep(DRAIN_GRACE)));
+        grace.as_mut().poll(cx).map(|()| None)
     });
     let begun = begun.await;
-    downstream.wire.set_in_head(false);
+    wire.set_in_head(false);
+    wire.is_idle_since(Instant::now());
     begun
 }
 
@@ -184,10 +196,13 @@ fn poll_accept(
     if closing.poll_over(downstream, going_away, cx).is_ready() {
         return Poll::Ready(None);
     }
-    match going_away.take() {
-        None => {}
-        Some(Reason::NO_ERROR) => connection.graceful_shutdown(),
-        Some(reason) => connection.abrupt_shutdown(reason),
+    while let Some(reason) = going_away.take() {
+        match reason {
+            Reason::NO_ERROR => connection.graceful_shutdown(),
+            reason => connection.abrupt_shutdown(reason),
+        }
+        // Who asks takes the waker. Whoever has asked meanwhile is heard now.
+        going_away.register(cx.waker());
     }
     connection.poll_accept(cx)
 }

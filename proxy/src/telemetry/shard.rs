@@ -95,7 +95,7 @@ pub(crate) const STATUS_CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx"
 /// Why Squall ended what a client did, for the sake of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// A head that did not become whole in time.
+    /// A head, or the beginning of HTTP/2, that did not become whole in time.
     SlowHead,
     /// A body that did not go on, or an answer that was not taken.
     Stalled,

@@ -65,7 +65,7 @@ impl Forward {
         if target.over_tls && !has_tls {
             return Err(Refusal::NoDestination);
         }
-        self.cluster(target, now)
+        self.cluster_of(target, now)
     }
 
     /// The upstream of a connection of bytes that was redirected on its way to `bound`.
@@ -75,11 +75,11 @@ impl Forward {
         now: Instant,
     ) -> Result<Rc<ClusterState>, Refusal> {
         let destination = bound.ok_or(Refusal::NoDestination)?.clone();
-        self.cluster(Target { destination, over_tls: self.of.cluster.tls.is_some(), protocol: None }, now)
+        self.cluster_of(Target { destination, over_tls: self.of.cluster.tls.is_some(), protocol: None }, now)
     }
 
     /// The upstream of a destination, when requests may go there.
-    fn cluster(&self, target: Target, now: Instant) -> Result<Rc<ClusterState>, Refusal> {
+    fn cluster_of(&self, target: Target, now: Instant) -> Result<Rc<ClusterState>, Refusal> {
         let mut known = self.known.borrow_mut();
         if let Some(found) = known.iter_mut().find(|known| known.target == target) {
             found.used = now;
