@@ -34,7 +34,7 @@ fn connections_and_exchanges_are_small() {
     LocalSet::new().block_on(&runtime, async {
         assert_at_most(64, "a connection beside its protocol", &serve(Box::pin(std::future::pending())));
         assert_at_most(1_152, "a connection of HTTP/1", &serve_http1(opened(Protocol::Http1).await));
-        assert_at_most(3_400, "a connection of HTTP/2", &serve_http2(opened(Protocol::Http2).await));
+        assert_at_most(2_112, "a connection of HTTP/2", &serve_http2(opened(Protocol::Http2).await));
         assert_at_most(3_520, "a connection of bytes", &relay(opened(Protocol::Tcp).await));
         let (downstream, _io) = opened(Protocol::Http1).await.into_http1();
         let request = Incoming { head: Box::new(Request::new(()).into_parts().0), body: RequestBody::Empty };

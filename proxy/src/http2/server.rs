@@ -48,8 +48,8 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(1024));
     let conduct = Rc::<Conduct>::default();
-    // Pinned here, so that a connection does not carry its size twice.
-    let handshake = pin!(settings.handshake(Socket::to_client(io, Rc::clone(&conduct))));
+    // Boxed, because it is soon over, and a connection would hold its size beside its own.
+    let handshake = Box::pin(settings.handshake(Socket::to_client(io, Rc::clone(&conduct))));
     let mut connection = match begun(&downstream, handshake).await {
         Some(Ok(connection)) => connection,
         Some(Err(error)) => return tracing::debug!(%error, "downstream connection ended before it began"),
@@ -93,7 +93,7 @@ pub(crate) async fn serve(downstream: Rc<Downstream>, going_away: GoingAway, io:
 }
 
 /// What `handshake` comes to; `None` when the client does not begin HTTP/2 within `header_timeout`, or soon when the worker drains.
-async fn begun<C>(downstream: &Downstream, mut handshake: Pin<&mut impl Future<Output = C>>) -> Option<C> {
+async fn begun<C>(downstream: &Downstream, mut handshake: Pin<Box<impl Future<Output = C>>>) -> Option<C> {
     let wire = &downstream.wire;
     let mut grace: Option<Pin<Box<Sleep>>> = None;
     wire.set_in_head(true);
