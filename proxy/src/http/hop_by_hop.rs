@@ -40,7 +40,11 @@ impl Present {
                 "te" => present.te = true,
                 "expect" => present.expect = true,
                 "content-type" => present.content_type = true,
-                _ => present.hop_by_hop |= HOP_BY_HOP.contains(name),
+                // Those of HOP_BY_HOP: by their letters, too, most fields are told from all of these at once.
+                "connection" | "keep-alive" | "proxy-connection" | "http2-settings" | "upgrade" => {
+                    present.hop_by_hop = true;
+                }
+                _ => {}
             }
         }
         present
@@ -100,21 +104,29 @@ pub(crate) fn reduce_te(headers: &mut HeaderMap) -> bool {
 }
 
 /// Trailers must not change framing, routing or authentication after the fact (RFC 9110 §6.5.1).
+fn is_forbidden_trailer(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "content-length"
+            | "transfer-encoding"
+            | "host"
+            | "te"
+            | "trailer"
+            | "authorization"
+            | "content-encoding"
+            | "content-type"
+            | "content-range"
+            | "set-cookie"
+            | "cache-control"
+    )
+}
+
 fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
-    remove(trailers);
-    for name in [
-        CONTENT_LENGTH,
-        TRANSFER_ENCODING,
-        HOST,
-        TE,
-        TRAILER,
-        header::AUTHORIZATION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_TYPE,
-        header::CONTENT_RANGE,
-        header::SET_COOKIE,
-        header::CACHE_CONTROL,
-    ] {
+    if Present::among(trailers).hop_by_hop {
+        remove(trailers);
+    }
+    let forbidden: Vec<HeaderName> = trailers.keys().filter(|name| is_forbidden_trailer(name)).cloned().collect();
+    for name in forbidden {
         trailers.remove(name);
     }
 }
@@ -141,8 +153,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_one_connection_is_found_and_removed() {
+        for name in &HOP_BY_HOP {
+            let mut map = headers(&[("x", "y"), (name.as_str(), "z")]);
+            assert_eq!(Present::among(&map), Present { hop_by_hop: true, ..Present::default() }, "{name}");
+            remove(&mut map);
+            assert_eq!(map.len(), 1, "{name}");
+        }
+    }
+
+    #[test]
     fn trailers_cannot_reframe() {
-        let mut map = headers(&[("grpc-status", "0"), ("content-length", "5"), ("host", "x"), ("set-cookie", "a=b")]);
+        let fields =
+            [("grpc-status", "0"), ("content-length", "5"), ("host", "x"), ("set-cookie", "a=b"), ("upgrade", "y")];
+        let mut map = headers(&fields);
         remove_forbidden_trailers(&mut map);
         assert_eq!(map.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["grpc-status"]);
     }
