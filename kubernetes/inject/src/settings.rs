@@ -213,11 +213,6 @@ pub(crate) struct Resources {
 }
 
 impl Settings {
-    /// Of this pod, under these options.
-    pub(crate) fn of(pod: &Value, options: &Options) -> Result<Self, Invalid> {
-        read::Reader::new(pod, options).settings()
-    }
-
     /// What was said and has no effect.
     pub(crate) fn notes(&self, pod: &Value) -> Vec<String> {
         let mut notes = unknown(pod);

@@ -5,6 +5,7 @@
 //! that is started again orders the same.
 
 mod halt;
+mod ordered;
 mod orders;
 mod plan;
 mod share;
@@ -13,16 +14,13 @@ mod state;
 mod tally;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::jiff::Timestamp;
-use squall_config::model::Pods;
-use squall_config::spec::{ExperimentDocument, RuleSpec};
 use squall_config::units::Percentage;
 use squall_orders::{Report, RuleReport};
 
 pub(crate) use halt::Halt;
+pub(crate) use ordered::{OrderedExperiment, OrderedRule, Rank};
 pub(crate) use plan::{Plan, Share};
 pub(crate) use share::EXPERIMENT_PODS_MAX;
 pub(crate) use sidecar::{Pod, Sidecar};
@@ -50,47 +48,6 @@ impl Settings {
     fn silence_max(&self) -> Duration {
         self.lease + self.wait_max()
     }
-}
-
-/// Where an object of the cluster stands in the order in which objects are served: by age, then by uid.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank {
-    /// When it was made.
-    pub(crate) created: Option<Timestamp>,
-    /// Its uid.
-    pub(crate) uid: String,
-}
-
-/// A FaultRule that is in force.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct OrderedRule {
-    /// Who is served first.
-    pub(crate) rank: Rank,
-    /// Whose pods.
-    pub(crate) namespace: String,
-    /// Which of them.
-    pub(crate) pods: Pods,
-    /// What they get.
-    pub(crate) rule: Arc<RuleSpec>,
-    /// Until then.
-    pub(crate) expires_at: Timestamp,
-}
-
-/// An Experiment that waits for pods, or runs.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct OrderedExperiment {
-    /// Who is served first.
-    pub(crate) rank: Rank,
-    /// Whose pods.
-    pub(crate) namespace: String,
-    /// Which of them.
-    pub(crate) pods: Pods,
-    /// What they run.
-    pub(crate) document: Arc<ExperimentDocument>,
-    /// Names this run of it.
-    pub(crate) run: String,
-    /// The uids of the pods that run it and have not ended; `None` while it waits.
-    pub(crate) participants: Option<Vec<String>>,
 }
 
 /// Sidecars, and what they are to do.
@@ -207,11 +164,6 @@ impl Fleet {
     pub(crate) fn delete(&mut self, uid: &str) -> bool {
         self.tallies.remove(uid);
         self.end(uid)
-    }
-
-    /// Who gets what, at this time.
-    pub(crate) fn plan(&self, now: Timestamp) -> Plan {
-        plan::plan(self, now)
     }
 }
 

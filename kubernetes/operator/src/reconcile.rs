@@ -8,6 +8,7 @@
 
 mod checked;
 mod cluster_halt;
+mod error;
 mod experiment;
 mod fault_rule;
 mod there;
@@ -33,6 +34,8 @@ use crate::fleet::Rank;
 use crate::footing::Footing;
 
 use checked::Checked;
+pub(crate) use error::Error;
+use error::title;
 use there::There;
 use told::Told;
 pub(crate) use watch::run;
@@ -56,17 +59,6 @@ pub(crate) struct Context {
     told_rules: Told<FaultRuleStatus>,
     told_experiments: Told<ExperimentStatus>,
     there: There,
-}
-
-/// Why an object is not reconciled; it is tried again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The API server does not take a status.
-    #[error("the status of {0} cannot be written")]
-    Status(String, #[source] kube::Error),
-    /// An object that cannot be written as JSON.
-    #[error("{0} cannot be read")]
-    Unreadable(String, #[source] serde_json::Error),
 }
 
 impl Context {
@@ -118,15 +110,6 @@ impl Context {
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
             tracing::debug!(object = title(object), phase, error = %Chain(&error), "an event was not taken");
         }
-    }
-}
-
-/// For people: what and where.
-fn title<K: Resource<DynamicType = ()>>(object: &K) -> String {
-    let (kind, name) = (K::kind(&()), object.name_any());
-    match object.namespace() {
-        Some(namespace) => format!("{kind} {namespace}/{name}"),
-        None => format!("{kind} {name}"),
     }
 }
 

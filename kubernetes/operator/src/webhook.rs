@@ -6,6 +6,7 @@
 mod args;
 mod body;
 mod inject;
+mod refused;
 mod review;
 mod validate;
 
@@ -18,7 +19,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde_json::json;
 use squall_inject::Options;
 
 pub(crate) use args::WebhookArgs;
@@ -26,6 +26,7 @@ pub(crate) use validate::Check;
 
 use crate::serve::metrics::{Admissions, InjectionOutcome, ValidationOutcome};
 use body::Bodies;
+use refused::Refused;
 use review::{Answer, Review};
 
 /// What the handlers share.
@@ -111,18 +112,6 @@ async fn only_post(request: Request) -> Response {
     let mut response = Refused(StatusCode::METHOD_NOT_ALLOWED, "POST an AdmissionReview".to_owned()).answer();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
-}
-
-/// Why a request has no answer that is a review.
-#[derive(Debug)]
-struct Refused(StatusCode, String);
-
-impl Refused {
-    fn answer(self) -> Response {
-        let Self(status, detail) = self;
-        tracing::debug!(status = status.as_u16(), detail, "not a review");
-        (status, axum::Json(json!({ "detail": detail }))).into_response()
-    }
 }
 
 #[cfg(test)]

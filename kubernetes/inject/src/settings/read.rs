@@ -15,18 +15,25 @@ const CPU_REQUEST: &str = "10m";
 const MEMORY_REQUEST: &str = "32Mi";
 const MEMORY_LIMIT: &str = "128Mi";
 
-pub(super) struct Reader<'a> {
+impl Settings {
+    /// Of this pod, under these options.
+    pub(crate) fn of(pod: &Value, options: &Options) -> Result<Self, Invalid> {
+        Reader::new(pod, options).settings()
+    }
+}
+
+struct Reader<'a> {
     pod: &'a Value,
     options: &'a Options,
     problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(pod: &'a Value, options: &'a Options) -> Self {
+    fn new(pod: &'a Value, options: &'a Options) -> Self {
         Self { pod, options, problems: Vec::new() }
     }
 
-    pub(super) fn settings(mut self) -> Result<Settings, Invalid> {
+    fn settings(mut self) -> Result<Settings, Invalid> {
         self.texts();
         let settings = Settings {
             calls: self.calls(),

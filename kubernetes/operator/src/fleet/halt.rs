@@ -1,6 +1,6 @@
 //! Halts of the whole fleet, or of some namespaces.
 
-use super::Rank;
+use super::ordered::Rank;
 
 /// A ClusterHalt.
 #[derive(Clone, Debug, PartialEq)]

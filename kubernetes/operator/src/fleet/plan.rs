@@ -67,37 +67,40 @@ impl<'a> Item<'a> {
     }
 }
 
-pub(super) fn plan(fleet: &Fleet, now: Timestamp) -> Plan {
-    let items = items(fleet, now);
-    let pods_hit_max = share::count(fleet.sidecars.len(), fleet.settings.pods_hit_max);
-    let mut plan = Plan {
-        pods_hit_max,
-        until: fleet.rules.values().map(|rule| rule.expires_at).filter(|at| *at > now).min(),
-        ..Plan::default()
-    };
-    let halts = Halts::of(fleet);
-    let mut namespaces: BTreeMap<&str, Vec<&Sidecar>> = BTreeMap::new();
-    for sidecar in fleet.sidecars.values() {
-        namespaces.entry(&sidecar.pod.namespace).or_default().push(sidecar);
-    }
-    let mut given: BTreeMap<String, Vec<Item<'_>>> = BTreeMap::new();
-    for item in items {
-        let there = namespaces.get(item.namespace()).map_or(&[][..], Vec::as_slice);
-        let share = share_of(item, there, halts.of_namespace(item.namespace()), &mut plan);
-        for pod in &share.hit {
-            given.entry(pod.clone()).or_default().push(item);
+impl Fleet {
+    /// Who gets what, at this time.
+    pub(crate) fn plan(&self, now: Timestamp) -> Plan {
+        let items = items(self, now);
+        let pods_hit_max = share::count(self.sidecars.len(), self.settings.pods_hit_max);
+        let mut plan = Plan {
+            pods_hit_max,
+            until: self.rules.values().map(|rule| rule.expires_at).filter(|at| *at > now).min(),
+            ..Plan::default()
+        };
+        let halts = Halts::of(self);
+        let mut namespaces: BTreeMap<&str, Vec<&Sidecar>> = BTreeMap::new();
+        for sidecar in self.sidecars.values() {
+            namespaces.entry(&sidecar.pod.namespace).or_default().push(sidecar);
         }
-        plan.shares.insert(item.rank().uid.clone(), share);
+        let mut given: BTreeMap<String, Vec<Item<'_>>> = BTreeMap::new();
+        for item in items {
+            let there = namespaces.get(item.namespace()).map_or(&[][..], Vec::as_slice);
+            let share = share_of(item, there, halts.of_namespace(item.namespace()), &mut plan);
+            for pod in &share.hit {
+                given.entry(pod.clone()).or_default().push(item);
+            }
+            plan.shares.insert(item.rank().uid.clone(), share);
+        }
+        let lease_ms = u64::try_from(self.settings.lease.as_millis()).unwrap_or(u64::MAX);
+        for sidecar in self.sidecars.values() {
+            let items = given.get(&sidecar.pod.uid).map_or(&[][..], Vec::as_slice);
+            let halt = halts.of_namespace(&sidecar.pod.namespace).map(Halt::text);
+            let orders = Orders { lease_ms, halt, ..orders_of(items) };
+            plan.orders.insert(sidecar.pod.uid.clone(), Arc::new(orders::named(orders)));
+        }
+        debug_assert!(plan.pods_hit.len() <= plan.pods_hit_max, "no more pods are hit than may be");
+        plan
     }
-    let lease_ms = u64::try_from(fleet.settings.lease.as_millis()).unwrap_or(u64::MAX);
-    for sidecar in fleet.sidecars.values() {
-        let items = given.get(&sidecar.pod.uid).map_or(&[][..], Vec::as_slice);
-        let halt = halts.of_namespace(&sidecar.pod.namespace).map(Halt::text);
-        let orders = Orders { lease_ms, halt, ..orders_of(items) };
-        plan.orders.insert(sidecar.pod.uid.clone(), Arc::new(orders::named(orders)));
-    }
-    debug_assert!(plan.pods_hit.len() <= plan.pods_hit_max, "no more pods are hit than may be");
-    plan
 }
 
 /// All that may hit pods, those that are served first at the beginning.

@@ -1,7 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use proptest::prelude::*;
-use squall_config::model::{LabelCondition, Selector};
+use squall_config::model::{LabelCondition, Pods, Selector};
+use squall_config::spec::{ExperimentDocument, RuleSpec};
 use squall_orders::RuleReport;
 
 use super::*;

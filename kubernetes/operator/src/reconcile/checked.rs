@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use squall_config::Problems;
 
-use super::{Error, title};
+use super::error::{Error, title};
 
 /// What an object means, or what is wrong with it.
 pub(super) type Verdict<T> = Arc<Result<T, Problems>>;

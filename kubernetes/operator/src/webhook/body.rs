@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use futures_util::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Refused;
+use super::refused::Refused;
 use super::review::Review;
 
 /// An object has at most 1.5 MiB in the API server's store, and a review of an update has two of them. The number is that of

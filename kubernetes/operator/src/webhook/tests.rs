@@ -1,7 +1,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
