@@ -17,6 +17,12 @@ fn http(authority: &Authority, origin: &Origin) -> Settings {
     Settings::new().listener_with("to-b", "http", "service-b", &tls).cluster("service-b", "http1", &[origin.address])
 }
 
+/// One that waits for clients no longer than it takes to see that it does.
+fn impatient(authority: &Authority, origin: &Origin) -> Settings {
+    let tls = format!("{}\nheader_timeout: 300ms", authority.listener("b"));
+    Settings::new().listener_with("to-b", "http", "service-b", &tls).cluster("service-b", "http1", &[origin.address])
+}
+
 fn tcp(authority: &Authority, origin: &Origin) -> Settings {
     let tls = authority.listener("b");
     Settings::new().listener_with("to-b", "tcp", "service-b", &tls).cluster("service-b", "http1", &[origin.address])
@@ -189,13 +195,7 @@ fn clients_show_a_certificate_where_one_is_asked_for() {
 #[test]
 fn silence_and_other_languages_end_the_handshake() {
     let (authority, origin) = (authority(), Origin::ok());
-    let more = format!("{}\nheader_timeout: 200ms", authority.listener("b"));
-    let settings = Settings::new().listener_with("to-b", "http", "service-b", &more).cluster(
-        "service-b",
-        "http1",
-        &[origin.address],
-    );
-    let squall = Squall::start(&settings);
+    let squall = Squall::start(&impatient(&authority, &origin));
     let mut silent = TcpStream::connect(squall.to_b()).unwrap();
     silent.set_read_timeout(Some(PATIENCE)).unwrap();
     assert_eq!(silent.read(&mut [0; 8]).unwrap(), 0);
@@ -222,13 +222,7 @@ fn agrees_on_http2(squall: &Squall, authority: &Authority, then: &str) -> TlsCli
 #[test]
 fn a_client_that_agrees_on_http2_and_does_not_begin_it_is_closed_in_time() {
     let (authority, origin) = (authority(), Origin::ok());
-    let more = format!("{}\nheader_timeout: 300ms", authority.listener("b"));
-    let settings = Settings::new().listener_with("to-b", "http", "service-b", &more).cluster(
-        "service-b",
-        "http1",
-        &[origin.address],
-    );
-    let squall = Squall::start(&settings);
+    let squall = Squall::start(&impatient(&authority, &origin));
     for then in UNFINISHED {
         let (mut client, begin) = (agrees_on_http2(&squall, &authority, then), Instant::now());
         let ended = client.read_to_end();
