@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::task::Waker;
+use std::task::{Context, Waker};
 
 use futures_util::task::AtomicWaker;
 use h2::Reason;
@@ -49,13 +49,46 @@ impl GoingAway {
         self.0.connection.register(waker);
     }
 
-    /// What was asked for since the last time.
-    pub(crate) fn take(&self) -> Option<Reason> {
+    /// What was asked for since the last time. Who asks next wakes this task again: who asked before took its waker.
+    pub(crate) fn take(&self, cx: &Context<'_>) -> Option<Reason> {
         // A plain look first: it is asked at each turn of the connection.
         if self.0.code.load(Relaxed) == NOTHING {
             return None;
         }
+        self.register(cx.waker());
         let code = self.0.code.swap(NOTHING, Acquire);
         (code != NOTHING).then(|| Reason::from(code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn each_who_asks_wakes_the_connection() {
+        let (going_away, woken) = (GoingAway::default(), Arc::new(Woken::default()));
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = Context::from_waker(&waker);
+        going_away.register(&waker);
+        assert_eq!(going_away.take(&cx), None);
+        for (n, code) in [Http2Code::NO_ERROR, Http2Code::ENHANCE_YOUR_CALM].into_iter().enumerate() {
+            going_away.ask(code);
+            assert_eq!(woken.0.load(Relaxed), n + 1);
+            assert_eq!(going_away.take(&cx), Some(Reason::from(code.number())));
+            assert_eq!(going_away.take(&cx), None);
+        }
     }
 }

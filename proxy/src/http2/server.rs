@@ -196,13 +196,10 @@ fn poll_accept(
     if closing.poll_over(downstream, going_away, cx).is_ready() {
         return Poll::Ready(None);
     }
-    while let Some(reason) = going_away.take() {
-        match reason {
-            Reason::NO_ERROR => connection.graceful_shutdown(),
-            reason => connection.abrupt_shutdown(reason),
-        }
-        // Who asks takes the waker. Whoever has asked meanwhile is heard now.
-        going_away.register(cx.waker());
+    match going_away.take(cx) {
+        None => {}
+        Some(Reason::NO_ERROR) => connection.graceful_shutdown(),
+        Some(reason) => connection.abrupt_shutdown(reason),
     }
     connection.poll_accept(cx)
 }
