@@ -82,6 +82,19 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until these words stand in its log, which may be written later than they are said.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub fn wait_for_words(&self, log: &Path, words: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while !std::fs::read_to_string(log)?.contains(words) {
+            ensure!(Instant::now() < deadline, "{words:?} does not stand in {}", log.display());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Time on the processor, user and system, of all its threads that still run, in microseconds. From `schedstat`,
     /// which counts nanoseconds (Linux, Documentation/scheduler/sched-stats).
     pub fn cpu_us(&self) -> anyhow::Result<f64> {

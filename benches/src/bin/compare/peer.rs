@@ -170,6 +170,9 @@ impl Peer {
         let log = file.with_extension("log");
         let mut process = Process::start(&mut command, &log)?;
         process.wait_for(address).with_context(|| format!("{} did not start; see {}", self.name(), log.display()))?;
+        if matches!(self, Self::Squall { .. }) {
+            process.wait_for_words(&log, " started ")?;
+        }
         Ok(Some(Running { process: Some(process), address, log: Some(log) }))
     }
 }
