@@ -3,6 +3,7 @@
 pub(crate) mod health;
 mod listener;
 pub(crate) mod metrics;
+pub(crate) mod rest;
 mod telemetry;
 
 use std::net::SocketAddr;

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
+use futures_util::StreamExt;
 use squall_orders::{ORDERS_BYTES_MAX, Orders, PATH, REPORT_BYTES_MAX, Report};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use crate::dispatch::Dispatch;
 use crate::fleet::{Plan, Pod};
 use crate::footing::Footing;
 use crate::serve::metrics::Answers;
+use crate::serve::rest::read_on;
 
 use answer::Refused;
 pub(crate) use token::Tokens;
@@ -115,13 +117,28 @@ fn of(plan: &Plan, pod: &Pod) -> Option<Arc<Orders>> {
 }
 
 async fn report(body: Body) -> Result<Report, Refused> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, REPORT_BYTES_MAX)).await;
+    let mut stream = body.into_data_stream();
+    let read = tokio::time::timeout(BODY_TIMEOUT, bytes(&mut stream)).await;
     let bytes = match read {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            return Err(Refused::bad(format!("the report does not come, or has more than {REPORT_BYTES_MAX} bytes")));
-        }
+        Ok(Err(_broken)) => return Err(Refused::bad("the report broke off".to_owned())),
         Err(_elapsed) => return Err(Refused::bad("the report does not come".to_owned())),
     };
+    if bytes.len() > REPORT_BYTES_MAX {
+        read_on(stream).await;
+        return Err(Refused::bad(format!("the report has more than {REPORT_BYTES_MAX} bytes")));
+    }
     serde_json::from_slice(&bytes).map_err(|error| Refused::bad(format!("this is no report: {error}")))
+}
+
+/// What a sidecar sends, until that is too much.
+async fn bytes(stream: &mut BodyDataStream) -> Result<Vec<u8>, axum::Error> {
+    let mut bytes = Vec::new();
+    while let Some(part) = stream.next().await.transpose()? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > REPORT_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(bytes)
 }

@@ -25,6 +25,7 @@ pub(crate) use args::WebhookArgs;
 pub(crate) use validate::Check;
 
 use crate::serve::metrics::{Admissions, InjectionOutcome, ValidationOutcome};
+use crate::serve::rest::read_on;
 use body::Bodies;
 use refused::Refused;
 use review::{Answer, Review};
@@ -108,7 +109,7 @@ fn document(answer: &Answer) -> Response {
 }
 
 async fn only_post(request: Request) -> Response {
-    body::read_on(request.into_body().into_data_stream()).await;
+    read_on(request.into_body().into_data_stream()).await;
     let mut response = Refused(StatusCode::METHOD_NOT_ALLOWED, "POST an AdmissionReview".to_owned()).answer();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use futures_util::StreamExt;
@@ -10,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::refused::Refused;
 use super::review::Review;
+use crate::serve::rest::read_on;
 
 /// An object has at most 1.5 MiB in the API server's store, and a review of an update has two of them. The number is that of
 /// other webhooks.
@@ -68,17 +68,4 @@ impl Bodies {
         }
         Ok((bytes, held))
     }
-}
-
-/// Lets a client send the rest of what is not going to be read, within bounds: one that is still sending may not see the
-/// answer.
-pub(super) async fn read_on(mut stream: BodyDataStream) {
-    let rest = async {
-        let mut n_left = BODY_BYTES_MAX;
-        while let Some(Ok(part)) = stream.next().await {
-            let Some(left) = n_left.checked_sub(part.len()) else { return };
-            n_left = left;
-        }
-    };
-    let _too_slow = tokio::time::timeout(READ_TIMEOUT, rest).await;
 }
