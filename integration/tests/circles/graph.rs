@@ -21,7 +21,7 @@ impl<'a> Modules<'a> {
         for source in sources {
             for import in &source.imports {
                 if let Some(path) = modules.absolute(&source.module, &import.path) {
-                    modules.imported.insert([&*source.module, &[import.name.clone()]].concat(), path);
+                    modules.imported.insert([&*source.module, std::slice::from_ref(&import.name)].concat(), path);
                 }
             }
         }
