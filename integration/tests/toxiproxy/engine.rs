@@ -20,6 +20,7 @@ fn a_toxic_is_a_rule_and_a_proxy_a_listener() {
     assert_eq!(status["listeners"][0]["name"], "redis-master");
     assert_eq!(status["listeners"][0]["address"], json!(listen.to_string()));
     let rule = control.json("/v1/rules/redis-master.latency_downstream");
+    assert_eq!(status["listeners"][0]["enabled"], true);
     assert_eq!((&rule["percentage"], &rule["match"]), (&json!(100), &json!({"listener": "redis-master"})));
     assert_eq!(rule["fault"], json!({"delay": {"fixed": "20ms", "on": "response"}}));
     assert_eq!(
