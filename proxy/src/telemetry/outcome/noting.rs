@@ -9,6 +9,7 @@ use squall_config::model::{Direction, Name};
 use squall_fault::grpc;
 use squall_fault::trace_context::w3c_trace_id;
 use squall_fault::trace_share::{SharedId, TraceShare};
+use squall_telemetry::ExperimentMatch;
 
 use super::ids::{Fields, NewIds};
 use super::observing::Observing;
@@ -167,7 +168,7 @@ impl Noting {
 
     /// Notes that rules of an experiment matched, and whether one was picked.
     pub(crate) fn matched(&mut self, experiment: &Name, is_picked: bool) {
-        self.outcome.matched = Some((experiment.clone(), is_picked));
+        self.outcome.matched = Some(ExperimentMatch { experiment: experiment.clone(), is_picked });
     }
 
     /// The request left for A with these ids.
