@@ -136,7 +136,7 @@ impl RuleMeta {
 pub(crate) struct Written {
     /// As written: the file, changed by the API.
     pub(crate) document: ConfigSpec,
-    /// The same, validated.
+    /// The document, validated.
     pub(crate) config: Arc<Config>,
     /// By name of the rule; one for each rule of the document.
     pub(crate) metas: BTreeMap<String, RuleMeta>,
@@ -169,7 +169,7 @@ impl Written {
         document
     }
 
-    /// The same as somebody writes it: with proxies and toxics in the words of Toxiproxy.
+    /// [`Self::lasting`] as somebody writes it: with proxies and toxics in the words of Toxiproxy.
     pub(crate) fn as_written(&self) -> ConfigSpec {
         raise(&self.lasting())
     }

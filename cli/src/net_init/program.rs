@@ -84,7 +84,7 @@ impl Program {
         self.output(arguments, input).map(drop)
     }
 
-    /// The same; what it wrote.
+    /// Runs it with this on its standard input; what it wrote.
     pub(super) fn output(&self, arguments: &[&str], input: &str) -> Result<String, Refused> {
         let failed = |error: io::Error| Refused::Failed(format!("{} cannot be run: {error}", self.path.display()));
         let mut command = Command::new(&self.path);

@@ -213,7 +213,7 @@ fn quarter(app: App) -> World {
     World { baseline: 1_600, injecting: 8_000, shares: &[(0, 2)], ..World::new(app) }
 }
 
-/// The same; from the middle of the injection on a sixteenth is, and towards its end a half.
+/// A [`quarter`] at first; from the middle of the injection on a sixteenth is looked at, and towards its end a half.
 fn changing(app: App) -> World {
     World { shares: &[(0, 2), (5_000, 4), (7_000, 1)], ..quarter(app) }
 }

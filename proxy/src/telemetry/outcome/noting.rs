@@ -73,9 +73,9 @@ impl<'a> Seen<'a> {
         Self { noted: place.map(|place| Noted { fields, trace, request_id, place }), new_ids }
     }
 
-    /// The same where only what has an id of Squall's own is noted. A request that has no id gets the one that is drawn for it,
-    /// if that is in the share: as many do as of others, and for most nothing is added, and nothing noted. `own` is the trace of
-    /// a request that Squall traces, which has that in any case.
+    /// [`Self::of`], where only what has an id of Squall's own is noted. A request that has no id gets the one that is drawn for
+    /// it, if that is in the share: as many do as of others, and for most nothing is added, and nothing noted. `own` is the trace
+    /// of a request that Squall traces, which has that in any case.
     fn of_own_ids(
         observing: &Observing,
         share: TraceShare,
