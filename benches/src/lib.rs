@@ -47,7 +47,7 @@ pub fn config(rules: Vec<Rule>) -> Arc<Config> {
     config_of(Direction::Outbound, rules)
 }
 
-/// The same with a listener of this direction.
+/// One HTTP listener `to-b` of this direction, one cluster `service-b`, these rules.
 pub fn config_of(direction: Direction, rules: Vec<Rule>) -> Arc<Config> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let minute = Duration::from_secs(60);

@@ -101,7 +101,7 @@ impl Process {
         Ok(self.cpu_us_of_threads()?.values().sum())
     }
 
-    /// The same for each thread, by its id.
+    /// [`Self::cpu_us`] of each thread that still runs, by its id.
     pub fn cpu_us_of_threads(&self) -> anyhow::Result<BTreeMap<OsString, f64>> {
         let mut threads = BTreeMap::new();
         for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {

@@ -58,12 +58,12 @@ impl Call {
         self
     }
 
-    /// The same call as a line for a shell.
+    /// This call as a line for a shell.
     pub(crate) fn curl(&self, base: &Base, credentials: &Credentials) -> String {
         self.curl_with(base, &credentials.curl(matches!(base, Base::Https(_)), false))
     }
 
-    /// The same, for somebody whose token is in `SQUALL_TOKEN` if one is needed.
+    /// This call as a line for the shell of somebody whose token is in `SQUALL_TOKEN` if one is needed.
     pub(crate) fn curl_of_environment(&self, base: &Base, needs_token: bool) -> String {
         self.curl_with(base, &Credentials::of_environment().curl(false, needs_token))
     }

@@ -49,12 +49,12 @@ impl Failure {
         Self { exit, error: error.into() }
     }
 
-    /// The same failure, of this.
+    /// This failure, with what it is a failure of before its causes.
     pub(crate) fn of(self, what: impl Into<String>) -> Self {
         Self { exit: self.exit, error: self.error.context(what.into()) }
     }
 
-    /// The same failure with another code.
+    /// This failure with another code.
     pub(crate) fn with_exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
     }

@@ -134,7 +134,13 @@ fn install(mode: Mode, plan: &Plan) -> Result<&'static str, Failure> {
         },
     };
     iptables::install(plan).map_err(|iptables| match refused {
-        Some(nft) => Failure::new(Exit::Failure, format!("neither works: {nft}; {iptables}")),
+        Some(nft) => {
+            let fix = match (&nft, &iptables) {
+                (Refused::NotInstalled(_), Refused::NotInstalled(_)) => "; install one of them",
+                _ => "",
+            };
+            Failure::new(Exit::Failure, format!("neither works: {nft}; {iptables}{fix}"))
+        }
         None => iptables.into(),
     })?;
     Ok("iptables")

@@ -179,7 +179,7 @@ fn rule_of_file(file: &Path, text: &str) -> Result<Value, Failure> {
 }
 
 /// The path of one rule; what cannot be in a path segment is percent-encoded, for the API to refuse.
-fn rule_path(name: &str) -> String {
+pub(crate) fn rule_path(name: &str) -> String {
     let mut path = "/v1/rules/".to_owned();
     for byte in name.bytes() {
         match byte {

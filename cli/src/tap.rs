@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::client::Call;
 use crate::client::events::follow;
+use crate::client::{Call, send_blocking};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{self, Format};
+use crate::rule::rule_path;
 use crate::verb::{ClientArgs, EPILOGUE};
 
 /// Arguments of `squall tap`.
@@ -57,6 +58,7 @@ pub(crate) fn execute(args: &TapArgs) -> Outcome {
     if left == 0 {
         return Ok(Exit::Ok);
     }
+    say_when_unknown(args);
     follow((&args.client.api.control, &args.client.api.credentials), &call, |kind, data| {
         if kind == "missed" {
             let missed = serde_json::from_str::<Value>(data).ok().and_then(|value| value["missed"].as_u64());
@@ -68,6 +70,21 @@ pub(crate) fn execute(args: &TapArgs) -> Outcome {
         Ok(if left == 0 { ControlFlow::Break(()) } else { flow })
     })?;
     Ok(Exit::Ok)
+}
+
+/// Tells people who wait for a rule that is not there. It is no error: the rule may be made in a moment, by hand or by an
+/// experiment, and whoever watches its first exchange has to be there before it. What cannot be asked is not told.
+fn say_when_unknown(args: &TapArgs) {
+    let Some(rule) = &args.rule else { return };
+    let api = &args.client.api;
+    let Ok(reply) = send_blocking(&api.control, &api.credentials, &Call::new(Method::GET, rule_path(rule))) else {
+        return;
+    };
+    let answer = reply.json();
+    let why = answer["detail"].as_str().filter(|_| reply.status == StatusCode::NOT_FOUND);
+    if let Some(why) = why {
+        output::say(&format!("{why}; waiting until there is one (`squall rule ls` lists those that there are)"));
+    }
 }
 
 impl TapArgs {

@@ -1,5 +1,6 @@
 //! Whom outgoing TLS trusts.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +13,16 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert
 /// # Errors
 /// What is wrong with the file.
 pub(crate) fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let Some(file) = ca else { return Ok(squall_proxy::authorities_of_system()) };
+    ca.map_or_else(|| Ok(squall_proxy::authorities_of_system()), |file| roots_in(file, &content(file)?))
+}
+
+/// The authorities of a PEM file that has been read already.
+///
+/// # Errors
+/// What is wrong with the content.
+pub(crate) fn roots_in(file: &Path, content: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(file)? {
+    for certificate in certificates_in(file, content)? {
         roots.add(certificate).map_err(|error| format!("{}: not an authority: {error}", file.display()))?;
     }
     Ok(roots)
@@ -25,12 +33,24 @@ pub(crate) fn roots(ca: Option<&Path>) -> Result<RootCertStore, String> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    certificates_in(file, &content(file)?)
+}
+
+fn content(file: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(file).map_err(|error| unreadable(file, &error))
+}
+
+fn certificates_in(file: &Path, content: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(content).collect();
     match all {
         Ok(all) if all.is_empty() => Err(format!("{}: there is no certificate in it", file.display())),
         Ok(all) => Ok(all),
-        Err(error) => Err(format!("cannot read certificates from {}: {error}", file.display())),
+        Err(error) => Err(unreadable(file, &error)),
     }
+}
+
+fn unreadable(file: &Path, why: &dyn fmt::Display) -> String {
+    format!("cannot read certificates from {}: {why}", file.display())
 }
 
 /// Handshakes that trust these.

@@ -155,7 +155,7 @@ impl Removed {
         gone.iter().fold(index, |index, gone| if *gone <= index { index + 1 } else { index })
     }
 
-    /// The same for a rendered path.
+    /// [`Self::original`] of a path that is written out.
     pub(crate) fn original_text(&self, path: &str) -> String {
         if self.0.is_empty() {
             return path.to_owned();

@@ -6,7 +6,7 @@ use regex::Regex;
 /// A compiled condition on a text.
 #[derive(Clone, Debug)]
 pub enum Pattern {
-    /// The same text.
+    /// Is this text.
     Exact(String),
     /// Begins with it.
     Prefix(String),

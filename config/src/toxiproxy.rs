@@ -17,7 +17,7 @@ pub use lower::{Lowered, address, lower, raise, rule, rule_name};
 pub use proxy::ProxyOf;
 pub use toxic::{Stream, Toxic, ToxicOf};
 
-use crate::spec::{ClusterSpec, ConfigSpec, ListenerSpec, Scalar, Written};
+use crate::spec::{ClusterSpec, ConfigSpec, EndpointSpec, ListenerSpec, Scalar, Written};
 
 /// The listener of this proxy, with its place.
 pub fn listener_of<'a>(document: &'a ConfigSpec, proxy: &str) -> Option<(usize, &'a ListenerSpec)> {
@@ -46,16 +46,12 @@ pub fn proxy(document: &ConfigSpec, name: &str, upstream: &str) -> (ListenerSpec
             || document.clusters.iter().any(|cluster| cluster.name == name)
     };
     let own = crate::model::Name::free(name, is_taken);
-    let cluster = ClusterSpec {
-        name: own.clone(),
-        endpoints: vec![Written::Short(Scalar::Text(upstream.to_owned()))],
-        ..ClusterSpec::default()
-    };
+    let cluster = ClusterSpec { name: own.clone(), endpoints: vec![endpoint(upstream)], ..ClusterSpec::default() };
     let listener = ListenerSpec {
         name: own.clone(),
         protocol: Some(protocol(false).to_owned()),
         cluster: Some(own),
-        proxy: Some(ProxyOf { name: name.to_owned(), ..ProxyOf::default() }),
+        proxy: Some(ProxyOf { name: name.to_owned(), upstream: upstream.to_owned(), ..ProxyOf::default() }),
         ..ListenerSpec::default()
     };
     (listener, cluster)
@@ -66,13 +62,10 @@ pub fn protocol(looks_into_http: bool) -> &'static str {
     if looks_into_http { "auto" } else { "tcp" }
 }
 
-/// The upstream of a proxy's listener.
-pub fn upstream_of<'a>(document: &'a ConfigSpec, listener: &ListenerSpec) -> Option<&'a str> {
-    let cluster = document.clusters.iter().find(|cluster| Some(&cluster.name) == listener.cluster.as_ref())?;
-    match cluster.endpoints.first()? {
-        Written::Short(Scalar::Text(upstream)) => Some(upstream),
-        _ => None,
-    }
+/// The endpoint that an upstream is. Where no host is written Go dials this machine, over IPv4 (`net.Dial`).
+pub fn endpoint(upstream: &str) -> Written<EndpointSpec> {
+    let host = if upstream.starts_with(':') { "127.0.0.1" } else { "" };
+    Written::Short(Scalar::Text(format!("{host}{upstream}")))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use squall_config::model::{Config, Name};
 use squall_config::spec::{ConfigSpec, ListenerSpec, RuleSpec};
-use squall_config::toxiproxy::{listener_of, raise, upstream_of};
+use squall_config::toxiproxy::{listener_of, raise};
 
 pub(crate) use ordered::Ordered;
 pub(crate) use restore::Unfit;
@@ -136,7 +136,7 @@ impl RuleMeta {
 pub(crate) struct Written {
     /// As written: the file, changed by the API.
     pub(crate) document: ConfigSpec,
-    /// The same, validated.
+    /// The document, validated.
     pub(crate) config: Arc<Config>,
     /// By name of the rule; one for each rule of the document.
     pub(crate) metas: BTreeMap<String, RuleMeta>,
@@ -169,7 +169,7 @@ impl Written {
         document
     }
 
-    /// The same as somebody writes it: with proxies and toxics in the words of Toxiproxy.
+    /// [`Self::lasting`] as somebody writes it: with proxies and toxics in the words of Toxiproxy.
     pub(crate) fn as_written(&self) -> ConfigSpec {
         raise(&self.lasting())
     }
@@ -331,8 +331,6 @@ impl Draft {
 
     /// Proxies that are as they were keep their connections; those of others end.
     fn go_on_from(&mut self, before: &ConfigSpec) {
-        let upstream =
-            |document: &ConfigSpec, listener: &ListenerSpec| upstream_of(document, listener).map(str::to_owned);
         let starts: Vec<Option<u64>> = self
             .document
             .listeners
@@ -340,8 +338,7 @@ impl Draft {
             .map(|listener| {
                 let other = before.listeners.iter().find(|other| other.name == listener.name)?;
                 let start = other.start?;
-                let is_same = ListenerSpec { start: Some(start), ..listener.clone() } == *other
-                    && upstream(&self.document, listener) == upstream(before, other);
+                let is_same = ListenerSpec { start: Some(start), ..listener.clone() } == *other;
                 Some(if is_same { start } else { start + 1 })
             })
             .collect();

@@ -74,7 +74,7 @@ impl ApiError {
         Self::with_problem(status, Problem::new(path, detail).with_hint(hint))
     }
 
-    /// The same, with a position.
+    /// A refusal with this problem, which may have a position.
     pub(crate) fn with_problem(status: StatusCode, problem: Problem) -> Self {
         Self { status, detail: problem.detail.clone(), errors: vec![problem], field: None }
     }

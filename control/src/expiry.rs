@@ -14,10 +14,10 @@ use crate::publish::Publisher;
 /// machine may have slept.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// The same while somebody holds the lease.
+/// While somebody holds the lease, both clocks are read at least this often.
 const LOOK_AT_LEASE_EVERY: Duration = Duration::from_millis(500);
 
-/// The same while a controller's orders hold, which is for seconds.
+/// While a controller's orders hold, which is for seconds, both clocks are read at least this often.
 const LOOK_AT_ORDERS_EVERY: Duration = Duration::from_millis(500);
 
 /// How much time is left is written down this often, where it outlives the process: after a restart of the machine with a

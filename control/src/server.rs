@@ -35,7 +35,7 @@ use crate::{experiment, expiry, fleet, guards, routes};
 const CONNECTIONS_MAX: usize = 256;
 /// A request head that takes longer does not come from a client that works.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same while there are few places left, so that callers who have something to say come in.
+/// How long a request head may take while there are few places left, so that callers who have something to say come in.
 const HEADER_TIMEOUT_CROWDED: Duration = Duration::from_millis(500);
 /// Of [`CONNECTIONS_MAX`], those that only quick callers get.
 const PLACES_KEPT: usize = CONNECTIONS_MAX / 2;

@@ -19,12 +19,12 @@ use squall_config::spec::ConfigSpec;
 use crate::audit::Audit;
 use crate::audit::journal::Journal;
 use crate::directory::{Damaged, Directory};
-use crate::document::{Unfit, Written};
+use crate::document::{Now, Unfit, Written};
 use crate::experiment::archive::Archive;
 use crate::experiment::board::ExperimentBoard;
 use crate::lease;
 use crate::switch::Halt;
-use clock::{Moment, process_now, time_of};
+use clock::{Moment, time_of};
 use keeper::{Keeper, STATE};
 use saved::{Saved, SavedHalt};
 
@@ -58,7 +58,7 @@ impl Start {
     pub fn fresh(document: ConfigSpec, config: Config) -> Self {
         let halt = config.lease_ttl.map(|_| Halt::now(lease::NOBODY.to_owned()));
         Self {
-            written: Arc::new(Written::first(document, config, process_now())),
+            written: Arc::new(Written::first(document, config, Now::read())),
             halt,
             generation: 1,
             keeper: Keeper::default(),
@@ -101,7 +101,7 @@ impl Start {
             });
             start.halt = of_before.or(start.halt);
             let saved_lease = saved.lease.clone();
-            let restored = Written::restored(saved, document, config, &Moment::read(), process_now());
+            let restored = Written::restored(saved, document, config, &Moment::read(), Now::read());
             start.written = Arc::new(restored.written);
             let was_held = saved_lease.map(|holder| Halt::now(lease::lost_with_process(&holder)));
             start.halt = start.halt.or(was_held);

@@ -18,7 +18,7 @@ fn put(start: &Start, name: &str) -> Arc<Written> {
     let rule = json!({ "name": name, "percentage": 1, "fault": { "abort": 503 } });
     draft.put_rule(squall_config::parse_value(&rule).unwrap());
     let config = squall_config::validate(&draft.document).unwrap();
-    Arc::new(draft.finish(Arc::new(config), process_now()))
+    Arc::new(draft.finish(Arc::new(config), Now::read()))
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn what_is_left_of_a_rule_is_written_down_anew() {
         saved.rules[0].end.unwrap().left_ms
     };
     let before = left();
-    let begin = process_now().monotonic;
+    let begin = Now::read().monotonic;
     while begin.elapsed().as_millis() < 3 {
         std::hint::spin_loop();
     }

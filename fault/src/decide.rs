@@ -167,7 +167,7 @@ pub fn decide_handshake(
     decided
 }
 
-/// The same for what flows in a tunnel. `rule` is one of the listener's `tunnel_rules`.
+/// [`decide_connection`] for what flows in a tunnel. `rule` is one of the listener's `tunnel_rules`.
 pub fn decide_tunnel(
     snapshot: &Snapshot,
     listener: &CompiledListener,

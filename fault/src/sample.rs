@@ -56,7 +56,7 @@ impl CompiledRule {
         outcome.ok()
     }
 
-    /// The same, with the reason.
+    /// What [`Self::pick`] draws, or why there is nothing to draw.
     pub(crate) fn outcome(
         &self,
         snapshot: &Snapshot,

@@ -73,7 +73,7 @@ pub struct CompiledListener {
     pub tunnel_rules: Vec<RuleIndex>,
     /// The enabled rules that can match the handshakes here, in order; empty when halted.
     pub tls_rules: Vec<RuleIndex>,
-    /// The same listener with each of the other clusters that server names or original destinations lead to.
+    /// This listener with each of the other clusters that server names or original destinations lead to.
     pub routes: Vec<Arc<CompiledListener>>,
     /// Finds those of `http_rules` that a request can match.
     pub(crate) index: Index,

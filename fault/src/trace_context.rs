@@ -94,7 +94,7 @@ pub fn trace_id(headers: &HeaderMap) -> Option<u128> {
     of(TRACEPARENT, w3c_trace).or_else(|| of(B3, b3_single_trace)).or_else(|| of(B3_TRACE, b3_trace))
 }
 
-/// The same for who has found the fields already: [`TRACEPARENT`], [`B3`] and [`B3_TRACE`].
+/// [`trace_id`] for who has found the fields already: [`TRACEPARENT`], [`B3`] and [`B3_TRACE`].
 pub fn trace_id_of([w3c, single, several]: [Option<&HeaderValue>; 3]) -> Option<u128> {
     let of = |value: Option<&HeaderValue>, read: fn(&[u8]) -> Option<u128>| read(value?.as_bytes());
     of(w3c, w3c_trace).or_else(|| of(single, b3_single_trace)).or_else(|| of(several, b3_trace))
@@ -157,7 +157,7 @@ pub fn hex(digits: &[u8]) -> Option<u128> {
     read_hex::<ANY_CASE>(digits)
 }
 
-/// The same, small letters only.
+/// [`hex`], of which letters are small.
 fn lower_hex(digits: &[u8]) -> Option<u128> {
     read_hex::<0>(digits)
 }

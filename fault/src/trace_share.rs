@@ -42,7 +42,7 @@ enum Given {
     Both,
     /// The one that decides.
     Sole,
-    /// The same, if it is in the share, and else none.
+    /// The one that decides, if it is in the share, and else none.
     SoleInShare,
 }
 
@@ -64,14 +64,14 @@ impl TraceShare {
         Self { halvings: halvings.min(Self::HALVINGS_MAX), by, given: Given::Both }
     }
 
-    /// The same, where A is known to pass on the very id that says what belongs together: no request needs another.
+    /// This share, where A is known to pass on the very id that says what belongs together: no request needs another.
     pub fn with_sole_id(self) -> Self {
         Self { given: Given::Sole, ..self }
     }
 
-    /// The same, where besides hardly any request brings an id, and nothing else needs ids: they are for the share alone. Then
-    /// it has only what has an id that Squall made, since of what has none, or one of A's own because A was given none, nobody
-    /// knows to which request it belongs.
+    /// [`Self::with_sole_id`], where besides hardly any request brings an id, and nothing else needs ids: they are for the share
+    /// alone. Then it has only what has an id that Squall made, since of what has none, or one of A's own because A was given
+    /// none, nobody knows to which request it belongs.
     pub fn with_own_ids_alone(self) -> Self {
         Self { given: Given::SoleInShare, ..self }
     }

@@ -127,7 +127,7 @@ impl Origin {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
     }
 
-    /// The same at an address of the loopback network, such as 127.0.0.2.
+    /// Runs `script` on a thread of its own for each connection, at an address of the loopback network, such as 127.0.0.2.
     ///
     /// # Panics
     /// When the port is not free.
@@ -157,7 +157,7 @@ impl Origin {
         Self::answering_at(SocketAddr::from(([127, 0, 0, 1], 0)), bytes)
     }
 
-    /// The same at an address of the loopback network.
+    /// Answers every request with these bytes and keeps the connection open, at an address of the loopback network.
     pub fn answering_at(address: SocketAddr, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start_at(address, move |mut peer| {
@@ -172,7 +172,7 @@ impl Origin {
         Self::named_at(name, SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    /// The same at an address of the loopback network.
+    /// Answers 200 with its own name as the body, at an address of the loopback network.
     pub fn named_at(name: &str, address: SocketAddr) -> Self {
         Self::answering_at(address, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
     }

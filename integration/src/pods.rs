@@ -92,7 +92,7 @@ impl Pod {
         SocketAddr::new(self.v4, port)
     }
 
-    /// The same with IPv6.
+    /// An address of it, over IPv6.
     pub fn at_v6(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.v6, port)
     }
@@ -122,7 +122,7 @@ pub fn ip(arguments: &str) -> Output {
     Command::new("ip").args(arguments.split(' ')).stdin(Stdio::null()).output().expect("ip runs")
 }
 
-/// The same, which has to succeed.
+/// `ip` with these arguments, which has to succeed.
 ///
 /// # Panics
 /// When it does not.

@@ -101,7 +101,7 @@ impl Program {
         Self::nginx_with(test, listen, &format!("{tls} {TOLD}"))
     }
 
-    /// The same without TLS at this address.
+    /// [`Self::nginx_proxy_protocol`] without TLS, at this address.
     ///
     /// # Panics
     /// When it does not start.
@@ -149,7 +149,7 @@ impl Program {
         Self::redis_at(free_address(), test)
     }
 
-    /// The same at this address.
+    /// redis-server without persistence, at this address; `None` when it is left out.
     ///
     /// # Panics
     /// When it does not start.

@@ -31,7 +31,7 @@ impl Scene {
         Self::under(manners, &[])
     }
 
-    /// The same with more arguments for Squall.
+    /// With an A that behaves like this, callers, and more arguments for Squall.
     ///
     /// # Panics
     /// When something does not start.

@@ -352,6 +352,7 @@ fn status_tells_what_is_going_on() {
     let status = squall.api().json("/v1/status");
     assert!(status["version"].is_string() && status["generation"].is_u64(), "{status}");
     assert_eq!(status["listeners"][0]["name"], "to-b");
+    assert_eq!(status["listeners"][0]["enabled"], true);
     assert_eq!(status["clusters"][0]["name"], "service-b");
     assert_eq!(status["active_faults"].as_i64().unwrap_or(-1), 0, "{status}");
 }

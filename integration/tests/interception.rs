@@ -12,7 +12,7 @@ use squall_integration::foreign::{postgres, redis};
 use squall_integration::origin::Origin;
 use squall_integration::pods::{Pods, must};
 use squall_integration::programs::{Program, as_user, find};
-use squall_integration::squall::{copy, output};
+use squall_integration::squall::{binary, copy, output};
 use squall_integration::wait::PATIENCE;
 use squall_integration::{End, RawClient, Squall, eventually};
 
@@ -276,6 +276,72 @@ fn twice_is_the_same_as_once_and_remove_leaves_nothing() {
                 assert!(mode != "nft" || left == fresh, "{left}");
             }
         }
+    });
+}
+
+/// `squall net-init` where these programs are not: they are covered up, in a mount namespace of its own.
+fn net_init_without(programs: &[&str], arguments: &[&str]) -> (Option<i32>, String) {
+    // All are looked for before one is hidden: several are links to the same file.
+    let hide = "files=$(for program in $HIDDEN; do readlink -f $(command -v $program); done | sort -u)
+                for file in $files; do mount --bind /dev/null $file || exit 99; done
+                exec \"$@\"";
+    let own = binary();
+    let command = [&["-m", "sh", "-c", hide, "sh", own.to_str().unwrap(), "net-init"], arguments].concat();
+    let done = Command::new("unshare").args(command).env("HIDDEN", programs.join(" ")).output().unwrap();
+    (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
+#[test]
+fn where_a_program_is_not_installed_another_one_does_it_or_it_is_said() {
+    let Some(pods) = Pods::new("where_a_program_is_not_installed_another_one_does_it_or_it_is_said") else { return };
+    let all: Vec<&str> = ["nft", "iptables", "iptables-nft", "iptables-legacy"]
+        .into_iter()
+        .filter(|program| *program == "nft" || find(program, "net-init --mode iptables").is_some())
+        .collect();
+    pods.a.within(|| {
+        let (code, said) = net_init_without(&["nft"], &["--mode", "nft"]);
+        let expected = "nft is not installed (package nftables); install it, or use --mode iptables";
+        assert!(code == Some(1) && said.contains(expected), "{code:?} {said}");
+        let (code, said) = net_init_without(&all, &[]);
+        let expected = "neither works: nft is not installed (package nftables); iptables is not installed (package iptables); \
+                        install one of them";
+        assert!(code == Some(1) && said.contains(expected), "{code:?} {said}");
+        if all.len() > 1 {
+            let (code, said) = net_init_without(&["nft"], &[]);
+            assert!(code == Some(0) && said.contains("with iptables"), "{code:?} {said}");
+            assert!(self::said("iptables-save", &["-t", "nat"]).contains("15101"));
+        }
+    });
+}
+
+#[test]
+fn what_fails_for_one_family_is_done_for_none() {
+    let test = "what_fails_for_one_family_is_done_for_none";
+    let (Some(pods), Some(_)) = (Pods::new(test), find("iptables", test)) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let fake = |name: &str, code: u8| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\ncat >/dev/null\necho 'no such table' >&2\nexit {code}\n")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+    pods.a.within(|| {
+        let fails = || {
+            let mut command = squall_integration::squall::command(&["net-init", "--mode", "iptables", "--ipv6"]);
+            let done = command.env("PATH", &path).output().unwrap();
+            let text = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(done.status.code() == Some(1) && text.contains("no such table"), "{text}");
+            let rules = said("iptables-save", &["-t", "nat"]);
+            assert!(!rules.contains("SQUALL"), "{rules}");
+        };
+        for name in ["ip6tables", "ip6tables-nft", "ip6tables-legacy"] {
+            fake(name, 3);
+            fake(&format!("{name}-restore"), 3);
+        }
+        fails();
+        // It is there, and does not take the rules.
+        fake("ip6tables", 0);
+        fails();
     });
 }
 

@@ -50,7 +50,7 @@ struct Known {
     enabled: bool,
     /// Milliseconds of Unix time, at most.
     ends: u64,
-    /// The same, at least: when a write was under way it is not known when it was made.
+    /// Milliseconds of Unix time, at least: when a write was under way it is not known when it was made.
     ends_not_before: u64,
 }
 

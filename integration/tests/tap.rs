@@ -174,6 +174,27 @@ fn the_command_line_shows_lines() {
 }
 
 #[test]
+fn who_waits_for_a_rule_that_is_not_there_is_told_at_once() {
+    let scene = scene();
+    let mut child = tap(&scene, &["-n", "1", "--rule", "later"]);
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    err.read_line(&mut said).unwrap();
+    let expected =
+        "there is no rule \"later\"; waiting until there is one (`squall rule ls` lists those that there are)\n";
+    assert!(said.ends_with(expected), "{said}");
+    // It goes on waiting: what the rule touches once it is there is shown.
+    scene
+        .api()
+        .rule("later", &json!({"match": {"path": {"prefix": "/echo"}}, "percentage": 100, "fault": {"abort": 503}}));
+    child.stderr = Some(err.into_inner());
+    let (code, out, rest) = end_of(&scene, child);
+    assert!(code == Some(0) && out.contains("later/abort") && rest.is_empty(), "{code:?} {out} {rest}");
+    let (_, _, err) = end_of(&scene, tap(&scene, &["-n", "1", "--rule", "later"]));
+    assert_eq!(err, "");
+}
+
+#[test]
 fn watchers_do_not_keep_squall_from_its_end() {
     let mut scene = scene();
     let _watched = watch(&scene, "");

@@ -75,7 +75,7 @@ pub(crate) async fn open(
     Some(Opened { worker, listener, protocol, io, ends, server_name, destination, open })
 }
 
-/// The same on a connection that was told that it has a tunnel to `destination`: opens the TLS in it.
+/// Opens the TLS in a connection that was told that it has a tunnel to `destination`; then it is open as after [`open`].
 async fn intercept(downstream: Downstream, stream: Stream, early: Bytes, destination: HostPort) -> Option<Opened> {
     let (worker, listener, ends, open) = downstream.into_parts()?;
     let client = Client { worker: &worker, listener: &listener, source: ends.source.ip() };

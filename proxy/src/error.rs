@@ -171,7 +171,7 @@ impl ProxyError {
         Self::caused_by(kind, error)
     }
 
-    /// The same of an HTTP/2 connection.
+    /// A failure of an HTTP/2 connection before there was a response head.
     pub(crate) fn http2(error: h2::Error) -> Self {
         let kind = if let Some(kind) = error.get_io().and_then(kind_of_copied) {
             kind
@@ -213,7 +213,7 @@ fn kind_of_tls(error: &std::io::Error) -> Option<ErrorKind> {
     })
 }
 
-/// The same of an error that went through the HTTP/2 codec, which keeps its kind and its text alone.
+/// [`kind_of_tls`] of an error that went through the HTTP/2 codec, which keeps its kind and its text alone.
 fn kind_of_copied(error: &std::io::Error) -> Option<ErrorKind> {
     // Sockets have no such kind.
     let is_of_tls = error.kind() == std::io::ErrorKind::InvalidData;

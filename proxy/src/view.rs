@@ -31,7 +31,7 @@ pub(crate) struct ListenerView {
     pub(crate) tls: Option<Arc<Cell<Server>>>,
     /// What makes certificates, when HTTPS to some destinations is opened here.
     pub(crate) authority: Option<Arc<Cell<Authority>>>,
-    /// The same with other clusters, in the order of [`CompiledListener::routes`].
+    /// This listener with other clusters, in the order of [`CompiledListener::routes`].
     routes: Vec<Rc<Self>>,
     /// The listener is gone from the configuration: its connections are served to their end, without faults.
     is_retired: bool,
@@ -183,7 +183,7 @@ impl View {
         self.listeners.iter().find(|view| view.key.listener.as_str() == name)
     }
 
-    /// The same for a connection that asked for this server name.
+    /// The listener of this name, for a connection that asked for this server name.
     pub(crate) fn route(&self, name: &str, server_name: Option<&str>) -> Option<&Rc<ListenerView>> {
         self.listener(name).map(|listener| listener.route(server_name))
     }

@@ -99,7 +99,7 @@ pub(crate) struct Worker {
     all: Arc<[mpsc::WeakUnboundedSender<Command>]>,
     sharing: RefCell<Sharing>,
     life: watch::Sender<Life>,
-    /// The same, for a look that takes no lock.
+    /// Whether `life` is past serving, for a look that takes no lock.
     is_draining: Cell<bool>,
     /// HTTP connections that the sweeper looks at.
     wires: RefCell<HashMap<u64, Watched>>,

@@ -13,7 +13,7 @@ use outcomes::setup::{Observed, Setup, Side};
 use squall_config::model::{Direction, Fallback, Name};
 use squall_fault::trace_share::{SharedId, TraceShare};
 use squall_proxy::{Propagation, Sampler, Traces, span_queue};
-use squall_telemetry::{Observation, Outcome};
+use squall_telemetry::{ExperimentMatch, Observation, Outcome};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const TRACE_NUMBER: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
@@ -135,7 +135,7 @@ fn the_experiment_of_a_rule_is_told_and_whether_it_was_picked() {
                  { name: r, percentage: 100, match: { path: /c }, fault: { reset: true } }, \
                  { name: own, percentage: 100, match: { path: /d }, fault: { abort: 418 } }]";
     let setup = Setup::new(rules, &["a", "never", "r"], None).observing(with_ids());
-    let matched = |is_picked| Some((Name::new("e").unwrap(), is_picked));
+    let matched = |is_picked| Some(ExperimentMatch { experiment: Name::new("e").unwrap(), is_picked });
     for (path, status, is_injected, expected) in [
         ("/a", Some(503), true, matched(true)),
         ("/b", Some(200), false, matched(false)),
@@ -165,7 +165,10 @@ fn what_the_budget_has_no_room_for_was_not_picked() {
     setup.wait_for_active("held");
     setup.request(Side::Out, "GET /a HTTP/1.1", &[]);
     let outcome = setup.outcome();
-    assert_eq!((outcome.status, outcome.matched), (Some(200), Some((Name::new("e").unwrap(), false))));
+    assert_eq!(
+        (outcome.status, outcome.matched),
+        (Some(200), Some(ExperimentMatch { experiment: Name::new("e").unwrap(), is_picked: false }))
+    );
     drop(held);
     let outcome = setup.outcome();
     assert_eq!((outcome.status, outcome.is_abandoned, outcome.is_injected), (None, true, true), "{outcome:?}");

@@ -67,7 +67,7 @@ impl Chosen {
         })
     }
 
-    /// The same within so much time; of an experiment with one step. The shortest phase that there may be is a second.
+    /// This experiment, of one step, within so much time. The shortest phase that there may be is a second.
     pub(super) fn within(mut self, bound: Duration) -> Self {
         let length = |share: f64| Some(Scalar::Text(format!("{}ms", bound.mul_f64(share).as_millis().max(1000))));
         if let Some(spec) = &mut self.document.spec {

@@ -76,26 +76,32 @@ impl Iptables {
         self.listed.lines().any(|line| line == format!("-N {chain}"))
     }
 
+    fn install(&self, plan: &Plan, family: Family) -> Result<(), Refused> {
+        let is_hooked = HOOKS.map(|(hook, chain)| self.is_hooked(hook, chain));
+        self.restore(&table(plan, family, is_hooked))
+    }
+
     fn restore(&self, table: &str) -> Result<(), Refused> {
         self.restore.run(&["-w", "--noflush"], table)
     }
 }
 
-/// Puts the rules in force.
+/// Puts the rules in force, for all families that the plan has or for none.
 pub(super) fn install(plan: &Plan) -> Result<(), Refused> {
-    for family in FAMILIES {
-        match (Iptables::find(family), family == Family::V4 || plan.ipv6) {
-            (Ok(iptables), true) => {
-                let is_hooked = HOOKS.map(|(hook, chain)| iptables.is_hooked(hook, chain));
-                iptables.restore(&table(plan, family, is_hooked))?;
-            }
-            (Err(why), true) => return Err(why),
-            // Of a plan before that had IPv6.
-            (Ok(iptables), false) => take_out(&iptables)?,
-            (Err(_), false) => {}
-        }
+    let v4 = Iptables::find(Family::V4)?;
+    // Before anything is changed: one of the two is often missing.
+    let v6 = Iptables::find(Family::V6);
+    if !plan.ipv6 {
+        v4.install(plan, Family::V4)?;
+        // Of a plan before that had IPv6.
+        return v6.map_or(Ok(()), |v6| take_out(&v6));
     }
-    Ok(())
+    let v6 = v6?;
+    v4.install(plan, Family::V4)?;
+    v6.install(plan, Family::V6).inspect_err(|_| {
+        // The failure is told, and half of a redirect must not stay.
+        let _as_far_as_it_goes = remove();
+    })
 }
 
 /// Takes the rules out. None there is as good.

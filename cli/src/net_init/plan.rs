@@ -43,7 +43,7 @@ impl Mesh {
 }
 
 impl Plan {
-    /// The same, with what belongs to these left alone.
+    /// This plan, with what belongs to these meshes left alone, and each list in the order that nft takes.
     pub(super) fn beside(mut self, meshes: &[Mesh]) -> Self {
         for mesh in meshes {
             self.skip_uids.push(mesh.uid());

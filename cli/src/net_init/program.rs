@@ -39,8 +39,8 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotInstalled(package) => {
-                let (program, other) = if *package == "nftables" { ("nft", "iptables") } else { ("iptables", "nft") };
-                write!(f, "{program} is not installed (package {package}); install it, or use --mode {other}")
+                let (program, _) = program_of(package);
+                write!(f, "{program} is not installed (package {package})")
             }
             Self::NotPermitted(said) => {
                 write!(
@@ -56,8 +56,17 @@ impl fmt::Display for Refused {
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
-        Self::new(Exit::Failure, refused.to_string())
+        let fix = match refused {
+            Refused::NotInstalled(package) => format!("; install it, or use --mode {}", program_of(package).1),
+            Refused::NotPermitted(_) | Refused::Failed(_) => String::new(),
+        };
+        Self::new(Exit::Failure, format!("{refused}{fix}"))
     }
+}
+
+/// The program of a package, and what does the same.
+fn program_of(package: &str) -> (&'static str, &'static str) {
+    if package == "nftables" { ("nft", "iptables") } else { ("iptables", "nft") }
 }
 
 impl Program {
@@ -75,7 +84,7 @@ impl Program {
         self.output(arguments, input).map(drop)
     }
 
-    /// The same; what it wrote.
+    /// Runs it with this on its standard input; what it wrote.
     pub(super) fn output(&self, arguments: &[&str], input: &str) -> Result<String, Refused> {
         let failed = |error: io::Error| Refused::Failed(format!("{} cannot be run: {error}", self.path.display()));
         let mut command = Command::new(&self.path);
@@ -94,5 +103,21 @@ impl Program {
         let said = format!("{}: {line}", self.name);
         let is_forbidden = ["not permitted", "Permission denied", "must be root"].iter().any(|why| said.contains(why));
         Err(if is_forbidden { Refused::NotPermitted(said) } else { Refused::Failed(said) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_installed_is_told_with_a_way_out() {
+        for (package, expected) in [
+            ("nftables", "nft is not installed (package nftables); install it, or use --mode iptables"),
+            ("iptables", "iptables is not installed (package iptables); install it, or use --mode nft"),
+        ] {
+            let failure = Failure::from(Program::find("squall-no-such-program", package).unwrap_err());
+            assert_eq!((failure.exit, failure.text()), (Exit::Failure, format!("error: {expected}")));
+        }
     }
 }

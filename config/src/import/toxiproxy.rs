@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::problem::Problem;
-use crate::spec::{ClusterSpec, ListenerSpec, Scalar, Written};
-use crate::toxiproxy::protocol;
+use crate::spec::{ClusterSpec, ListenerSpec, Scalar};
+use crate::toxiproxy::{endpoint, protocol};
 
 use super::read::read;
 use super::sheet::Sheet;
@@ -78,7 +78,7 @@ fn proxy(path: &str, proxy: Proxy, sheet: &mut Sheet<'_>) {
     let enabled = proxy.enabled.filter(|enabled| !enabled);
     let listener =
         ListenerSpec { name: name.clone(), address, enabled, protocol: Some(protocol), ..ListenerSpec::default() };
-    let cluster = ClusterSpec { endpoints: vec![Written::Short(upstream)], ..ClusterSpec::default() };
+    let cluster = ClusterSpec { endpoints: vec![endpoint(&upstream.to_string())], ..ClusterSpec::default() };
     let Some(listener) = sheet.proxy(path, listener, cluster) else {
         if !proxy.toxics.is_empty() {
             sheet.lost(format!("{path}.toxics"), "they have no listener; no rule was made", "");

@@ -23,12 +23,14 @@ pub struct ClusterSpec {
     pub endpoints: Vec<Written<EndpointSpec>>,
     /// In place of endpoints: requests say themselves where they go, in their target (`HTTP_PROXY`) or by CONNECT
     /// (`HTTPS_PROXY`), and go there when it is listed, as in api.example.com, *.example.com:8443, 10.0.0.0/8:*. Without a
-    /// port, 80 and 443. With `original_dst`: what the cluster stands for.
+    /// port, 80 and 443. With `original_dst`: what the cluster stands for. No name is looked up to find out: one is compared
+    /// with the name that is said, an address with the address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destinations: Option<OneOrMany>,
     /// In place of endpoints: connections go where they were going before they were redirected to the listener. Those whose
-    /// original destination is among `destinations` (addresses, and names in Host, `:authority` or SNI) belong to this cluster
-    /// on every listener of such a cluster, the first one in the file that lists it; it speaks what the client speaks.
+    /// original destination is among `destinations` (addresses; names where one is said in Host, `:authority` or SNI, as other
+    /// bytes say none) belong to this cluster on every listener of such a cluster, the first one in the file that lists it; it
+    /// speaks what the client speaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub original_dst: Option<bool>,
     /// What the endpoints speak: `http1` (the default) or `http2` (with prior knowledge, or ALPN under TLS).

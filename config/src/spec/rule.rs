@@ -133,7 +133,7 @@ impl Full for EndpointMatchSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TextMatchSpec {
-    /// The same text.
+    /// Is this text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
     /// Begins with it.
@@ -162,7 +162,7 @@ pub struct ValueMatchSpec {
     /// There is such a field (true) or there is none (false).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub present: Option<bool>,
-    /// The same text.
+    /// Is this text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
     /// Begins with it.

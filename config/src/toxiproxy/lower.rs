@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use super::{ProxyOf, Toxic, ToxicKind, ToxicOf, WrongAttribute, protocol, proxy, toxics_of, upstream_of};
+use super::{ProxyOf, Toxic, ToxicKind, ToxicOf, WrongAttribute, protocol, proxy, toxics_of};
 use crate::model::Name;
 use crate::problem::Problem;
 use crate::spec::{ConfigSpec, ListenerSpec, MatchSpec, ProxySpec, RuleSpec, Scalar, ToxicSpec};
@@ -104,7 +104,7 @@ impl Lowered {
         };
         let (listener, cluster) = proxy(&self.document, &spec.name, &spec.upstream);
         let listen = Some(spec.listen).filter(|_| spec.enabled == Some(false));
-        let of = ProxyOf { name: spec.name.clone(), listen, is_of_file: true };
+        let of = ProxyOf { name: spec.name.clone(), upstream: spec.upstream, listen, is_of_file: true };
         let listener = ListenerSpec {
             address: Some(Scalar::Text(address.to_string())),
             enabled: spec.enabled.filter(|enabled| !enabled),
@@ -231,7 +231,7 @@ fn written(document: &ConfigSpec, listener: &ListenerSpec) -> Option<ProxySpec> 
     Some(ProxySpec {
         name: of.name.clone(),
         listen: listen.unwrap_or_default(),
-        upstream: upstream_of(document, listener).unwrap_or_default().to_owned(),
+        upstream: of.upstream.clone(),
         enabled: listener.enabled,
         toxics: toxics.collect(),
     })

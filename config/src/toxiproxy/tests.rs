@@ -131,6 +131,16 @@ fn what_is_wrong_is_told_where_it_was_written() {
 }
 
 #[test]
+fn no_host_is_this_machine() {
+    let lowered = lower(document(&json!([{"name": "a", "listen": ":26379", "upstream": ":6379"}])));
+    let config = validate(&lowered.document).unwrap();
+    assert_eq!(config.listeners[0].address.to_string(), "[::]:26379");
+    assert_eq!(config.clusters[0].endpoints[0].address.to_string(), "127.0.0.1:6379");
+    let raised = raise(&lowered.document).toxiproxy.unwrap().proxies;
+    assert_eq!(raised[0].upstream, ":6379", "as it was written");
+}
+
+#[test]
 fn names_are_kept_apart() {
     let proxies = json!([
         {"name": "Redis", "upstream": "127.0.0.1:9", "toxics": [{"type": "timeout"}]},

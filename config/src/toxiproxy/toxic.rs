@@ -82,7 +82,7 @@ impl Toxic {
         self.kind.fault(self.stream().phase())
     }
 
-    /// The same in the case in which it came.
+    /// The bytes that it is for, in the case in which that came.
     pub(crate) fn stream_as_written(&self) -> &str {
         &self.stream
     }

@@ -38,7 +38,7 @@ impl<'a> Meets<'a> {
         self.only(ListenerProtocol::Tcp, "TCP")
     }
 
-    /// The same of HTTP.
+    /// Says so when there is HTTP alone, as [`Self::only_tcp`] does.
     pub(crate) fn only_http(&self) -> Option<String> {
         self.only(ListenerProtocol::Http, "HTTP")
     }

@@ -84,6 +84,8 @@ struct RunningOut {
 struct ListenerOut {
     /// Its name.
     name: String,
+    /// Whether it accepts connections; one that is switched off does not.
+    enabled: bool,
     /// The address that it is really bound to; null when it is not.
     address: Option<String>,
     /// `outbound` or `inbound`.
@@ -207,6 +209,7 @@ fn listeners(app: &App, view: &View) -> Vec<ListenerOut> {
     let address = |name: &Name| bound.iter().find(|(bound, _)| bound == name).map(|(_, address)| address.to_string());
     let listeners = view.written.config.listeners.iter().map(|listener| ListenerOut {
         name: listener.name.to_string(),
+        enabled: listener.is_enabled,
         address: address(&listener.name),
         direction: listener.direction.as_str(),
         protocol: match listener.protocol {

@@ -38,7 +38,7 @@ struct TotalsOut {
     connections: u64,
     /// Bytes of bodies and streams towards the cluster.
     bytes_request: u64,
-    /// The same from there.
+    /// Bytes of bodies and streams from the cluster.
     bytes_response: u64,
     /// HTTP exchanges that began.
     begun: u64,

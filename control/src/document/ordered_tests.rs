@@ -9,7 +9,7 @@ use squall_config::spec::ConfigSpec;
 
 use super::*;
 use crate::document::Now;
-use crate::state::clock::{Moment, process_now};
+use crate::state::clock::Moment;
 
 const HEAD: &str = "version: 1
 listeners: [{name: to-b, address: 127.0.0.1:0, cluster: b}, {name: to-c, address: 127.0.0.1:0, cluster: c}]
@@ -19,7 +19,7 @@ clusters: [{name: b, endpoints: ['127.0.0.1:9000']}, {name: c, endpoints: ['127.
 fn first() -> Written {
     let (document, config) =
         load_text(&format!("{HEAD}rules: [{{name: own, percentage: 5, fault: {{delay: 2s}}}}]")).unwrap();
-    Written::first(document, config, process_now())
+    Written::first(document, config, Now::read())
 }
 
 /// As the publisher does it.
@@ -36,7 +36,7 @@ fn try_change(written: &Written, now: Now, change: impl FnOnce(&mut Draft)) -> R
 }
 
 fn change(written: &Written, change: impl FnOnce(&mut Draft)) -> Written {
-    try_change(written, process_now(), change).unwrap()
+    try_change(written, Now::read(), change).unwrap()
 }
 
 pub(crate) fn rule(name: &str, more: &Value) -> RuleSpec {
@@ -80,7 +80,7 @@ fn ordered_rules_stand_behind_all_others_and_outlive_nothing() {
 
     let lasting: Vec<String> = written.lasting().rules.into_iter().map(|rule| rule.name).collect();
     assert_eq!(lasting, ["own", "later"]);
-    let saved = written.to_saved(Moment::read(), process_now());
+    let saved = written.to_saved(Moment::read(), Now::read());
     let text = serde_json::to_string(&saved).unwrap();
     assert!(!text.contains("\"x\"") && !text.contains("controller"));
     let ended = change(&written, Draft::end_orders);
@@ -160,7 +160,7 @@ fn limits_hold_for_ordered_rules() {
     let written = change(&limits("{rules_max: 2}"), |draft| draft.order(vec![plain("x"), plain("y"), plain("z")]));
     assert_eq!(names(&written), ["own", "x"]);
     assert!(problem(&written, "z").contains("rules_max"), "{}", problem(&written, "z"));
-    let refused = try_change(&written, process_now(), |draft| {
+    let refused = try_change(&written, Now::read(), |draft| {
         draft.put_rule(share("bad", 101));
     })
     .unwrap_err();
@@ -247,7 +247,7 @@ proptest! {
 
     #[test]
     fn whatever_comes_the_own_rules_are_as_without_orders(steps in prop::collection::vec(step(), 1..12)) {
-        let (file, now) = (document(true), process_now());
+        let (file, now) = (document(true), Now::read());
         let config = validate(&file).unwrap();
         let (mut written, mut bare) = (Written::first(file.clone(), config.clone(), now), Written::first(file, config, now));
         for step in steps {

@@ -5,7 +5,6 @@ use squall_config::load_text;
 
 use super::*;
 use crate::document::ordered::tests::{names, rule};
-use crate::state::clock::process_now;
 
 const HEAD: &str = "version: 1
 listeners: [{name: to-b, address: 127.0.0.1:0, cluster: b}]
@@ -22,22 +21,22 @@ fn file(text: &str) -> (ConfigSpec, Config) {
 
 fn first() -> Written {
     let (document, config) = file(&format!("{HEAD}{RULES}"));
-    Written::first(document, config, process_now())
+    Written::first(document, config, Now::read())
 }
 
 fn change(written: &Written, change: impl FnOnce(&mut Draft)) -> Written {
     let mut draft = written.draft();
     change(&mut draft);
     let config = squall_config::validate(&draft.document).unwrap();
-    draft.finish(Arc::new(config), process_now())
+    draft.finish(Arc::new(config), Now::read())
 }
 
 /// What a process started with `text` makes of `written`, so many seconds later.
 fn restore(written: &Written, text: &str, seconds: u64) -> Restored {
     let then = Moment::read();
-    let saved = written.to_saved(then.clone(), process_now());
+    let saved = written.to_saved(then.clone(), Now::read());
     let by_wall = i64::try_from(seconds).unwrap();
-    let (later, now) = (then.later(Duration::from_secs(seconds)), process_now().set_by(by_wall));
+    let (later, now) = (then.later(Duration::from_secs(seconds)), Now::read().set_by(by_wall));
     let (file, config) = file(text);
     Written::restored(saved, file, config, &later, now)
 }
@@ -60,7 +59,7 @@ fn with_the_same_file_everything_is_as_it_was() {
     for (name, seconds) in [("a1", 540), ("a2", 3540), ("f2", 3540)] {
         let (before, after) = (written.metas[name], restored.written.metas[name]);
         assert_eq!(before.origin, after.origin);
-        let left = after.expiry.unwrap().deadline.saturating_duration_since(process_now().monotonic);
+        let left = after.expiry.unwrap().deadline.saturating_duration_since(Now::read().monotonic);
         assert!(left.as_secs().abs_diff(seconds) <= 1, "{name}: {left:?}");
     }
     assert_eq!(restored.written.metas["f1"].expiry, None);

@@ -45,7 +45,7 @@ impl Asking {
         })
     }
 
-    /// The same, with what was found as it is.
+    /// Begins at once, and tells what was found as it is. Called on a runtime.
     pub(super) fn findings(web: Arc<dyn Web>, judge: RemoteJudge) -> (Self, mpsc::Receiver<Finding>) {
         Self::tell(web, judge, |_, finding| finding)
     }

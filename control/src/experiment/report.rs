@@ -308,11 +308,11 @@ pub(crate) struct Group {
     pub(crate) propagated: Share,
     /// Failed, or took longer than the steady state allows.
     pub(crate) harmed: Share,
-    /// Quantiles of what they took.
+    /// What half of them took at most.
     pub(crate) p50: Option<f64>,
-    /// The same.
+    /// What 90 % of them took at most.
     pub(crate) p90: Option<f64>,
-    /// The same.
+    /// What 99 % of them took at most.
     pub(crate) p99: Option<f64>,
     /// The longest.
     pub(crate) max: Option<f64>,
@@ -363,7 +363,7 @@ pub(crate) struct HarmReport {
 pub(crate) struct RetryReport {
     /// Calls for one request of the faulted group, on average.
     pub(crate) calls_faulted: Option<f64>,
-    /// The same of the control group.
+    /// Calls for one request of the control group, on average.
     pub(crate) calls_control: Option<f64>,
     /// Calls for each distinct call of the faulted group, by those of the control group (by 1 where there is none). Not all
     /// calls are compared: requests that make many calls are faulted more often, which is no retry.
@@ -441,9 +441,9 @@ pub(crate) struct SeriesPoint {
     pub(crate) requests: u64,
     /// Those that failed.
     pub(crate) failed: u64,
-    /// A quantile of what they took.
+    /// What half of them took at most.
     pub(crate) p50: Option<f64>,
-    /// The same.
+    /// What 99 % of them took at most.
     pub(crate) p99: Option<f64>,
     /// At the end of that second, calls to A that are under way.
     pub(crate) in_flight: u64,
@@ -451,17 +451,17 @@ pub(crate) struct SeriesPoint {
     pub(crate) faulted: u64,
     /// Those that failed.
     pub(crate) faulted_failed: u64,
-    /// A quantile of what they took.
+    /// What half of them took at most.
     pub(crate) faulted_p50: Option<f64>,
-    /// The same.
+    /// What 99 % of them took at most.
     pub(crate) faulted_p99: Option<f64>,
     /// Calls to A of the control group.
     pub(crate) control: u64,
     /// Those that failed.
     pub(crate) control_failed: u64,
-    /// A quantile of what they took.
+    /// What half of them took at most.
     pub(crate) control_p50: Option<f64>,
-    /// The same.
+    /// What 99 % of them took at most.
     pub(crate) control_p99: Option<f64>,
     /// Calls that A made.
     pub(crate) calls: u64,

@@ -12,7 +12,7 @@ pub(super) fn inbound(from: Instant, began: u64, took: u64) -> Outcome {
     exchange(Direction::Inbound, from, began, took)
 }
 
-/// The same of a call that A made.
+/// A call that A made, which began so many milliseconds after `from`, took so many, and went well.
 pub(super) fn call(from: Instant, began: u64, took: u64) -> Outcome {
     exchange(Direction::Outbound, from, began, took)
 }

@@ -16,6 +16,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub(super) fn read(file: Option<&Path>) -> Result<BTreeMap<String, String>, String> {
     let Some(file) = file else { return Ok(BTreeMap::new()) };
     let fail = |why: String| format!("{}: {why}", file.display());
+    // Asked before it is opened: opening a pipe waits for its writer.
+    if !std::fs::metadata(file).map_err(|error| fail(error.to_string()))?.is_file() {
+        return Err(fail("is not a file".to_owned()));
+    }
     let mut text = String::new();
     let opened = std::fs::File::open(file).map_err(|error| fail(error.to_string()))?;
     opened.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|error| fail(error.to_string()))?;
@@ -131,6 +135,7 @@ mod tests {
             assert!(parse(&format!("a=\"b\"\n{bad}\n")).unwrap_err().starts_with("line 2 is not"), "{bad}");
         }
         assert_eq!(read(None), Ok(BTreeMap::new()));
+        assert!(read(Some(Path::new("/"))).unwrap_err().ends_with("is not a file"));
         assert!(read(Some(Path::new("/not/there"))).unwrap_err().starts_with("/not/there: "));
     }
 }

@@ -1,6 +1,6 @@
 //! Three clocks: what people see, what the process sees, and what goes on while the machine sleeps.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -86,11 +86,6 @@ pub(crate) fn millis_of(time: SystemTime) -> u64 {
 pub(crate) fn time_of(millis: u64) -> SystemTime {
     // Ten thousand years: no sum with it overflows.
     UNIX_EPOCH + Duration::from_millis(millis.min(10_000 * 366 * 24 * 3600 * 1000))
-}
-
-/// The moment on the process's own clocks.
-pub(crate) fn process_now() -> Now {
-    Now { wall: SystemTime::now(), monotonic: Instant::now() }
 }
 
 #[cfg(test)]

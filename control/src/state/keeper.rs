@@ -7,10 +7,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::clock::{Moment, millis_of, process_now};
+use super::clock::{Moment, millis_of};
 use super::saved::SavedHalt;
 use crate::directory::Directory;
-use crate::document::Written;
+use crate::document::{Now, Written};
 use crate::switch::Halt;
 
 /// The rules and the kill switch.
@@ -133,7 +133,7 @@ impl Keeper {
             (wanted.written.clone(), wanted.halt.clone(), wanted.lease.clone(), wanted.generation)
         };
         let Some(written) = written else { return Ok(()) };
-        let mut saved = written.to_saved(Moment::read(), process_now());
+        let mut saved = written.to_saved(Moment::read(), Now::read());
         (saved.generation, saved.lease) = (generation, lease);
         saved.halt = halt.map(|Halt { reason, since, by_controller }| SavedHalt {
             reason,

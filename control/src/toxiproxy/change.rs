@@ -1,6 +1,6 @@
 //! What calls do to the document; nothing of it is in force until the publisher has published it.
 
-use squall_config::spec::{ClusterSpec, ConfigSpec, ListenerSpec, RuleSpec, Scalar, Written};
+use squall_config::spec::{ClusterSpec, ConfigSpec, ListenerSpec, RuleSpec, Scalar};
 use squall_config::toxiproxy::{self, Toxic, ToxicKind, listener_of, protocol, toxics_of};
 
 use super::body::{Body, wrong};
@@ -144,9 +144,12 @@ pub(super) fn update(draft: &mut Draft, now: &ProxyOut, change: &Body) -> Result
     }
     let own = listener.name.clone();
     if let Some(upstream) = elsewhere {
+        if let Some(of) = &mut listener.proxy {
+            of.upstream.clone_from(&upstream);
+        }
         let cluster = draft.document.clusters.iter_mut().find(|cluster| cluster.name == own);
         let cluster: &mut ClusterSpec = cluster.ok_or_else(Refusal::no_proxy)?;
-        cluster.endpoints = vec![Written::Short(Scalar::Text(upstream))];
+        cluster.endpoints = vec![toxiproxy::endpoint(&upstream)];
     }
     if enabled && (differs || !now.enabled) {
         start(draft, &now.name, Some(now))?;

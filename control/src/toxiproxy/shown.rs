@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use squall_config::model::Name;
 use squall_config::spec::{ConfigSpec, ListenerSpec};
-use squall_config::toxiproxy::{Toxic, listener_of, toxics_of, upstream_of};
+use squall_config::toxiproxy::{Toxic, listener_of, toxics_of};
 
 use crate::app::App;
 use crate::data_plane::DataPlane;
@@ -49,7 +49,7 @@ fn shown(document: &ConfigSpec, listener: &ListenerSpec, bound: &[(Name, SocketA
     Some(ProxyOut {
         name: of.name.clone(),
         listen,
-        upstream: upstream_of(document, listener).unwrap_or_default().to_owned(),
+        upstream: of.upstream.clone(),
         enabled,
         toxics: toxics_of(document, &of.name).into_iter().map(|(_, toxic)| toxic.clone()).collect(),
     })

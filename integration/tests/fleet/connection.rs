@@ -107,19 +107,22 @@ fn without_a_controller_there_is_nothing_of_it() {
     }
 }
 
-/// The end of the lease needs nobody's help: here the thread that asks hangs.
+/// Whoever opens a pipe that nobody writes to waits; a question must not.
 #[test]
-fn faults_end_with_the_lease_though_the_question_hangs_in_a_file() {
+fn a_token_that_is_a_pipe_ends_faults_with_the_lease_and_is_said_until_it_is_a_file() {
     let world = World::new(LEASE);
     world.controller.order_and_wait("1", json!({"rules": [abort("x", "/a", 418)]}));
-    let fifo = world.controller.file("fifo");
+    let (fifo, token) = (world.controller.file("fifo"), std::fs::read(world.controller.file("token")).unwrap());
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
-    // The token is a pipe that nobody writes to: whoever reads it hangs.
     std::fs::rename(&fifo, world.controller.file("token")).unwrap();
     let last = world.controller.last_answer();
     eventually("faults end", LEASE * 3, || (world.call("/a") == 200).then_some(()));
     let after = world.controller.last_answer().max(last).elapsed();
     println!("ended {after:?} after the last answer");
     assert!(after < LEASE + Duration::from_millis(1000), "{after:?}");
+    let problem = world.status()["problem"].as_str().map(str::to_owned).unwrap_or_default();
+    assert!(problem.ends_with("token: is not a file"), "{problem}");
+    world.controller.replace("token", &token);
+    eventually("it follows again", PATIENCE, || (world.call("/a") == 418).then_some(()));
 }

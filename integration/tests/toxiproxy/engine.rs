@@ -1,5 +1,6 @@
 //! One engine: what Toxiproxy's API makes is seen in the control API, in metrics and in the audit, and the other way round.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ fn a_toxic_is_a_rule_and_a_proxy_a_listener() {
     let status = control.json("/v1/status");
     assert_eq!(status["listeners"][0]["name"], "redis-master");
     assert_eq!(status["listeners"][0]["address"], json!(listen.to_string()));
+    assert_eq!(status["listeners"][0]["enabled"], true);
     let rule = control.json("/v1/rules/redis-master.latency_downstream");
     assert_eq!((&rule["percentage"], &rule["match"]), (&json!(100), &json!({"listener": "redis-master"})));
     assert_eq!(rule["fault"], json!({"delay": {"fixed": "20ms", "on": "response"}}));
@@ -51,6 +53,39 @@ fn a_toxic_is_a_rule_and_a_proxy_a_listener() {
     // The control API takes it away, and so it is gone there.
     control.remove("redis-master.latency_downstream");
     assert_eq!(toxiproxy.call("GET", "/proxies/Redis%20Master/toxics", &Value::Null, 200), json!([]));
+    toxiproxy.call("POST", "/proxies/Redis%20Master", &json!({"enabled": false}), 200);
+    let off = &control.json("/v1/status")["listeners"][0];
+    assert_eq!((&off["enabled"], &off["address"]), (&json!(false), &Value::Null));
+}
+
+#[test]
+fn where_no_host_is_written_it_listens_everywhere_and_leads_to_this_machine() {
+    let toxiproxy = Toxiproxy::start();
+    let origin = Origin::mirror();
+    let upstream = format!(":{}", origin.address.port());
+    let proxy = json!({"name": "a", "listen": ":0", "upstream": upstream});
+    let made = toxiproxy.call("POST", "/proxies", &proxy, 201);
+    assert_eq!(made["upstream"], json!(upstream), "as it was written");
+    let listen: SocketAddr = made["listen"].as_str().unwrap().parse().unwrap();
+    assert!(listen.ip().is_unspecified(), "{listen}");
+    let works = || {
+        for host in ["127.0.0.1", "::1"] {
+            let address = SocketAddr::new(host.parse().unwrap(), listen.port());
+            RawClient::connect(address).send("x").read_exact(1);
+        }
+    };
+    works();
+    // Neither populate nor an update takes it for another one.
+    let mut client = RawClient::connect(SocketAddr::new("127.0.0.1".parse().unwrap(), listen.port()));
+    client.send("x").read_exact(1);
+    let same = json!([{"name": "a", "listen": format!(":{}", listen.port()), "upstream": upstream}]);
+    assert_eq!(toxiproxy.call("POST", "/populate", &same, 201)["proxies"][0]["upstream"], json!(upstream));
+    toxiproxy.call("POST", "/proxies/a", &json!({"upstream": upstream}), 200);
+    client.send("x").read_exact(1);
+    toxiproxy.call("POST", "/proxies/a", &json!({"upstream": "127.0.0.1:9"}), 200);
+    let back = toxiproxy.call("POST", "/proxies/a", &json!({"upstream": upstream}), 200);
+    assert_eq!(back["upstream"], json!(upstream));
+    works();
 }
 
 #[test]

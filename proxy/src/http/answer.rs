@@ -82,7 +82,7 @@ pub(crate) fn aborted(abort: &Abort, rule: &str, is_grpc: bool) -> Answered {
     }
 }
 
-/// The same, as the caller asked for it.
+/// A rule answers in the upstream's place, as the caller asked for it.
 pub(crate) fn requested(answer: RequestedAnswer, rule: &str) -> Answered {
     match answer {
         RequestedAnswer::Http(status) => {

@@ -28,7 +28,7 @@ impl Interrupt {
         Self { reason: Some(Reason::from(code.number())), end: ConnectionEnd::Drop }
     }
 
-    /// The same with the usual code, which is not REFUSED_STREAM: clients silently retry that.
+    /// An injected reset with the usual code, which is not REFUSED_STREAM: clients silently retry that.
     pub(crate) fn injected_reset() -> Self {
         Self::reset(Http2Code::INTERNAL_ERROR)
     }
@@ -38,7 +38,7 @@ impl Interrupt {
         Self::with_reason(Reason::CANCEL)
     }
 
-    /// The same for a reason.
+    /// A connection that is closed without an answer, and a stream that ends for this reason.
     pub(crate) fn with_reason(reason: Reason) -> Self {
         Self { reason: Some(reason), end: ConnectionEnd::Close(Bytes::new()) }
     }

@@ -55,7 +55,7 @@ impl Connection {
         Self { io: Rc::new(RefCell::new(stream)), input: Input::default(), permit: None }
     }
 
-    /// The same, with what it gives back when it ends.
+    /// This connection, with what it gives back when it ends.
     pub(crate) fn with_permit(self, permit: ConnectionPermit) -> Self {
         Self { permit, ..self }
     }

@@ -1,7 +1,7 @@
 //! Connections that Squall made lately in place of others. One of them that comes back was redirected itself, and would do
 //! so for ever: the rules of the redirect do not know who Squall is.
 
-use std::collections::VecDeque;
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 /// A connection that comes back does so at once.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
-/// More than a worker accepts before it looks at the first of them.
-const REMEMBERED_MAX: usize = 1024;
+/// So many at least, as long as they are young, and at most twice as many: more than a worker accepts before it looks at the
+/// first of them.
+const REMEMBERED_MIN: usize = 1024;
 
 /// A connection by both of its ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AddressPair {
     /// Of whoever began it.
     pub(crate) source: SocketAddr,
@@ -23,23 +24,31 @@ pub(crate) struct AddressPair {
 
 /// The connections.
 #[derive(Debug, Default)]
-pub(crate) struct Dialled(Mutex<VecDeque<Made>>);
+pub(crate) struct Dialled(Mutex<Made>);
 
-#[derive(Debug)]
+/// All workers ask under one lock for each connection that they accept, so that none is searched for among the others. They are
+/// forgotten together, a set at a time, when they have been remembered for long enough or are too many.
+#[derive(Debug, Default)]
 struct Made {
-    at: Instant,
-    pair: AddressPair,
+    /// Since `began`.
+    lately: HashSet<AddressPair>,
+    /// Those of before.
+    before: HashSet<AddressPair>,
+    began: Option<Instant>,
 }
 
 impl Dialled {
     /// Remembers a connection.
     pub(crate) fn note(&self, pair: AddressPair, at: Instant) {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_old = |made: &Made| at.saturating_duration_since(made.at) > REMEMBERED_FOR;
-        while made.len() >= REMEMBERED_MAX || made.front().is_some_and(is_old) {
-            made.pop_front();
+        let age = at.saturating_duration_since(*made.began.get_or_insert(at));
+        if age >= REMEMBERED_FOR || made.lately.len() >= REMEMBERED_MIN {
+            made.turn(at);
         }
-        made.push_back(Made { at, pair });
+        if age >= REMEMBERED_FOR * 2 {
+            made.before.clear();
+        }
+        made.lately.insert(pair);
     }
 
     /// Whether a connection is one of them. The same two ends may be those of another one soon after; then its socket is of
@@ -48,9 +57,22 @@ impl Dialled {
         let source = SocketAddr::new(pair.source.ip().to_canonical(), pair.source.port());
         let is_known = {
             let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            made.iter().any(|made| made.pair == AddressPair { source, ..pair })
+            made.has(AddressPair { source, ..pair })
         };
         is_known && owner(source).is_none_or(|uid| uid == rustix::process::geteuid().as_raw())
+    }
+}
+
+impl Made {
+    /// Forgets those of before; the others are those of before now.
+    fn turn(&mut self, at: Instant) {
+        std::mem::swap(&mut self.lately, &mut self.before);
+        self.lately.clear();
+        self.began = Some(at);
+    }
+
+    fn has(&self, pair: AddressPair) -> bool {
+        self.lately.contains(&pair) || self.before.contains(&pair)
     }
 }
 
@@ -107,13 +129,35 @@ mod tests {
         }
     }
 
+    fn pair(port: u16) -> AddressPair {
+        AddressPair { source: ([192, 0, 2, 2], port).into(), destination: ([192, 0, 2, 1], 1).into() }
+    }
+
     #[test]
-    fn there_is_a_bound() {
-        let dialled = Dialled::default();
-        let (now, destination) = (Instant::now(), "192.0.2.1:1".parse().unwrap());
+    fn the_last_ones_are_known_and_there_is_a_bound() {
+        let (dialled, now) = (Dialled::default(), Instant::now());
         for port in 0..=u16::MAX {
-            dialled.note(AddressPair { source: SocketAddr::from(([192, 0, 2, 2], port)), destination }, now);
+            dialled.note(pair(port), now);
+            let made = dialled.0.lock().unwrap();
+            assert!(made.lately.len() + made.before.len() <= REMEMBERED_MIN * 2);
+            let oldest = usize::from(port).saturating_sub(REMEMBERED_MIN - 1);
+            assert!(made.has(pair(port)) && made.has(pair(u16::try_from(oldest).unwrap())), "{port}");
         }
-        assert_eq!(dialled.0.lock().unwrap().len(), REMEMBERED_MAX);
+        assert!(!dialled.0.lock().unwrap().has(pair(0)));
+    }
+
+    #[test]
+    fn each_is_known_for_its_time_and_not_for_longer_than_twice_that() {
+        let step = REMEMBERED_FOR / 8;
+        let (dialled, start) = (Dialled::default(), Instant::now());
+        for number in 0..64 {
+            dialled.note(pair(number), start + step * number.into());
+            let made = dialled.0.lock().unwrap();
+            for other in 0..=number {
+                let age = step * (number - other).into();
+                assert!(age >= REMEMBERED_FOR || made.has(pair(other)), "{age:?}");
+                assert!(age < REMEMBERED_FOR * 2 || !made.has(pair(other)), "{age:?}");
+            }
+        }
     }
 }

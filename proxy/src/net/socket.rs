@@ -24,10 +24,10 @@ pub(crate) fn bind_shared(address: SocketAddr) -> io::Result<std::net::TcpListen
     bind(address, true)
 }
 
-/// The same, which nobody shares the address with.
+/// A non-blocking listening socket that has its address alone.
 ///
 /// # Errors
-/// The same; and when the address is in use at all.
+/// Whatever the system says of the address: not permitted, not of this host, in use.
 pub(crate) fn bind_alone(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     bind(address, false)
 }

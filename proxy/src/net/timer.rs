@@ -37,7 +37,7 @@ pub(crate) async fn sleep_until_exact(deadline: Instant) {
     std::future::poll_fn(|cx| sleep.poll(cx)).await;
 }
 
-/// The same as a value that state machines poll and set anew.
+/// [`sleep_until_exact`] as a value that state machines poll and set anew.
 #[derive(Debug)]
 pub(crate) struct ExactSleep {
     deadline: Instant,

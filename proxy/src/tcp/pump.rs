@@ -38,7 +38,7 @@ enum Path {
     Copied,
     /// Through the kernel, where both sides are plain; the pipe is there while it holds something.
     Spliced(Option<Pipe>),
-    /// The same for what is in the pipe, and then copied: it has become a trickle.
+    /// Through the kernel for what is in the pipe, and then copied: it has become a trickle.
     Drying(Pipe),
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn server_name(
     }
 }
 
-/// The same without a limit; `seen` may be the beginning of it.
+/// [`server_name`] without a limit; `seen` may be the beginning of the ClientHello.
 pub(crate) async fn read<R: AsyncRead + Unpin>(
     stream: &mut R,
     seen: &mut BytesMut,

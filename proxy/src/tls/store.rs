@@ -31,14 +31,16 @@ pub(crate) struct TlsStore {
 /// handshake.
 pub(crate) struct Cell<L: Load> {
     current: ArcSwapOption<L::Loaded>,
+    /// The digest of the content that was looked at last, good or bad. Held while files are read, which takes as long as their
+    /// file system does.
+    looking: Mutex<Option<u64>>,
+    /// Never held while anything is read: whoever shows it must not wait.
     files: Mutex<Files>,
 }
 
 /// What is known of the files of a cell.
 #[derive(Debug, Default)]
 struct Files {
-    /// Of the content that was looked at last, good or bad.
-    digest: Option<u64>,
     /// Of the certificate in use.
     not_after: Option<i64>,
     /// What is wrong with the content that was looked at last.
@@ -47,7 +49,7 @@ struct Files {
 
 impl<L: Load> Default for Cell<L> {
     fn default() -> Self {
-        Self { current: ArcSwapOption::empty(), files: Mutex::default() }
+        Self { current: ArcSwapOption::empty(), looking: Mutex::default(), files: Mutex::default() }
     }
 }
 
@@ -75,14 +77,15 @@ impl<L: Load> Cell<L> {
 
     /// Loads the files if their content is another one than last time; `None` when it is not.
     fn refresh(&self, source: &L, hasher: &RandomState) -> Option<Result<(), LoadError>> {
-        let mut files = self.files();
+        let mut seen = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let content: Vec<_> = source.files().into_iter().map(|file| super::certs::read("", file).ok()).collect();
         let digest = hasher.hash_one(content);
-        if files.digest == Some(digest) && self.current.load().is_some() {
+        if *seen == Some(digest) && self.current.load().is_some() {
             return None;
         }
         let loaded = source.load();
-        files.digest = Some(digest);
+        *seen = Some(digest);
+        let mut files = self.files();
         files.error = loaded.as_ref().err().cloned();
         Some(loaded.map(|Dated { loaded, not_after }| {
             files.not_after = not_after;
@@ -279,5 +282,60 @@ impl TlsStore {
             }
         });
         control.into_iter().chain(listeners).chain(authorities).chain(clusters).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Files on a file system that hangs until somebody says so.
+    #[derive(Clone, Debug)]
+    struct Hanging(Arc<(Sender<()>, Mutex<Receiver<()>>)>);
+
+    impl PartialEq for Hanging {
+        fn eq(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.0, &other.0)
+        }
+    }
+
+    impl Eq for Hanging {}
+
+    impl std::hash::Hash for Hanging {
+        fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+    }
+
+    impl Load for Hanging {
+        type Loaded = ();
+
+        fn load(&self) -> Result<Dated<()>, LoadError> {
+            let (begun, end) = &*self.0;
+            begun.send(()).unwrap();
+            end.lock().unwrap().recv().unwrap();
+            Ok(Dated { loaded: (), not_after: Some(7) })
+        }
+
+        fn files(&self) -> Vec<&Path> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_shown_while_files_hang() {
+        let ((begin, begun), (end, ended), (tell, told)) = (channel(), channel(), channel());
+        let (cell, source) = (Cell::default(), Hanging(Arc::new((begin, Mutex::new(ended)))));
+        std::thread::scope(|scope| {
+            let loading = scope.spawn(|| cell.refresh(&source, &RandomState::new()));
+            begun.recv().unwrap();
+            scope.spawn(|| tell.send(cell.known().not_after).unwrap());
+            let known = told.recv_timeout(Duration::from_secs(10));
+            end.send(()).unwrap();
+            assert_eq!(known, Ok(None), "it waits for nobody");
+            assert_eq!(loading.join().unwrap(), Some(Ok(())));
+        });
+        assert_eq!(cell.known().not_after, Some(7));
     }
 }

@@ -128,8 +128,8 @@ impl ClusterState {
         Rc::clone(&all[self.choose(all, now.into())])
     }
 
-    /// The same, once a name has an address, or it is known that none has. Waits no longer than a connection may take. To be
-    /// boxed, because it happens once.
+    /// [`Self::pick`], once a name has an address, or it is known that none has. Waits no longer than a connection may take. To
+    /// be boxed, because it happens once.
     pub(crate) async fn pick_resolved(&self, now: Instant) -> Rc<EndpointState> {
         let mut members = self.shared.follow();
         let settled = members.wait_for(|members| members.is_settled());
@@ -165,7 +165,7 @@ impl ClusterState {
         self.shared.caps.connect(self.cluster.connect_timeout).await
     }
 
-    /// The same, at once or not at all.
+    /// The right to a new connection, at once or not at all.
     pub(crate) fn admit_now(&self) -> Result<ConnectionPermit, ProxyError> {
         self.shared.caps.try_connect()
     }

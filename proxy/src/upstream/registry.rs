@@ -52,7 +52,7 @@ impl Registry {
         shared
     }
 
-    /// The same, when a worker uses it.
+    /// The shared half of a cluster that is exactly this one, when a worker uses it.
     pub(crate) fn find(&self, cluster: &Cluster) -> Option<Arc<SharedCluster>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().filter_map(Weak::upgrade).find(|shared| *shared.cluster == *cluster)

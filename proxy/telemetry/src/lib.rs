@@ -5,7 +5,7 @@ mod status;
 mod tap;
 mod traffic;
 
-pub use outcome::{Observation, Outcome};
+pub use outcome::{ExperimentMatch, Observation, Outcome};
 pub use status::{CertificateStatus, EndpointStatus};
 pub use tap::{TapEvent, TapFilter};
 pub use traffic::{Traffic, TrafficTotals};

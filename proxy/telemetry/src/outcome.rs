@@ -64,7 +64,16 @@ pub struct Outcome {
     pub response_bytes: u64,
     /// Of a call to A: which of [`Observation::fallbacks`] the answer shows. Else 0.
     pub fallbacks: u8,
-    /// When rules of experiments matched it: the experiment of the first of them, and whether a rule of that experiment was
-    /// picked, has a part in the plan, and was let through by the budgets. What it did is [`Outcome::is_injected`].
-    pub matched: Option<(Name, bool)>,
+    /// When rules of experiments matched it.
+    pub matched: Option<ExperimentMatch>,
+}
+
+/// An experiment, a rule of which matched an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExperimentMatch {
+    /// Its name. Of several experiments it is that of the first rule that matched.
+    pub experiment: Name,
+    /// Whether a rule of it was picked, has a part in the plan, and was let through by the budgets. What it did is
+    /// [`Outcome::is_injected`].
+    pub is_picked: bool,
 }

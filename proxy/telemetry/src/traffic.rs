@@ -24,7 +24,7 @@ pub struct TrafficTotals {
     pub connections: u64,
     /// Bytes of bodies and streams towards the cluster.
     pub bytes_request: u64,
-    /// The same from there.
+    /// Bytes of bodies and streams from the cluster.
     pub bytes_response: u64,
     /// HTTP exchanges that began.
     pub begun: u64,

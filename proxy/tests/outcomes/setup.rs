@@ -90,7 +90,7 @@ impl Setup {
         Observed { outcome: self.outcome(), head: self.head_of_upstream() }
     }
 
-    /// The same without a look at what was noted.
+    /// Sends a request, and waits for its end, without a look at what was noted.
     pub(crate) fn request(&self, side: Side, line: &str, fields: &[(&str, &str)]) {
         let mut stream = self.connect(side);
         let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -99,7 +99,7 @@ impl Setup {
         self.read(&mut stream);
     }
 
-    /// The same over HTTP/2.
+    /// Sends a request over HTTP/2, and waits for its end.
     pub(crate) fn exchange_http2(&self, side: Side, fields: &[(&str, &str)]) -> Observed {
         self.forget_heads();
         http2(self.address(side), "/v1/orders/4711", fields, true);

@@ -135,7 +135,7 @@ pub(crate) fn check_http1(address: SocketAddr) -> anyhow::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The same, on a connection that is there.
+/// Asks once on this connection and makes sure that the answer is the origin's.
 pub(crate) fn exchange(stream: &mut (impl Read + Write)) -> anyhow::Result<()> {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")?;
     let (mut answer, mut chunk) = (Vec::new(), [0; 2048]);

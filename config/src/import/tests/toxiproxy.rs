@@ -29,6 +29,14 @@ fn proxies_become_listeners_and_clusters() {
 }
 
 #[test]
+fn an_upstream_without_a_host_is_on_this_machine() {
+    let mut import = crate::import::Import::new();
+    import.add(r#"[{"name": "a", "listen": "127.0.0.1:1000", "upstream": ":6379"}]"#, &Options::default()).unwrap();
+    let spec = serde_json::to_value(&import.spec).unwrap();
+    assert_eq!(spec["clusters"], json!([{"name": "a", "endpoints": ["127.0.0.1:6379"]}]));
+}
+
+#[test]
 fn toxics_become_rules() {
     let (rules, said) = import(PROXIES, &Options::default());
     let expected = json!([

@@ -94,7 +94,7 @@ fn escaped(text: &str) -> String {
     safe
 }
 
-/// The same where a line begins with it: neither a heading, nor a list, nor a rule.
+/// [`escaped`], where a line begins with it: neither a heading, nor a list, nor a rule.
 fn paragraph(text: &str) -> String {
     let text = escaped(text);
     let text = text.trim_start();

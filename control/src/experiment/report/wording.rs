@@ -141,7 +141,7 @@ pub(super) fn clock(start: &str, after: f64) -> Option<String> {
     Some(humantime::format_rfc3339_millis(time).to_string())
 }
 
-/// The same without the day and the zone, as in `10:00:01.500`.
+/// [`clock`] without the day and the zone, as in `10:00:01.500`.
 pub(super) fn time_of_day(start: &str, after: f64) -> Option<String> {
     let time = clock(start, after)?;
     let (_, time) = time.split_once('T')?;

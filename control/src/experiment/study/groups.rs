@@ -36,11 +36,10 @@ pub(super) enum Met {
 impl Met {
     pub(super) fn of(outcome: &Outcome, experiment: &Name) -> Self {
         match &outcome.matched {
-            Some((of, is_picked)) if of == experiment => match is_picked {
-                true => Self::Faulted,
-                false => Self::Matched,
-            },
-            _ => Self::Nothing,
+            Some(by) if by.experiment != *experiment => Self::Nothing,
+            Some(by) if by.is_picked => Self::Faulted,
+            Some(_) => Self::Matched,
+            None => Self::Nothing,
         }
     }
 }

@@ -1,4 +1,5 @@
 use squall_config::model::Name;
+use squall_telemetry::ExperimentMatch;
 
 use super::*;
 use crate::experiment::tests::{call, inbound};
@@ -83,7 +84,8 @@ fn a_call_that_is_called_back_from_belongs_to_the_inner_one() {
 fn a_call_that_goes_on_after_the_answer_is_waited_for_and_a_known_one_is_not() {
     let t = Instant::now();
     let after = |ms| t + Duration::from_millis(ms);
-    let matched = |outcome| Outcome { matched: Some((Name::new("e").unwrap(), true)), ..outcome };
+    let by = ExperimentMatch { experiment: Name::new("e").unwrap(), is_picked: true };
+    let matched = |outcome| Outcome { matched: Some(by.clone()), ..outcome };
     let mut join = Join::new();
     let judged = |join: &mut Join, ms| {
         let mut ids = Vec::new();

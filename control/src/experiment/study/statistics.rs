@@ -84,7 +84,7 @@ fn difference(a: Proportion, b: Proportion) -> Option<Difference> {
     Some(Difference { value, low, high })
 }
 
-/// The same of strata, each with a count of both, where the second of each weighs as much as the first, so that both are
+/// [`difference`] of strata, each with a count of both, where the second of each weighs as much as the first, so that both are
 /// alike in what they are made of. Strata that only one has are left out. The weighted share counts as one of so many as have
 /// its variance.
 pub(super) fn weighted_difference(strata: impl Iterator<Item = (Count, Count)>) -> Option<Difference> {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use rand_pcg::Pcg32;
 use squall_fault::trace_share::SharedId;
+use squall_telemetry::ExperimentMatch;
 
 use super::*;
 use crate::experiment::report::{Held, RuleReport, SteadyStateReport, Verdict};
@@ -55,7 +56,7 @@ impl World {
         for n in 0..self.baseline + self.injecting {
             self.request(&mut rng, t, n, &mut outcomes);
         }
-        let injected = outcomes.iter().filter(|o| matches!(o.matched, Some((_, true)))).count() as u64;
+        let injected = outcomes.iter().filter(|o| o.matched.as_ref().is_some_and(|by| by.is_picked)).count() as u64;
         let matched = outcomes.iter().filter(|o| o.matched.is_some()).count() as u64;
         let changes =
             self.shares.iter().map(|(n, halvings)| (n * EVERY_MS, TraceShare::new(*halvings, SharedId::Trace)));
@@ -116,7 +117,7 @@ impl World {
         }
         let experiment = Name::new("e").unwrap();
         let mut made = Outcome { trace: root.trace, ..call(t, begin + 2, b_takes) };
-        made.matched = is_injecting.then_some((experiment, is_faulted));
+        made.matched = is_injecting.then_some(ExperimentMatch { experiment, is_picked: is_faulted });
         made.is_injected = is_faulted;
         if self.app == App::Silent {
             made.trace = 1 << 100 | u128::from(n);
@@ -212,7 +213,7 @@ fn quarter(app: App) -> World {
     World { baseline: 1_600, injecting: 8_000, shares: &[(0, 2)], ..World::new(app) }
 }
 
-/// The same; from the middle of the injection on a sixteenth is, and towards its end a half.
+/// A [`quarter`] at first; from the middle of the injection on a sixteenth is looked at, and towards its end a half.
 fn changing(app: App) -> World {
     World { shares: &[(0, 2), (5_000, 4), (7_000, 1)], ..quarter(app) }
 }
@@ -365,7 +366,7 @@ fn an_exchange_costs_little() {
         .flat_map(|n| {
             let trace = (1 + u128::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
             let ids = |outcome| Outcome { trace, request_id: !trace, ..outcome };
-            let matched = Some((experiment.clone(), n % 20 == 0));
+            let matched = Some(ExperimentMatch { experiment: experiment.clone(), is_picked: n % 20 == 0 });
             [ids(Outcome { matched, ..call(t, n, 20) }), ids(inbound(t, n, 30))]
         })
         .collect();

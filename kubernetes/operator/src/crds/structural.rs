@@ -69,7 +69,7 @@ fn of<T: JsonSchema>() -> Value {
     structural(&settings.into_generator().into_root_schema_for::<T>().to_value())
 }
 
-/// The same schema, with one type for each field.
+/// This schema, with one type for each field.
 fn structural(schema: &Value) -> Value {
     let Some(schema) = schema.as_object() else { return anything(None) };
     let description = schema.get("description");

@@ -45,7 +45,7 @@ impl Material {
         empty.with_certificate(names, now)
     }
 
-    /// The same authority with another certificate.
+    /// This authority with another certificate.
     fn with_certificate(self, names: &[String], now: SystemTime) -> Result<Self, Error> {
         let issuer = Issuer::from_ca_cert_pem(&self.authority, KeyPair::from_pem(&self.authority_key)?)?;
         let mut params = CertificateParams::new(names.to_vec())?;

@@ -19,7 +19,7 @@ use super::shown::Certificates;
 /// How often the Secret and the webhook configurations are looked at: another replica may have renewed the one, and whoever
 /// installs anew may have emptied the others.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// The same while something is missing.
+/// How often the Secret and the webhook configurations are looked at while something is missing.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Each conflict means that another replica has written what can be read now.
 const TRIES: usize = 5;

@@ -126,7 +126,7 @@ impl World {
         self.publish_as(config, Stamp { generation, halted: false, seed: 7 });
     }
 
-    /// The same rules, all faults halted.
+    /// Publishes the rules as they are, with all faults halted.
     fn halt(&self) {
         let previous = self.snapshot();
         let stamp = Stamp { generation: previous.generation + 1, halted: true, seed: 7 };

@@ -9,6 +9,7 @@ use squall_config::model::{Direction, Name};
 use squall_fault::grpc;
 use squall_fault::trace_context::w3c_trace_id;
 use squall_fault::trace_share::{SharedId, TraceShare};
+use squall_telemetry::ExperimentMatch;
 
 use super::ids::{Fields, NewIds};
 use super::observing::Observing;
@@ -72,9 +73,9 @@ impl<'a> Seen<'a> {
         Self { noted: place.map(|place| Noted { fields, trace, request_id, place }), new_ids }
     }
 
-    /// The same where only what has an id of Squall's own is noted. A request that has no id gets the one that is drawn for it,
-    /// if that is in the share: as many do as of others, and for most nothing is added, and nothing noted. `own` is the trace of
-    /// a request that Squall traces, which has that in any case.
+    /// [`Self::of`], where only what has an id of Squall's own is noted. A request that has no id gets the one that is drawn for
+    /// it, if that is in the share: as many do as of others, and for most nothing is added, and nothing noted. `own` is the trace
+    /// of a request that Squall traces, which has that in any case.
     fn of_own_ids(
         observing: &Observing,
         share: TraceShare,
@@ -167,7 +168,7 @@ impl Noting {
 
     /// Notes that rules of an experiment matched, and whether one was picked.
     pub(crate) fn matched(&mut self, experiment: &Name, is_picked: bool) {
-        self.outcome.matched = Some((experiment.clone(), is_picked));
+        self.outcome.matched = Some(ExperimentMatch { experiment: experiment.clone(), is_picked });
     }
 
     /// The request left for A with these ids.

@@ -39,7 +39,7 @@ fn comes_and_goes(name: &HeaderName) -> bool {
         }
 }
 
-/// The same of what is behind `x-`.
+/// Whether a field comes and goes that has this name behind `x-`.
 fn comes_and_goes_extended(name: &[u8]) -> bool {
     matches!(
         name,
