@@ -2,7 +2,8 @@
 //!
 //! A comment before each `sh` block says what becomes of it: `<!-- docs: start -->` (runs until its section ends), `run` (each
 //! line must succeed) or `skip` with a reason; `cluster` (as `run`, with a cluster in memory that has Squall and Service A in it),
-//! `empty cluster` (a new one that has nothing);
+//! `empty cluster` (a new one that has nothing); `machine` (as `run`, as root on a machine with a network of its own whose calls
+//! Squall catches), `empty machine` (a new one that has nothing), `start on the machine`, `start on an empty machine`;
 //! `run beside A` (as `run`, while a Service A on port 3000 is called through 8081 and calls B through 8080, and with experiments
 //! that take seconds), `run beside A, typing go; a note; go` (the same, and what people type: answers when they are asked, notes
 //! while faults flow). Before a block of another kind, `file NAME` puts it where the commands of its section run, `said` compares
@@ -18,6 +19,7 @@ mod api;
 mod beside;
 mod checks;
 mod cluster;
+mod machine;
 mod notes;
 mod page;
 mod pipeline;

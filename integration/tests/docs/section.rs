@@ -16,6 +16,7 @@ use squall_integration::wait::pause;
 
 use crate::beside;
 use crate::cluster::{self, Cluster};
+use crate::machine::{self, Machine, Wanted};
 use crate::page::{Block, root};
 use crate::pipeline;
 
@@ -90,7 +91,11 @@ fn directory(ports: &Ports) -> tempfile::TempDir {
 }
 
 pub(crate) fn bash(text: &str, here: &Path) -> Command {
-    let mut command = Command::new("bash");
+    bash_by(Command::new("bash"), text, here)
+}
+
+/// By a command that becomes the shell.
+pub(crate) fn bash_by(mut command: Command, text: &str, here: &Path) -> Command {
     let shown =
         "set -euo pipefail\ncurl() { command curl --fail-with-body --silent --show-error --max-time 30 \"$@\"; }\n";
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQUALL_")) {
@@ -122,7 +127,7 @@ fn commands(block: &Block, text: &str) -> Vec<(usize, String)> {
 }
 
 /// Starts what runs until the section ends, and waits until it is ready.
-fn start(command: &mut Command, here: &Path, is_ready: impl Fn() -> bool) -> Result<Child, String> {
+pub(crate) fn start(command: &mut Command, here: &Path, is_ready: impl Fn() -> bool) -> Result<Child, String> {
     let log = here.join("started.log");
     command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
     let mut child = command.spawn().map_err(|e| e.to_string())?;
@@ -140,7 +145,7 @@ fn start(command: &mut Command, here: &Path, is_ready: impl Fn() -> bool) -> Res
 }
 
 /// Whether a Squall is ready whose control API is there.
-fn is_ready(address: SocketAddr) -> bool {
+pub(crate) fn is_ready(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok() && Api { address }.get("/readyz").status == 200
 }
 
@@ -150,7 +155,7 @@ pub(crate) fn run_line(line: &str, here: &Path, environment: &[(&'static str, St
 }
 
 /// Runs a command that has to succeed; what it said.
-fn said_by(command: &mut Command) -> Result<String, String> {
+pub(crate) fn said_by(command: &mut Command) -> Result<String, String> {
     let done = command.output().map_err(|e| e.to_string())?;
     let said = [&done.stdout, &done.stderr].map(|bytes| String::from_utf8_lossy(bytes)).join("\n");
     if done.status.success() { Ok(said) } else { Err(format!("{}\n{said}", done.status)) }
@@ -186,6 +191,7 @@ type Wrong = (usize, String, String);
 
 /// What the commands of a section run in.
 struct Scene {
+    test: String,
     directory: tempfile::TempDir,
     ports: Ports,
     echoes: [Echo; 3],
@@ -195,6 +201,7 @@ struct Scene {
     cluster: Option<Cluster>,
     /// What kubectl and Helm are; `None` where they are left out.
     functions: Option<String>,
+    machine: Option<Machine>,
     /// Where a block wants one that calls and is called.
     a: Option<LoneA>,
 }
@@ -209,12 +216,15 @@ impl Scene {
         }
         let is_for_cluster = blocks.iter().any(cluster::is_for_one);
         let functions = if is_for_cluster { cluster::functions(blocks, test) } else { None };
-        let (directory, started, said) = (directory(&ports), Started(Vec::new()), String::new());
-        Self { directory, ports, echoes, started, said, cluster: None, functions, a }
+        let (directory, started, said, test) = (directory(&ports), Started(Vec::new()), String::new(), test.to_owned());
+        Self { test, directory, ports, echoes, started, said, cluster: None, functions, machine: None, a }
     }
 
     /// Does what a block says.
     fn play(&mut self, block: &Block) -> Result<(), Wrong> {
+        if let Some(wanted) = machine::wanted(block) {
+            return self.play_on_machine(block, wanted);
+        }
         if let Some(typed) = beside::typed(block) {
             return self.play_beside_a(block, &typed);
         }
@@ -298,6 +308,27 @@ impl Scene {
         a.is_left_alone();
         Ok(())
     }
+
+    /// On the machine of its section, or on a new one where it says that there is nothing yet.
+    fn play_on_machine(&mut self, block: &Block, wanted: Wanted) -> Result<(), Wrong> {
+        let text = self.ports.apply(&block.text);
+        let kept = self.machine.take().filter(|_| wanted != Wanted::Empty);
+        let is_new = kept.is_none();
+        let make = || Machine::empty(self.directory.path(), self.ports.address("127.0.0.1:9470"), &self.test);
+        let Some(machine) = kept.or_else(make) else { return Ok(()) };
+        let machine = self.machine.insert(machine);
+        if is_new && wanted == Wanted::Catching {
+            machine.catch().map_err(|why| (block.line, "a machine with Squall on it".to_owned(), why))?;
+        }
+        if !machine.has_whom_it_calls(block, &self.test) {
+            return Ok(());
+        }
+        for (number, line) in commands(block, &text) {
+            let done = if machine::is_started(block) { machine.start(&line) } else { machine.run(&line) };
+            done.map_err(|why| (number, line, why))?;
+        }
+        Ok(())
+    }
 }
 
 /// Does what the blocks of a section say, from the first to the last.
@@ -314,5 +345,6 @@ pub(crate) fn run(page: &str, title: &str, blocks: &[Block]) -> Result<(), Strin
         let failed = |(line, what, why)| format!("{page}:{line}, {title:?}: {what}\n{why}");
         scene.play(block).map_err(failed)?;
     }
-    Ok(())
+    let left = scene.machine.as_ref().map_or(Ok(()), Machine::is_well);
+    left.map_err(|why| format!("{page}, {title:?}: it leaves a redirect, or an outage\n{why}"))
 }
