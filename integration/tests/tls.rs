@@ -213,7 +213,7 @@ const UNFINISHED: [&str; 2] = ["", "PRI * HTTP/2.0\r\n"];
 
 fn agrees_on_http2(squall: &Squall, authority: &Authority, then: &str) -> TlsClient {
     let options = TlsOptions { alpn: &["h2"], ..TlsOptions::default() };
-    let mut client = TlsClient::connect(squall.to_b(), authority, &options).unwrap();
+    let mut client = TlsClient::connect(squall.to_b(), authority, &options).expect("a handshake");
     assert_eq!(client.alpn(), Some(&b"h2"[..]));
     client.send(then);
     client
