@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use squall_integration::keyboard::Keyboard;
 
 use crate::page::Block;
-use crate::section::bash;
+use crate::shell::bash;
 
 /// Whether a block is for it.
 pub(crate) fn is_for_one(block: &Block) -> bool {

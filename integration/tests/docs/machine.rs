@@ -14,7 +14,7 @@ use squall_integration::programs::{Program, find};
 use squall_integration::squall::copy;
 
 use crate::page::Block;
-use crate::section::{self, bash_by, said_by};
+use crate::shell::{self, bash_by, said_by};
 
 /// As docs/interception.md sets it up: the redirect, and Squall behind it.
 const REDIRECT: &str = "squall net-init --ipv6";
@@ -99,8 +99,8 @@ impl Machine {
 
     /// Starts what runs there until it is killed, and waits until it is ready.
     pub(crate) fn start(&mut self, line: &str) -> Result<(), String> {
-        let is_ready = || within(Path::new(&self.namespace("net")), || section::is_ready(self.control));
-        let child = section::start(&mut self.bash(&format!("exec env {line}")), &self.here, is_ready)?;
+        let is_ready = || within(Path::new(&self.namespace("net")), || shell::is_ready(self.control));
+        let child = shell::start(&mut self.bash(&format!("exec env {line}")), &self.here, is_ready)?;
         self.started.push(child);
         Ok(())
     }

@@ -26,6 +26,7 @@ mod pipeline;
 mod reference;
 mod schema;
 mod section;
+mod shell;
 
 use std::process::ExitCode;
 

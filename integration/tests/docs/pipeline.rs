@@ -8,7 +8,7 @@ use squall_integration::service::Manners;
 
 use crate::beside::hastened;
 use crate::page::root;
-use crate::section::run_line;
+use crate::shell::run_line;
 
 /// What a machine of a pipeline has and this one does not: the images that `docker compose` starts, and the time for a build of
 /// the release. Whether the arguments make sense is looked at all the same.

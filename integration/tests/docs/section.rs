@@ -1,24 +1,20 @@
 //! Runs what a section of a page says.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command};
 use std::sync::{PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
-use squall_integration::Api;
 use squall_integration::echo::Echo;
 use squall_integration::programs::find;
 use squall_integration::scene::LoneA;
 use squall_integration::service::Manners;
-use squall_integration::squall::binary;
-use squall_integration::wait::pause;
 
 use crate::beside;
 use crate::cluster::{self, Cluster};
 use crate::machine::{self, Machine, Wanted};
 use crate::page::{Block, root};
 use crate::pipeline;
+use crate::shell::{bash, is_ready, run_line, start};
 
 /// Whoever measures has the machine to itself.
 static QUIET: RwLock<()> = RwLock::new(());
@@ -90,25 +86,6 @@ fn directory(ports: &Ports) -> tempfile::TempDir {
     directory
 }
 
-pub(crate) fn bash(text: &str, here: &Path) -> Command {
-    bash_by(Command::new("bash"), text, here)
-}
-
-/// By a command that becomes the shell.
-pub(crate) fn bash_by(mut command: Command, text: &str, here: &Path) -> Command {
-    let shown =
-        "set -euo pipefail\ncurl() { command curl --fail-with-body --silent --show-error --max-time 30 \"$@\"; }\n";
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQUALL_")) {
-        command.env_remove(name);
-    }
-    let path = std::env::var("PATH").unwrap_or_default();
-    let own = binary().canonicalize().unwrap().parent().unwrap().display().to_string();
-    command.args(["-c", &format!("{shown}{text}")]).current_dir(here).stdin(Stdio::null());
-    // As short as a demo can be to conclude something.
-    command.env("PATH", format!("{own}:{path}")).env("NO_COLOR", "1").env("SQUALL_DEMO_SECONDS", "10");
-    command
-}
-
 /// The commands of a block, each with its line: those that end in `\` go on in the next.
 fn commands(block: &Block, text: &str) -> Vec<(usize, String)> {
     let (mut commands, mut open) = (Vec::new(), None::<(usize, String)>);
@@ -124,41 +101,6 @@ fn commands(block: &Block, text: &str) -> Vec<(usize, String)> {
     }
     commands.extend(open);
     commands
-}
-
-/// Starts what runs until the section ends, and waits until it is ready.
-pub(crate) fn start(command: &mut Command, here: &Path, is_ready: impl Fn() -> bool) -> Result<Child, String> {
-    let log = here.join("started.log");
-    command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
-    let mut child = command.spawn().map_err(|e| e.to_string())?;
-    let begin = Instant::now();
-    while !is_ready() {
-        let has_ended = child.try_wait().is_ok_and(|status| status.is_some());
-        if has_ended || begin.elapsed() > Duration::from_secs(10) {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("is not ready:\n{}", std::fs::read_to_string(&log).unwrap_or_default()));
-        }
-        pause(Duration::from_millis(20));
-    }
-    Ok(child)
-}
-
-/// Whether a Squall is ready whose control API is there.
-pub(crate) fn is_ready(address: SocketAddr) -> bool {
-    TcpStream::connect(address).is_ok() && Api { address }.get("/readyz").status == 200
-}
-
-/// Runs a line; what it said.
-pub(crate) fn run_line(line: &str, here: &Path, environment: &[(&'static str, String)]) -> Result<String, String> {
-    said_by(bash(line, here).envs(environment.iter().cloned()))
-}
-
-/// Runs a command that has to succeed; what it said.
-pub(crate) fn said_by(command: &mut Command) -> Result<String, String> {
-    let done = command.output().map_err(|e| e.to_string())?;
-    let said = [&done.stdout, &done.stderr].map(|bytes| String::from_utf8_lossy(bytes)).join("\n");
-    if done.status.success() { Ok(said) } else { Err(format!("{}\n{said}", done.status)) }
 }
 
 /// What a page says that its commands print is among what they printed, however the words are aligned.
