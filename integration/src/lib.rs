@@ -18,6 +18,7 @@
 //! - [`programs`]: nginx, redis-server and other real programs, where the machine has them
 //! - [`service`]: a small Service A that calls Service B, as well or as badly as a test wants
 //! - [`scene`]: both of them, Squall beside A, and callers: what an experiment is about
+//! - [`keyboard`]: a program that asks people, and what they type
 //! - [`kubernetes`]: a cluster without machines: an API server in memory, a controller, sidecars that only talk
 //! - [`load`]: many keep-alive clients at once
 //! - [`wait`]: deadlines in place of sleeps
@@ -31,6 +32,7 @@ pub mod dns;
 pub mod echo;
 pub mod exposition;
 pub mod foreign;
+pub mod keyboard;
 pub mod kubernetes;
 pub mod load;
 pub mod message;

@@ -76,7 +76,15 @@ impl Program {
     /// # Panics
     /// When it does not start.
     pub fn nginx_tls(test: &str, authority: &Authority, name: &str) -> Option<Self> {
-        Self::nginx_with(test, "ssl http2", &format!("{} {WHO_CALLS}", certificate(authority, name)))
+        Self::nginx_tls_at(free_address(), test, authority, name)
+    }
+
+    /// The same at this address.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx_tls_at(address: SocketAddr, test: &str, authority: &Authority, name: &str) -> Option<Self> {
+        Self::nginx_at(address, test, "ssl http2", &format!("{} {WHO_CALLS}", certificate(authority, name)))
     }
 
     /// As [`Self::nginx_tls`], only for clients that the authority vouches for.

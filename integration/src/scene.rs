@@ -1,5 +1,6 @@
 //! A, B, Squall beside A, and callers of A; and the experiments that are run there from a command line.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,55 @@ use crate::{Settings, Squall};
 /// Requests to A, so many a second.
 const RATE: u32 = 200;
 
+/// A, whichever Squall stands beside it.
+#[derive(Debug)]
+pub struct LoneA {
+    /// Where it listens.
+    pub address: SocketAddr,
+    to_b: Arc<OnceCell<Caller>>,
+    callers: Option<Callers>,
+    runtime: Runtime,
+}
+
+impl LoneA {
+    /// It behaves like this; it calls nobody yet, and nobody calls it.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn new(manners: Manners) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime can be made");
+        let to_b = Arc::default();
+        let address = runtime.block_on(ServiceA::start(Arc::clone(&to_b), manners)).address;
+        Self { address, to_b, callers: None, runtime }
+    }
+
+    /// From now on it calls B there.
+    ///
+    /// # Panics
+    /// When that was said before.
+    pub fn calls(&self, to_b: SocketAddr) {
+        self.to_b.set(Caller::new(to_b)).expect("B is named once");
+    }
+
+    /// From now on it is called there so often a second, until it is left alone.
+    pub fn is_called(&mut self, to_a: SocketAddr, rate: u32) {
+        let _inside = self.runtime.enter();
+        self.callers = Some(Callers::start(to_a, rate));
+    }
+
+    /// Nobody calls it any more.
+    pub fn is_left_alone(&mut self) {
+        self.callers = None;
+    }
+}
+
 /// Everything that an experiment is about.
 #[derive(Debug)]
 pub struct Scene {
     /// The one beside A: listener `to-a` for A's callers, `to-b` for A's calls.
     pub squall: Squall,
-    callers: Option<Callers>,
-    runtime: Runtime,
+    a: LoneA,
 }
 
 impl Scene {
@@ -38,9 +81,7 @@ impl Scene {
     pub fn under(manners: Manners, arguments: &[&str]) -> Self {
         let mut scene = Self::without_callers(manners, arguments);
         let to_a = scene.squall.address("to-a");
-        let inside = scene.runtime.enter();
-        scene.callers = Some(Callers::start(to_a, RATE));
-        drop(inside);
+        scene.a.is_called(to_a, RATE);
         scene
     }
 
@@ -53,21 +94,16 @@ impl Scene {
     }
 
     fn without_callers(manners: Manners, arguments: &[&str]) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.expect("a runtime can be made");
-        let to_b = Arc::new(OnceCell::new());
-        let (a, b) = runtime.block_on(async {
-            let (b, _) = service_b(Duration::from_millis(1)).await;
-            (ServiceA::start(Arc::clone(&to_b), manners).await, b)
-        });
+        let a = LoneA::new(manners);
+        let (b, _) = a.runtime.block_on(service_b(Duration::from_millis(1)));
         let settings = Settings::new()
             .listener_with("to-a", "http", "service-a", "direction: inbound")
             .cluster("service-a", "http1", &[a.address])
             .listener("to-b", "http", "service-b")
             .cluster("service-b", "http1", &[b]);
         let squall = Squall::start_with(&settings, arguments);
-        to_b.set(Caller::new(squall.to_b())).expect("B is named once");
-        Self { squall, callers: None, runtime }
+        a.calls(squall.to_b());
+        Self { squall, a }
     }
 
     /// Writes a document beside the configuration of Squall; gives its path.

@@ -2,19 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
+use squall_integration::keyboard::Keyboard;
 use squall_integration::scene::{Scene, slow_b};
 use squall_integration::service::Manners;
-use squall_integration::{eventually, squall};
-
-/// A run of seconds, on a busy machine.
-const RUN: Duration = Duration::from_secs(40);
+use squall_integration::squall;
 
 /// A day of the experiments `first` and `second`, which hold faults for so many milliseconds.
 fn day(scene: &Scene, holds: [u64; 2]) -> String {
@@ -32,64 +27,18 @@ fn day(scene: &Scene, holds: [u64; 2]) -> String {
     scene.write("day.json", &document)
 }
 
-/// A game day under way, with hands on its keyboard.
-struct Play {
-    child: Child,
-    keyboard: Option<ChildStdin>,
-    told: Arc<Mutex<String>>,
-    /// Takes in what it tells, to its end.
-    listening: std::thread::JoinHandle<()>,
-    reports: PathBuf,
+/// A game day under way, and where its reports will be.
+fn start(scene: &Scene, file: &str, arguments: &[&str]) -> (Keyboard, PathBuf) {
+    let reports = scene.squall.directory().join("reports");
+    let mut command = squall::command(&["gameday", file, "--control", &scene.squall.api().url(), "--report-dir"]);
+    command.arg(&reports).args(arguments);
+    (Keyboard::of(command), reports)
 }
 
-impl Play {
-    fn start(scene: &Scene, file: &str, arguments: &[&str]) -> Self {
-        let reports = scene.squall.directory().join("reports");
-        let mut command = squall::command(&["gameday", file, "--control", &scene.squall.api().url(), "--report-dir"]);
-        command.arg(&reports).args(arguments);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (told, stderr) = (Arc::new(Mutex::new(String::new())), child.stderr.take().unwrap());
-        let shared = Arc::clone(&told);
-        let listening = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                shared.lock().unwrap().push_str(&format!("{line}\n"));
-            }
-        });
-        Self { keyboard: child.stdin.take(), child, told, listening, reports }
-    }
-
-    fn told(&self) -> String {
-        self.told.lock().unwrap().clone()
-    }
-
-    /// Waits until it has said this so often.
-    fn hears(&self, what: &str, times: usize) {
-        let begun = std::time::Instant::now();
-        eventually(&format!("{what:?}"), RUN + Duration::from_secs(1), || {
-            let told = self.told();
-            assert!(begun.elapsed() < RUN, "not {what:?}, but:\n{told}");
-            (told.matches(what).count() >= times).then_some(())
-        });
-    }
-
-    fn types(&mut self, line: &str) {
-        writeln!(self.keyboard.as_mut().unwrap(), "{line}").unwrap();
-    }
-
-    /// The exit code, what is on stdout, and what it told.
-    fn end(mut self) -> (i32, String, String) {
-        let status = eventually("the end of the day", RUN, || self.child.try_wait().unwrap());
-        let mut out = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        self.listening.join().unwrap();
-        let told = self.told.lock().unwrap().clone();
-        (status.code().unwrap_or(-1), out, told)
-    }
-
-    fn report(reports: &std::path::Path) -> (Value, String) {
-        let read = |name: &str| std::fs::read_to_string(reports.join(name)).unwrap();
-        (serde_json::from_str(&read("report.json")).unwrap(), read("report.md"))
-    }
+/// What came of it, for programs and for people.
+fn report(reports: &Path) -> (Value, String) {
+    let read = |name: &str| std::fs::read_to_string(reports.join(name)).unwrap();
+    (serde_json::from_str(&read("report.json")).unwrap(), read("report.md"))
 }
 
 /// How often an experiment ran, and how it is.
@@ -102,7 +51,7 @@ fn runs(scene: &Scene, name: &str) -> (Value, Value) {
 fn nothing_starts_before_go_and_notes_stand_in_the_report() {
     let scene = Scene::new(Manners::ROBUST);
     let file = day(&scene, [4_000, 4_000]);
-    let mut play = Play::start(&scene, &file, &[]);
+    let (mut play, reports) = start(&scene, &file, &[]);
     play.hears("start first?", 1);
     let told = play.told();
     for part in ["1 of 2: first", "B becomes slow.", "to-b -> service-b"] {
@@ -122,7 +71,6 @@ fn nothing_starts_before_go_and_notes_stand_in_the_report() {
     play.hears("start second?", 1);
     play.hears("A stays within its steady state", 2);
     play.types("skip");
-    let reports = play.reports.clone();
     let (code, out, told) = play.end();
     assert_eq!(code, 0, "{out}{told}");
     let rows: Vec<&str> = out.lines().collect();
@@ -130,7 +78,7 @@ fn nothing_starts_before_go_and_notes_stand_in_the_report() {
     assert!(rows[2].starts_with("second") && rows[2].contains("not run"), "{out}");
     assert_eq!(runs(&scene, "second"), (Value::Null, json!("idle")));
 
-    let (all, page) = Play::report(&reports);
+    let (all, page) = report(&reports);
     assert_eq!(all["game_day"]["owner"], "the team of A");
     assert_eq!(
         (&all["experiments"][0]["report"]["verdict"], &all["experiments"][1]["report"]),
@@ -149,7 +97,7 @@ fn nothing_starts_before_go_and_notes_stand_in_the_report() {
 fn abort_ends_the_faults_and_the_day_goes_on() {
     let scene = Scene::new(Manners::ROBUST);
     let file = day(&scene, [60_000, 60_000]);
-    let mut play = Play::start(&scene, &file, &[]);
+    let (mut play, reports) = start(&scene, &file, &[]);
     play.hears("start first?", 1);
     play.types("go");
     play.hears("injecting", 1);
@@ -157,12 +105,11 @@ fn abort_ends_the_faults_and_the_day_goes_on() {
     play.hears("start second?", 1);
     assert_eq!(scene.squall.api().json("/v1/rules")["rules"], json!([]));
     // Ctrl-C at a question, after a run was followed, is an end as well.
-    let told = Command::new("kill").args(["-INT", &play.child.id().to_string()]).status().unwrap();
+    let told = Command::new("kill").args(["-INT", &play.pid().to_string()]).status().unwrap();
     assert!(told.success());
-    let reports = play.reports.clone();
     let (code, out, told) = play.end();
     assert_eq!(code, 6, "{out}{told}");
-    let (all, page) = Play::report(&reports);
+    let (all, page) = report(&reports);
     let report = &all["experiments"][0]["report"];
     assert_eq!(
         (&report["verdict"], &report["aborted"]["reason"]),
@@ -175,13 +122,12 @@ fn abort_ends_the_faults_and_the_day_goes_on() {
 fn with_yes_nobody_is_asked_and_the_worst_verdict_counts() {
     let scene = Scene::new(Manners::FRAGILE);
     let file = day(&scene, [8_000, 8_000]);
-    let mut play = Play::start(&scene, &file, &["--yes"]);
-    drop(play.keyboard.take());
-    let reports = play.reports.clone();
+    let (mut play, reports) = start(&scene, &file, &["--yes"]);
+    play.is_taken_away();
     let (code, out, told) = play.end();
     assert_eq!(code, 6, "{out}{told}");
     assert!(!told.contains("start first?"), "{told}");
-    let (all, _) = Play::report(&reports);
+    let (all, _) = report(&reports);
     let verdicts: Vec<&Value> =
         all["experiments"].as_array().unwrap().iter().map(|one| &one["report"]["verdict"]).collect();
     assert_eq!(verdicts, [&json!("failed"), &json!("failed")], "{all:#}");
@@ -191,9 +137,8 @@ fn with_yes_nobody_is_asked_and_the_worst_verdict_counts() {
 fn check_says_what_would_be_reached_and_starts_nothing() {
     let scene = Scene::new(Manners::ROBUST);
     let file = day(&scene, [1_000, 1_000]);
-    let mut play = Play::start(&scene, &file, &["--check"]);
-    drop(play.keyboard.take());
-    let reports = play.reports.clone();
+    let (mut play, reports) = start(&scene, &file, &["--check"]);
+    play.is_taken_away();
     let (code, out, told) = play.end();
     assert_eq!((code, told.as_str()), (0, ""), "{out}");
     assert!(out.contains("first-rule") && out.contains("second-rule") && !reports.exists(), "{out}");
@@ -206,21 +151,20 @@ fn check_says_what_would_be_reached_and_starts_nothing() {
 fn when_nobody_can_answer_nothing_starts_and_what_was_found_is_kept() {
     let scene = Scene::new(Manners::ROBUST);
     let file = day(&scene, [4_000, 4_000]);
-    let mut play = Play::start(&scene, &file, &[]);
-    drop(play.keyboard.take());
-    let reports = play.reports.clone();
+    let (mut play, reports) = start(&scene, &file, &[]);
+    play.is_taken_away();
     let (code, out, told) = play.end();
     assert_eq!((code, out.as_str()), (2, ""), "{told}");
     assert!(told.contains("stdin has ended; with --yes nobody is asked"), "{told}");
     assert_eq!(runs(&scene, "first"), (Value::Null, json!("idle")));
     assert!(!reports.join("report.md").exists());
 
-    let mut play = Play::start(&scene, &file, &[]);
+    let (mut play, reports) = start(&scene, &file, &[]);
     play.types("go");
-    drop(play.keyboard.take());
+    play.is_taken_away();
     let (code, out, told) = play.end();
     assert_eq!(code, 2, "{out}{told}");
-    let (all, page) = Play::report(&reports);
+    let (all, page) = report(&reports);
     assert_eq!(all["experiments"][0]["report"]["verdict"], "held", "{all:#}");
     assert!(page.contains("| second | not run |"), "{page}");
 }
@@ -233,17 +177,17 @@ fn a_document_that_is_wrong_is_found_before_anything_starts() {
         "bad.json",
         &json!({"apiVersion": "squall.dev/v1alpha1", "kind": "GameDay", "spec": {"experiment": []}}),
     );
-    let (code, _, told) = Play::start(&scene, &bad, &["--yes"]).end();
+    let (code, _, told) = start(&scene, &bad, &["--yes"]).0.end();
     assert!(code == 3 && told.contains(&format!("{bad}:1:")) && told.contains("experiments"), "{code} {told}");
     // The second one does not fit to what is running; the first one does.
     let rule = json!({"percentage": 20, "fault": {"delay": "2s"}});
     let mut second = slow_b("second", (1_000, 1_000), &rule);
     second["spec"]["method"][0]["rules"][0]["match"]["cluster"] = json!("service-x");
     scene.write("second.json", &second);
-    let (code, _, told) = Play::start(&scene, &file, &["--yes"]).end();
+    let (code, _, told) = start(&scene, &file, &["--yes"]).0.end();
     assert!(code == 3 && told.contains("service-x"), "{code} {told}");
     assert_eq!(runs(&scene, "first"), (Value::Null, json!("idle")));
     std::fs::remove_file(scene.squall.directory().join("second.json")).unwrap();
-    let (code, _, told) = Play::start(&scene, &file, &["--yes"]).end();
+    let (code, _, told) = start(&scene, &file, &["--yes"]).0.end();
     assert!(code == 1 && told.contains("second.json"), "{code} {told}");
 }

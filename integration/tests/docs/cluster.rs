@@ -12,7 +12,7 @@ use squall_integration::wait::{PATIENCE, pause};
 use squall_integration::{Authority, Settings, Squall};
 
 use crate::page::Block;
-use crate::section::bash;
+use crate::shell::bash;
 
 /// As docs/kubernetes.md and docs/sidecar.md have it installed, by Helm for sections that speak of it, with a pod of the name that
 /// pages speak of.

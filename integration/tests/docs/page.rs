@@ -38,7 +38,8 @@ impl Page {
 
     /// All blocks, each with the section that it stands in.
     pub(crate) fn blocks(&self) -> Vec<(String, Block)> {
-        let (mut blocks, mut section, mut marker) = (Vec::new(), String::new(), String::new());
+        let (mut blocks, mut section, mut before, mut marker) =
+            (Vec::new(), String::new(), String::new(), String::new());
         let mut lines = self.text.lines().enumerate();
         while let Some((number, line)) = lines.next() {
             if let Some(language) = line.strip_prefix("```") {
@@ -48,7 +49,9 @@ impl Page {
                     Block { line: number + 1, language: language.to_owned(), marker, text: text.join("\n") + "\n" };
                 blocks.push((section.clone(), block));
             } else if let Some(title) = line.strip_prefix("## ") {
-                title.clone_into(&mut section);
+                before = std::mem::replace(&mut section, title.to_owned());
+            } else if line == "<!-- docs: goes on -->" {
+                section.clone_from(&before);
             } else if let Some(rest) = line.strip_prefix("<!-- docs: ") {
                 rest.trim_end_matches("-->").trim().clone_into(&mut marker);
             } else if !line.is_empty() {

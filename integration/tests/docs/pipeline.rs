@@ -6,8 +6,9 @@ use serde_json::Value;
 use squall_integration::scene::Scene;
 use squall_integration::service::Manners;
 
+use crate::beside::hastened;
 use crate::page::root;
-use crate::section::run_line;
+use crate::shell::run_line;
 
 /// What a machine of a pipeline has and this one does not: the images that `docker compose` starts, and the time for a build of
 /// the release. Whether the arguments make sense is looked at all the same.
@@ -16,23 +17,12 @@ cargo() { [ "$1 $2 $3" = "install --locked --path" ] && grep -q '^name = "squall
 docker() { [ "$*" = "compose up --detach --wait" ]; }
 "#;
 
-/// The times of the example, and times in which a test is done.
-const TIMES: [(&str, &str); 4] = [
-    ("baseline: 10s", "baseline: 1s"),
-    ("hold: 30s", "hold: 4s"),
-    ("recovery: 20s", "recovery: 3s"),
-    ("percentage: 5\n", "percentage: 20\n"),
-];
-
 /// Runs what the steps say; what they hand on has to be there then. The error has the step.
 pub(crate) fn run(text: &str, here: &Path) -> Result<(), (String, String)> {
     let steps: Vec<Value> = serde_saphyr::from_str(text).map_err(|e| ("its steps".to_owned(), e.to_string()))?;
     std::os::unix::fs::symlink(root().canonicalize().unwrap(), here.join("squall")).unwrap();
     let example = std::fs::read_to_string(root().join("config/experiments/slow-dependency.yaml")).unwrap();
-    let example = TIMES.iter().fold(example, |text, (from, to)| {
-        assert!(text.contains(from), "config/experiments/slow-dependency.yaml has no {from:?}");
-        text.replace(from, to)
-    });
+    let example = hastened(&example).ok_or_else(|| ("its experiment".to_owned(), example))?;
     std::fs::write(here.join("slow-dependency.yaml"), example).unwrap();
     let scene = Scene::new(Manners::ROBUST);
     let environment = [("SQUALL_CONTROL", scene.squall.api().url())];

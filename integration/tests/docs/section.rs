@@ -1,20 +1,20 @@
 //! Runs what a section of a page says.
 
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command};
 use std::sync::{PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
-use squall_integration::Api;
 use squall_integration::echo::Echo;
 use squall_integration::programs::find;
-use squall_integration::squall::binary;
-use squall_integration::wait::pause;
+use squall_integration::scene::LoneA;
+use squall_integration::service::Manners;
 
+use crate::beside;
 use crate::cluster::{self, Cluster};
+use crate::machine::{self, Machine, Wanted};
 use crate::page::{Block, root};
 use crate::pipeline;
+use crate::shell::{bash, is_ready, run_line, start};
 
 /// Whoever measures has the machine to itself.
 static QUIET: RwLock<()> = RwLock::new(());
@@ -23,7 +23,7 @@ static QUIET: RwLock<()> = RwLock::new(());
 struct Ports(Vec<(&'static str, String)>);
 
 impl Ports {
-    fn new(echoes: &[Echo; 3]) -> Self {
+    fn new(echoes: &[Echo; 3], a: Option<&LoneA>) -> Self {
         let names = [
             "127.0.0.1:8080",
             "127.0.0.1:8081",
@@ -39,7 +39,7 @@ impl Ports {
         all.push(("0.0.0.0:9470", all[2].1.clone()));
         let upstreams = ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002"];
         all.extend(upstreams.into_iter().zip(echoes).map(|(name, echo)| (name, echo.address.to_string())));
-        all.push(("127.0.0.1:3000", echoes[0].address.to_string()));
+        all.push(("127.0.0.1:3000", a.map_or(echoes[0].address, |a| a.address).to_string()));
         Self(all)
     }
 
@@ -49,6 +49,10 @@ impl Ports {
 
     fn control(&self) -> String {
         self.apply("127.0.0.1:9470")
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        self.apply(name).parse().unwrap()
     }
 }
 
@@ -82,21 +86,6 @@ fn directory(ports: &Ports) -> tempfile::TempDir {
     directory
 }
 
-pub(crate) fn bash(text: &str, here: &Path) -> Command {
-    let shown =
-        "set -euo pipefail\ncurl() { command curl --fail-with-body --silent --show-error --max-time 30 \"$@\"; }\n";
-    let mut command = Command::new("bash");
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQUALL_")) {
-        command.env_remove(name);
-    }
-    let path = std::env::var("PATH").unwrap_or_default();
-    let own = binary().canonicalize().unwrap().parent().unwrap().display().to_string();
-    command.args(["-c", &format!("{shown}{text}")]).current_dir(here).stdin(Stdio::null());
-    // As short as a demo can be to conclude something.
-    command.env("PATH", format!("{own}:{path}")).env("NO_COLOR", "1").env("SQUALL_DEMO_SECONDS", "10");
-    command
-}
-
 /// The commands of a block, each with its line: those that end in `\` go on in the next.
 fn commands(block: &Block, text: &str) -> Vec<(usize, String)> {
     let (mut commands, mut open) = (Vec::new(), None::<(usize, String)>);
@@ -112,35 +101,6 @@ fn commands(block: &Block, text: &str) -> Vec<(usize, String)> {
     }
     commands.extend(open);
     commands
-}
-
-/// Starts what runs until the section ends, and waits until it is ready.
-fn start(text: &str, here: &Path, control: &str) -> Result<Child, String> {
-    let mut command = bash(&format!("exec env {text}"), here);
-    // Where no text says where the control API listens.
-    command.env("SQUALL_CONTROL", control).stdout(Stdio::null());
-    let log = here.join("started.log");
-    let mut child = command.stderr(std::fs::File::create(&log).unwrap()).spawn().map_err(|e| e.to_string())?;
-    let (begin, address) = (Instant::now(), control.parse().unwrap());
-    let is_ready = || TcpStream::connect(address).is_ok() && Api { address }.get("/readyz").status == 200;
-    while !is_ready() {
-        let has_ended = child.try_wait().is_ok_and(|status| status.is_some());
-        if has_ended || begin.elapsed() > Duration::from_secs(10) {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(format!("is not ready:\n{}", std::fs::read_to_string(&log).unwrap_or_default()));
-        }
-        pause(Duration::from_millis(20));
-    }
-    Ok(child)
-}
-
-/// Runs a command; what it said.
-pub(crate) fn run_line(line: &str, here: &Path, environment: &[(&'static str, String)]) -> Result<String, String> {
-    let mut command = bash(line, here);
-    let done = command.envs(environment.iter().cloned()).output().map_err(|e| e.to_string())?;
-    let said = [&done.stdout, &done.stderr].map(|bytes| String::from_utf8_lossy(bytes)).join("\n");
-    if done.status.success() { Ok(said) } else { Err(format!("{}\n{said}", done.status)) }
 }
 
 /// What a page says that its commands print is among what they printed, however the words are aligned.
@@ -168,8 +128,12 @@ fn skipped(block: &Block, reason: &str) -> Result<(), String> {
     if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
 }
 
+/// The line of a page, what stands there, and why that is wrong.
+type Wrong = (usize, String, String);
+
 /// What the commands of a section run in.
 struct Scene {
+    test: String,
     directory: tempfile::TempDir,
     ports: Ports,
     echoes: [Echo; 3],
@@ -179,25 +143,41 @@ struct Scene {
     cluster: Option<Cluster>,
     /// What kubectl and Helm are; `None` where they are left out.
     functions: Option<String>,
+    machine: Option<Machine>,
+    /// Where a block wants one that calls and is called.
+    a: Option<LoneA>,
 }
 
 impl Scene {
     fn new(test: &str, blocks: &[Block]) -> Self {
         let echoes = [(); 3].map(|()| Echo::http1());
-        let ports = Ports::new(&echoes);
+        let a = blocks.iter().any(beside::is_for_one).then(|| LoneA::new(Manners::ROBUST));
+        let ports = Ports::new(&echoes, a.as_ref());
+        if let Some(a) = &a {
+            a.calls(ports.address("127.0.0.1:8080"));
+        }
         let is_for_cluster = blocks.iter().any(cluster::is_for_one);
         let functions = if is_for_cluster { cluster::functions(blocks, test) } else { None };
-        let (directory, started, said) = (directory(&ports), Started(Vec::new()), String::new());
-        Self { directory, ports, echoes, started, said, cluster: None, functions }
+        let (directory, started, said, test) = (directory(&ports), Started(Vec::new()), String::new(), test.to_owned());
+        Self { test, directory, ports, echoes, started, said, cluster: None, functions, machine: None, a }
     }
 
-    /// Does what a block says; the error has the line and what stands there.
-    fn play(&mut self, block: &Block) -> Result<(), (usize, String, String)> {
+    /// Does what a block says.
+    fn play(&mut self, block: &Block) -> Result<(), Wrong> {
+        if let Some(wanted) = machine::wanted(block) {
+            return self.play_on_machine(block, wanted);
+        }
+        if let Some(typed) = beside::typed(block) {
+            return self.play_beside_a(block, &typed);
+        }
         let (here, control, text) = (self.directory.path(), self.ports.control(), self.ports.apply(&block.text));
         match block.marker.split_once(' ').unwrap_or((&block.marker, "")) {
             ("file", name) => std::fs::write(here.join(name), text).unwrap(),
             ("start", "") => {
-                let child = start(text.trim(), here, &control);
+                let mut command = bash(&format!("exec env {}", text.trim()), here);
+                // Where no text says where the control API listens.
+                command.env("SQUALL_CONTROL", &control);
+                let child = start(&mut command, here, || is_ready(control.parse().unwrap()));
                 self.started.0.push(child.map_err(|why| (block.line + 1, text.trim().to_owned(), why))?);
             }
             ("run", "") => {
@@ -213,18 +193,7 @@ impl Scene {
             ("pipeline", "") => {
                 pipeline::run(&text, here).map_err(|(step, why)| (block.line, step, why))?;
             }
-            ("cluster", "") | ("empty", "cluster") => {
-                let Some(functions) = self.functions.clone() else { return Ok(()) };
-                let environment = self
-                    .cluster(block, &functions)
-                    .map_err(|why| (block.line, "a block for a cluster".to_owned(), why))?;
-                for (number, line) in commands(block, &text) {
-                    let whole = format!("{functions}{line}");
-                    let done = run_line(&whole, self.directory.path(), &environment);
-                    let settled = done.and_then(|_said| self.cluster.as_ref().map_or(Ok(()), Cluster::settle));
-                    settled.map_err(|why| (number, line, why))?;
-                }
-            }
+            ("cluster", "") | ("empty", "cluster") => self.play_in_cluster(block, &text)?,
             ("skip,", reason) => {
                 skipped(block, reason).map_err(|why| (block.line, "a block that is not run".to_owned(), why))?;
             }
@@ -234,6 +203,19 @@ impl Scene {
                 let why = why.to_owned();
                 return Err((block.line, format!("the marker {:?}", block.marker), why));
             }
+        }
+        Ok(())
+    }
+
+    fn play_in_cluster(&mut self, block: &Block, text: &str) -> Result<(), Wrong> {
+        let Some(functions) = self.functions.clone() else { return Ok(()) };
+        let environment =
+            self.cluster(block, &functions).map_err(|why| (block.line, "a block for a cluster".to_owned(), why))?;
+        for (number, line) in commands(block, text) {
+            let whole = format!("{functions}{line}");
+            let done = run_line(&whole, self.directory.path(), &environment);
+            let settled = done.and_then(|_said| self.cluster.as_ref().map_or(Ok(()), Cluster::settle));
+            settled.map_err(|why| (number, line, why))?;
         }
         Ok(())
     }
@@ -248,6 +230,47 @@ impl Scene {
         };
         Ok(self.cluster.insert(cluster).environment(here))
     }
+
+    /// With somebody who calls A meanwhile, and experiments of seconds.
+    fn play_beside_a(&mut self, block: &Block, typed: &[&str]) -> Result<(), Wrong> {
+        let here = self.directory.path();
+        let environment = [("SQUALL_CONTROL", format!("http://{}", self.ports.control()))];
+        beside::hasten(here);
+        beside::hasten(&here.join("config/experiments"));
+        let to_a = self.ports.address("127.0.0.1:8081");
+        let a = self.a.as_mut().unwrap();
+        a.is_called(to_a, beside::RATE);
+        for (number, line) in commands(block, &self.ports.apply(&block.text)) {
+            let done = match typed {
+                [] => run_line(&line, here, &environment),
+                _ => beside::converse(&line, here, &environment, typed),
+            };
+            self.said += &done.map_err(|why| (number, line, why))?;
+        }
+        a.is_left_alone();
+        Ok(())
+    }
+
+    /// On the machine of its section, or on a new one where it says that there is nothing yet.
+    fn play_on_machine(&mut self, block: &Block, wanted: Wanted) -> Result<(), Wrong> {
+        let text = self.ports.apply(&block.text);
+        let kept = self.machine.take().filter(|_| wanted != Wanted::Empty);
+        let is_new = kept.is_none();
+        let make = || Machine::empty(self.directory.path(), self.ports.address("127.0.0.1:9470"), &self.test);
+        let Some(machine) = kept.or_else(make) else { return Ok(()) };
+        let machine = self.machine.insert(machine);
+        if is_new && wanted == Wanted::Catching {
+            machine.catch().map_err(|why| (block.line, "a machine with Squall on it".to_owned(), why))?;
+        }
+        if !machine.has_whom_it_calls(block, &self.test) {
+            return Ok(());
+        }
+        for (number, line) in commands(block, &text) {
+            let done = if machine::is_started(block) { machine.start(&line) } else { machine.run(&line) };
+            done.map_err(|why| (number, line, why))?;
+        }
+        Ok(())
+    }
 }
 
 /// Does what the blocks of a section say, from the first to the last.
@@ -256,13 +279,14 @@ pub(crate) fn run(page: &str, title: &str, blocks: &[Block]) -> Result<(), Strin
     if find("curl", &test).is_none() {
         return Ok(());
     }
-    let measures = blocks.iter().any(|b| b.text.contains("squall demo") && b.marker == "run");
-    let _alone = measures.then(|| QUIET.write().unwrap_or_else(PoisonError::into_inner));
-    let _beside = (!measures).then(|| QUIET.read().unwrap_or_else(PoisonError::into_inner));
     let mut scene = Scene::new(&test, blocks);
     for block in blocks {
+        let measures = block.text.contains("squall demo") && block.marker == "run";
+        let _alone = measures.then(|| QUIET.write().unwrap_or_else(PoisonError::into_inner));
+        let _beside = (!measures).then(|| QUIET.read().unwrap_or_else(PoisonError::into_inner));
         let failed = |(line, what, why)| format!("{page}:{line}, {title:?}: {what}\n{why}");
         scene.play(block).map_err(failed)?;
     }
-    Ok(())
+    let left = scene.machine.as_ref().map_or(Ok(()), Machine::is_well);
+    left.map_err(|why| format!("{page}, {title:?}: it leaves a redirect, or an outage\n{why}"))
 }
