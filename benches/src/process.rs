@@ -90,7 +90,7 @@ impl Process {
         let deadline = Instant::now() + Duration::from_secs(15);
         while !std::fs::read_to_string(log)?.contains(words) {
             ensure!(Instant::now() < deadline, "{words:?} does not stand in {}", log.display());
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::yield_now();
         }
         Ok(())
     }
