@@ -171,7 +171,8 @@ impl Study {
             self.join.insert(now, outcome);
         }
         let Self { join, figures, spans, shares, .. } = self;
-        join.settle(now, |joined| figures.settle(now, joined, spans, shares));
+        let in_force_since = spans.first(RunPhase::Injecting);
+        join.settle(now, in_force_since, |joined| figures.settle(now, joined, spans, shares));
     }
 
     /// Takes in how many calls to A are under way.

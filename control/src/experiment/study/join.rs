@@ -80,11 +80,14 @@ impl Join {
         self.lost += u64::from(pool.insert(keys, now, outcome).is_some());
     }
 
-    /// Gives what has waited long enough.
-    pub(super) fn settle(&mut self, now: Instant, mut each: impl FnMut(Joined)) {
+    /// Gives what has waited long enough. A call to A that ended before rules were in force, which they are since
+    /// `in_force_since`, is not waited for as one that a fault may hold a call of: it is what the faulted ones are compared with, and
+    /// has to be known before them.
+    pub(super) fn settle(&mut self, now: Instant, in_force_since: Option<Instant>, mut each: impl FnMut(Joined)) {
         while let Some(inbound) = self.roots.pop_older(now, GRACE) {
             let root = self.collect(Root { inbound, calls: Vec::new() });
-            if root.calls.iter().any(|call| call.matched.is_some()) {
+            let may_be_held = in_force_since.is_some_and(|since| root.inbound.ended >= since);
+            if !may_be_held || root.calls.iter().any(|call| call.matched.is_some()) {
                 each(Joined::Root(root));
             } else {
                 self.lost += u64::from(self.unmatched.insert(keys(&root.inbound), now, root).is_some());

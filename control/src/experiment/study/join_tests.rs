@@ -15,11 +15,11 @@ fn joined(mut outcomes: Vec<Outcome>, begin: Instant) -> Vec<(u128, usize)> {
         }
     };
     for outcome in outcomes {
-        join.settle(outcome.ended, &mut keep);
+        join.settle(outcome.ended, Some(begin), &mut keep);
         join.insert(outcome.ended, outcome);
     }
     for at in [600, 700] {
-        join.settle(begin + Duration::from_secs(at), &mut keep);
+        join.settle(begin + Duration::from_secs(at), Some(begin), &mut keep);
     }
     roots.sort_unstable();
     roots
@@ -89,7 +89,7 @@ fn a_call_that_goes_on_after_the_answer_is_waited_for_and_a_known_one_is_not() {
     let mut join = Join::new();
     let judged = |join: &mut Join, ms| {
         let mut ids = Vec::new();
-        join.settle(after(ms), |joined| match joined {
+        join.settle(after(ms), Some(after(50)), |joined| match joined {
             Joined::Root(root) => ids.push((root.inbound.trace, root.calls.len())),
             Joined::Orphan(call) => ids.push((call.trace, 99)),
         });
@@ -105,6 +105,21 @@ fn a_call_that_goes_on_after_the_answer_is_waited_for_and_a_known_one_is_not() {
     assert_eq!(judged(&mut join, 4_900), []);
     assert_eq!(judged(&mut join, 5_100), [(2, 1)]);
     assert_eq!(judged(&mut join, 33_000), [(1, 99)], "nobody waits for it any more");
+}
+
+#[test]
+fn what_ended_before_rules_were_in_force_is_known_before_what_they_met() {
+    let t = Instant::now();
+    let after = |ms| t + Duration::from_millis(ms);
+    let mut join = Join::new();
+    join.insert(after(100), ids(inbound(t, 0, 100), 1, 0));
+    join.insert(after(300), ids(inbound(t, 0, 300), 2, 0));
+    let mut known = Vec::new();
+    join.settle(after(1_300), Some(after(200)), |joined| {
+        known.extend(matches!(joined, Joined::Root(_)).then_some(joined))
+    });
+    let Some(Joined::Root(root)) = known.pop() else { panic!("{known:?}") };
+    assert_eq!((root.inbound.trace, known.len()), (1, 0), "the other may have a call that is held");
 }
 
 #[test]

@@ -282,6 +282,18 @@ fn with_all_faulted_those_before_are_the_control_group() {
 }
 
 #[test]
+fn those_before_are_known_when_the_first_faulted_ones_are_however_short_it_is() {
+    for (app, expected) in [(App::Fragile, Verdict::Failed), (App::Robust, Verdict::Held)] {
+        // Two seconds before, two of faults, and two until the end.
+        let world = World { share: 1.0, baseline: 100, injecting: 100, ..World::new(app) };
+        for seed in 0..10 {
+            let (verdict, reasons, report) = world.verdict(seed);
+            assert_eq!((verdict, report.groups.baseline.requests), (expected, 100), "seed {seed}: {reasons:?}");
+        }
+    }
+}
+
+#[test]
 fn one_that_does_not_call_through_squall_and_too_few_say_nothing() {
     let (verdict, reasons, _) = World::new(App::Bypassing).verdict(1);
     assert_eq!(verdict, Verdict::Inconclusive);
