@@ -116,7 +116,7 @@ fn what_ended_before_rules_were_in_force_is_known_before_what_they_met() {
     join.insert(after(300), ids(inbound(t, 0, 300), 2, 0));
     let mut known = Vec::new();
     join.settle(after(1_300), Some(after(200)), |joined| {
-        known.extend(matches!(joined, Joined::Root(_)).then_some(joined))
+        known.extend(matches!(joined, Joined::Root(_)).then_some(joined));
     });
     let Some(Joined::Root(root)) = known.pop() else { panic!("{known:?}") };
     assert_eq!((root.inbound.trace, known.len()), (1, 0), "the other may have a call that is held");
