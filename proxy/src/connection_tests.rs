@@ -33,6 +33,9 @@ fn connections_and_exchanges_are_small() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
         assert_at_most(64, "a connection beside its protocol", &serve(Box::pin(std::future::pending())));
+        let Opened { worker, listener, ends, .. } = opened(Protocol::Http1).await;
+        let (stream, claim) = (pair().await.0, worker.claim());
+        assert_at_most(896, "a connection that opens", &open(worker, listener, stream, ends.source, claim));
         assert_at_most(1_152, "a connection of HTTP/1", &serve_http1(opened(Protocol::Http1).await));
         assert_at_most(2_112, "a connection of HTTP/2", &serve_http2(opened(Protocol::Http2).await));
         assert_at_most(3_520, "a connection of bytes", &relay(opened(Protocol::Tcp).await));

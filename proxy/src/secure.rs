@@ -29,11 +29,16 @@ pub(crate) struct Secured {
 
 impl Client<'_> {
     /// What TLS the listener has; `None` when there is nothing to go on with.
-    pub(crate) async fn secure(self, mut stream: TcpStream) -> Option<Secured> {
+    pub(crate) async fn secure(self, stream: TcpStream) -> Option<Secured> {
+        match &self.listener.compiled.listener.tls {
+            None => Some(Secured { stream: Stream::Plain(stream), seen: BytesMut::new(), server_name: None }),
+            // Boxed, so that connections without TLS do not carry its size.
+            Some(kind) => Box::pin(self.look_at_tls(kind, stream)).await,
+        }
+    }
+
+    async fn look_at_tls(self, kind: &ListenerTls, mut stream: TcpStream) -> Option<Secured> {
         let mut seen = BytesMut::new();
-        let Some(kind) = &self.listener.compiled.listener.tls else {
-            return Some(Secured { stream: Stream::Plain(stream), seen, server_name: None });
-        };
         let secured = async {
             match (kind, &self.listener.tls) {
                 (ListenerTls::Terminate(_), Some(own)) => {

@@ -16,6 +16,8 @@ use squall_benches::process::{LOAD_CORE, Process, pinned, run_on_load_core};
 
 /// Idle connections whose memory is counted.
 const IDLE_CONNECTIONS: usize = 5_000;
+/// Connections before those: the code that the first ones run is no memory of the others.
+const FIRST_CONNECTIONS: usize = 50;
 
 /// Measures everything that is asked for, and writes it down.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -145,7 +147,10 @@ fn one(
 /// KiB for each idle connection, and MiB before the first.
 fn memory(running: &Running) -> anyhow::Result<Vec<f64>> {
     let process = running.process()?;
+    let open = |n| (0..n).map(|_| check_http1(running.address)).collect::<Result<Vec<_>, _>>();
     let before = process.resident_kib()?;
-    let open = (0..IDLE_CONNECTIONS).map(|_| check_http1(running.address)).collect::<Result<Vec<_>, _>>()?;
-    Ok(vec![(process.resident_kib()? - before) / open.len() as f64, before / 1024.0])
+    let _first = open(FIRST_CONNECTIONS)?;
+    let base = process.resident_kib()?;
+    let counted = open(IDLE_CONNECTIONS)?;
+    Ok(vec![(process.resident_kib()? - base) / counted.len() as f64, before / 1024.0])
 }
