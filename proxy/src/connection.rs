@@ -156,8 +156,8 @@ async fn serve_http1(opened: Opened) {
 }
 
 /// What follows HTTP/1 on a connection.
-async fn go_on(turned: Turned) {
-    let Turned { downstream, stream, early, tunnel } = turned;
+async fn go_on(turned: Box<Turned>) {
+    let Turned { downstream, stream, early, tunnel } = *turned;
     match tunnel {
         Tunnel::Relayed(onward, opening) => {
             relay_tunnel(downstream, Io::with_prefix(stream, early), onward, opening).await;

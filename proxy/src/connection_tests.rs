@@ -36,7 +36,7 @@ fn connections_and_exchanges_are_small() {
         let Opened { worker, listener, ends, .. } = opened(Protocol::Http1).await;
         let (stream, claim) = (pair().await.0, worker.claim());
         assert_at_most(896, "a connection that opens", &open(worker, listener, stream, ends.source, claim));
-        assert_at_most(1_152, "a connection of HTTP/1", &serve_http1(opened(Protocol::Http1).await));
+        assert_at_most(800, "a connection of HTTP/1", &serve_http1(opened(Protocol::Http1).await));
         assert_at_most(2_112, "a connection of HTTP/2", &serve_http2(opened(Protocol::Http2).await));
         assert_at_most(3_520, "a connection of bytes", &relay(opened(Protocol::Tcp).await));
         let (downstream, _io) = opened(Protocol::Http1).await.into_http1();

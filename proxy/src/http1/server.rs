@@ -55,8 +55,8 @@ pub(crate) struct Turned {
     pub(crate) tunnel: Tunnel,
 }
 
-/// Serves requests until the connection ends, or HTTP on it.
-pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io, head_bytes_max: usize) -> Option<Turned> {
+/// Serves requests until the connection ends, or HTTP on it. Boxed, so that none carries the size of what few go on as.
+pub(crate) async fn serve(downstream: Rc<Downstream>, io: Io, head_bytes_max: usize) -> Option<Box<Turned>> {
     let connection = Connection { socket: Rc::new(Socket::new(io)), downstream, head_bytes_max };
     while let Some(request) = connection.next_request().await {
         // Boxed, so that an idle connection does not carry the size of an exchange: one allocation for each request
@@ -253,7 +253,7 @@ impl Connection {
         poll_fn(|cx| linger.poll(&mut *io.borrow_mut(), cx)).await;
     }
 
-    fn into_turned(self, tunnel: Tunnel) -> Option<Turned> {
+    fn into_turned(self, tunnel: Tunnel) -> Option<Box<Turned>> {
         let Self { socket, downstream, .. } = self;
         // The exchange is over: nobody else has a part of either connection.
         let (Some(socket), Some(downstream)) = (Rc::into_inner(socket), Rc::into_inner(downstream)) else {
@@ -262,6 +262,6 @@ impl Connection {
         };
         let (stream, _replayed) = socket.io.into_inner().into_parts();
         let early = socket.input.into_inner().bytes().clone();
-        Some(Turned { downstream, stream, early, tunnel })
+        Some(Box::new(Turned { downstream, stream, early, tunnel }))
     }
 }
