@@ -38,7 +38,6 @@ pub(crate) fn hastened(text: &str) -> Option<String> {
         }
     }
     for step in spec["method"].as_array_mut().into_iter().flatten() {
-        // That a request met no fault is known five seconds later, and those before the faults are what others are compared with.
         step["hold"] = json!("4s");
         if let Some(ramp) = step.get_mut("ramp") {
             ramp["over"] = json!("1s");

@@ -56,11 +56,11 @@ impl Wire {
     pub(crate) fn end(&self, now: Instant) {
         debug_assert!(self.exchanges.get() > 0, "an exchange ended that did not begin");
         self.exchanges.set(self.exchanges.get().saturating_sub(1));
-        self.is_idle_since(now);
+        self.set_idle_since(now);
     }
 
     /// Idleness counts from here.
-    pub(crate) fn is_idle_since(&self, now: Instant) {
+    pub(crate) fn set_idle_since(&self, now: Instant) {
         self.idle_since.set(now);
     }
 

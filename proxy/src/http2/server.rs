@@ -114,7 +114,7 @@ async fn begun<C>(downstream: &Downstream, mut handshake: Pin<Box<impl Future<Ou
     });
     let begun = begun.await;
     wire.set_in_head(false);
-    wire.is_idle_since(Instant::now());
+    wire.set_idle_since(Instant::now());
     begun
 }
 
